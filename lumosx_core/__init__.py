@@ -1,0 +1,1 @@
+"""LumosX without ComfyUI: plain PyTorch rooms, of which only ``host`` imports ``comfy``."""

@@ -1,0 +1,139 @@
+"""Relational attention against a masked computation that is written out in full."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lumosx_core.attention import relational_cross_attention, relational_self_attention
+from lumosx_core.layout import Binding, SequenceLayout
+
+HEADS, HEAD_DIM = 2, 8
+LAYOUTS = {
+    "objects": SequenceLayout(2, 4, 4, Binding((((1, 2),), ((3, 5),)), (), ())),
+    "one person": SequenceLayout(3, 4, 6, Binding((), (((2, 3), (5, 7)),), (2,))),
+    "everything": SequenceLayout(3, 10, 13, Binding((((9, 10),),), (((1, 3),), ((2, 5),), ((7, 8),)), (2, 1, 3))),
+    "a group as long as the video": SequenceLayout(2, 4, 4, Binding((), (((1, 2),), ((3, 4),)), (2, 2))),
+    "one frame": SequenceLayout(1, 5, 9, Binding((((0, 1),),), (((1, 2),),), (1,))),
+}
+
+
+def split(x):
+    return x.unflatten(-1, (HEADS, HEAD_DIM)).transpose(1, 2)
+
+
+def dense(q, k, v, heads):
+    assert heads == HEADS
+    return F.scaled_dot_product_attention(split(q), split(k), split(v)).transpose(1, 2).flatten(2)
+
+
+def random_tokens(*shape):
+    return torch.randn(*shape, HEADS * HEAD_DIM, generator=torch.Generator().manual_seed(math.prod(shape)))
+
+
+def visible(layout):
+    """[tokens, tokens] booleans of CSAM, from the rule."""
+    mask = torch.zeros(layout.tokens, layout.tokens, dtype=torch.bool)
+    mask[:layout.video_tokens] = True
+    for start, end in layout.groups:
+        mask[start:end, start:end] = True
+    return mask
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_self_attention_is_the_masked_one(layout):
+    q, k, v = random_tokens(2, layout.tokens, 3).unbind(2)
+    measured = relational_self_attention(q, k, v, HEADS, layout, dense)
+    masked = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=visible(layout))
+    torch.testing.assert_close(measured, masked.transpose(1, 2).flatten(2), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+@pytest.mark.parametrize("pool", [8, 3])
+def test_cross_attention_is_the_biased_one(layout, pool):
+    q, context = random_tokens(2, layout.tokens), random_tokens(2, 12, 2)
+    k, v = context.unbind(2)
+    weights = layout.binding.text_weights(12)
+    measured = relational_cross_attention(q, k, v, HEADS, layout, weights, dense, 0.5, pool)
+    bias = torch.zeros(2, HEADS, layout.tokens, 12)
+    for reference in range(layout.binding.references):
+        start, end = layout.reference_range(reference)
+        bias[:, :, start:end] = spelled_out_bias(split(q)[:, :, start:end], split(k), layout, pool) * weights[reference]
+    biased = F.scaled_dot_product_attention(split(q), split(k), split(v), attn_mask=bias)
+    torch.testing.assert_close(measured, biased.transpose(1, 2).flatten(2), rtol=1e-5, atol=1e-6)
+    if pool == 8:
+        assert (measured - dense(q, k, v, HEADS)).abs().max() > 1e-4
+
+
+def spelled_out_bias(q, k, layout, pool):
+    """0.5 |pooled q . k| / sqrt(d) on the padded grid, flattened and cut: steps 1 to 4 of the specification."""
+    batch, heads = q.shape[:2]
+    rows, columns = (-(-side // pool) * pool for side in (layout.height, layout.width))
+    grid = torch.zeros(batch, heads, rows, columns, HEAD_DIM)
+    grid[:, :, :layout.height, :layout.width] = q.unflatten(2, (layout.height, layout.width))
+    logits = torch.zeros(batch, heads, rows, columns, k.shape[2])
+    for y in range(0, rows, pool):
+        for x in range(0, columns, pool):
+            mean = grid[:, :, y:y + pool, x:x + pool].flatten(2, 3).sum(2) / pool**2
+            cell = torch.einsum("bhd,bhkd->bhk", mean, k) / math.sqrt(HEAD_DIM)
+            logits[:, :, y:y + pool, x:x + pool] = cell[:, :, None, None]
+    return 0.5 * logits.flatten(2, 3)[:, :, :layout.frame_tokens].abs()
+
+
+def test_no_ratio_and_no_words_are_plain_attention():
+    layout = LAYOUTS["everything"]
+    q, (k, v) = random_tokens(1, layout.tokens), random_tokens(1, 12, 2).unbind(2)
+    plain = dense(q, k, v, HEADS)
+    for weights, ratio in ((layout.binding.text_weights(12), 0.0), (torch.zeros(layout.binding.references, 12), 0.5)):
+        measured = relational_cross_attention(q, k, v, HEADS, layout, weights, dense, ratio)
+        torch.testing.assert_close(measured, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_a_backend_that_shifts_keys_in_place_changes_nothing():
+    """SageAttention 1 subtracts the mean key in place."""
+    def shifting(q, k, v, heads):
+        k -= k.mean(1, keepdim=True)
+        return dense(q, k, v, heads)
+
+    layout = LAYOUTS["everything"]
+    q, k, v = random_tokens(1, layout.tokens, 3).unbind(2)
+    expected = relational_self_attention(q, k, v, HEADS, layout, dense)
+    torch.testing.assert_close(
+        relational_self_attention(q, k.clone(), v, HEADS, layout, shifting), expected, rtol=1e-4, atol=1e-5
+    )
+    k, v = random_tokens(1, 12, 2).unbind(2)
+    weights = layout.binding.text_weights(12)
+    expected = relational_cross_attention(q, k, v, HEADS, layout, weights, dense)
+    measured = relational_cross_attention(q, k.clone(), v, HEADS, layout, weights, shifting)
+    torch.testing.assert_close(measured, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_no_tensor_grows_with_the_square_of_the_sequence():
+    """The largest tensor that attention makes, watched through every operator."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    largest = 0
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            nonlocal largest
+            result = function(*arguments, **(options or {}))
+            for tensor in result if isinstance(result, (tuple, list)) else [result]:
+                if torch.is_tensor(tensor):
+                    largest = max(largest, tensor.untyped_storage().nbytes() // tensor.element_size())
+            return result
+
+    layout = SequenceLayout(6, 16, 16, Binding((((0, 1),),), (((1, 2),), ((2, 3),)), (3, 2)))
+    q, k, v = random_tokens(1, layout.tokens, 3).unbind(2)
+    k_text, v_text = random_tokens(1, 512, 2).unbind(2)
+
+    def streaming(q, k, v, heads):
+        return torch.zeros_like(q)
+
+    with Watch():
+        relational_self_attention(q, k, v, HEADS, layout, streaming)
+        weights = layout.binding.text_weights(512)
+        relational_cross_attention(q, k_text, v_text, HEADS, layout, weights, streaming)
+    assert largest < layout.tokens * layout.tokens
+    assert largest < layout.tokens * HEADS * 512

@@ -1,0 +1,140 @@
+"""Phrases on real sentencepiece tokens."""
+
+import json
+from pathlib import Path
+
+import pytest
+import sentencepiece
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.phrases import Tokens, exact_spans, find_phrase, marked_text
+from lumosx_core.tiny.text import train_tokenizer
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "phrase_spans.json"
+PROMPT = "Two men. The man on the left wears a white t-shirt; the woman on the right a White, woollen hat."
+
+
+@pytest.fixture(scope="module")
+def tokenize():
+    processor = sentencepiece.SentencePieceProcessor(model_proto=train_tokenizer())
+
+    def run(text):
+        ids = processor.encode(text)
+        return Tokens(tuple(ids), tuple(processor.id_to_piece(ids)))
+
+    return run
+
+
+@pytest.mark.parametrize("case", json.loads(GOLDEN.read_text()))
+def test_golden_spans(case):
+    marked = {i for start, end in exact_spans(case["prompt_ids"], case["phrase_ids"]) for i in range(start, end)}
+    assert sorted(marked) == case["mask_indices"]
+
+
+@given(st.lists(st.integers(0, 2), max_size=12), st.lists(st.integers(0, 2), max_size=3))
+def test_every_occurrence_is_found_and_nothing_else(prompt, phrase):
+    found = exact_spans(prompt, phrase)
+    expected = [i for i in range(len(prompt)) if phrase and prompt[i:i + len(phrase)] == phrase]
+    assert [start for start, _ in found] == expected
+
+
+def test_a_phrase_as_the_release_finds_it_is_exact(tokenize):
+    match = find_phrase(tokenize(PROMPT), tokenize("man on the left"))
+    assert match.exact and len(match.spans) == 1
+    assert marked_text(tokenize(PROMPT), match.spans) == "man on the left"
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("MAN ON THE LEFT", "man on the left"),
+        ("white woollen hat", "White, woollen hat"),
+        ("white, t-shirt!", "white t-shirt"),
+        ("t shirt", "t-shirt"),
+        ("two Men", "Two men"),
+        ("  woman   on the right ", "woman on the right"),
+    ],
+)
+def test_case_punctuation_and_spaces_do_not_matter(tokenize, typed, found):
+    prompt = tokenize(PROMPT)
+    match = find_phrase(prompt, tokenize(typed))
+    assert found in marked_text(prompt, match.spans)
+    assert len(match.spans) == 1
+
+
+def test_letters_match_whole_words_only(tokenize):
+    with pytest.raises(LumosXError):
+        find_phrase(tokenize("A womanly figure"), tokenize("MAN"))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrase"),
+    [
+        ("一个穿着白色夹克的男人站在红色的门前。", "白色夹克"),
+        ("一个穿着白色夹克的男人站在红色的门前。", "男人"),
+        ("白いジャケットの男性が歩く", "ジャケット"),
+        ("男人wearing a white hat走过", "white hat"),
+    ],
+)
+def test_text_without_spaces(tokenize, prompt, phrase):
+    tokens = tokenize(prompt)
+    match = find_phrase(tokens, tokenize(phrase))
+    assert phrase in marked_text(tokens, match.spans)
+    assert len(match.spans) == 1
+
+
+def test_bytes_of_unknown_letters_are_joined(tokenize):
+    tokens = tokenize("a ŵħïţě ĥåť here")
+    assert any(piece.startswith("<0x") for piece in tokens.pieces)
+    assert marked_text(tokens, find_phrase(tokens, tokenize("ŴĦÏŢĚ ĥåť")).spans) == "ŵħïţě ĥåť"
+
+
+def test_all_occurrences_or_the_nth(tokenize):
+    prompt = tokenize("a man, a man and a man")
+    spans = find_phrase(prompt, tokenize("man")).spans
+    assert len(spans) == 3
+    for number in (1, 2, 3):
+        assert find_phrase(prompt, tokenize("man"), number).spans == (spans[number - 1],)
+    with pytest.raises(LumosXError, match=r'face: occurrence 4 of "man" .* has it 3 times; use a smaller number'):
+        find_phrase(prompt, tokenize("man"), 4, source="face")
+
+
+def test_an_unmatched_phrase_names_itself_and_the_nearest_words(tokenize):
+    with pytest.raises(LumosXError) as caught:
+        find_phrase(tokenize(PROMPT), tokenize("woman on the left"), source="LumosX Subject face")
+    message = str(caught.value)
+    assert message.startswith('LumosX Subject face: "woman on the left" is not in the prompt; the nearest words there')
+    assert '"man on the left"' in message and '"woman on the right"' in message
+
+
+def test_nothing_near_still_says_what_to_do(tokenize):
+    with pytest.raises(LumosXError, match="add these to it"):
+        find_phrase(tokenize("x"), tokenize("qqqqqqqq"))
+
+
+@given(st.text(min_size=1, max_size=20), st.text(max_size=30))
+def test_any_text_ends_in_spans_or_a_sentence(tokenize, phrase, prompt):
+    tokens = tokenize(prompt)
+    try:
+        match = find_phrase(tokens, tokenize(phrase))
+    except LumosXError:
+        return
+    assert all(0 <= start < end <= len(tokens.ids) for start, end in match.spans)
+
+
+WORDS = ["man", "woman", "hat", "red", "blue", "left", "right", "on", "the"]
+
+
+@given(words=st.lists(st.sampled_from(WORDS), min_size=2, max_size=8))
+def test_a_run_of_the_prompts_words_is_always_found(tokenize, words):
+    prompt, phrase = tokenize("A scene: " + " ".join(words)), " ".join(words[:2])
+    assert find_phrase(prompt, tokenize(phrase)).spans
+    assert find_phrase(prompt, tokenize(phrase.upper())).spans
+
+
+def test_an_embedding_in_the_prompt_is_no_word(tokenize):
+    text = tokenize("a man")
+    tokens = Tokens((None, *text.ids), (" ", *text.pieces))
+    assert find_phrase(tokens, tokenize("man")).spans[0][0] == find_phrase(text, tokenize("man")).spans[0][0] + 1

@@ -1,0 +1,80 @@
+"""Schedule and solver: golden numbers are in test_golden; here their properties."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.sampling import FlowSchedule, solve
+
+schedules = st.builds(FlowSchedule.build, st.integers(1, 80), st.floats(0.1, 20))
+
+
+@given(schedules)
+def test_levels_fall_from_one_to_zero(schedule):
+    assert schedule.sigmas[0] == 1 and schedule.sigmas[-1] == 0
+    assert all(before > after for before, after in zip(schedule.sigmas, schedule.sigmas[1:]))
+    assert len(schedule.sigmas) == len(schedule.timesteps) + 1
+
+
+@given(schedules)
+def test_timesteps_are_whole_and_found_again(schedule):
+    assert schedule.timesteps[0] == 1000
+    for sigma, timestep in zip(schedule.sigmas, schedule.timesteps):
+        assert schedule.timestep(sigma) == timestep
+        assert -1e-3 < 1000 * sigma - timestep < 1 + 1e-3
+
+
+def test_a_foreign_level_is_cut_to_a_whole_timestep():
+    assert FlowSchedule.build(8).timestep(0.12345) == 123
+
+
+@given(schedules, st.floats(-2, 2))
+def test_a_known_clean_sample_is_reached_exactly(schedule, value):
+    clean = torch.full((2, 3), value, dtype=torch.float64)
+    result = solve(lambda x, sigma, timestep: clean, torch.randn(2, 3).double(), schedule.sigmas, schedule)
+    torch.testing.assert_close(result, clean, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [10, 20, 40, 80])
+def test_memory_of_the_step_before_pays(steps):
+    """dx/dsigma = x - 1 has the solution 1 + (x0 - 1) e^(sigma - 1); step by step it is solved to first order only."""
+    start = torch.tensor([2.0], dtype=torch.float64)
+    exact = 1 + (start - 1) * torch.exp(torch.tensor(-1.0))
+    schedule = FlowSchedule.build(steps, 1.0)
+
+    def denoise(x, sigma, timestep):
+        return x - sigma * (x - 1)
+
+    forgetful = start
+    for pair in zip(schedule.sigmas, schedule.sigmas[1:]):
+        forgetful = solve(denoise, forgetful, pair, schedule)
+    second = (solve(denoise, start, schedule.sigmas, schedule) - exact).abs().item()
+    first = (forgetful - exact).abs().item()
+    assert second < 0.2 * first
+
+
+def test_parts_of_a_run_start_without_memory():
+    schedule = FlowSchedule.build(6, 3.0)
+    assert schedule.window(2, 4) == schedule.sigmas[2:5]
+    assert schedule.window() == schedule.sigmas
+    assert schedule.window(1, 10000) == schedule.sigmas[1:]
+    with pytest.raises(LumosXError, match="start_step: 6 leaves no step before 6"):
+        schedule.window(6)
+
+
+@pytest.mark.parametrize(
+    ("steps", "shift", "name"), [(0, 8, "steps"), (-1, 8, "steps"), (5, 0, "shift"), (5, -1, "shift")]
+)
+def test_bad_numbers_are_refused_by_name(steps, shift, name):
+    with pytest.raises(LumosXError, match=f"^{name}: "):
+        FlowSchedule.build(steps, shift)
+
+
+def test_every_step_is_reported_with_its_clean_estimate():
+    seen = []
+    schedule = FlowSchedule.build(4)
+    solve(lambda x, s, t: x * 0, torch.ones(1), schedule.sigmas, schedule, lambda *step: seen.append(step))
+    assert [step for step, _, _ in seen] == [0, 1, 2, 3]
+    assert all(clean.abs().max() == 0 for _, _, clean in seen)
