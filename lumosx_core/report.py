@@ -1,0 +1,83 @@
+"""Readable reports: who is who, which words each reference binds to, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .layout import SequenceLayout
+from .phrases import PhraseMatch, Tokens, marked_text
+from .relations import Reference, Scene
+
+
+def binder_report(scene: Scene) -> str:
+    """What belongs to whom, and warnings; before any prompt is known."""
+    lines = []
+    if scene.background is not None:
+        lines.append(f"Background: {_name(scene.background)}")
+    lines += [f"Object: {_name(reference)}" for reference in scene.objects]
+    for number, subject in enumerate(scene.subjects, 1):
+        lines += [f"Subject {number}", *(f"  {_describe(word)}" for word in subject.words)]
+    count = len(scene.references)
+    lines.append(f"{count} reference picture{'s' if count > 1 else ''} in {len(scene.subjects)} subject(s).")
+    return "\n".join(lines + _warning_lines(scene.warnings()))
+
+
+def encoding_report(
+    scene: Scene, matches: Mapping[Reference, PhraseMatch], prompt: Tokens, layout: SequenceLayout
+) -> str:
+    """Which words of the prompt each reference binds to and what it costs in tokens.
+
+    Args:
+        matches: where each phrase was found.
+        prompt: the tokens that were searched.
+        layout: the sequence that the model will see.
+    """
+    cost = layout.frame_tokens
+    lines = [f"{_describe(reference)} {_bound(matches[reference], prompt)}, {cost} tokens"
+             for reference in scene.non_human]
+    for number, subject in enumerate(scene.subjects, 1):
+        lines.append(f"Subject {number}, {len(subject.references) * cost} tokens")
+        for word in subject.words:
+            tokens = f", {cost} tokens" if word.image is not None else ""
+            lines.append(f"  {_describe(word)} {_bound(matches[word], prompt)}{tokens}")
+    share = (layout.tokens - layout.video_tokens) / layout.video_tokens
+    lines.append(
+        f"Video {layout.frames} x {layout.height} x {layout.width} = {layout.video_tokens} tokens; references "
+        f"{layout.tokens - layout.video_tokens} more ({share:.0%}); together {layout.tokens}. "
+        f"Prompt {len(prompt.ids) + 1} of 512 tokens."
+    )
+    return "\n".join(lines + _warning_lines((*scene.warnings(), *_cancelled(scene, layout))))
+
+
+def _cancelled(scene: Scene, layout: SequenceLayout) -> list[str]:
+    """Subjects whose every token is claimed as much by the others, seen only once tokens are known."""
+    weights = layout.binding.text_weights()[len(scene.non_human):]
+    found, row = [], 0
+    for number, subject in enumerate(scene.subjects, 1):
+        if weights[row].max() <= 0:
+            found.append(
+                f"Subject {number} (\"{subject.name}\") keeps no words of its own in this prompt: other people bind to "
+                "the same ones; give it a phrase or an occurrence that only it has."
+            )
+        row += len(subject.references)
+    return found
+
+
+def _bound(match: PhraseMatch, prompt: Tokens) -> str:
+    times = "" if len(match.spans) == 1 else f" ({len(match.spans)} times)"
+    how = "" if match.exact else ", matched by letters"
+    places = ", ".join(str(start) if end == start + 1 else f"{start}-{end - 1}" for start, end in match.spans)
+    return f"-> \"{marked_text(prompt, match.spans[:1])}\"{times} at token {places}{how}"
+
+
+def _describe(word: Reference) -> str:
+    note = "" if word.image is not None else " (words only)"
+    return f"{word.kind.value} {_name(word)}{note}"
+
+
+def _name(word: Reference) -> str:
+    return f"\"{word.phrase}\"" + (f" (occurrence {word.occurrence})" if word.occurrence else "")
+
+
+def _warning_lines(warnings: tuple[str, ...]) -> list[str]:
+    return [f"Warning: {warning}" for warning in warnings]
