@@ -1,0 +1,204 @@
+"""Prompt and scene to positive, negative and latent, through the host's CLIP and VAE."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.latent_formats
+import comfy.model_management
+import comfy.utils
+import torch
+
+from ..errors import LumosXError
+from ..layout import TEXT_LENGTH, Binding, SequenceLayout
+from ..media import from_image, letterbox, to_image
+from ..phrases import PhraseMatch, Tokens, find_phrase
+from ..relations import Reference, Scene
+from ..report import encoding_report
+from .socket import model_conditions
+
+ENCODER_KEY = "umt5xxl"
+END_TOKEN = 1
+PAD_TOKEN = 0
+LATENT_STRIDE = 8
+FRAME_STRIDE = 4
+LATENT_CHANNELS = 16
+PATCH = 2
+
+SAME, ZERO, WHITE = "same as positive", "zero latents", "white pictures"
+UNCONDITIONAL = (SAME, ZERO, WHITE)
+
+
+@dataclass(frozen=True)
+class VideoSize:
+    """The video to make, in pixels and frames.
+
+    Raises:
+        LumosXError: sizes that the VAE cannot hold: width and height go in steps of 8, frames are 4 n + 1.
+    """
+
+    width: int
+    height: int
+    frames: int
+    batch: int = 1
+
+    def __post_init__(self):
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if value < 2 * LATENT_STRIDE or value % LATENT_STRIDE:
+                raise LumosXError(f"{name}: {value} is no multiple of 8 from 16 up; use {_nearest(value)}.")
+        if self.frames < 1 or self.frames % FRAME_STRIDE != 1:
+            use = max(0, round((self.frames - 1) / FRAME_STRIDE)) * FRAME_STRIDE + 1
+            raise LumosXError(f"frames: {self.frames} is not 4 n + 1 (1, 5, … 81 …); use {use}.")
+        if self.batch < 1:
+            raise LumosXError(f"batch_size: {self.batch} is below 1; use 1 or more.")
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int, int, int]:
+        """[batch, channels, frames, height, width] of the latent."""
+        frames = (self.frames - 1) // FRAME_STRIDE + 1
+        return self.batch, LATENT_CHANNELS, frames, self.height // LATENT_STRIDE, self.width // LATENT_STRIDE
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The outputs of LumosX Relational Encode."""
+
+    positive: list
+    negative: list
+    latent: dict
+    report: str
+
+
+def encode_scene(
+    clip: Any, vae: Any, scene: Scene, prompt: str, negative_prompt: str, size: VideoSize, unconditional: str = SAME
+) -> Encoded:
+    """Bind a scene to a prompt and encode both.
+
+    Everything that can be wrong with phrases and sizes is found before any model is run.
+
+    Args:
+        clip: CLIP holding UMT5.
+        vae: VAE of Wan2.1.
+        scene: references and their phrases.
+        prompt: text that contains every phrase.
+        negative_prompt: text of the unconditional pass.
+        size: the video to make.
+        unconditional: which references the negative gets; the release gives it the same ones.
+
+    Raises:
+        LumosXError: a phrase that is not in the prompt, a text of more than 512 tokens, or another kind of CLIP or VAE.
+    """
+    prompt, negative_prompt = clean_text(prompt), clean_text(negative_prompt)
+    positive_tokens = _tokenize(clip, prompt, "prompt")
+    negative_tokens = _tokenize(clip, negative_prompt, "negative_prompt")
+    text = _readable(clip, positive_tokens)
+    matches = {word: _match(clip, text, word) for word in _words(scene)}
+    binding = _bind(scene, matches)
+    layout = SequenceLayout(size.latent_shape[2], *(-(-side // PATCH) for side in size.latent_shape[3:]), binding)
+    report = encoding_report(scene, matches, text, layout)
+    latents = _encode_references(vae, scene.references, size)
+    positive = _condition(clip, positive_tokens, latents, binding)
+    negative_latents = _unconditional_latents(vae, latents, size, unconditional)
+    negative = _condition(clip, negative_tokens, negative_latents, binding)
+    samples = torch.zeros(size.latent_shape, device=comfy.model_management.intermediate_device())
+    return Encoded(positive, negative, {"samples": samples}, report)
+
+
+def clean_text(text: str) -> str:
+    """A prompt as the release cleans it: HTML entities resolved (twice, since they nest), white space collapsed."""
+    return " ".join(html.unescape(html.unescape(text)).split())
+
+
+def _tokenize(clip: Any, text: str, source: str) -> dict:
+    tokens = clip.tokenize(text)
+    if ENCODER_KEY not in tokens:
+        found = ", ".join(tokens) or "nothing"
+        raise LumosXError(f"clip: its tokens are for {found}, not for UMT5; load umt5_xxl with type \"wan\".")
+    length = len(_ids(tokens)) + 1
+    if length > TEXT_LENGTH:
+        raise LumosXError(
+            f"{source}: the text has {length} tokens, but the model reads {TEXT_LENGTH}; shorten it by about "
+            f"{length - TEXT_LENGTH} tokens."
+        )
+    return tokens
+
+
+def _ids(tokens: dict) -> list:
+    """Token ids without the end token and what follows it; an embedding in the text counts as None."""
+    chunks = tokens[ENCODER_KEY]
+    ids = [None if torch.is_tensor(token[0]) else token[0] for chunk in chunks for token in chunk]
+    while ids and ids[-1] == PAD_TOKEN:
+        ids.pop()
+    return ids[:-1] if ids and ids[-1] == END_TOKEN else ids
+
+
+def _readable(clip: Any, tokens: dict) -> Tokens:
+    ids = _ids(tokens)
+    pieces = {}
+    for (identity, _), piece in clip.tokenizer.untokenize([(token, 1.0) for token in set(ids) - {None}]):
+        pieces[identity] = piece
+    return Tokens(tuple(ids), tuple(pieces.get(token, " ") for token in ids))
+
+
+def _words(scene: Scene) -> list[Reference]:
+    return [*scene.non_human, *(word for subject in scene.subjects for word in subject.words)]
+
+
+def _match(clip: Any, prompt: Tokens, word: Reference) -> PhraseMatch:
+    phrase = _readable(clip, clip.tokenize(clean_text(word.phrase)))
+    return find_phrase(prompt, phrase, word.occurrence, word.source or word.kind.value)
+
+
+def _bind(scene: Scene, matches: dict[Reference, PhraseMatch]) -> Binding:
+    return Binding(
+        non_human_spans=tuple(matches[reference].spans for reference in scene.non_human),
+        subject_spans=tuple(
+            tuple(span for word in subject.words for span in matches[word].spans) for subject in scene.subjects
+        ),
+        subject_images=tuple(len(subject.references) for subject in scene.subjects),
+    )
+
+
+def _encode_references(vae: Any, references: tuple[Reference, ...], size: VideoSize) -> list[torch.Tensor]:
+    """Normalised latents, one [1, 16, 1, h, w] a reference. One call each: a batch would become a video."""
+    progress = comfy.utils.ProgressBar(len(references))
+    latents = []
+    for reference in references:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        picture = letterbox(from_image(reference.image), size.width, size.height)
+        latents.append(_encode_picture(vae, to_image(picture), size))
+        progress.update(1)
+    return latents
+
+
+def _encode_picture(vae: Any, image: torch.Tensor, size: VideoSize) -> torch.Tensor:
+    latent = vae.encode(image)
+    wanted = (1, LATENT_CHANNELS, 1, *size.latent_shape[3:])
+    if tuple(latent.shape) != wanted:
+        raise LumosXError(
+            f"vae: it makes latents of shape {tuple(latent.shape)} instead of {wanted}; load wan_2.1_vae.safetensors."
+        )
+    return comfy.latent_formats.Wan21().process_in(latent)
+
+
+def _unconditional_latents(vae: Any, latents: list[torch.Tensor], size: VideoSize, choice: str) -> list[torch.Tensor]:
+    if choice == SAME:
+        return latents
+    if choice == ZERO:
+        return [torch.zeros_like(latent) for latent in latents]
+    white = _encode_picture(vae, torch.ones(1, size.height, size.width, 3), size)
+    return [white] * len(latents)
+
+
+def _condition(clip: Any, tokens: dict, latents: list[torch.Tensor], binding: Binding) -> list:
+    conditioning = clip.encode_from_tokens_scheduled(tokens)
+    extra = model_conditions(latents, binding)
+    return [[text, {**options, "model_conds": {**options.get("model_conds", {}), **extra}}]
+            for text, options in conditioning]
+
+
+def _nearest(value: int) -> int:
+    return max(2 * LATENT_STRIDE, round(value / LATENT_STRIDE) * LATENT_STRIDE)

@@ -1,0 +1,127 @@
+"""A MODEL with the relational forward, as one diffusion-model wrapper on a clone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.patcher_extension
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+
+from ..errors import LumosXError
+from ..model import RelationalOptions, relational_forward
+from .socket import BINDING, REFERENCES, SCHEDULE, MissingModelNode
+
+WRAPPER_KEY = "lumosx"
+_LATENT_CHANNELS = 16
+_ATTENTION = ("q", "k", "v", "o", "norm_q", "norm_k")
+_EXPECTED = (
+    "patch_embedding", "text_embedding", "time_embedding", "time_projection", "head.head", "head.modulation",
+    *(f"blocks.0.{name}" for name in ("norm1", "norm2", "norm3", "ffn", "modulation")),
+    *(f"blocks.0.{kind}.{name}" for kind in ("self_attn", "cross_attn") for name in _ATTENTION),
+)
+_OTHER_VARIANTS = ("img_emb", "ref_conv", "vace_blocks")
+
+
+def relational_model(model: Any, options: RelationalOptions) -> Any:
+    """A clone of a MODEL that understands LumosX conditioning; without such conditioning it acts as before.
+
+    Args:
+        model: a ModelPatcher around any Wan2.1-T2V-shaped diffusion model, from any loader.
+        options: the scientific constants.
+
+    Raises:
+        LumosXError: another kind of model.
+    """
+    _check_shape(model.get_model_object("diffusion_model"))
+    clone = model.clone()
+    kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+    # A second LumosX Model node replaces the first one's constants.
+    clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
+    clone.add_wrapper_with_key(kind, WRAPPER_KEY, RelationalWrapper(options))
+    return clone
+
+
+class RelationalWrapper:
+    """Swaps the innermost forward for the relational one; holds constants, never weights or state."""
+
+    def __init__(self, options: RelationalOptions):
+        self.options = options
+
+    def __call__(
+        self, executor, x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options={}, **kwargs
+    ):
+        if BINDING not in kwargs:
+            return executor(x, timestep, context, clip_fea, time_dim_concat, transformer_options, **kwargs)
+        if time_dim_concat is not None and not isinstance(time_dim_concat, MissingModelNode):
+            raise LumosXError(
+                "conditioning: it carries references of another method (time_dim_concat, as from "
+                "WanPhantomSubjectToVideo) besides those of LumosX; remove one of the two nodes."
+            )
+
+        def forward(x, timestep, context, *_, transformer_options={}, **kwargs):
+            return self._forward(executor.class_obj, x, timestep, context, transformer_options, kwargs)
+
+        # Wrappers behind ours (EasyCache, other packs) still run around the relational forward.
+        inner = type(executor).new_class_executor(forward, executor.class_obj, executor.wrappers, executor.idx)
+        return inner(x, timestep, context, clip_fea, None, transformer_options=transformer_options, **kwargs)
+
+    def _forward(
+        self, model: torch.nn.Module, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
+        transformer_options: dict, kwargs: dict,
+    ) -> torch.Tensor:
+        def dense(q, k, v, heads):
+            return optimized_attention(q, k, v, heads=heads, transformer_options=transformer_options)
+
+        return relational_forward(
+            model, x, _whole_timestep(timestep, transformer_options), context, kwargs[REFERENCES], kwargs[BINDING],
+            dense, self.options, _block_runner(transformer_options),
+        )
+
+
+def _whole_timestep(timestep: torch.Tensor, transformer_options: dict) -> torch.Tensor:
+    """The release feeds whole timesteps; ComfyUI's samplers feed 1000 * sigma. Ours says which it wants."""
+    schedule = transformer_options.get(SCHEDULE)
+    if schedule is None:
+        return timestep
+    return torch.full_like(timestep, schedule.timestep(transformer_options["sigmas"][0].item()))
+
+
+def _block_runner(transformer_options: dict):
+    """Runs a block, or what another node put in its place (``patches_replace``, as SkipLayerGuidance does)."""
+    replaced = transformer_options.get("patches_replace", {}).get("dit", {})
+
+    def run(index, x, original):
+        replacement = replaced.get(("double_block", index))
+        if replacement is None:
+            return original(x)
+        arguments = {"img": x, "txt": None, "vec": None, "pe": None, "transformer_options": transformer_options}
+        return replacement(arguments, {"original_block": lambda given: {"img": original(given["img"])}})["img"]
+
+    return run
+
+
+def _check_shape(diffusion_model: torch.nn.Module) -> None:
+    missing = [name for name in _EXPECTED if not _has(diffusion_model, name)]
+    kind = type(diffusion_model).__name__
+    advice = "load LumosX weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B."
+    if missing:
+        raise LumosXError(f"model: this is a {kind} without {missing[0]}, not a Wan2.1 text-to-video model; {advice}")
+    channels = diffusion_model.patch_embedding.weight.shape[1]
+    extra = [name for name in _OTHER_VARIANTS if getattr(diffusion_model, name, None) is not None]
+    if channels != _LATENT_CHANNELS or extra:
+        found = f"{channels} input channels" if channels != _LATENT_CHANNELS else extra[0]
+        raise LumosXError(f"model: this {kind} has {found}: an image-to-video, control or VACE variant; {advice}")
+
+
+def _has(module: Any, path: str) -> bool:
+    for name in path.split("."):
+        if name == "0":
+            if not len(module):
+                return False
+            module = module[0]
+        elif not hasattr(module, name):
+            return False
+        else:
+            module = getattr(module, name)
+    return True

@@ -1,0 +1,109 @@
+"""DPM-Solver++(2M) and the flow schedule as ComfyUI's SAMPLER and SIGMAS, and a whole sampling run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import latent_preview
+import torch
+
+from ..errors import LumosXError
+from ..sampling import FlowSchedule, solve
+from .socket import SCHEDULE
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """What one run of LumosX Sampler does.
+
+    Attributes:
+        seed: of the noise.
+        steps: steps of the whole schedule.
+        cfg: guidance; v = v_negative + cfg * (v_positive - v_negative).
+        shift: moves the noise levels towards noise.
+        denoise: 1 starts from noise; less starts later, keeping the latent's content.
+        start_step: first step to run.
+        end_step: step to stop before; beyond ``steps`` means the end.
+    """
+
+    seed: int
+    steps: int = 50
+    cfg: float = 6.0
+    shift: float = 8.0
+    denoise: float = 1.0
+    start_step: int = 0
+    end_step: int = 10000
+
+
+def flow_sampling(steps: int, shift: float, denoise: float = 1.0) -> tuple[Any, torch.Tensor, FlowSchedule]:
+    """SAMPLER, SIGMAS (float32, ``steps + 1`` levels) and the schedule behind them.
+
+    With ``denoise`` below 1 the last ``steps`` of a longer schedule are taken, as KSampler does.
+
+    Raises:
+        LumosXError: numbers out of range.
+    """
+    if not 0 < denoise <= 1:
+        raise LumosXError(f"denoise: {denoise} is not in (0, 1]; use 1 to start from noise.")
+    schedule = FlowSchedule.build(int(steps / denoise), shift)
+    sigmas = torch.tensor(schedule.sigmas[-(steps + 1):], dtype=torch.float32)
+    return comfy.samplers.KSAMPLER(_SolverFunction(schedule)), sigmas, schedule
+
+
+class _SolverFunction:
+    """The function inside a KSAMPLER; it tells the relational forward which whole timestep a noise level has."""
+
+    def __init__(self, schedule: FlowSchedule):
+        self.schedule = schedule
+
+    @torch.no_grad()
+    def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
+        arguments = _with_schedule(extra_args or {}, self.schedule)
+        ones = x.new_ones(x.shape[0])
+
+        def denoise(x, sigma, timestep):
+            return model(x, sigma * ones, **arguments)
+
+        def report(step, x, clean):
+            if callback is not None:
+                callback({"i": step, "denoised": clean, "x": x, "sigma": sigmas[step], "sigma_hat": sigmas[step]})
+
+        return solve(denoise, x, [sigma.item() for sigma in sigmas], self.schedule, report)
+
+
+def _with_schedule(arguments: dict, schedule: FlowSchedule) -> dict:
+    options = arguments.get("model_options", {})
+    transformer_options = {**options.get("transformer_options", {}), SCHEDULE: schedule}
+    return {**arguments, "model_options": {**options, "transformer_options": transformer_options}}
+
+
+def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: SamplingPlan) -> dict:
+    """Sample a LATENT with progress, live preview and interrupts of the host.
+
+    Args:
+        model: a MODEL with the relational forward.
+        positive, negative: outputs of LumosX Relational Encode.
+        latent: LATENT with ``samples`` [batch, 16, frames, height, width].
+        plan: the numbers.
+
+    Returns:
+        A new LATENT; the given one is untouched.
+
+    Raises:
+        LumosXError: numbers out of range, or a latent without a time axis.
+    """
+    sampler, _, schedule = flow_sampling(plan.steps, plan.shift, plan.denoise)
+    skipped = len(schedule.timesteps) - plan.steps
+    levels = schedule.window(skipped + plan.start_step, skipped + plan.end_step)
+    sigmas = torch.tensor(levels, dtype=torch.float32)
+    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
+    noise = comfy.sample.prepare_noise(samples, plan.seed, latent.get("batch_index"))
+    samples = comfy.sample.sample_custom(
+        model, noise, plan.cfg, sampler, sigmas, positive, negative, samples, noise_mask=latent.get("noise_mask"),
+        callback=latent_preview.prepare_callback(model, len(sigmas) - 1), seed=plan.seed,
+    )
+    return {**latent, "samples": samples}

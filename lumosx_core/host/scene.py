@@ -1,0 +1,104 @@
+"""From values of sockets and widgets to references, subjects and scenes."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from ..errors import LumosXError
+from ..media import one_picture
+from ..relations import Kind, Reference, Scene, Subject
+from ..report import binder_report
+
+_log = logging.getLogger("LumosX")
+
+
+def attributes_of(
+    values: Mapping[str, Any], slots: Iterable[int], more: tuple[Reference, ...] | None
+) -> tuple[Reference, ...]:
+    """The attributes of a LumosX Subject: its slots in order, then what is linked to ``more_attributes``.
+
+    Raises:
+        LumosXError: a picture without a phrase, or a phrase without a picture.
+    """
+    found = []
+    for slot in slots:
+        name = f"attribute_{slot}"
+        image, phrase = values.get(name), values.get(f"{name}_phrase") or ""
+        if image is None and not phrase.strip():
+            continue
+        occurrence = values.get(f"{name}_occurrence") or 0
+        found.append(_reference(Kind.ATTRIBUTE, phrase, image, occurrence, f"LumosX Subject {name}"))
+    found += [dataclasses.replace(reference, kind=Kind.ATTRIBUTE) for reference in more or ()]
+    return tuple(found)
+
+
+def subject_of(
+    phrase: str, face: torch.Tensor | None, occurrence: int, attributes: tuple[Reference, ...]
+) -> Subject:
+    """One person.
+
+    Raises:
+        LumosXError: nothing linked, or a face without a phrase.
+    """
+    if face is None and not phrase.strip():
+        if not attributes:
+            raise LumosXError("face: nothing is linked; link a face image and type its phrase, or link an attribute.")
+        return Subject(None, attributes)
+    return Subject(_reference(Kind.FACE, phrase, face, occurrence, "LumosX Subject face"), attributes)
+
+
+def objects_of(
+    image: torch.Tensor, phrase: str, previous: tuple[Reference, ...] | None, occurrence: int
+) -> tuple[Reference, ...]:
+    """The objects before, then this one."""
+    return (*(previous or ()), _reference(Kind.OBJECT, phrase, image, occurrence, "LumosX Object image"))
+
+
+def background_of(image: torch.Tensor, phrase: str, occurrence: int) -> Reference:
+    """The background."""
+    return _reference(Kind.BACKGROUND, phrase, image, occurrence, "LumosX Background image")
+
+
+def bind(
+    subjects: Iterable[Subject | None],
+    objects: Iterable[tuple[Reference, ...] | None],
+    background: Reference | None,
+    earlier: Scene | None,
+) -> tuple[Scene, str]:
+    """A scene and its report; what ``earlier`` holds comes first, and warnings are logged.
+
+    Raises:
+        LumosXError: no reference, or two backgrounds.
+    """
+    if earlier is not None and earlier.background is not None and background is not None:
+        raise LumosXError("background: the linked relations have one already; unlink one of the two.")
+    start = earlier or _Nothing
+    scene = Scene(
+        background=background if background is not None else start.background,
+        objects=(*start.objects, *(reference for chain in objects for reference in chain or ())),
+        subjects=(*start.subjects, *(subject for subject in subjects if subject is not None)),
+    )
+    log_warnings(scene.warnings())
+    return scene, binder_report(scene)
+
+
+def log_warnings(warnings: Iterable[str]) -> None:
+    """Into the host's log, where users look first."""
+    for warning in warnings:
+        _log.warning("LumosX: %s", warning)
+
+
+class _Nothing:
+    background = None
+    objects = ()
+    subjects = ()
+
+
+def _reference(kind: Kind, phrase: str, image: torch.Tensor | None, occurrence: int, source: str) -> Reference:
+    picture = None if image is None else one_picture(image, source)
+    return Reference(kind, phrase, picture, occurrence, source)

@@ -1,0 +1,47 @@
+"""What travels from the encoder to the model inside a CONDITIONING, and from the sampler inside the options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import comfy.conds
+import torch
+
+from ..errors import LumosXError
+from ..layout import Binding
+
+REFERENCES = "lumosx_references"
+BINDING = "lumosx_binding"
+SCHEDULE = "lumosx_schedule"
+_GUARD = "time_dim_concat"
+
+
+@dataclass(frozen=True)
+class MissingModelNode:
+    """Stands where a stock Wan model looks for further frames, and says what is missing as soon as it looks.
+
+    Without it a model that was not patched would ignore every reference without a word.
+    """
+
+    def __getattr__(self, name: str):
+        if name in ("shape", "ndim"):
+            raise LumosXError(
+                "model: it does not know LumosX conditioning, so every reference would be ignored; "
+                "put a LumosX Model node between the model loader and the sampler."
+            )
+        raise AttributeError(name)
+
+
+def model_conditions(references: list[torch.Tensor], binding: Binding) -> dict:
+    """``model_conds`` of one conditioning entry.
+
+    Args:
+        references: normalised latents in token order, each [1, 16, 1, height, width].
+        binding: what they are bound to.
+    """
+    return {
+        # A list, not one tensor: context windows cut any tensor whose size happens to be the number of frames.
+        REFERENCES: comfy.conds.CONDList(references),
+        BINDING: comfy.conds.CONDConstant(binding),
+        _GUARD: comfy.conds.CONDConstant(MissingModelNode()),
+    }

@@ -1,0 +1,59 @@
+"""The node that says who belongs to the scene."""
+
+from comfy_api.latest import io
+
+from ..lumosx_core.host.scene import bind
+from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, RelationsSocket, SubjectSocket
+
+SLOTS = (1, 2, 3)
+
+
+class LumosXBinder(io.ComfyNode):
+    """Subjects, objects and background as one RELATIONS."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_Binder",
+            display_name="LumosX Binder",
+            category=CATEGORY,
+            description="Puts people, objects and a background together into one scene. The order is fixed: "
+            "background, objects, people. Warnings are in the report and in the log.",
+            inputs=[
+                *(
+                    SubjectSocket.Input(
+                        f"subject_{slot}", optional=True,
+                        tooltip="A person from LumosX Subject. The model was trained on one to three people.",
+                    )
+                    for slot in SLOTS
+                ),
+                *(
+                    ReferencesSocket.Input(
+                        f"object_{slot}", optional=True,
+                        tooltip="One LumosX Object, or a chain of them. Every picture adds as many tokens as one video "
+                        "frame.",
+                    )
+                    for slot in SLOTS
+                ),
+                BackgroundSocket.Input("background", optional=True, tooltip="At most one, from LumosX Background."),
+                RelationsSocket.Input(
+                    "relations", optional=True,
+                    tooltip="A scene to add to, from LumosX Load Case or another LumosX Binder; what it holds comes "
+                    "first. This is also the way to more than three people.",
+                ),
+            ],
+            outputs=[
+                RelationsSocket.Output(display_name="relations", tooltip="The scene, for LumosX Relational Encode."),
+                io.String.Output(display_name="report", tooltip="Who is who, and warnings, as text."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, background=None, relations=None, **slots) -> io.NodeOutput:
+        scene, report = bind(
+            (slots.get(f"subject_{slot}") for slot in SLOTS),
+            (slots.get(f"object_{slot}") for slot in SLOTS),
+            background,
+            relations,
+        )
+        return io.NodeOutput(scene, report)

@@ -1,0 +1,88 @@
+"""The node that binds a scene to a prompt."""
+
+from comfy_api.latest import io
+
+from ..lumosx_core.errors import LumosXError
+from ..lumosx_core.host.encoder import SAME, UNCONDITIONAL, VideoSize, encode_scene
+from .sockets import CATEGORY, RelationsSocket, advanced
+
+# Wan2.1's standard negative prompt, which LumosX was sampled with.
+NEGATIVE_PROMPT = (
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，"
+    "画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
+)
+
+
+class LumosXRelationalEncode(io.ComfyNode):
+    """Prompt and RELATIONS to positive, negative and latent."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_RelationalEncode",
+            display_name="LumosX Relational Encode",
+            category=CATEGORY,
+            description="Finds every phrase in the prompt, encodes the prompts and the reference pictures, and says in "
+            "the report which words each picture binds to. A phrase that is not in the prompt stops the run.",
+            inputs=[
+                io.Clip.Input("clip", tooltip="UMT5-XXL: Load CLIP with type \"wan\" and a umt5_xxl file."),
+                io.Vae.Input("vae", tooltip="The VAE of Wan2.1: wan_2.1_vae.safetensors."),
+                io.String.Input(
+                    "prompt", multiline=True, dynamic_prompts=True, default="",
+                    tooltip="What happens in the video. It must contain the phrase of every reference, word for word; "
+                    "case and punctuation may differ. At most 512 tokens.",
+                ),
+                io.String.Input(
+                    "negative_prompt", multiline=True, dynamic_prompts=True, default=NEGATIVE_PROMPT,
+                    tooltip="What the video should not be. The default is the one that Wan2.1 and LumosX were sampled "
+                    "with; change it only with a reason.",
+                ),
+                RelationsSocket.Input("relations", tooltip="The scene, from LumosX Binder or LumosX Load Case."),
+                io.Int.Input(
+                    "width", default=832, min=16, max=8192, step=16,
+                    tooltip="Width of the video in pixels, a multiple of 8 (16 wastes nothing). Trained at 832.",
+                ),
+                io.Int.Input(
+                    "height", default=480, min=16, max=8192, step=16,
+                    tooltip="Height of the video in pixels, a multiple of 8 (16 wastes nothing). Trained at 480.",
+                ),
+                io.Int.Input(
+                    "frames", default=81, min=1, max=1025, step=4,
+                    tooltip="Frames of the video, 4 n + 1; 81 frames are 5 seconds at 16 frames a second, and 1 is a "
+                    "picture. Fewer frames need less memory and time.",
+                ),
+                io.Int.Input(
+                    "batch_size", default=1, min=1, max=64,
+                    tooltip="How many videos to make at once, each from noise of its own. Memory grows with it.",
+                ),
+                advanced(
+                    io.Combo, "unconditional_references", options=list(UNCONDITIONAL), default=SAME, optional=True,
+                    tooltip="Which references the negative pass sees. The release gives it the same ones, so that "
+                    "guidance acts on the text only; the other two make guidance act on the pictures too, and are "
+                    "experiments.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive", tooltip="For LumosX Sampler or any sampler."),
+                io.Conditioning.Output(display_name="negative", tooltip="For LumosX Sampler or any sampler."),
+                io.Latent.Output(display_name="latent", tooltip="Empty, of the size that the references have."),
+                io.String.Output(display_name="report", tooltip="Which words each reference binds to, and its cost."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, width=None, height=None, frames=None):
+        try:
+            VideoSize(width if width is not None else 16, height if height is not None else 16, frames or 1)
+        except LumosXError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls, clip, vae, prompt, negative_prompt, relations, width, height, frames, batch_size,
+        unconditional_references=SAME,
+    ) -> io.NodeOutput:
+        size = VideoSize(width, height, frames, batch_size)
+        encoded = encode_scene(clip, vae, relations, prompt, negative_prompt, size, unconditional_references)
+        return io.NodeOutput(encoded.positive, encoded.negative, encoded.latent, encoded.report)

@@ -1,0 +1,119 @@
+"""Nodes that turn a picture and its words into a reference."""
+
+from comfy_api.latest import io
+
+from ..lumosx_core.host.scene import attributes_of, background_of, objects_of, subject_of
+from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, SubjectSocket, occurrence_input
+
+SLOTS = (1, 2, 3)
+
+
+def _attribute_inputs():
+    for slot in SLOTS:
+        yield io.Image.Input(
+            f"attribute_{slot}", optional=True,
+            tooltip="A picture of something that belongs to this person: clothes, hat, glasses, hair. Best cut out on "
+            "white; transparency becomes white. Leave it unlinked if not needed.",
+        )
+        yield io.String.Input(
+            f"attribute_{slot}_phrase", default="", optional=True,
+            tooltip="The words of the prompt that name it, e.g. \"white jacket\". They must occur in the prompt.",
+        )
+
+
+class LumosXSubject(io.ComfyNode):
+    """A person: face, and what belongs to it."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_Subject",
+            display_name="LumosX Subject",
+            category=CATEGORY,
+            description="One person: a face and the clothes and things that belong to it. What is linked here stays "
+            "together; what belongs to another person goes into another LumosX Subject.",
+            inputs=[
+                io.Image.Input(
+                    "face", optional=True,
+                    tooltip="A picture of the face, one person, with hair and ears. Without it only the attributes are "
+                    "shown and the video invents the face.",
+                ),
+                io.String.Input(
+                    "phrase", default="",
+                    tooltip="The words of the prompt that name this person, e.g. \"man on the left\". They must occur "
+                    "in the prompt; words that two people share tell neither of them apart.",
+                ),
+                *_attribute_inputs(),
+                ReferencesSocket.Input(
+                    "more_attributes", optional=True,
+                    tooltip="Further attributes: link one LumosX Object, or a chain of them. The model was trained on "
+                    "at most 3 attributes a person.",
+                ),
+                occurrence_input("occurrence", "the person's phrase"),
+                *(occurrence_input(f"attribute_{slot}_occurrence", f"attribute {slot}'s phrase") for slot in SLOTS),
+            ],
+            outputs=[SubjectSocket.Output(display_name="subject", tooltip="This person, for LumosX Binder.")],
+        )
+
+    @classmethod
+    def execute(cls, phrase, face=None, more_attributes=None, occurrence=0, **slots) -> io.NodeOutput:
+        attributes = attributes_of(slots, SLOTS, more_attributes)
+        return io.NodeOutput(subject_of(phrase, face, occurrence, attributes))
+
+
+class LumosXObject(io.ComfyNode):
+    """A thing that belongs to nobody, or one more attribute."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_Object",
+            display_name="LumosX Object",
+            category=CATEGORY,
+            description="A thing of the scene that belongs to nobody. Objects can be chained; linked to "
+            "more_attributes of a LumosX Subject they become attributes of that person.",
+            inputs=[
+                io.Image.Input(
+                    "image", tooltip="One picture of the thing, best cut out on white; transparency becomes white."
+                ),
+                io.String.Input(
+                    "phrase", default="",
+                    tooltip="The words of the prompt that name it, e.g. \"white lamp\". They must occur in the prompt.",
+                ),
+                ReferencesSocket.Input(
+                    "previous", optional=True, tooltip="Objects that come before this one; chain as many as you need."
+                ),
+                occurrence_input("occurrence", "the phrase"),
+            ],
+            outputs=[ReferencesSocket.Output(display_name="objects", tooltip="The chain, ending with this one.")],
+        )
+
+    @classmethod
+    def execute(cls, image, phrase, previous=None, occurrence=0) -> io.NodeOutput:
+        return io.NodeOutput(objects_of(image, phrase, previous, occurrence))
+
+
+class LumosXBackground(io.ComfyNode):
+    """Where the scene takes place."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_Background",
+            display_name="LumosX Background",
+            category=CATEGORY,
+            description="A picture of the place, without people.",
+            inputs=[
+                io.Image.Input("image", tooltip="One picture of the place, full frame, best without people."),
+                io.String.Input(
+                    "phrase", default="",
+                    tooltip="The words of the prompt that name it, e.g. \"modern kitchen\". They must occur there.",
+                ),
+                occurrence_input("occurrence", "the phrase"),
+            ],
+            outputs=[BackgroundSocket.Output(display_name="background", tooltip="The background, for LumosX Binder.")],
+        )
+
+    @classmethod
+    def execute(cls, image, phrase, occurrence=0) -> io.NodeOutput:
+        return io.NodeOutput(background_of(image, phrase, occurrence))

@@ -1,0 +1,98 @@
+"""Nodes that sample as the release does."""
+
+from comfy_api.latest import io
+
+from ..lumosx_core.host.sampler import SamplingPlan, flow_sampling, run_sampler
+from .sockets import CATEGORY
+
+
+def _steps_input():
+    return io.Int.Input(
+        "steps", default=50, min=1, max=10000,
+        tooltip="How many steps from noise to video. The release uses 50; time grows with it, 30 is a fair draft.",
+    )
+
+
+def _shift_input():
+    return io.Float.Input(
+        "shift", default=8.0, min=0.01, max=100.0, step=0.1,
+        tooltip="How much of the run is spent at high noise, where layout and motion form. The release uses 8; 3 to 5 "
+        "suits small sizes. It replaces the shift of ModelSampling nodes.",
+    )
+
+
+def _denoise_input():
+    return io.Float.Input(
+        "denoise", default=1.0, min=0.01, max=1.0, step=0.01,
+        tooltip="1 starts from pure noise. Less keeps that much of the latent that is linked: for refining a video.",
+    )
+
+
+class LumosXSampler(io.ComfyNode):
+    """The release's sampling in one node."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_Sampler",
+            display_name="LumosX Sampler",
+            category=CATEGORY,
+            description="Samples as the release does: DPM-Solver++(2M) on the flow schedule, at whole timesteps.",
+            inputs=[
+                io.Model.Input("model", tooltip="A model that went through LumosX Model."),
+                io.Conditioning.Input("positive", tooltip="From LumosX Relational Encode."),
+                io.Conditioning.Input("negative", tooltip="From LumosX Relational Encode. Unused when cfg is 1."),
+                io.Latent.Input("latent", tooltip="From LumosX Relational Encode, or a video to refine."),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
+                    tooltip="Chooses the noise. The same seed and inputs give the same video.",
+                ),
+                _steps_input(),
+                io.Float.Input(
+                    "cfg", default=6.0, min=0.0, max=100.0, step=0.1,
+                    tooltip="How strictly the prompt is followed. The release uses 6; 1 leaves the negative out and "
+                    "halves the time, for distilled models and few-step LoRAs.",
+                ),
+                _shift_input(),
+                _denoise_input(),
+                io.Int.Input(
+                    "start_step", default=0, min=0, max=10000,
+                    tooltip="The first step to run, counted from 0: for continuing what another sampler began.",
+                ),
+                io.Int.Input(
+                    "end_step", default=10000, min=1, max=10000,
+                    tooltip="The step to stop before; anything beyond steps means the end. Earlier leaves noise in.",
+                ),
+            ],
+            outputs=[io.Latent.Output(display_name="latent", tooltip="The video's latent, for VAE Decode.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, positive, negative, latent, seed, steps, cfg, shift, denoise, start_step, end_step
+    ) -> io.NodeOutput:
+        plan = SamplingPlan(seed, steps, cfg, shift, denoise, start_step, end_step)
+        return io.NodeOutput(run_sampler(model, positive, negative, latent, plan))
+
+
+class LumosXSchedule(io.ComfyNode):
+    """The same solver and noise levels as parts."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_Schedule",
+            display_name="LumosX Schedule",
+            category=CATEGORY,
+            description="The solver and the noise levels of LumosX Sampler, for SamplerCustomAdvanced and its guiders.",
+            inputs=[_steps_input(), _shift_input(), _denoise_input()],
+            outputs=[
+                io.Sampler.Output(display_name="sampler", tooltip="DPM-Solver++(2M) at whole timesteps."),
+                io.Sigmas.Output(display_name="sigmas", tooltip="The flow schedule; may be split."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, steps, shift, denoise) -> io.NodeOutput:
+        sampler, sigmas, _ = flow_sampling(steps, shift, denoise)
+        return io.NodeOutput(sampler, sigmas)

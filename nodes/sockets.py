@@ -1,0 +1,27 @@
+"""The pack's own socket types, and what differs between versions of the node API."""
+
+import inspect
+
+from comfy_api.latest import io
+
+CATEGORY = "LumosX"
+
+SubjectSocket = io.Custom("LUMOSX_SUBJECT")
+ReferencesSocket = io.Custom("LUMOSX_REFERENCES")
+BackgroundSocket = io.Custom("LUMOSX_BACKGROUND")
+RelationsSocket = io.Custom("LUMOSX_RELATIONS")
+
+
+def advanced(kind, *arguments, **options):
+    """An input that is folded away among the advanced ones, where the host knows such."""
+    known = inspect.signature(kind.Input.__init__).parameters
+    return kind.Input(*arguments, **options, **({"advanced": True} if "advanced" in known else {}))
+
+
+def occurrence_input(name: str, phrase: str):
+    """The n-th-occurrence input that belongs to a phrase input."""
+    return advanced(
+        io.Int, name, default=0, min=0, max=100, optional=True,
+        tooltip=f"Which occurrence of {phrase} in the prompt this picture stands for: 0 binds all of them (as the "
+        "release does), 1 only the first, 2 only the second … Use it when two people share a word.",
+    )
