@@ -1,0 +1,63 @@
+"""Makes the host's modules importable for tests and lends them one real server for the whole run."""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from host import stand_ins
+from host.client import ComfyClient
+from host.server import BASE_FOLDERS, ROOT, ComfyServer, needs_cpu_flag
+
+
+def _find_comfyui():
+    comfyui = Path(os.environ.get("LUMOSX_TEST_COMFYUI") or ROOT / ".venv" / "comfyui")
+    if not (comfyui / "main.py").is_file():
+        pytest.exit("There is no ComfyUI to test against: run the tests with python dev.py test.", returncode=4)
+    return comfyui
+
+
+def _prepare_in_process_imports(comfyui):
+    """Let tests import comfy, folder_paths and ComfyUI's own nodes, without writing into that ComfyUI."""
+    # First: this repository has a package `nodes` as well.
+    sys.path.insert(0, str(comfyui))
+    stand_ins.install()
+    from comfy.cli_args import args
+
+    base = Path(tempfile.mkdtemp(prefix="lumosx-tests-"))
+    atexit.register(shutil.rmtree, base, ignore_errors=True)
+    for name in BASE_FOLDERS:
+        (base / name).mkdir()
+    args.base_directory = str(base)
+    args.cpu = args.cpu or needs_cpu_flag()
+
+
+# torch's first call of a kind takes long; that says nothing about the code under test.
+settings.register_profile("lumosx", deadline=None)
+settings.load_profile("lumosx")
+COMFYUI = _find_comfyui()
+_prepare_in_process_imports(COMFYUI)
+
+
+@pytest.fixture(scope="session")
+def comfyui_dir():
+    """The folder of the ComfyUI under test."""
+    return COMFYUI
+
+
+@pytest.fixture(scope="session")
+def server(comfyui_dir):
+    """One running ComfyUI with the pack; its models, inputs and outputs are private to this test run."""
+    with ComfyServer(comfyui_dir) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    """A client of the running server."""
+    return ComfyClient(server.url)
