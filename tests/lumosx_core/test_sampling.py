@@ -20,7 +20,8 @@ def test_levels_fall_from_one_to_zero(schedule):
 
 @given(schedules)
 def test_timesteps_are_whole_and_found_again(schedule):
-    assert schedule.timesteps[0] == 1000
+    # 999 where rounding makes shift / (1 + (shift - 1)) a little less than 1, as it does in the release.
+    assert schedule.timesteps[0] in (999, 1000)
     for sigma, timestep in zip(schedule.sigmas, schedule.timesteps):
         assert schedule.timestep(sigma) == timestep
         assert -1e-3 < 1000 * sigma - timestep < 1 + 1e-3

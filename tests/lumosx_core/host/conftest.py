@@ -1,0 +1,61 @@
+"""The small models, in process, and a scene bound to a prompt by the real encoder."""
+
+import pytest
+import torch
+
+PROMPT = "A man on the left with a red hat and a woman on the right with a blue scarf in a sunny park near a lamp"
+WIDTH, HEIGHT, FRAMES = 64, 48, 9
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """(model, clip, vae)."""
+    from lumosx_core.host.tiny import load_tiny_models
+
+    with torch.inference_mode(False):
+        return load_tiny_models()
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """picture(seed) draws an RGB picture [1, H, W, 3] that no other seed draws."""
+    def draw(seed):
+        from lumosx_core.media import to_image
+        from lumosx_core.tiny.people import draw_face, random_look
+
+        return to_image(draw_face(random_look(seed)))
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def make_scene(picture):
+    """make_scene(man=1, woman=2, swap=False): two people with an attribute each, a background and an object."""
+    from lumosx_core.relations import Kind, Reference, Scene, Subject
+
+    def make(man=1, woman=2, swap=False):
+        people = [
+            Subject(
+                Reference(Kind.FACE, face, picture(seed)), (Reference(Kind.ATTRIBUTE, thing, picture(seed + 100)),)
+            )
+            for face, thing, seed in (("man on the left", "red hat", man), ("woman on the right", "blue scarf", woman))
+        ]
+        return Scene(
+            Reference(Kind.BACKGROUND, "sunny park", picture(50)),
+            (Reference(Kind.OBJECT, "lamp", picture(60)),),
+            tuple(reversed(people)) if swap else tuple(people),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def encode(tiny):
+    """encode(scene, frames=9, batch=1) through the real CLIP and VAE."""
+    from lumosx_core.host.encoder import VideoSize, encode_scene
+
+    def run(scene, frames=FRAMES, batch=1, negative="blurred, static"):
+        _, clip, vae = tiny
+        return encode_scene(clip, vae, scene, PROMPT, negative, VideoSize(WIDTH, HEIGHT, frames, batch))
+
+    return run

@@ -1,0 +1,178 @@
+"""Binding through ComfyUI's real CLIP and VAE objects."""
+
+import comfy.latent_formats
+import pytest
+import torch
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.host.encoder import UNCONDITIONAL, VideoSize, clean_text, encode_scene
+from lumosx_core.relations import Kind, Reference, Scene, Subject
+
+SIZE = VideoSize(64, 48, 9)
+
+
+@pytest.fixture(scope="module")
+def models(tiny):
+    return tiny[1:]
+
+
+@pytest.fixture
+def one(picture):
+    """one(phrase, occurrence=0): a scene of one person without attributes."""
+    return lambda phrase, occurrence=0: Scene(
+        subjects=(Subject(Reference(Kind.FACE, phrase, picture(1), occurrence, "LumosX Subject face")),)
+    )
+
+
+def conditions(conditioning):
+    found = conditioning[0][1]["model_conds"]
+    return found["lumosx_references"].cond, found["lumosx_binding"].cond
+
+
+def bound_words(clip, prompt, spans):
+    pieces = [piece for _, piece in clip.tokenizer.untokenize(clip.tokenize(prompt)["umt5xxl"][0])]
+    return ["".join(pieces[start:end]).replace("\u2581", " ").strip() for start, end in spans]
+
+
+def test_outputs_have_the_shapes_of_the_host(models, make_scene):
+    clip, vae = models
+    encoded = encode_scene(*models, make_scene(), "man on the left red hat woman on the right blue scarf sunny park "
+                           "lamp", "", VideoSize(64, 48, 9, 2))
+    assert encoded.latent["samples"].shape == (2, 16, 3, 6, 8)
+    references, binding = conditions(encoded.positive)
+    assert [tuple(reference.shape) for reference in references] == [(1, 16, 1, 6, 8)] * 6
+    assert binding.subject_images == (2, 2) and len(binding.non_human_spans) == 2
+    assert encoded.positive[0][0].shape == (1, 512, 4096)
+    assert conditions(encoded.negative)[1] == binding
+
+
+def test_references_are_letterboxed_encoded_one_by_one_and_normalised(models, one):
+    from lumosx_core.media import from_image, letterbox, to_image
+
+    clip, vae = models
+    scene = one("a man")
+    references, _ = conditions(encode_scene(clip, vae, scene, "a man walks", "", SIZE).positive)
+    fitted = to_image(letterbox(from_image(scene.references[0].image), 64, 48))
+    expected = comfy.latent_formats.Wan21().process_in(vae.encode(fitted))
+    assert torch.equal(references[0], expected)
+
+
+def test_spans_are_those_of_the_ids_that_clip_produced(models, one):
+    clip, _ = models
+    prompt = "A dog, a man on the left and a man on the right"
+    for occurrence, count in ((0, 2), (1, 1), (2, 1)):
+        _, binding = conditions(encode_scene(*models, one("a man", occurrence), prompt, "", SIZE).positive)
+        assert bound_words(clip, prompt, binding.subject_spans[0]) == ["a man"] * count
+
+
+@pytest.mark.parametrize("prompt", ["a man with a (red hat:1.2) walks", "a man, a (red) hat", "a man with a red\nhat"])
+def test_weights_are_stripped_before_matching(models, picture, prompt):
+    scene = Scene(objects=(Reference(Kind.OBJECT, "red hat", picture(3)),))
+    encoded = encode_scene(*models, scene, prompt, "", SIZE)
+    assert "red hat" in encoded.report
+
+
+def test_chinese_prompts_bind(models, picture):
+    scene = Scene(objects=(Reference(Kind.OBJECT, "白色夹克", picture(3)),))
+    assert "白色夹克" in encode_scene(*models, scene, "一个穿着白色夹克的男人站在门前", "", SIZE).report
+
+
+def test_a_missing_phrase_stops_before_any_model_runs(models, one):
+    clip, _ = models
+    with pytest.raises(LumosXError, match=r'LumosX Subject face: "tall man" is not in the prompt; .*"a man"|"man'):
+        encode_scene(clip, None, one("tall man"), "a man walks", "", SIZE)
+
+
+def test_too_long_a_text_stops_before_any_model_runs(models, one):
+    clip, _ = models
+    long = "a man " * 600
+    with pytest.raises(LumosXError, match=r"^prompt: the text has \d+ tokens, but the model reads 512"):
+        encode_scene(clip, None, one("a man"), long, "", SIZE)
+    with pytest.raises(LumosXError, match="^negative_prompt: the text has"):
+        encode_scene(clip, None, one("a man"), "a man", long, SIZE)
+
+
+def test_a_text_of_exactly_512_tokens_is_read(models, one):
+    clip, _ = models
+    words = "a man" + " a" * 800
+    while len(encoder_ids(clip, words)) > 511:
+        words = words.rpartition(" ")[0]
+    assert len(encoder_ids(clip, words)) == 511
+    assert encode_scene(*models, one("a man"), words, "", SIZE).positive[0][0].shape[1] == 512
+    with pytest.raises(LumosXError, match="has 513 tokens"):
+        encode_scene(*models, one("a man"), words + " a", "", SIZE)
+
+
+def encoder_ids(clip, text):
+    return [token for token, _ in clip.tokenize(text)["umt5xxl"][0] if token > 1]
+
+
+def test_another_text_encoder_is_refused(one):
+    class Other:
+        def tokenize(self, text):
+            return {"l": [[(1, 1.0)]]}
+
+    with pytest.raises(LumosXError, match="clip: its tokens are for l, not for UMT5"):
+        encode_scene(Other(), None, one("a man"), "a man", "", SIZE)
+
+
+def test_another_vae_is_refused(models, one):
+    class Other:
+        def encode(self, image):
+            return torch.zeros(1, 4, 6, 8)
+
+    with pytest.raises(LumosXError, match=r"vae: it makes latents of shape \(1, 4, 6, 8\)"):
+        encode_scene(models[0], Other(), one("a man"), "a man", "", SIZE)
+
+
+def test_what_the_negative_pass_sees_can_be_chosen(models, one):
+    same, zero, white = (
+        conditions(encode_scene(*models, one("a man"), "a man", "", SIZE, choice).negative)[0][0]
+        for choice in UNCONDITIONAL
+    )
+    positive = conditions(encode_scene(*models, one("a man"), "a man", "", SIZE).positive)[0][0]
+    assert torch.equal(same, positive)
+    assert zero.abs().max() == 0
+    assert not torch.equal(white, positive) and white.abs().max() > 0
+
+
+def test_the_report_says_words_tokens_and_cost(models, make_scene):
+    prompt = "A man on the left with a Red Hat, a woman on the right with a blue scarf, sunny park, lamp and lamp"
+    report = encode_scene(*models, make_scene(), prompt, "", SIZE).report
+    assert 'background "sunny park" -> "sunny park" at token' in report
+    assert 'object "lamp" -> "lamp" (2 times) at token' in report
+    assert 'attribute "red hat" -> "Red Hat" at token' in report and "matched by letters" in report
+    assert "12 tokens" in report and "= 36 tokens; references 72 more (200%); together 108." in report
+    assert "Warning" not in report
+
+
+def test_people_who_share_all_their_tokens_are_warned_about(models, picture):
+    people = tuple(Subject(Reference(Kind.FACE, phrase, picture(1))) for phrase in ("man", "the man"))
+    report = encode_scene(*models, Scene(subjects=people), "the man walks", "", SIZE).report
+    assert 'Warning: Subject 1 ("man") keeps no words of its own in this prompt' in report
+
+
+def test_texts_are_cleaned_as_in_the_release():
+    assert clean_text("  a &amp;amp; b\n\tc &lt;d&gt; ") == "a & b c <d>"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sentence"),
+    [
+        ((830, 480, 81), "width: 830 is no multiple of 8 from 16 up; use 832"),
+        ((832, 8, 81), "height: 8 is no multiple of 8 from 16 up; use 16"),
+        ((832, 480, 80), r"frames: 80 is not 4 n \+ 1 .* use 81"),
+        ((832, 480, 0), "frames: 0 is not .* use 1"),
+        ((832, 480, 81, 0), "batch_size: 0 is below 1"),
+    ],
+)
+def test_bad_sizes_are_refused_with_a_good_one(sizes, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        VideoSize(*sizes)
+
+
+def test_inputs_are_not_changed(models, make_scene, encode):
+    scene = make_scene()
+    before = [reference.image.clone() for reference in scene.references]
+    encode(scene)
+    assert all(torch.equal(reference.image, image) for reference, image in zip(scene.references, before))

@@ -1,0 +1,297 @@
+"""The relational forward on ComfyUI's real ModelPatcher, sampler helpers and LoRA loader."""
+
+import comfy.model_management
+import comfy.patcher_extension
+import comfy.sample
+import comfy.sampler_helpers
+import comfy.samplers
+import comfy.sd
+import pytest
+import torch
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.host.patcher import relational_model
+from lumosx_core.host.sampler import SamplingPlan, run_sampler
+from lumosx_core.model import RelationalOptions
+
+PLAN = SamplingPlan(seed=3, steps=2)
+LAST_BLOCK = 3
+
+
+@pytest.fixture(scope="module")
+def base(tiny):
+    return tiny[0]
+
+
+@pytest.fixture(scope="module")
+def relational(base):
+    return relational_model(base, RelationalOptions())
+
+
+def sample(model, encoded, plan=PLAN):
+    return run_sampler(model, encoded.positive, encoded.negative, encoded.latent, plan)["samples"]
+
+
+def plain_conditions(encoded):
+    """The same texts without references."""
+    return [
+        [[text, {k: v for k, v in options.items() if k != "model_conds"}] for text, options in conditioning]
+        for conditioning in (encoded.positive, encoded.negative)
+    ]
+
+
+def plain_sample(model, encoded):
+    positive, negative = plain_conditions(encoded)
+    latent = encoded.latent["samples"]
+    noise = comfy.sample.prepare_noise(latent, 5)
+    return comfy.sample.sample(model, noise, 2, 4.0, "euler", "simple", positive, negative, latent, seed=5)
+
+
+def tokens_after_last_block(model, encoded):
+    """The residual stream of the positive pass, caught by the host's own block replacement."""
+    caught = []
+
+    def catch(arguments, extra):
+        result = extra["original_block"](arguments)
+        caught.append(result["img"].clone())
+        return result
+
+    model = model.clone()
+    model.set_model_patch_replace(catch, "dit", "double_block", LAST_BLOCK)
+    sample(model, encoded, SamplingPlan(seed=3, steps=1, cfg=1.0))
+    return caught[0]
+
+
+def groups_of(encoded, tokens):
+    binding = encoded.positive[0][1]["model_conds"]["lumosx_binding"].cond
+    frame = encoded.latent["samples"].shape[3] // 2 * encoded.latent["samples"].shape[4] // 2
+    references = tokens[:, -binding.references * frame:]
+    return references.split([images * frame for images in binding.group_sizes], dim=1)
+
+
+def test_without_lumosx_conditioning_nothing_changes(base, relational, encode, make_scene):
+    encoded = encode(make_scene())
+    assert torch.equal(plain_sample(relational, encoded), plain_sample(base, encoded))
+
+
+def test_the_original_is_left_as_it_was(base, encode, make_scene):
+    encoded = encode(make_scene())
+    before = plain_sample(base, encoded)
+    weights = {name: value.clone() for name, value in base.model.state_dict().items()}
+    sample(relational_model(base, RelationalOptions()), encoded)
+    assert torch.equal(plain_sample(base, encoded), before)
+    assert all(torch.equal(value, weights[name]) for name, value in base.model.state_dict().items())
+    assert not base.wrappers.get(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL)
+
+
+def test_references_and_their_owners_matter(relational, encode, make_scene):
+    one, other, swapped = (
+        sample(relational, encode(scene)) for scene in (make_scene(), make_scene(man=7), make_scene(man=2, woman=1))
+    )
+    assert one.isfinite().all()
+    assert not torch.allclose(one, other, atol=1e-3)
+    assert not torch.allclose(one, swapped, atol=1e-3)
+
+
+def test_another_subjects_picture_does_not_reach_a_group(relational, encode, make_scene):
+    before, after = (
+        groups_of(encoded, tokens_after_last_block(relational, encoded))
+        for encoded in (encode(make_scene()), encode(make_scene(man=7)))
+    )
+    unchanged = [torch.equal(one, other) for one, other in zip(before, after)]
+    assert unchanged == [True, True, False, True]
+
+
+def test_permuting_subjects_permutes_groups(relational, encode, make_scene):
+    straight, swapped = (
+        groups_of(encoded, tokens_after_last_block(relational, encoded))
+        for encoded in (encode(make_scene()), encode(make_scene(swap=True)))
+    )
+    for index, other in enumerate([0, 1, 3, 2]):
+        torch.testing.assert_close(swapped[index], straight[other], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(straight[2], straight[3], atol=1e-2)
+
+
+def test_two_clones_with_different_scenes_do_not_disturb_each_other(base, encode, make_scene):
+    first, second = (relational_model(base, RelationalOptions()) for _ in range(2))
+    scenes = encode(make_scene()), encode(make_scene(man=7, woman=8))
+    alone = sample(first, scenes[0]), sample(second, scenes[1])
+    assert torch.equal(sample(first, scenes[0]), alone[0])
+    assert torch.equal(sample(second, scenes[1]), alone[1])
+    assert torch.equal(sample(second, scenes[0]), alone[0])
+
+
+def test_conditional_and_unconditional_batched_together_are_right(relational, encode, make_scene, monkeypatch):
+    encoded = encode(make_scene())
+    together = sample(relational, encoded)
+    passes = count_passes(relational, encoded)
+    # A pass that seems too large makes the host run the two one after the other.
+    monkeypatch.setattr(relational.model, "memory_required", lambda *_, **__: 1e30)
+    assert count_passes(relational, encoded) == 2 * passes
+    torch.testing.assert_close(sample(relational, encoded), together, rtol=1e-3, atol=1e-3)
+
+
+def count_passes(model, encoded):
+    seen = []
+
+    def count(executor, *arguments, **options):
+        seen.append(arguments[0].shape[0])
+        return executor(*arguments, **options)
+
+    model = model.clone()
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "count", count)
+    sample(model, encoded)
+    return len(seen)
+
+
+def test_a_batch_holds_what_single_runs_give(relational, encode, make_scene):
+    scene = make_scene()
+    batch, single = encode(scene, batch=2), encode(scene)
+    noise = comfy.sample.prepare_noise(batch.latent["samples"], 1)
+    model = relational.model
+    comfy.model_management.load_models_gpu([relational])
+
+    def forward(encoded, x):
+        conditions = comfy.sampler_helpers.convert_cond(encoded.positive)
+        conditions = comfy.samplers.process_conds(model, x, {"positive": conditions}, x.device)["positive"]
+        level = torch.full((x.shape[0],), 0.7)
+        options = {"transformer_options": {"wrappers": relational.wrappers}}
+        return comfy.samplers.calc_cond_batch(model, [conditions], x, level, options)[0]
+
+    relational.pre_run()
+    with torch.no_grad():
+        together = forward(batch, noise)
+        alone = torch.cat([forward(single, one) for one in noise.split(1)])
+    relational.cleanup()
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_pictures_and_groups_as_long_as_the_video(relational, encode, make_scene, frames):
+    """With 5 frames the video has two latent frames, as many as each person has pictures."""
+    encoded = encode(make_scene(), frames=frames)
+    result = sample(relational, encoded)
+    assert result.shape[2] == (frames + 3) // 4
+    assert result.isfinite().all()
+    # A group mistaken for the video would see the other person.
+    before, after = (
+        groups_of(e, tokens_after_last_block(relational, e))
+        for e in (encoded, encode(make_scene(man=7), frames=frames))
+    )
+    assert torch.equal(before[3], after[3]) and not torch.equal(before[2], after[2])
+
+
+def lora(base, strength):
+    """A rank-2 LoRA in the key format that Wan LoRAs have."""
+    generator = torch.Generator().manual_seed(1)
+    weights = {}
+    for name, value in base.model.diffusion_model.state_dict().items():
+        if name.endswith((".q.weight", ".ffn.0.weight")):
+            stem = "diffusion_model." + name.removesuffix(".weight")
+            weights[f"{stem}.lora_A.weight"] = torch.randn(2, value.shape[1], generator=generator) * 0.05
+            weights[f"{stem}.lora_B.weight"] = torch.randn(value.shape[0], 2, generator=generator) * strength
+    return weights
+
+
+def test_a_lora_works_before_and_after(base, encode, make_scene):
+    encoded = encode(make_scene())
+    weights = lora(base, 0.5)
+    before = relational_model(comfy.sd.load_lora_for_models(base, None, weights, 1.0, 0.0)[0], RelationalOptions())
+    after = comfy.sd.load_lora_for_models(relational_model(base, RelationalOptions()), None, weights, 1.0, 0.0)[0]
+    results = [sample(model, encoded) for model in (before, after)]
+    assert torch.equal(results[0], results[1])
+    plain = sample(relational_model(base, RelationalOptions()), encoded)
+    assert (results[0] - plain).abs().max() > 1e-2
+
+
+def test_a_model_without_the_node_stops_with_a_sentence(base, encode, make_scene):
+    with pytest.raises(LumosXError, match="put a LumosX Model node between the model loader and the sampler"):
+        sample(base, encode(make_scene()))
+
+
+def test_references_of_another_method_stop_with_a_sentence(relational, encode, make_scene):
+    encoded = encode(make_scene())
+    phantom = [[text, {**options, "time_dim_concat": encoded.latent["samples"]}] for text, options in encoded.positive]
+    with pytest.raises(LumosXError, match="WanPhantomSubjectToVideo"):
+        run_sampler(relational, phantom, encoded.negative, encoded.latent, PLAN)
+
+
+def test_a_latent_of_another_size_stops_with_a_sentence(relational, encode, make_scene):
+    encoded = encode(make_scene())
+    other = {"samples": torch.zeros(1, 16, 3, 4, 8)}
+    with pytest.raises(LumosXError, match="the video is 64x32 pixels but the references were encoded for 64x48"):
+        run_sampler(relational, encoded.positive, encoded.negative, other, PLAN)
+
+
+def test_another_kind_of_model_is_refused():
+    import comfy.ops
+    from comfy.ldm.wan.model import VaceWanModel, WanModel
+
+    class Patcher:
+        def __init__(self, diffusion_model):
+            self.diffusion_model = diffusion_model
+
+        def get_model_object(self, name):
+            assert name == "diffusion_model"
+            return self.diffusion_model
+
+    sizes = {
+        "dim": 128, "ffn_dim": 64, "num_heads": 1, "num_layers": 1, "text_dim": 32, "cross_attn_norm": True,
+        "operations": comfy.ops.disable_weight_init, "device": "cpu", "dtype": torch.float32,
+    }
+    with pytest.raises(LumosXError, match="this is a Linear without patch_embedding"):
+        relational_model(Patcher(torch.nn.Linear(2, 2)), RelationalOptions())
+    with pytest.raises(LumosXError, match="this WanModel has 36 input channels"):
+        relational_model(Patcher(WanModel(model_type="i2v", in_dim=36, **sizes)), RelationalOptions())
+    with pytest.raises(LumosXError, match="this VaceWanModel has vace_blocks"):
+        relational_model(Patcher(VaceWanModel(vace_layers=1, vace_in_dim=96, **sizes)), RelationalOptions())
+
+
+def test_a_second_model_node_replaces_the_constants(base, encode, make_scene):
+    encoded = encode(make_scene())
+    strong = RelationalOptions(ratio=5.0)
+    twice = relational_model(relational_model(base, strong), RelationalOptions())
+    assert torch.equal(sample(twice, encoded), sample(relational_model(base, RelationalOptions()), encoded))
+    assert not torch.equal(sample(relational_model(base, strong), encoded), sample(twice, encoded))
+
+
+@pytest.mark.parametrize(
+    "options", [RelationalOptions(ratio=0.0), RelationalOptions(r2pe=False), RelationalOptions(csam=False)]
+)
+def test_each_mechanism_can_be_switched_off_and_matters(base, relational, encode, make_scene, options):
+    encoded = encode(make_scene())
+    assert not torch.equal(sample(relational_model(base, options), encoded), sample(relational, encoded))
+
+
+@pytest.mark.parametrize("first", ["ours", "easycache"])
+def test_easycache_skips_steps_in_either_order(base, encode, make_scene, first):
+    from comfy_extras.nodes_easycache import EasyCacheNode
+
+    def cached(model):
+        return EasyCacheNode.execute(model, 100.0, 0.1, 0.95, False)[0]
+
+    if first == "ours":
+        model = cached(relational_model(base, RelationalOptions()))
+    else:
+        model = relational_model(cached(base), RelationalOptions())
+    runs = []
+
+    def count(arguments, extra):
+        runs.append(1)
+        return extra["original_block"](arguments)
+
+    model.set_model_patch_replace(count, "dit", "double_block", 0)
+    result = sample(model, encode(make_scene()), SamplingPlan(seed=0, steps=8))
+    assert result.isfinite().all()
+    assert 0 < len(runs) < 8
+
+
+@pytest.mark.parametrize(("dtype", "cosine"), [(torch.bfloat16, 0.99), (torch.float8_e4m3fn, 0.9)])
+def test_low_precision_weights(tiny, relational, encode, make_scene, dtype, cosine):
+    import folder_paths
+
+    path = folder_paths.get_full_path_or_raise("diffusion_models", "lumosx_tiny_dit.safetensors")
+    low = relational_model(comfy.sd.load_diffusion_model(path, model_options={"dtype": dtype}), RelationalOptions())
+    encoded = encode(make_scene())
+    expected, measured = sample(relational, encoded), sample(low, encoded)
+    assert torch.cosine_similarity(expected.flatten(), measured.flatten(), dim=0) > cosine

@@ -1,0 +1,91 @@
+"""The solver inside ComfyUI: whole timesteps, parts of a run, stock samplers and guiders."""
+
+import comfy.sample
+import comfy.samplers
+import pytest
+import torch
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.host.patcher import relational_model
+from lumosx_core.host.sampler import SamplingPlan, flow_sampling, run_sampler
+from lumosx_core.model import RelationalOptions
+
+
+def test_the_release_schedule_reaches_the_model_as_whole_timesteps(tiny, encode, make_scene, monkeypatch):
+    import lumosx_core.host.patcher as patcher
+
+    seen = []
+    real = patcher.relational_forward
+
+    def watch(model, latent, timestep, *arguments):
+        seen.append(timestep.unique().item())
+        return real(model, latent, timestep, *arguments)
+
+    monkeypatch.setattr(patcher, "relational_forward", watch)
+    encoded = encode(make_scene())
+    model = relational_model(tiny[0], RelationalOptions())
+    run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(seed=0, steps=6, shift=8.0))
+    _, sigmas, schedule = flow_sampling(6, 8.0)
+    assert seen == list(schedule.timesteps)
+    assert any(1000 * sigma.item() != timestep for sigma, timestep in zip(sigmas, seen))
+
+
+def test_another_seed_is_another_video_and_the_same_seed_the_same(tiny, encode, make_scene):
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    first, again, other = (
+        run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(seed, steps=2))["samples"]
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_the_given_latent_is_untouched(tiny, encode, make_scene):
+    encoded = encode(make_scene())
+    latent = {"samples": encoded.latent["samples"].clone(), "kept": "yes"}
+    model = relational_model(tiny[0], RelationalOptions())
+    result = run_sampler(model, encoded.positive, encoded.negative, latent, SamplingPlan(0, steps=1))
+    assert latent["samples"].abs().max() == 0 and result["samples"].abs().max() > 0
+    assert result["kept"] == "yes"
+
+
+def test_denoise_takes_the_end_of_a_longer_run():
+    _, sigmas, schedule = flow_sampling(5, 8.0, 0.5)
+    assert len(schedule.timesteps) == 10 and len(sigmas) == 6
+    assert sigmas.tolist() == list(schedule.sigmas[5:])
+    with pytest.raises(LumosXError, match="denoise: 0 is not in"):
+        flow_sampling(5, 8.0, 0)
+
+
+def test_a_run_in_two_parts_ends_clean(tiny, encode, make_scene):
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    half = run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(0, 4, end_step=2))
+    assert half["samples"].isfinite().all()
+    rest = run_sampler(model, encoded.positive, encoded.negative, half, SamplingPlan(0, 4, start_step=2))
+    assert rest["samples"].isfinite().all() and not torch.equal(rest["samples"], half["samples"])
+    with pytest.raises(LumosXError, match="start_step: 4 leaves no step"):
+        run_sampler(model, encoded.positive, encoded.negative, half, SamplingPlan(0, 4, start_step=4))
+
+
+@pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "uni_pc", "res_multistep"])
+def test_stock_samplers_take_the_same_inputs(tiny, encode, make_scene, name):
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    latent = encoded.latent["samples"]
+    noise = comfy.sample.prepare_noise(latent, 0)
+    result = comfy.sample.sample(
+        model, noise, 3, 6.0, name, "simple", encoded.positive, encoded.negative, latent, seed=0
+    )
+    assert result.isfinite().all() and result.shape == latent.shape
+
+
+def test_the_guider_route_gives_what_the_sampler_node_gives(tiny, encode, make_scene):
+    """SamplerCustomAdvanced with CFGGuider, our SAMPLER and our SIGMAS."""
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    sampler, sigmas, _ = flow_sampling(3, 8.0)
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(encoded.positive, encoded.negative)
+    guider.set_cfg(6.0)
+    latent = encoded.latent["samples"]
+    noise = comfy.sample.prepare_noise(latent, 9)
+    advanced = guider.sample(noise, latent, sampler, sigmas, seed=9)
+    node = run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(9, 3))["samples"]
+    assert torch.equal(advanced, node)

@@ -1,0 +1,69 @@
+"""From sockets and widgets to scenes."""
+
+import pytest
+import torch
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.host.scene import attributes_of, background_of, bind, objects_of, subject_of
+
+IMAGE = torch.rand(1, 4, 5, 3)
+SLOTS = (1, 2, 3)
+
+
+def test_slots_are_read_in_order_and_further_ones_follow():
+    values = {
+        "attribute_3": IMAGE, "attribute_3_phrase": "coat", "attribute_1": IMAGE, "attribute_1_phrase": "hat",
+        "attribute_1_occurrence": 2, "attribute_2_phrase": "  ",
+    }
+    found = attributes_of(values, SLOTS, objects_of(IMAGE, "shoes", None, 0))
+    assert [(word.phrase, word.occurrence) for word in found] == [("hat", 2), ("coat", 0), ("shoes", 0)]
+    assert len({word.kind for word in found}) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"attribute_2": IMAGE}, "LumosX Subject attribute_2: the phrase is empty"),
+        ({"attribute_2": IMAGE, "attribute_2_phrase": ""}, "LumosX Subject attribute_2: the phrase is empty"),
+        ({"attribute_3_phrase": "hat"}, 'LumosX Subject attribute_3: no image for "hat"; link one, or clear'),
+        ({"attribute_1": torch.rand(2, 4, 5, 3), "attribute_1_phrase": "hat"}, "attribute_1: 2 pictures came in one"),
+    ],
+)
+def test_half_filled_slots_are_refused_by_name(values, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        attributes_of(values, SLOTS, None)
+
+
+def test_a_subject_needs_something():
+    with pytest.raises(LumosXError, match="face: nothing is linked"):
+        subject_of("", None, 0, ())
+    with pytest.raises(LumosXError, match="LumosX Subject face: the phrase is empty"):
+        subject_of(" ", IMAGE, 0, ())
+    with pytest.raises(LumosXError, match="LumosX Subject face: a subject has no picture"):
+        subject_of("man", None, 0, ())
+
+
+def test_words_without_a_face_still_name_the_person():
+    attributes = attributes_of({"attribute_1": IMAGE, "attribute_1_phrase": "hat"}, SLOTS, None)
+    assert subject_of("man", None, 0, attributes).name == "man"
+    assert subject_of("", None, 0, attributes).name == "hat"
+
+
+def test_binding_keeps_order_adds_to_what_was_there_and_logs_warnings(caplog):
+    man, woman = (subject_of(phrase, IMAGE, 0, ()) for phrase in ("man", "woman"))
+    chain = objects_of(IMAGE, "table", objects_of(IMAGE, "lamp", None, 0), 0)
+    first, report = bind([man, None], [chain], background_of(IMAGE, "room", 0), None)
+    assert [r.phrase for r in first.references] == ["room", "lamp", "table", "man"]
+    assert 'Background: "room"' in report and "4 reference pictures in 1 subject(s)." in report
+    cup = objects_of(IMAGE, "cup", None, 0)
+    second, report = bind([woman, subject_of("man", IMAGE, 0, ())], [None, cup], None, first)
+    assert [r.phrase for r in second.references] == ["room", "lamp", "table", "cup", "man", "woman", "man"]
+    assert "Warning: Subject 1" in report and "Warning: Subject 3" in report
+    assert "cancel out" in caplog.text
+    assert len(first.references) == 4
+
+
+def test_two_backgrounds_are_refused():
+    room = background_of(IMAGE, "room", 0)
+    with pytest.raises(LumosXError, match="background: the linked relations have one already"):
+        bind([], [], room, bind([], [], room, None)[0])

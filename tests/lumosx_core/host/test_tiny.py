@@ -1,0 +1,136 @@
+import comfy.model_base
+import comfy.sd
+import folder_paths
+import pytest
+import safetensors
+import torch
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.host import tiny
+from lumosx_core.tiny.text import END_ID
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Model folders of this test alone, not made yet."""
+    for category in ("diffusion_models", "text_encoders"):
+        known = folder_paths.folder_names_and_paths[category]
+        changed = ([str(tmp_path / category)], *known[1:])
+        monkeypatch.setitem(folder_paths.folder_names_and_paths, category, changed)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def models():
+    return tiny.load_tiny_models()
+
+
+def files_of(folder):
+    return {path.name: path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_first_use_writes_two_ordinary_files(folders):
+    tiny.load_tiny_models()
+    files = files_of(folders)
+    assert set(files) == {tiny.TRANSFORMER_FILE, tiny.TEXT_ENCODER_FILE}
+    assert files[tiny.TRANSFORMER_FILE].stat().st_size < 15e6
+    assert files[tiny.TEXT_ENCODER_FILE].stat().st_size < 20e6
+    before = {name: path.stat().st_mtime_ns for name, path in files.items()}
+    tiny.load_tiny_models()
+    assert before == {name: path.stat().st_mtime_ns for name, path in files_of(folders).items()}
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "older"])
+def test_broken_and_older_files_are_written_anew(folders, damage):
+    tiny.load_tiny_models()
+    path = files_of(folders)[tiny.TRANSFORMER_FILE]
+    good = path.read_bytes()
+    bad = {
+        "garbage": b"not a model",
+        "cut": good[: len(good) // 2],
+        "older": good.replace(b'"lumosx_tiny":"', b'"lumosx_tiny":"0', 1),
+    }[damage]
+    assert bad != good
+    path.write_bytes(bad)
+    tiny.load_tiny_models()
+    assert path.read_bytes() == good
+
+
+def test_nothing_stays_behind_when_writing_fails(folders, monkeypatch):
+    def full_disk(weights, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(tiny.safetensors.torch, "save_file", full_disk)
+    with pytest.raises(LumosXError, match="No space left"):
+        tiny.load_tiny_models()
+    assert files_of(folders) == {}
+
+
+def test_a_file_with_other_names_is_refused(folders):
+    tiny.load_tiny_models()
+    path = files_of(folders)[tiny.TEXT_ENCODER_FILE]
+    with safetensors.safe_open(path, framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    weights["renamed"] = weights.pop("encoder.final_layer_norm.weight")
+    safetensors.torch.save_file(weights, path, metadata=metadata)
+    with pytest.raises(LumosXError, match="delete the file"):
+        tiny.load_tiny_models()
+
+
+def test_model_is_wan_t2v(models):
+    model = models[0]
+    assert type(model.model) is comfy.model_base.WAN21
+    assert model.model.model_config.unet_config["model_type"] == "t2v"
+
+
+def test_clip_encodes_like_umt5(models):
+    clip = models[1]
+    tokens = clip.tokenize("a man wearing a green jacket")
+    ids = [token[0] for token in tokens["umt5xxl"][0]]
+    end = ids.index(END_ID)
+    assert len(ids) == 512 and not any(ids[end + 1:])
+    encoded = clip.encode_from_tokens(tokens)
+    assert encoded.shape == (1, 512, 4096)
+    assert (encoded[:, end + 1:] == 0).all()
+    assert 0.5 < encoded[:, :end + 1].std() < 2
+    other = clip.encode_from_tokens(clip.tokenize("a man wearing a yellow jacket"))
+    word = ids.index(clip.tokenize("green")["umt5xxl"][0][0][0])
+    assert (encoded - other)[:, word].std() > 0.5
+
+
+def test_long_prompts_are_not_cut(models):
+    tokens = models[1].tokenize("a red hat, " * 300)
+    assert len(tokens["umt5xxl"][0]) > 512
+
+
+def test_vae_has_wan_strides(models):
+    vae = models[2]
+    # As inside ComfyUI's executor, whose newer tiled decoding works in place.
+    with torch.inference_mode():
+        assert vae.encode(torch.rand(1, 35, 44, 3)).shape == (1, 16, 1, 4, 5)
+        latent = vae.encode(torch.rand(17, 32, 40, 3))
+        assert latent.shape == (1, 16, 5, 4, 5)
+        assert vae.decode(latent).shape == (1, 17, 32, 40, 3)
+        tiled = vae.encode_tiled(torch.rand(17, 64, 96, 3), tile_x=64, tile_y=64, overlap=16, tile_t=8, overlap_t=4)
+        assert tiled.shape == (1, 16, 5, 8, 12)
+        decoded = vae.decode_tiled(tiled, tile_x=8, tile_y=8, overlap=2, tile_t=4, overlap_t=1)
+        assert decoded.shape == (1, 17, 64, 96, 3)
+    assert vae.spacial_compression_decode() == 8 and vae.temporal_compression_decode() == 4
+
+
+def test_vae_keeps_a_plain_picture(models):
+    vae = models[2]
+    picture = torch.tensor([0.8, 0.4, 0.2]).expand(1, 16, 16, 3).clone()
+    with torch.inference_mode():
+        back = vae.decode(vae.encode(picture))
+    assert torch.allclose(back[0], picture, atol=1e-3)
+
+
+def test_vae_asks_for_little_memory(models):
+    vae = models[2]
+    latent = (1, 16, 21, 60, 104)
+    assert vae.memory_used_decode(latent, torch.float32) < 2e9
+    assert vae.memory_used_encode((1, 3, 81, 480, 832), torch.float32) < 2e9
+    assert vae.model_size() < 1e5

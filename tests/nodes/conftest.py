@@ -1,0 +1,53 @@
+"""Graphs for the running server, made from the demo's."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+DEMO = Path(__file__).parents[1] / "workflows" / "demo.json"
+PROMPT = "A man on the left with a red hat and a woman on the right, near a white lamp in a sunny park"
+
+
+@pytest.fixture
+def graph():
+    """The demo's graph at a size that runs in a second or two."""
+    nodes = json.loads(DEMO.read_text(encoding="utf-8"))
+    nodes["4"]["inputs"].update(width=64, height=48, frames=5)
+    nodes["5"]["inputs"].update(steps=2)
+    return copy.deepcopy(nodes)
+
+
+@pytest.fixture(scope="session")
+def uploaded(server):
+    """Names of pictures in the server's input folder: face, other, hat, lamp, clear (transparent)."""
+    folder = server.base / "input"
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(0)
+    for name in ("face", "other", "hat", "lamp"):
+        pixels = random.integers(0, 256, (40, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(folder / "clear.png")
+    return {name: f"{name}.png" for name in ("face", "other", "hat", "lamp", "clear")}
+
+
+@pytest.fixture
+def built(graph, uploaded):
+    """The demo's graph with the scene built by hand from pictures instead of a case folder."""
+    for number, name in enumerate(("face", "other", "hat", "lamp"), 20):
+        graph[str(number)] = {"class_type": "LoadImage", "inputs": {"image": uploaded[name]}}
+    graph["30"] = {"class_type": "LumosX_Subject", "inputs": {
+        "face": ["20", 0], "phrase": "man on the left", "attribute_1": ["22", 0], "attribute_1_phrase": "red hat",
+    }}
+    graph["31"] = {"class_type": "LumosX_Subject", "inputs": {"face": ["21", 0], "phrase": "woman on the right"}}
+    graph["32"] = {"class_type": "LumosX_Object", "inputs": {"image": ["23", 0], "phrase": "white lamp"}}
+    graph["33"] = {"class_type": "LumosX_Background", "inputs": {"image": ["23", 0], "phrase": "sunny park"}}
+    graph["34"] = {"class_type": "LumosX_Binder", "inputs": {
+        "subject_1": ["30", 0], "subject_2": ["31", 0], "object_1": ["32", 0], "background": ["33", 0],
+    }}
+    del graph["2"]
+    graph["4"]["inputs"].update(relations=["34", 0], prompt=PROMPT)
+    return graph

@@ -1,0 +1,82 @@
+"""What the server says of our nodes: ids, inputs and their order are forever, and everything is explained."""
+
+import pytest
+
+NODES = {
+    "LumosX_Subject": [
+        "phrase", "face", "attribute_1", "attribute_1_phrase", "attribute_2", "attribute_2_phrase", "attribute_3",
+        "attribute_3_phrase", "more_attributes", "occurrence", "attribute_1_occurrence", "attribute_2_occurrence",
+        "attribute_3_occurrence",
+    ],
+    "LumosX_Object": ["image", "phrase", "previous", "occurrence"],
+    "LumosX_Background": ["image", "phrase", "occurrence"],
+    "LumosX_LoadCase": ["case"],
+    "LumosX_Binder": [
+        "subject_1", "subject_2", "subject_3", "object_1", "object_2", "object_3", "background", "relations",
+    ],
+    "LumosX_RelationalEncode": [
+        "clip", "vae", "prompt", "negative_prompt", "relations", "width", "height", "frames", "batch_size",
+        "unconditional_references",
+    ],
+    "LumosX_Model": ["model", "ratio", "pool", "relational_positions", "relational_attention", "float32_residual"],
+    "LumosX_Sampler": [
+        "model", "positive", "negative", "latent", "seed", "steps", "cfg", "shift", "denoise", "start_step", "end_step",
+    ],
+    "LumosX_Schedule": ["steps", "shift", "denoise"],
+    "LumosX_TinyModels": [],
+}
+OUTPUTS = {
+    "LumosX_Subject": ["LUMOSX_SUBJECT"],
+    "LumosX_Object": ["LUMOSX_REFERENCES"],
+    "LumosX_Background": ["LUMOSX_BACKGROUND"],
+    "LumosX_LoadCase": ["LUMOSX_RELATIONS", "STRING", "STRING", "STRING"],
+    "LumosX_Binder": ["LUMOSX_RELATIONS", "STRING"],
+    "LumosX_RelationalEncode": ["CONDITIONING", "CONDITIONING", "LATENT", "STRING"],
+    "LumosX_Model": ["MODEL"],
+    "LumosX_Sampler": ["LATENT"],
+    "LumosX_Schedule": ["SAMPLER", "SIGMAS"],
+    "LumosX_TinyModels": ["MODEL", "CLIP", "VAE"],
+}
+
+
+@pytest.fixture(scope="module")
+def info(server):
+    from host.client import ComfyClient
+
+    return ComfyClient(server.url).object_info()
+
+
+def inputs_of(node):
+    return {**node["input"].get("required", {}), **node["input"].get("optional", {})}
+
+
+def test_exactly_our_nodes_are_there(info):
+    assert {name for name, node in info.items() if node["category"].startswith("LumosX")} == set(NODES)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_ids_order_and_types(info, name):
+    node = info[name]
+    order = node["input_order"]
+    assert [*order.get("required", []), *order.get("optional", [])] == NODES[name]
+    assert node["output"] == OUTPUTS[name]
+    assert node["display_name"].startswith("LumosX ") and node["category"] == "LumosX"
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_everything_has_a_tooltip(info, name):
+    node = info[name]
+    assert len(node["description"]) > 20
+    for key, (_, options) in inputs_of(node).items():
+        assert len(options.get("tooltip", "")) > 20, key
+    assert all(len(tooltip or "") > 10 for tooltip in node["output_tooltips"])
+
+
+def test_defaults_are_those_of_the_release(info):
+    sampler = inputs_of(info["LumosX_Sampler"])
+    assert [sampler[name][1]["default"] for name in ("steps", "shift", "cfg")] == [50, 8.0, 6.0]
+    encode = inputs_of(info["LumosX_RelationalEncode"])
+    assert [encode[name][1]["default"] for name in ("width", "height", "frames")] == [832, 480, 81]
+    assert encode["negative_prompt"][1]["default"].startswith("色调艳丽")
+    model = inputs_of(info["LumosX_Model"])
+    assert [model[name][1]["default"] for name in NODES["LumosX_Model"][1:]] == [0.5, 8, True, True, True]
