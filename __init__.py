@@ -2,6 +2,4 @@
 
 from .nodes import comfy_entrypoint
 
-WEB_DIRECTORY = "./web"
-
-__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]
+__all__ = ["comfy_entrypoint"]

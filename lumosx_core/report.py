@@ -1,4 +1,7 @@
-"""Readable reports: who is who, which words each reference binds to, and what it costs."""
+"""Readable reports: who is who, which words each reference binds to, and what it costs.
+
+They are lists in Markdown, which ComfyUI's Preview Any renders and which reads well as plain text too.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,11 @@ def binder_report(scene: Scene) -> str:
     """What belongs to whom, and warnings; before any prompt is known."""
     lines = []
     if scene.background is not None:
-        lines.append(f"Background: {_name(scene.background)}")
-    lines += [f"Object: {_name(reference)}" for reference in scene.objects]
+        lines.append(f"- Background: {_name(scene.background)}")
+    lines += [f"- Object: {_name(reference)}" for reference in scene.objects]
     for number, subject in enumerate(scene.subjects, 1):
-        lines += [f"Subject {number}", *(f"  {_describe(word)}" for word in subject.words)]
-    count = len(scene.references)
-    lines.append(f"{count} reference picture{'s' if count > 1 else ''} in {len(scene.subjects)} subject(s).")
+        lines += [f"- Subject {number}", *(f"  - {_describe(word)}" for word in subject.words)]
+    lines.append(f"- {_count(len(scene.references), 'reference picture')}, {_count(len(scene.subjects), 'subject')}.")
     return "\n".join(lines + _warning_lines(scene.warnings()))
 
 
@@ -33,16 +35,16 @@ def encoding_report(
         layout: the sequence that the model will see.
     """
     cost = layout.frame_tokens
-    lines = [f"{_describe(reference)} {_bound(matches[reference], prompt)}, {cost} tokens"
+    lines = [f"- {_describe(reference)} {_bound(matches[reference], prompt)}, {cost} tokens"
              for reference in scene.non_human]
     for number, subject in enumerate(scene.subjects, 1):
-        lines.append(f"Subject {number}, {len(subject.references) * cost} tokens")
+        lines.append(f"- Subject {number}, {len(subject.references) * cost} tokens")
         for word in subject.words:
             tokens = f", {cost} tokens" if word.image is not None else ""
-            lines.append(f"  {_describe(word)} {_bound(matches[word], prompt)}{tokens}")
+            lines.append(f"  - {_describe(word)} {_bound(matches[word], prompt)}{tokens}")
     share = (layout.tokens - layout.video_tokens) / layout.video_tokens
     lines.append(
-        f"Video {layout.frames} x {layout.height} x {layout.width} = {layout.video_tokens} tokens; references "
+        f"- Video {layout.frames} x {layout.height} x {layout.width} = {layout.video_tokens} tokens; references "
         f"{layout.tokens - layout.video_tokens} more ({share:.0%}); together {layout.tokens}. "
         f"Prompt {len(prompt.ids) + 1} of 512 tokens."
     )
@@ -79,5 +81,9 @@ def _name(word: Reference) -> str:
     return f"\"{word.phrase}\"" + (f" (occurrence {word.occurrence})" if word.occurrence else "")
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _warning_lines(warnings: tuple[str, ...]) -> list[str]:
-    return [f"Warning: {warning}" for warning in warnings]
+    return [f"- **Warning:** {warning}" for warning in warnings]

@@ -52,5 +52,5 @@ class LumosXLoadCase(io.ComfyNode):
         found = open_case(case)
         warnings = (*found.notes, *found.scene.warnings())
         log_warnings(warnings)
-        report = "\n".join([binder_report(found.scene), *(f"Note: {note}" for note in found.notes)])
+        report = "\n".join([binder_report(found.scene), *(f"- **Note:** {note}" for note in found.notes)])
         return io.NodeOutput(found.scene, found.prompt, found.name, report)

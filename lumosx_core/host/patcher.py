@@ -70,12 +70,15 @@ class RelationalWrapper:
         self, model: torch.nn.Module, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
         transformer_options: dict, kwargs: dict,
     ) -> torch.Tensor:
+        # Attention overrides of other nodes ask for these, as the stock forward of later versions sets them.
+        options = {**transformer_options, "total_blocks": len(model.blocks), "block_index": 0}
+
         def dense(q, k, v, heads):
-            return optimized_attention(q, k, v, heads=heads, transformer_options=transformer_options)
+            return optimized_attention(q, k, v, heads=heads, transformer_options=options)
 
         return relational_forward(
-            model, x, _whole_timestep(timestep, transformer_options), context, kwargs[REFERENCES], kwargs[BINDING],
-            dense, self.options, _block_runner(transformer_options),
+            model, x, _whole_timestep(timestep, options), context, kwargs[REFERENCES], kwargs[BINDING], dense,
+            self.options, _block_runner(options),
         )
 
 
@@ -91,11 +94,12 @@ def _block_runner(transformer_options: dict):
     """Runs a block, or what another node put in its place (``patches_replace``, as SkipLayerGuidance does)."""
     replaced = transformer_options.get("patches_replace", {}).get("dit", {})
 
-    def run(index, x, original):
+    def run(index, arguments, original):
+        transformer_options["block_index"] = index
         replacement = replaced.get(("double_block", index))
         if replacement is None:
-            return original(x)
-        arguments = {"img": x, "txt": None, "vec": None, "pe": None, "transformer_options": transformer_options}
+            return original(arguments["img"])
+        arguments = {**arguments, "transformer_options": transformer_options}
         return replacement(arguments, {"original_block": lambda given: {"img": original(given["img"])}})["img"]
 
     return run

@@ -7,7 +7,9 @@ made of (plain, fp8, GGUF, with or without LoRA) is theirs to know.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -61,7 +63,7 @@ def relational_forward(
     binding: Binding,
     dense: DenseAttention,
     options: RelationalOptions = RelationalOptions(),
-    run_block=None,
+    run_block: Callable[[int, dict, Callable], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """The velocity of a video under its references.
 
@@ -74,7 +76,8 @@ def relational_forward(
         binding: which words each reference is bound to.
         dense: mask-free attention backend.
         options: scientific constants.
-        run_block: ``run_block(index, block, x, original)`` may replace a block; it returns the new x.
+        run_block: ``run_block(index, arguments, original)`` may replace a block: ``arguments`` holds ``img`` (the
+            residual stream), ``txt``, ``vec`` and ``pe``; ``original(img)`` is the block; it returns the new ``img``.
 
     Returns:
         Velocity, same shape and dtype as ``latent``.
@@ -101,7 +104,11 @@ def relational_forward(
     )
     x = tokens.float() if options.float32_residual else tokens
     for index, block in enumerate(model.blocks):
-        x = _block(block, x, run) if run_block is None else run_block(index, x, lambda x, b=block: _block(b, x, run))
+        if run_block is None:
+            x = _block(block, run, x)
+        else:
+            arguments = {"img": x, "txt": run.context, "vec": run.modulation, "pe": run.table}
+            x = run_block(index, arguments, partial(_block, block, run))
     video = _head(model.head, x[:, :layout.video_tokens], embedded_time, run.dtype)
     return _unpatchify(video, layout, model.patch_size)[:, :, :frames, :height, :width]
 
@@ -156,7 +163,7 @@ def _embed_time(model: nn.Module, timestep: torch.Tensor, dtype: torch.dtype) ->
     return model.time_embedding(torch.cat([angles.cos(), angles.sin()], dim=1).to(dtype))
 
 
-def _block(block: nn.Module, x: torch.Tensor, run: _Run) -> torch.Tensor:
+def _block(block: nn.Module, run: _Run, x: torch.Tensor) -> torch.Tensor:
     """One transformer block on the residual stream x [batch, tokens, dim]."""
     parts = (block.modulation.to(device=x.device, dtype=x.dtype) + run.modulation.to(x.dtype)).chunk(6, dim=1)
     shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = parts

@@ -80,10 +80,11 @@ def test_attributes_objects_and_people_can_be_chained(client, built):
     built["9"]["inputs"]["source"] = ["41", 1]
     report = client.run(built, timeout=300).outputs["9"]["text"][0]
     lines = [line.strip() for line in report.splitlines()]
-    assert lines[lines.index("Subject 1") + 1:lines.index("Subject 2")] == [
-        'face "man on the left"', 'attribute "red hat"', 'attribute "white lamp"', 'attribute "park" (occurrence 1)',
+    assert lines[lines.index("- Subject 1") + 1:lines.index("- Subject 2")] == [
+        '- face "man on the left"', '- attribute "red hat"', '- attribute "white lamp"',
+        '- attribute "park" (occurrence 1)',
     ]
-    assert "Subject 3" in lines and "Warning: Subject 2" in report
+    assert "- Subject 3" in lines and "**Warning:** Subject 2" in report
 
 
 def test_a_transparent_picture_is_laid_on_white(client, built, uploaded):

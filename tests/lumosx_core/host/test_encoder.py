@@ -149,7 +149,7 @@ def test_the_report_says_words_tokens_and_cost(models, make_scene):
 def test_people_who_share_all_their_tokens_are_warned_about(models, picture):
     people = tuple(Subject(Reference(Kind.FACE, phrase, picture(1))) for phrase in ("man", "the man"))
     report = encode_scene(*models, Scene(subjects=people), "the man walks", "", SIZE).report
-    assert 'Warning: Subject 1 ("man") keeps no words of its own in this prompt' in report
+    assert '**Warning:** Subject 1 ("man") keeps no words of its own in this prompt' in report
 
 
 def test_texts_are_cleaned_as_in_the_release():

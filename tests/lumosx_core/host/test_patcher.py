@@ -295,3 +295,29 @@ def test_low_precision_weights(tiny, relational, encode, make_scene, dtype, cosi
     encoded = encode(make_scene())
     expected, measured = sample(relational, encoded), sample(low, encoded)
     assert torch.cosine_similarity(expected.flatten(), measured.flatten(), dim=0) > cosine
+
+
+def test_an_attention_override_of_another_node_gets_every_mask_free_call(relational, encode, make_scene):
+    """As packs with their own attention install it; the calls carry the block they come from."""
+    seen = []
+
+    def override(original, *arguments, **options):
+        assert options.get("mask") is None and len(arguments) == 3
+        seen.append((options["transformer_options"]["block_index"], arguments[0].shape[1], arguments[1].shape[1]))
+        return original(*arguments, **options)
+
+    encoded = encode(make_scene())
+    model = relational.clone()
+    model.model_options["transformer_options"]["optimized_attention_override"] = override
+    assert torch.equal(sample(model, encoded), sample(relational, encoded))
+    assert {block for block, _, _ in seen} == {0, 1, 2, 3}
+    # Video to everything, two single references, two people, and video to text.
+    assert {(q, k) for _, q, k in seen} == {(36, 108), (12, 12), (24, 24), (36, 512)}
+
+
+def test_a_skipped_layer_is_skipped(relational, encode, make_scene):
+    """As SkipLayerGuidance does it."""
+    encoded = encode(make_scene())
+    model = relational.clone()
+    model.set_model_patch_replace(lambda arguments, extra: arguments, "dit", "double_block", 1)
+    assert not torch.equal(sample(model, encoded), sample(relational, encoded))

@@ -54,11 +54,11 @@ def test_binding_keeps_order_adds_to_what_was_there_and_logs_warnings(caplog):
     chain = objects_of(IMAGE, "table", objects_of(IMAGE, "lamp", None, 0), 0)
     first, report = bind([man, None], [chain], background_of(IMAGE, "room", 0), None)
     assert [r.phrase for r in first.references] == ["room", "lamp", "table", "man"]
-    assert 'Background: "room"' in report and "4 reference pictures in 1 subject(s)." in report
+    assert 'Background: "room"' in report and "4 reference pictures, 1 subject." in report
     cup = objects_of(IMAGE, "cup", None, 0)
     second, report = bind([woman, subject_of("man", IMAGE, 0, ())], [None, cup], None, first)
     assert [r.phrase for r in second.references] == ["room", "lamp", "table", "cup", "man", "woman", "man"]
-    assert "Warning: Subject 1" in report and "Warning: Subject 3" in report
+    assert "**Warning:** Subject 1" in report and "**Warning:** Subject 3" in report
     assert "cancel out" in caplog.text
     assert len(first.references) == 4
 

@@ -1,0 +1,119 @@
+"""The embedded default as ComfyUI objects: MODEL, CLIP and VAE without a download."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import comfy.ldm.wan.vae
+import comfy.model_management
+import comfy.sd
+import comfy.supported_models_base
+import comfy.text_encoders.wan
+import comfy.utils
+import folder_paths
+import safetensors
+import safetensors.torch
+import torch
+
+from ..errors import LumosXError
+from ..tiny import text
+from ..tiny.codec import BlockTransformCodec
+from ..tiny.transformer import transformer_state_dict
+
+TRANSFORMER_FILE = "lumosx_tiny_dit.safetensors"
+TEXT_ENCODER_FILE = "lumosx_tiny_umt5.safetensors"
+
+_VERSION_KEY = "lumosx_tiny"
+_VERSION = "1"
+"""To be raised whenever the seed would make other weights than before."""
+
+
+def load_tiny_models() -> tuple:
+    """MODEL, CLIP and VAE of the embedded default.
+
+    The weights lie as ordinary files in ComfyUI's model folders, written on first use (about 26 MB), so that stock
+    loaders, LoRA nodes and caches treat them like any other model.
+
+    Raises:
+        LumosXError: a model folder cannot be written, or ComfyUI does not take the text encoder's file.
+    """
+    transformer = _file_of("diffusion_models", TRANSFORMER_FILE, transformer_state_dict)
+    text_encoder = _file_of("text_encoders", TEXT_ENCODER_FILE, text.text_encoder_state_dict)
+    return comfy.sd.load_diffusion_model(str(transformer)), _load_clip(text_encoder), _make_vae()
+
+
+def _file_of(category: str, name: str, make: Callable[[], dict[str, torch.Tensor]]) -> Path:
+    """The file in the category's first folder, written anew when missing, unreadable or of another version."""
+    path = Path(folder_paths.get_folder_paths(category)[0]) / name
+    if not _is_current(path):
+        _write(path, make())
+    return path
+
+
+def _is_current(path: Path) -> bool:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get(_VERSION_KEY) == _VERSION
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
+def _write(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write beside the target and move into place, so that nobody ever sees half a file."""
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        safetensors.torch.save_file(weights, unfinished, metadata={_VERSION_KEY: _VERSION})
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise LumosXError(f"{path}: cannot be written ({error}); make its folder writable.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _load_clip(path: Path) -> comfy.sd.CLIP:
+    """A CLIP as the stock loader makes it for Wan, with UMT5 in small."""
+    weights = comfy.utils.load_torch_file(str(path), safe_load=True)
+    tokenizer = weights.pop(text.TOKENIZER_KEY)
+    target = comfy.supported_models_base.ClipTarget(
+        comfy.text_encoders.wan.WanT5Tokenizer, comfy.text_encoders.wan.WanT5Model
+    )
+    # Starting on the offload device keeps ComfyUI from loading the encoder before it has weights.
+    clip = comfy.sd.CLIP(
+        target,
+        embedding_directory=folder_paths.get_folder_paths("embeddings"),
+        tokenizer_data={text.TOKENIZER_KEY: tokenizer},
+        model_options={
+            "umt5xxl_model_config": text.encoder_config(len(weights["shared.weight"])),
+            "initial_device": comfy.model_management.text_encoder_offload_device(),
+        },
+    )
+    missing, unexpected = clip.load_sd(weights)
+    if missing or unexpected:
+        raise LumosXError(f"{path.name}: ComfyUI finds {missing} missing and {unexpected} unknown; delete the file.")
+    return clip
+
+
+def _make_vae() -> comfy.sd.VAE:
+    """The block transform in the place of a Wan2.1 VAE.
+
+    ComfyUI sets strides, formulas and flags itself when it recognises the weights of a (very small) real one.
+    """
+    recognised = comfy.ldm.wan.vae.WanVAE(dim=4, z_dim=16, temperal_downsample=[False, True, True]).state_dict()
+    vae = comfy.sd.VAE(sd=recognised, dtype=torch.float32)
+    codec = BlockTransformCodec().eval()
+    vae.first_stage_model = codec
+    vae.patcher = type(vae.patcher)(codec, load_device=vae.device, offload_device=vae.patcher.offload_device)
+    vae.size = None
+    vae.model_size()
+    vae.memory_used_encode = lambda shape, dtype: _bytes_of_frames(shape[2], shape[3], shape[4])
+    vae.memory_used_decode = lambda shape, dtype: _bytes_of_frames(4 * shape[2], 8 * shape[3], 8 * shape[4])
+    return vae
+
+
+def _bytes_of_frames(frames: int, height: int, width: int) -> int:
+    """Peak memory of the codec: a few float32 copies of the video."""
+    return 4 * 3 * 4 * frames * height * width
