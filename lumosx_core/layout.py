@@ -129,14 +129,14 @@ class SequenceLayout:
         moves = torch.tensor(offsets, device=device)
         return (moves[:, None, :] + grid[None]).reshape(-1, 3)
 
-    def pooled_cells(self, pool: int = 8, device: torch.device | str = "cpu") -> torch.Tensor:
+    def pooled_cells(self, pool: int = 8) -> torch.Tensor:
         """MCAM: [frame_tokens] int64, the pooled cell whose bias each token of a reference gets.
 
         The release repeats the cells over the *padded* grid, flattens it row by row and cuts it to the first
         height*width rows. Where width is no multiple of ``pool`` the rows drift; the weights were trained so.
         """
         columns = -(-self.width // pool)
-        index = torch.arange(self.frame_tokens, device=device)
+        index = torch.arange(self.frame_tokens)
         row = index // (columns * pool)
         column = index % (columns * pool)
         return (row // pool) * columns + column // pool

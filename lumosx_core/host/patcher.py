@@ -10,7 +10,7 @@ from comfy.ldm.modules.attention import optimized_attention
 
 from ..errors import LumosXError
 from ..model import RelationalOptions, relational_forward
-from .socket import BINDING, REFERENCES, SCHEDULE, MissingModelNode
+from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode
 
 WRAPPER_KEY = "lumosx"
 _LATENT_CHANNELS = 16
@@ -84,10 +84,8 @@ class RelationalWrapper:
 
 def _whole_timestep(timestep: torch.Tensor, transformer_options: dict) -> torch.Tensor:
     """The release feeds whole timesteps; ComfyUI's samplers feed 1000 * sigma. Ours says which it wants."""
-    schedule = transformer_options.get(SCHEDULE)
-    if schedule is None:
-        return timestep
-    return torch.full_like(timestep, schedule.timestep(transformer_options["sigmas"][0].item()))
+    whole = transformer_options.get(TIMESTEP)
+    return timestep if whole is None else torch.full_like(timestep, whole)
 
 
 def _block_runner(transformer_options: dict):

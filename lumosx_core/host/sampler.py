@@ -13,7 +13,7 @@ import torch
 
 from ..errors import LumosXError
 from ..sampling import FlowSchedule, solve
-from .socket import SCHEDULE
+from .socket import TIMESTEP
 
 
 @dataclass(frozen=True)
@@ -62,22 +62,21 @@ class _SolverFunction:
 
     @torch.no_grad()
     def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
-        arguments = _with_schedule(extra_args or {}, self.schedule)
         ones = x.new_ones(x.shape[0])
 
         def denoise(x, sigma, timestep):
-            return model(x, sigma * ones, **arguments)
+            return model(x, sigma * ones, **_with_timestep(extra_args or {}, timestep))
 
         def report(step, x, clean):
             if callback is not None:
                 callback({"i": step, "denoised": clean, "x": x, "sigma": sigmas[step], "sigma_hat": sigmas[step]})
 
-        return solve(denoise, x, [sigma.item() for sigma in sigmas], self.schedule, report)
+        return solve(denoise, x, sigmas.tolist(), self.schedule, report)
 
 
-def _with_schedule(arguments: dict, schedule: FlowSchedule) -> dict:
+def _with_timestep(arguments: dict, timestep: int) -> dict:
     options = arguments.get("model_options", {})
-    transformer_options = {**options.get("transformer_options", {}), SCHEDULE: schedule}
+    transformer_options = {**options.get("transformer_options", {}), TIMESTEP: timestep}
     return {**arguments, "model_options": {**options, "transformer_options": transformer_options}}
 
 

@@ -12,7 +12,7 @@ from ..layout import Binding
 
 REFERENCES = "lumosx_references"
 BINDING = "lumosx_binding"
-SCHEDULE = "lumosx_schedule"
+TIMESTEP = "lumosx_timestep"
 _GUARD = "time_dim_concat"
 
 

@@ -104,7 +104,7 @@ def _make_vae() -> comfy.sd.VAE:
     """
     recognised = comfy.ldm.wan.vae.WanVAE(dim=4, z_dim=16, temperal_downsample=[False, True, True]).state_dict()
     vae = comfy.sd.VAE(sd=recognised, dtype=torch.float32)
-    codec = BlockTransformCodec().eval()
+    codec = BlockTransformCodec()
     vae.first_stage_model = codec
     vae.patcher = type(vae.patcher)(codec, load_device=vae.device, offload_device=vae.patcher.offload_device)
     vae.size = None

@@ -15,7 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..attention import DenseAttention, relational_cross_attention, relational_self_attention
+from ..attention import (
+    DenseAttention,
+    WordPull,
+    relational_cross_attention,
+    relational_self_attention,
+    word_pulls,
+)
 from ..errors import LumosXError
 from ..layout import TEXT_LENGTH, Binding, SequenceLayout
 from .rotary import apply_rotary, precise_dtype, rotary_table
@@ -48,7 +54,7 @@ class _Run:
     options: RelationalOptions
     dense: DenseAttention
     table: torch.Tensor
-    text_weights: torch.Tensor
+    pulls: tuple[WordPull, ...]
     context: torch.Tensor
     modulation: torch.Tensor
     dtype: torch.dtype
@@ -97,7 +103,7 @@ def relational_forward(
         options=options,
         dense=dense,
         table=rotary_table(layout.positions(options.r2pe, latent.device), tokens.shape[-1] // heads),
-        text_weights=binding.text_weights(context.shape[1]).to(latent.device),
+        pulls=word_pulls(layout, context.shape[1], latent.device, options.ratio, options.pool),
         context=model.text_embedding(context.to(latent.dtype)),
         modulation=model.time_projection(embedded_time).unflatten(1, (6, -1)),
         dtype=latent.dtype,
@@ -194,9 +200,7 @@ def _cross_attention(attention: nn.Module, x: torch.Tensor, run: _Run) -> torch.
     q = attention.norm_q(attention.q(x))
     k = attention.norm_k(attention.k(run.context))
     v = attention.v(run.context)
-    mixed = relational_cross_attention(
-        q, k, v, attention.num_heads, run.layout, run.text_weights, run.dense, run.options.ratio, run.options.pool
-    )
+    mixed = relational_cross_attention(q, k, v, attention.num_heads, run.layout, run.pulls, run.dense)
     return attention.o(mixed)
 
 

@@ -1,12 +1,13 @@
 """Relational attention against a masked computation that is written out in full."""
 
+import dataclasses
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from lumosx_core.attention import relational_cross_attention, relational_self_attention
+from lumosx_core.attention import relational_cross_attention, relational_self_attention, word_pulls
 from lumosx_core.layout import Binding, SequenceLayout
 
 HEADS, HEAD_DIM = 2, 8
@@ -55,7 +56,7 @@ def test_cross_attention_is_the_biased_one(layout, pool):
     q, context = random_tokens(2, layout.tokens), random_tokens(2, 12, 2)
     k, v = context.unbind(2)
     weights = layout.binding.text_weights(12)
-    measured = relational_cross_attention(q, k, v, HEADS, layout, weights, dense, 0.5, pool)
+    measured = relational_cross_attention(q, k, v, HEADS, layout, word_pulls(layout, 12, "cpu", 0.5, pool), dense)
     bias = torch.zeros(2, HEADS, layout.tokens, 12)
     for reference in range(layout.binding.references):
         start, end = layout.reference_range(reference)
@@ -85,8 +86,9 @@ def test_no_ratio_and_no_words_are_plain_attention():
     layout = LAYOUTS["everything"]
     q, (k, v) = random_tokens(1, layout.tokens), random_tokens(1, 12, 2).unbind(2)
     plain = dense(q, k, v, HEADS)
-    for weights, ratio in ((layout.binding.text_weights(12), 0.0), (torch.zeros(layout.binding.references, 12), 0.5)):
-        measured = relational_cross_attention(q, k, v, HEADS, layout, weights, dense, ratio)
+    nowhere = dataclasses.replace(layout, binding=Binding(((),), ((), (), ()), (2, 1, 3)))
+    for pulls in (word_pulls(layout, 12, "cpu", ratio=0.0), word_pulls(nowhere, 12, "cpu")):
+        measured = relational_cross_attention(q, k, v, HEADS, layout, pulls, dense)
         torch.testing.assert_close(measured, plain, rtol=1e-5, atol=1e-6)
 
 
@@ -103,9 +105,9 @@ def test_a_backend_that_shifts_keys_in_place_changes_nothing():
         relational_self_attention(q, k.clone(), v, HEADS, layout, shifting), expected, rtol=1e-4, atol=1e-5
     )
     k, v = random_tokens(1, 12, 2).unbind(2)
-    weights = layout.binding.text_weights(12)
-    expected = relational_cross_attention(q, k, v, HEADS, layout, weights, dense)
-    measured = relational_cross_attention(q, k.clone(), v, HEADS, layout, weights, shifting)
+    pulls = word_pulls(layout, 12, "cpu")
+    expected = relational_cross_attention(q, k, v, HEADS, layout, pulls, dense)
+    measured = relational_cross_attention(q, k.clone(), v, HEADS, layout, pulls, shifting)
     torch.testing.assert_close(measured, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -133,7 +135,6 @@ def test_no_tensor_grows_with_the_square_of_the_sequence():
 
     with Watch():
         relational_self_attention(q, k, v, HEADS, layout, streaming)
-        weights = layout.binding.text_weights(512)
-        relational_cross_attention(q, k_text, v_text, HEADS, layout, weights, streaming)
+        relational_cross_attention(q, k_text, v_text, HEADS, layout, word_pulls(layout, 512, "cpu"), streaming)
     assert largest < layout.tokens * layout.tokens
     assert largest < layout.tokens * HEADS * 512

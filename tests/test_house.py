@@ -1,0 +1,79 @@
+"""Rules of the house that a machine can check."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = [ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "lumosx_core").rglob("*.py")]
+ALL = [*SHIPPED, ROOT / "dev.py", *(ROOT / "tests").rglob("*.py")]
+TRIPWIRES = re.compile(
+    r"\b(eval|exec)\(|subprocess|os\.system|pickle|urlopen|requests\.|socket\.socket|base64|torch\.load|\.cuda\("
+)
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module
+
+
+def test_ruff_is_content():
+    pytest.importorskip("ruff")
+    answer = subprocess.run([sys.executable, "-m", "ruff", "check", ROOT], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_fit_in_a_head(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_ships_is_safe_and_only_the_host_room_knows_comfy(path):
+    text = path.read_text(encoding="utf-8")
+    assert not TRIPWIRES.search(text)
+    host = {"comfy", "comfy_api", "folder_paths", "latent_preview", "nodes", "server"}
+    used = {name.partition(".")[0] for name in imported(path)} & host
+    room = path.relative_to(ROOT).parts[:2]
+    allowed = host if room == ("lumosx_core", "host") else {"comfy_api"} if room[0] == "nodes" else set()
+    assert used <= allowed
+
+
+def test_importing_the_core_loads_no_host_and_starts_no_cuda():
+    """In a fresh interpreter, for users of the core outside ComfyUI."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import lumosx_core.model, lumosx_core.media, lumosx_core.sampling, lumosx_core.report\n"
+        "import lumosx_core.tiny.drawing\n"
+        "import torch; assert not torch.cuda.is_initialized()\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] in ('comfy', 'folder_paths')]"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code, str(ROOT)], check=True)
+
+
+def test_torch_is_never_asked_for():
+    for name in ("requirements.txt", "pyproject.toml"):
+        assert not re.search(r"^\W*torch", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE), name
+
+
+def test_requirements_and_pyproject_agree():
+    listed = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    block = project.split("dependencies = [", 1)[1].split("]", 1)[0]
+    assert re.findall(r'^\s*"(.+)",$', block, re.MULTILINE) == [line.replace('"', "'") for line in listed]
+
+
+def test_the_readme_names_the_two_commands():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "python dev.py demo" in readme and "python dev.py test" in readme
+    for picture in re.findall(r"!\[.*?\]\((.+?)\)", readme):
+        assert (ROOT / picture).is_file(), picture
+    for link in re.findall(r"\]\((docs/[^)]+)\)", readme):
+        assert (ROOT / link).is_file(), link
