@@ -233,7 +233,7 @@ def demo(arguments):
 
 def test(arguments):
     """Run the tests; ARGUMENTS go to pytest."""
-    environment = find_environment((*HOST_MODULES, "pytest", "hypothesis"))
+    environment = find_environment((*HOST_MODULES, "pytest", "hypothesis", "ruff"))
     return run(environment, ["-m", "pytest", *arguments], cwd=ROOT, isolated=False)
 
 

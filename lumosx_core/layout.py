@@ -52,7 +52,8 @@ class Binding:
         non_human, people = masks.split([len(self.non_human_spans), len(self.subject_spans)])
         if len(people) > 1:
             people = people - (people.sum(0) - people) / (len(people) - 1)
-        return torch.cat([non_human, people.repeat_interleave(torch.tensor(self.subject_images, dtype=torch.long), 0)])
+        owners = [subject for subject, images in enumerate(self.subject_images) for _ in range(images)]
+        return torch.cat([non_human, people[owners]])
 
 
 def _mark(spans: Sequence[Span], text_length: int) -> torch.Tensor:

@@ -74,30 +74,37 @@ def find_phrase(prompt: Tokens, phrase: Tokens, occurrence: int = 0, source: str
     whole words only, and marks every token that holds a part of them.
 
     Args:
-        occurrence: 0 for all, n for the n-th only.
+        occurrence: 0 for all, n for the n-th only; whoever counts does not mind case, so neither does this.
         source: what messages call the phrase.
 
     Raises:
         LumosXError: the phrase is not there, or not that often.
     """
-    spans, exact = exact_spans(prompt.ids, phrase.ids), True
-    if not spans:
-        spans, exact = _letter_spans(prompt, phrase), False
+    exact, letters = exact_spans(prompt.ids, phrase.ids), _letter_spans(prompt, phrase)
     words = _plain_text(phrase)
-    if not spans:
+    if not exact and not letters:
         raise LumosXError(f"{source}: \"{words}\" is not in the prompt; {_advice(prompt, phrase)}")
-    if occurrence > len(spans):
-        times = "once" if len(spans) == 1 else f"{len(spans)} times"
+    if occurrence == 0:
+        return PhraseMatch(exact or letters, bool(exact))
+    # An occurrence that the ids find too keeps the tokens that the release would mark.
+    places = [next((span for span in exact if _overlap(span, place)), place) for place in letters] or list(exact)
+    if occurrence > len(places):
+        times = "once" if len(places) == 1 else f"{len(places)} times"
         raise LumosXError(
             f"{source}: occurrence {occurrence} of \"{words}\" was asked for, but the prompt has it {times}; "
             "use a smaller number, or 0 for all."
         )
-    return PhraseMatch(spans if occurrence == 0 else (spans[occurrence - 1],), exact)
+    chosen = places[occurrence - 1]
+    return PhraseMatch((chosen,), chosen in exact)
 
 
 def marked_text(prompt: Tokens, spans: Sequence[Span]) -> str:
     """The words of the prompt that spans cover, for reports."""
     return " … ".join(_plain_text(Tokens(prompt.ids[start:end], prompt.pieces[start:end])) for start, end in spans)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _letter_spans(prompt: Tokens, phrase: Tokens) -> tuple[Span, ...]:

@@ -48,10 +48,10 @@ def encoding_report(
         f"{layout.tokens - layout.video_tokens} more ({share:.0%}); together {layout.tokens}. "
         f"Prompt {len(prompt.ids) + 1} of 512 tokens."
     )
-    return "\n".join(lines + _warning_lines((*scene.warnings(), *_cancelled(scene, layout))))
+    return "\n".join(lines + _warning_lines((*scene.warnings(), *token_warnings(scene, layout))))
 
 
-def _cancelled(scene: Scene, layout: SequenceLayout) -> list[str]:
+def token_warnings(scene: Scene, layout: SequenceLayout) -> list[str]:
     """Subjects whose every token is claimed as much by the others, seen only once tokens are known."""
     weights = layout.binding.text_weights()[len(scene.non_human):]
     found, row = [], 0

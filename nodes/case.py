@@ -36,16 +36,17 @@ class LumosXLoadCase(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, case):
+    def validate_inputs(cls, case=None):
         try:
-            case_fingerprint(case)
+            cls.fingerprint_inputs(case)
         except LumosXError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, case):
-        return case_fingerprint(case)
+    def fingerprint_inputs(cls, case=None):
+        # A linked name is known only when the node runs.
+        return "" if case is None else case_fingerprint(case)
 
     @classmethod
     def execute(cls, case) -> io.NodeOutput:

@@ -16,7 +16,8 @@ from ..layout import TEXT_LENGTH, Binding, SequenceLayout
 from ..media import from_image, letterbox, to_image
 from ..phrases import PhraseMatch, Tokens, find_phrase
 from ..relations import Reference, Scene
-from ..report import encoding_report
+from ..report import encoding_report, token_warnings
+from .scene import log_warnings
 from .socket import model_conditions
 
 ENCODER_KEY = "umt5xxl"
@@ -99,6 +100,7 @@ def encode_scene(
     binding = _bind(scene, matches)
     layout = SequenceLayout(size.latent_shape[2], *(-(-side // PATCH) for side in size.latent_shape[3:]), binding)
     report = encoding_report(scene, matches, text, layout)
+    log_warnings(token_warnings(scene, layout))
     latents = _encode_references(vae, scene.references, size)
     positive = _condition(clip, positive_tokens, latents, binding)
     negative_latents = _unconditional_latents(vae, latents, size, unconditional)

@@ -32,7 +32,7 @@ def attributes_of(
         if image is None and not phrase.strip():
             continue
         occurrence = values.get(f"{name}_occurrence") or 0
-        found.append(_reference(Kind.ATTRIBUTE, phrase, image, occurrence, f"LumosX Subject {name}"))
+        found.append(_reference(Kind.ATTRIBUTE, "LumosX Subject", name, image, f"{name}_phrase", phrase, occurrence))
     found += [dataclasses.replace(reference, kind=Kind.ATTRIBUTE) for reference in more or ()]
     return tuple(found)
 
@@ -49,19 +49,20 @@ def subject_of(
         if not attributes:
             raise LumosXError("face: nothing is linked; link a face image and type its phrase, or link an attribute.")
         return Subject(None, attributes)
-    return Subject(_reference(Kind.FACE, phrase, face, occurrence, "LumosX Subject face"), attributes)
+    return Subject(_reference(Kind.FACE, "LumosX Subject", "face", face, "phrase", phrase, occurrence), attributes)
 
 
 def objects_of(
     image: torch.Tensor, phrase: str, previous: tuple[Reference, ...] | None, occurrence: int
 ) -> tuple[Reference, ...]:
     """The objects before, then this one."""
-    return (*(previous or ()), _reference(Kind.OBJECT, phrase, image, occurrence, "LumosX Object image"))
+    own = _reference(Kind.OBJECT, "LumosX Object", "image", image, "phrase", phrase, occurrence)
+    return (*(previous or ()), own)
 
 
 def background_of(image: torch.Tensor, phrase: str, occurrence: int) -> Reference:
     """The background."""
-    return _reference(Kind.BACKGROUND, phrase, image, occurrence, "LumosX Background image")
+    return _reference(Kind.BACKGROUND, "LumosX Background", "image", image, "phrase", phrase, occurrence)
 
 
 def bind(
@@ -99,6 +100,8 @@ class _Nothing:
     subjects = ()
 
 
-def _reference(kind: Kind, phrase: str, image: torch.Tensor | None, occurrence: int, source: str) -> Reference:
-    picture = None if image is None else one_picture(image, source)
-    return Reference(kind, phrase, picture, occurrence, source)
+def _reference(
+    kind: Kind, node: str, image_input: str, image: torch.Tensor | None, phrase_input: str, phrase: str, occurrence: int
+) -> Reference:
+    picture = None if image is None else one_picture(image, f"{node} {image_input}")
+    return Reference(kind, phrase, picture, occurrence, f"{node} {phrase_input}")

@@ -101,6 +101,16 @@ def test_all_occurrences_or_the_nth(tokenize):
         find_phrase(prompt, tokenize("man"), 4, source="face")
 
 
+def test_occurrences_are_counted_as_people_count(tokenize):
+    """Ids find two of three here, but the prompt says "man" three times to anyone who reads it."""
+    prompt = tokenize("Man one, man two and a man")
+    assert len(find_phrase(prompt, tokenize("man")).spans) == 2
+    first, second, third = (find_phrase(prompt, tokenize("man"), number) for number in (1, 2, 3))
+    assert (first.exact, second.exact, third.exact) == (False, True, True)
+    assert first.spans < second.spans < third.spans
+    assert (*second.spans, *third.spans) == find_phrase(prompt, tokenize("man")).spans
+
+
 def test_an_unmatched_phrase_names_itself_and_the_nearest_words(tokenize):
     with pytest.raises(LumosXError) as caught:
         find_phrase(tokenize(PROMPT), tokenize("woman on the left"), source="LumosX Subject face")

@@ -65,7 +65,7 @@ def test_spans_are_those_of_the_ids_that_clip_produced(models, one):
         assert bound_words(clip, prompt, binding.subject_spans[0]) == ["a man"] * count
 
 
-@pytest.mark.parametrize("prompt", ["a man with a (red hat:1.2) walks", "a man, a (red) hat", "a man with a red\nhat"])
+@pytest.mark.parametrize("prompt", ["a (red hat:1.2) walks", "a man, a (red) hat", "a red (hat:1.3)", "a red\nhat"])
 def test_weights_are_stripped_before_matching(models, picture, prompt):
     scene = Scene(objects=(Reference(Kind.OBJECT, "red hat", picture(3)),))
     encoded = encode_scene(*models, scene, prompt, "", SIZE)
@@ -146,10 +146,11 @@ def test_the_report_says_words_tokens_and_cost(models, make_scene):
     assert "Warning" not in report
 
 
-def test_people_who_share_all_their_tokens_are_warned_about(models, picture):
+def test_people_who_share_all_their_tokens_are_warned_about(models, picture, caplog):
     people = tuple(Subject(Reference(Kind.FACE, phrase, picture(1))) for phrase in ("man", "the man"))
     report = encode_scene(*models, Scene(subjects=people), "the man walks", "", SIZE).report
     assert '**Warning:** Subject 1 ("man") keeps no words of its own in this prompt' in report
+    assert "keeps no words of its own" in caplog.text
 
 
 def test_texts_are_cleaned_as_in_the_release():

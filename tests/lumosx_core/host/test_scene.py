@@ -23,9 +23,9 @@ def test_slots_are_read_in_order_and_further_ones_follow():
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"attribute_2": IMAGE}, "LumosX Subject attribute_2: the phrase is empty"),
-        ({"attribute_2": IMAGE, "attribute_2_phrase": ""}, "LumosX Subject attribute_2: the phrase is empty"),
-        ({"attribute_3_phrase": "hat"}, 'LumosX Subject attribute_3: no image for "hat"; link one, or clear'),
+        ({"attribute_2": IMAGE}, "LumosX Subject attribute_2_phrase: the phrase is empty"),
+        ({"attribute_2": IMAGE, "attribute_2_phrase": ""}, "LumosX Subject attribute_2_phrase: the phrase is empty"),
+        ({"attribute_3_phrase": "hat"}, 'LumosX Subject attribute_3_phrase: no image for "hat"; link one, or clear'),
         ({"attribute_1": torch.rand(2, 4, 5, 3), "attribute_1_phrase": "hat"}, "attribute_1: 2 pictures came in one"),
     ],
 )
@@ -37,9 +37,9 @@ def test_half_filled_slots_are_refused_by_name(values, sentence):
 def test_a_subject_needs_something():
     with pytest.raises(LumosXError, match="face: nothing is linked"):
         subject_of("", None, 0, ())
-    with pytest.raises(LumosXError, match="LumosX Subject face: the phrase is empty"):
+    with pytest.raises(LumosXError, match="LumosX Subject phrase: the phrase is empty"):
         subject_of(" ", IMAGE, 0, ())
-    with pytest.raises(LumosXError, match="LumosX Subject face: a subject has no picture"):
+    with pytest.raises(LumosXError, match="LumosX Subject phrase: a subject has no picture"):
         subject_of("man", None, 0, ())
 
 
