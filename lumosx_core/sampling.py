@@ -1,7 +1,7 @@
 """Flow schedule and DPM-Solver++(2M) of LumosX, in plain PyTorch.
 
 The release samples rectified flow with a second order multistep solver (Lu et al., "DPM-Solver++", 2022, algorithm 2M,
-midpoint form) and evaluates the model at whole timesteps. Both are reproduced here to float64 accuracy.
+midpoint form) and evaluates the model at whole timesteps. Both are reproduced here to the last bit.
 """
 
 from __future__ import annotations
