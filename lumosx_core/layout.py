@@ -109,16 +109,13 @@ class SequenceLayout:
         start = self.video_tokens + reference * self.frame_tokens
         return start, start + self.frame_tokens
 
-    def positions(self, relational: bool = True, device: torch.device | str = "cpu") -> torch.Tensor:
+    def positions(self, relational: bool = True) -> torch.Tensor:
         """R2PE: [tokens, 3] int64 (t, y, x) for the rotary embedding.
 
         All images of a group share the next free t; the i-th is moved along the diagonal by (i*height, i*width).
         With ``relational`` off every reference has a t of its own and is not moved, as a frame would be.
         """
-        grid = torch.cartesian_prod(
-            torch.arange(1, device=device), torch.arange(self.height, device=device),
-            torch.arange(self.width, device=device),
-        )
+        grid = torch.cartesian_prod(torch.arange(1), torch.arange(self.height), torch.arange(self.width))
         offsets = [(frame, 0, 0) for frame in range(self.frames)]
         if relational:
             for group, images in enumerate(self.binding.group_sizes):
@@ -127,8 +124,7 @@ class SequenceLayout:
                 ]
         else:
             offsets += [(self.frames + reference, 0, 0) for reference in range(self.binding.references)]
-        moves = torch.tensor(offsets, device=device)
-        return (moves[:, None, :] + grid[None]).reshape(-1, 3)
+        return (torch.tensor(offsets)[:, None, :] + grid[None]).reshape(-1, 3)
 
     def pooled_cells(self, pool: int = 8) -> torch.Tensor:
         """MCAM: [frame_tokens] int64, the pooled cell whose bias each token of a reference gets.

@@ -75,10 +75,10 @@ class Subject:
 
     def __post_init__(self):
         if self.face is not None and self.face.kind is not Kind.FACE:
-            raise LumosXError(f"{self.face.source}: a {self.face.kind.value} was given as a face.")
+            raise _misplaced(self.face, Kind.FACE)
         wrong = [reference for reference in self.attributes if reference.kind is not Kind.ATTRIBUTE]
         if wrong:
-            raise LumosXError(f"{wrong[0].source}: a {wrong[0].kind.value} was given as an attribute.")
+            raise _misplaced(wrong[0], Kind.ATTRIBUTE)
         if not self.references:
             source = self.face.source if self.face is not None else "subject"
             raise LumosXError(f"{source}: a subject has no picture; link a face image or at least one attribute.")
@@ -118,10 +118,10 @@ class Scene:
 
     def __post_init__(self):
         if self.background is not None and self.background.kind is not Kind.BACKGROUND:
-            raise LumosXError(f"{self.background.source}: a {self.background.kind.value} was given as background.")
+            raise _misplaced(self.background, Kind.BACKGROUND)
         wrong = [reference for reference in self.objects if reference.kind is not Kind.OBJECT]
         if wrong:
-            raise LumosXError(f"{wrong[0].source}: a {wrong[0].kind.value} was given as an object.")
+            raise _misplaced(wrong[0], Kind.OBJECT)
         if not self.references:
             raise LumosXError("relations: there is no reference; link at least one subject, object or background.")
 
@@ -159,6 +159,13 @@ class Scene:
                     "an occurrence number, or an attribute."
                 )
         return found
+
+
+def _misplaced(reference: Reference, place: Kind) -> LumosXError:
+    return LumosXError(
+        f"{reference.source}: this reference has kind {reference.kind.value} but stands in the place of kind "
+        f"{place.value}; give it the kind of its place."
+    )
 
 
 def _subject_warnings(subject: Subject) -> list[str]:

@@ -3,9 +3,7 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.errors import LumosXError
-from ..lumosx_core.host.folders import BUILT_IN, case_fingerprint, list_cases, open_case
-from ..lumosx_core.host.scene import log_warnings
-from ..lumosx_core.report import binder_report
+from ..lumosx_core.host.folders import BUILT_IN, case_fingerprint, list_cases, read_case
 from .sockets import CATEGORY, RelationsSocket
 
 
@@ -50,8 +48,4 @@ class LumosXLoadCase(io.ComfyNode):
 
     @classmethod
     def execute(cls, case) -> io.NodeOutput:
-        found = open_case(case)
-        warnings = (*found.notes, *found.scene.warnings())
-        log_warnings(warnings)
-        report = "\n".join([binder_report(found.scene), *(f"- **Note:** {note}" for note in found.notes)])
-        return io.NodeOutput(found.scene, found.prompt, found.name, report)
+        return io.NodeOutput(*read_case(case))

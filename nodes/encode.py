@@ -73,7 +73,8 @@ class LumosXRelationalEncode(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, width=None, height=None, frames=None):
         try:
-            VideoSize(width if width is not None else 16, height if height is not None else 16, frames or 1)
+            # A linked value is known only when the node runs.
+            VideoSize(*(good if value is None else value for value, good in ((width, 16), (height, 16), (frames, 1))))
         except LumosXError as error:
             return str(error)
         return True

@@ -22,8 +22,7 @@ class LumosXModel(io.ComfyNode):
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="LumosX weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B, from any loader "
-                    "(safetensors, fp8, GGUF).",
+                    tooltip="LumosX weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B, from any loader.",
                 ),
                 advanced(
                     io.Float, "ratio", default=release.ratio, min=0.0, max=10.0, step=0.05, optional=True,

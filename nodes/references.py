@@ -12,8 +12,9 @@ def _attribute_inputs():
     for slot in SLOTS:
         yield io.Image.Input(
             f"attribute_{slot}", optional=True,
-            tooltip="A picture of something that belongs to this person: clothes, hat, glasses, hair. Best cut out on "
-            "white; transparency becomes white. Leave it unlinked if not needed.",
+            tooltip="A picture of something that belongs to this person: clothes, hat, glasses, hair; unlinked if not "
+            "needed. Best cut out on white. Transparency becomes white, but Load Image takes it off: put it back by "
+            "Join Image with Alpha.",
         )
         yield io.String.Input(
             f"attribute_{slot}_phrase", default="", optional=True,
@@ -74,7 +75,9 @@ class LumosXObject(io.ComfyNode):
             "more_attributes of a LumosX Subject they become attributes of that person.",
             inputs=[
                 io.Image.Input(
-                    "image", tooltip="One picture of the thing, best cut out on white; transparency becomes white."
+                    "image",
+                    tooltip="One picture of the thing, best cut out on white; transparency becomes white, but Load "
+                    "Image takes it off: put it back by Join Image with Alpha.",
                 ),
                 io.String.Input(
                     "phrase", default="",

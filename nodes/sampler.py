@@ -9,15 +9,15 @@ from .sockets import CATEGORY
 def _steps_input():
     return io.Int.Input(
         "steps", default=50, min=1, max=10000,
-        tooltip="How many steps from noise to video. The release uses 50; time grows with it, 30 is a fair draft.",
+        tooltip="How many steps from noise to video. The release uses 50; time grows with it.",
     )
 
 
 def _shift_input():
     return io.Float.Input(
         "shift", default=8.0, min=0.01, max=100.0, step=0.1,
-        tooltip="How much of the run is spent at high noise, where layout and motion form. The release uses 8; 3 to 5 "
-        "suits small sizes. It replaces the shift of ModelSampling nodes.",
+        tooltip="How much of the run is spent at high noise, where layout and motion form. The release uses 8. It "
+        "replaces the shift of ModelSampling nodes.",
     )
 
 
@@ -57,7 +57,8 @@ class LumosXSampler(io.ComfyNode):
                 _denoise_input(),
                 io.Int.Input(
                     "start_step", default=0, min=0, max=10000,
-                    tooltip="The first step to run, counted from 0: for continuing what another sampler began.",
+                    tooltip="The first step to run, counted from 0: for continuing a latent in which an earlier "
+                    "end_step left noise. Above 0 no noise is added; to refine a finished video use denoise.",
                 ),
                 io.Int.Input(
                     "end_step", default=10000, min=1, max=10000,

@@ -27,6 +27,12 @@ LATENT_STRIDE = 8
 FRAME_STRIDE = 4
 LATENT_CHANNELS = 16
 PATCH = 2
+SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
+MOST_FRAMES = 1025
+
+_STRAIGHT_QUOTES = {ord(quote): "'" for quote in "\u02bc\u2018\u2019\u201a\u201b"} | {
+    ord(quote): '"' for quote in "\u201c\u201d\u201e\u201f"
+}
 
 SAME, ZERO, WHITE = "same as positive", "zero latents", "white pictures"
 UNCONDITIONAL = (SAME, ZERO, WHITE)
@@ -48,11 +54,12 @@ class VideoSize:
     def __post_init__(self):
         for name in ("width", "height"):
             value = getattr(self, name)
-            if value < 2 * LATENT_STRIDE or value % LATENT_STRIDE:
-                raise LumosXError(f"{name}: {value} is no multiple of 8 from 16 up; use {_nearest(value)}.")
-        if self.frames < 1 or self.frames % FRAME_STRIDE != 1:
-            use = max(0, round((self.frames - 1) / FRAME_STRIDE)) * FRAME_STRIDE + 1
-            raise LumosXError(f"frames: {self.frames} is not 4 n + 1 (1, 5, … 81 …); use {use}.")
+            if not SMALLEST_SIDE <= value <= LARGEST_SIDE or value % LATENT_STRIDE:
+                use = min(max(round(value / LATENT_STRIDE) * LATENT_STRIDE, SMALLEST_SIDE), LARGEST_SIDE)
+                raise LumosXError(f"{name}: {value} is no multiple of 8 from 16 to {LARGEST_SIDE}; use {use}.")
+        if not 1 <= self.frames <= MOST_FRAMES or self.frames % FRAME_STRIDE != 1:
+            use = min(max(0, round((self.frames - 1) / FRAME_STRIDE)) * FRAME_STRIDE + 1, MOST_FRAMES)
+            raise LumosXError(f"frames: {self.frames} is not 4 n + 1 from 1 to {MOST_FRAMES}; use {use}.")
         if self.batch < 1:
             raise LumosXError(f"batch_size: {self.batch} is below 1; use 1 or more.")
 
@@ -101,17 +108,20 @@ def encode_scene(
     layout = SequenceLayout(size.latent_shape[2], *(-(-side // PATCH) for side in size.latent_shape[3:]), binding)
     report = encoding_report(scene, matches, text, layout)
     log_warnings(token_warnings(scene, layout))
+    # The VAE is done before the text encoder starts, so that neither is loaded twice.
     latents = _encode_references(vae, scene.references, size)
-    positive = _condition(clip, positive_tokens, latents, binding)
     negative_latents = _unconditional_latents(vae, latents, size, unconditional)
+    positive = _condition(clip, positive_tokens, latents, binding)
     negative = _condition(clip, negative_tokens, negative_latents, binding)
     samples = torch.zeros(size.latent_shape, device=comfy.model_management.intermediate_device())
     return Encoded(positive, negative, {"samples": samples}, report)
 
 
 def clean_text(text: str) -> str:
-    """A prompt as the release cleans it: HTML entities resolved (twice, since they nest), white space collapsed."""
-    return " ".join(html.unescape(html.unescape(text)).split())
+    """A prompt as the release cleans it: HTML entities resolved (twice, since they nest), quotes straightened, white
+    space collapsed. Only the release's repair of wrongly decoded text is left out.
+    """
+    return " ".join(html.unescape(html.unescape(text)).translate(_STRAIGHT_QUOTES).split())
 
 
 def _tokenize(clip: Any, text: str, source: str) -> dict:
@@ -201,6 +211,3 @@ def _condition(clip: Any, tokens: dict, latents: list[torch.Tensor], binding: Bi
     return [[text, {**options, "model_conds": {**options.get("model_conds", {}), **extra}}]
             for text, options in conditioning]
 
-
-def _nearest(value: int) -> int:
-    return max(2 * LATENT_STRIDE, round(value / LATENT_STRIDE) * LATENT_STRIDE)

@@ -11,7 +11,10 @@ import folder_paths
 from ..errors import LumosXError
 from ..media import Case, case_files, load_case
 from ..media.case_folder import CAPTION
+from ..relations import Scene
+from ..report import binder_report
 from ..tiny.drawing import write_demo_case
+from .scene import log_warnings
 
 BUILT_IN = "[LumosX demo]"
 _DEPTH = 3
@@ -42,6 +45,18 @@ def open_case(name: str) -> Case:
     return load_case(_resolve(name))
 
 
+def read_case(name: str) -> tuple[Scene, str, str, str]:
+    """Scene, prompt, name and report of a case; what was left out and what seems wrong is logged too.
+
+    Raises:
+        LumosXError: as ``open_case``.
+    """
+    case = open_case(name)
+    log_warnings((*case.notes, *case.scene.warnings()))
+    report = "\n".join([binder_report(case.scene), *(f"- **Note:** {note}" for note in case.notes)])
+    return case.scene, case.prompt, case.name, report
+
+
 def case_fingerprint(name: str) -> str:
     """Changes whenever a file of the case does; raises what ``open_case`` would for a bad name."""
     if name == BUILT_IN:
@@ -49,7 +64,7 @@ def case_fingerprint(name: str) -> str:
     digest = hashlib.sha256()
     for path in case_files(_resolve(name)):
         state = path.stat()
-        digest.update(f"{path}|{state.st_size}|{state.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(path) + f"|{state.st_size}|{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

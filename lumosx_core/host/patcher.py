@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import comfy.patcher_extension
@@ -10,6 +11,8 @@ from comfy.ldm.modules.attention import optimized_attention
 
 from ..errors import LumosXError
 from ..model import RelationalOptions, relational_forward
+from ..sampling import TRAINING_TIMESTEPS
+from .foreign import refuse_unsupported
 from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode
 
 WRAPPER_KEY = "lumosx"
@@ -17,10 +20,12 @@ _LATENT_CHANNELS = 16
 _ATTENTION = ("q", "k", "v", "o", "norm_q", "norm_k")
 _EXPECTED = (
     "patch_embedding", "text_embedding", "time_embedding", "time_projection", "head.head", "head.modulation",
+    "num_heads", "freq_dim", "patch_size",
     *(f"blocks.0.{name}" for name in ("norm1", "norm2", "norm3", "ffn", "modulation")),
     *(f"blocks.0.{kind}.{name}" for kind in ("self_attn", "cross_attn") for name in _ATTENTION),
 )
-_OTHER_VARIANTS = ("img_emb", "ref_conv", "vace_blocks")
+# Samplers hand noise levels down in float32.
+LEVEL_TOLERANCE = 1e-2
 
 
 def relational_model(model: Any, options: RelationalOptions) -> Any:
@@ -59,12 +64,15 @@ class RelationalWrapper:
                 "WanPhantomSubjectToVideo) besides those of LumosX; remove one of the two nodes."
             )
 
-        def forward(x, timestep, context, *_, transformer_options={}, **kwargs):
+        def forward(
+            x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options={}, **kwargs
+        ):
+            refuse_unsupported(executor.class_obj, transformer_options, {**kwargs, "clip_fea": clip_fea})
             return self._forward(executor.class_obj, x, timestep, context, transformer_options, kwargs)
 
         # Wrappers behind ours (EasyCache, other packs) still run around the relational forward.
         inner = type(executor).new_class_executor(forward, executor.class_obj, executor.wrappers, executor.idx)
-        return inner(x, timestep, context, clip_fea, None, transformer_options=transformer_options, **kwargs)
+        return inner(x, timestep, context, clip_fea, None, transformer_options, **kwargs)
 
     def _forward(
         self, model: torch.nn.Module, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
@@ -84,20 +92,25 @@ class RelationalWrapper:
 
 def _whole_timestep(timestep: torch.Tensor, transformer_options: dict) -> torch.Tensor:
     """The release feeds whole timesteps; ComfyUI's samplers feed 1000 * sigma. Ours says which it wants."""
-    whole = transformer_options.get(TIMESTEP)
-    return timestep if whole is None else torch.full_like(timestep, whole)
+    if TIMESTEP not in transformer_options:
+        return timestep
+    sigma, whole = transformer_options[TIMESTEP]
+    # A node that calls the model at a level of its own choice gets that level.
+    ours = (timestep - TRAINING_TIMESTEPS * sigma).abs() < LEVEL_TOLERANCE
+    return torch.where(ours, torch.full_like(timestep, whole), timestep)
 
 
 def _block_runner(transformer_options: dict):
     """Runs a block, or what another node put in its place (``patches_replace``, as SkipLayerGuidance does)."""
     replaced = transformer_options.get("patches_replace", {}).get("dit", {})
 
-    def run(index, arguments, original):
+    def run(index, x, original):
         transformer_options["block_index"] = index
         replacement = replaced.get(("double_block", index))
         if replacement is None:
-            return original(arguments["img"])
-        arguments = {**arguments, "transformer_options": transformer_options}
+            return original(x)
+        # Only the stream is offered: what else a stock block takes has another form here.
+        arguments = {"img": x, "transformer_options": transformer_options}
         return replacement(arguments, {"original_block": lambda given: {"img": original(given["img"])}})["img"]
 
     return run
@@ -110,20 +123,19 @@ def _check_shape(diffusion_model: torch.nn.Module) -> None:
     if missing:
         raise LumosXError(f"model: this is a {kind} without {missing[0]}, not a Wan2.1 text-to-video model; {advice}")
     channels = diffusion_model.patch_embedding.weight.shape[1]
-    extra = [name for name in _OTHER_VARIANTS if getattr(diffusion_model, name, None) is not None]
+    known = {name.partition(".")[0] for name in _EXPECTED}
+    extra = [
+        name for name, child in diffusion_model.named_children()
+        if name not in known and next(child.parameters(), None) is not None
+    ]
     if channels != _LATENT_CHANNELS or extra:
         found = f"{channels} input channels" if channels != _LATENT_CHANNELS else extra[0]
-        raise LumosXError(f"model: this {kind} has {found}: an image-to-video, control or VACE variant; {advice}")
+        raise LumosXError(f"model: this {kind} has {found}: an image, audio or control variant of Wan; {advice}")
 
 
 def _has(module: Any, path: str) -> bool:
-    for name in path.split("."):
-        if name == "0":
-            if not len(module):
-                return False
-            module = module[0]
-        elif not hasattr(module, name):
-            return False
-        else:
-            module = getattr(module, name)
+    try:
+        operator.attrgetter(path)(module)
+    except AttributeError:
+        return False
     return True

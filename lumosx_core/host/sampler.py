@@ -8,8 +8,10 @@ from typing import Any
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
+import comfy.utils
 import latent_preview
 import torch
+from tqdm.auto import tqdm
 
 from ..errors import LumosXError
 from ..sampling import FlowSchedule, solve
@@ -26,7 +28,7 @@ class SamplingPlan:
         cfg: guidance; v = v_negative + cfg * (v_positive - v_negative).
         shift: moves the noise levels towards noise.
         denoise: 1 starts from noise; less starts later, keeping the latent's content.
-        start_step: first step to run.
+        start_step: first step to run; above 0 the latent is taken to hold its noise already, and none is added.
         end_step: step to stop before; beyond ``steps`` means the end.
     """
 
@@ -63,20 +65,23 @@ class _SolverFunction:
     @torch.no_grad()
     def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
         ones = x.new_ones(x.shape[0])
+        bar = tqdm(total=len(sigmas) - 1, disable=disable)
 
         def denoise(x, sigma, timestep):
-            return model(x, sigma * ones, **_with_timestep(extra_args or {}, timestep))
+            return model(x, sigma * ones, **_with_timestep(extra_args or {}, sigma, timestep))
 
         def report(step, x, clean):
+            bar.update()
             if callback is not None:
                 callback({"i": step, "denoised": clean, "x": x, "sigma": sigmas[step], "sigma_hat": sigmas[step]})
 
-        return solve(denoise, x, sigmas.tolist(), self.schedule, report)
+        with bar:
+            return solve(denoise, x, sigmas.tolist(), self.schedule, report)
 
 
-def _with_timestep(arguments: dict, timestep: int) -> dict:
+def _with_timestep(arguments: dict, sigma: float, timestep: int) -> dict:
     options = arguments.get("model_options", {})
-    transformer_options = {**options.get("transformer_options", {}), TIMESTEP: timestep}
+    transformer_options = {**options.get("transformer_options", {}), TIMESTEP: (sigma, timestep)}
     return {**arguments, "model_options": {**options, "transformer_options": transformer_options}}
 
 
@@ -93,16 +98,20 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
         A new LATENT; the given one is untouched.
 
     Raises:
-        LumosXError: numbers out of range, or a latent without a time axis.
+        LumosXError: numbers out of range.
     """
     sampler, _, schedule = flow_sampling(plan.steps, plan.shift, plan.denoise)
     skipped = len(schedule.timesteps) - plan.steps
     levels = schedule.window(skipped + plan.start_step, skipped + plan.end_step)
     sigmas = torch.tensor(levels, dtype=torch.float32)
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
-    noise = comfy.sample.prepare_noise(samples, plan.seed, latent.get("batch_index"))
+    if plan.start_step > 0:
+        noise = torch.zeros_like(samples, device="cpu")
+    else:
+        noise = comfy.sample.prepare_noise(samples, plan.seed, latent.get("batch_index"))
     samples = comfy.sample.sample_custom(
         model, noise, plan.cfg, sampler, sigmas, positive, negative, samples, noise_mask=latent.get("noise_mask"),
-        callback=latent_preview.prepare_callback(model, len(sigmas) - 1), seed=plan.seed,
+        callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED, seed=plan.seed,
     )
     return {**latent, "samples": samples}

@@ -78,12 +78,12 @@ def bind(
     """
     if earlier is not None and earlier.background is not None and background is not None:
         raise LumosXError("background: the linked relations have one already; unlink one of the two.")
-    start = earlier or _Nothing
-    scene = Scene(
-        background=background if background is not None else start.background,
-        objects=(*start.objects, *(reference for chain in objects for reference in chain or ())),
-        subjects=(*start.subjects, *(subject for subject in subjects if subject is not None)),
-    )
+    objects = [reference for chain in objects for reference in chain or ()]
+    subjects = [subject for subject in subjects if subject is not None]
+    if earlier is not None:
+        background = earlier.background if background is None else background
+        objects, subjects = [*earlier.objects, *objects], [*earlier.subjects, *subjects]
+    scene = Scene(background, tuple(objects), tuple(subjects))
     log_warnings(scene.warnings())
     return scene, binder_report(scene)
 
@@ -92,12 +92,6 @@ def log_warnings(warnings: Iterable[str]) -> None:
     """Into the host's log, where users look first."""
     for warning in warnings:
         _log.warning("LumosX: %s", warning)
-
-
-class _Nothing:
-    background = None
-    objects = ()
-    subjects = ()
 
 
 def _reference(

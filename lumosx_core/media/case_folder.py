@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..errors import LumosXError
 from ..relations import Kind, Reference, Scene, Subject
@@ -127,7 +127,7 @@ def _read(path: Path, kind: Kind, phrase: str) -> Reference:
     try:
         with Image.open(path) as picture:
             image = to_image(picture)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise LumosXError(f"case: {_short(path)} is no readable picture ({error}); replace it.") from error
     return Reference(kind, phrase, image, source=f"case file {_short(path)}")
 

@@ -2,7 +2,7 @@
 
 It touches only what every Wan2.1-shaped module has under the names of its checkpoint: patch, text and time embeddings,
 ``blocks[i].{norm1, self_attn, norm3, cross_attn, norm2, ffn, modulation}`` and ``head``. What the linear layers are
-made of (plain, fp8, GGUF, with or without LoRA) is theirs to know.
+made of is theirs to know.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from ..attention import (
 )
 from ..errors import LumosXError
 from ..layout import TEXT_LENGTH, Binding, SequenceLayout
-from .rotary import apply_rotary, precise_dtype, rotary_table
+from .rotary import apply_rotary, rotary_table
+
+PIXELS_PER_LATENT = 8
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,14 @@ class _Run:
     dtype: torch.dtype
 
 
+BlockRunner = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
+"""``run_block(index, x, original)``: the residual stream after a block, or after what was put in its place."""
+
+
+def _run_plainly(index: int, x: torch.Tensor, original: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    return original(x)
+
+
 def relational_forward(
     model: nn.Module,
     latent: torch.Tensor,
@@ -69,7 +79,7 @@ def relational_forward(
     binding: Binding,
     dense: DenseAttention,
     options: RelationalOptions = RelationalOptions(),
-    run_block: Callable[[int, dict, Callable], torch.Tensor] | None = None,
+    run_block: BlockRunner = _run_plainly,
 ) -> torch.Tensor:
     """The velocity of a video under its references.
 
@@ -82,16 +92,15 @@ def relational_forward(
         binding: which words each reference is bound to.
         dense: mask-free attention backend.
         options: scientific constants.
-        run_block: ``run_block(index, arguments, original)`` may replace a block: ``arguments`` holds ``img`` (the
-            residual stream), ``txt``, ``vec`` and ``pe``; ``original(img)`` is the block; it returns the new ``img``.
+        run_block: runs each block, or what replaces it.
 
     Returns:
         Velocity, same shape and dtype as ``latent``.
 
     Raises:
-        LumosXError: references of another size or number than the video and the binding ask for.
+        LumosXError: references of another size than the video.
     """
-    _check(latent, context, references, binding)
+    _check_size(latent, references)
     frames, height, width = latent.shape[2:]
     tokens, grid = _patchify(model, latent, references)
     layout = SequenceLayout(grid[0] - len(references), grid[1], grid[2], binding)
@@ -102,7 +111,7 @@ def relational_forward(
         layout=layout,
         options=options,
         dense=dense,
-        table=rotary_table(layout.positions(options.r2pe, latent.device), tokens.shape[-1] // heads),
+        table=rotary_table(layout.positions(options.r2pe), tokens.shape[-1] // heads, latent.device),
         pulls=word_pulls(layout, context.shape[1], latent.device, options.ratio, options.pool),
         context=model.text_embedding(context.to(latent.dtype)),
         modulation=model.time_projection(embedded_time).unflatten(1, (6, -1)),
@@ -110,34 +119,18 @@ def relational_forward(
     )
     x = tokens.float() if options.float32_residual else tokens
     for index, block in enumerate(model.blocks):
-        if run_block is None:
-            x = _block(block, run, x)
-        else:
-            arguments = {"img": x, "txt": run.context, "vec": run.modulation, "pe": run.table}
-            x = run_block(index, arguments, partial(_block, block, run))
+        x = run_block(index, x, partial(_block, block, run))
     video = _head(model.head, x[:, :layout.video_tokens], embedded_time, run.dtype)
     return _unpatchify(video, layout, model.patch_size)[:, :, :frames, :height, :width]
 
 
-def _check(latent: torch.Tensor, context: torch.Tensor, references: list[torch.Tensor], binding: Binding) -> None:
-    if len(references) != binding.references:
+def _check_size(latent: torch.Tensor, references: list[torch.Tensor]) -> None:
+    height, width = (side * PIXELS_PER_LATENT for side in latent.shape[3:])
+    other_height, other_width = (side * PIXELS_PER_LATENT for side in references[0].shape[3:])
+    if (height, width) != (other_height, other_width):
         raise LumosXError(
-            f"conditioning: {len(references)} reference latents for {binding.references} references; "
-            "link the outputs of one LumosX Relational Encode."
-        )
-    wanted = tuple(latent.shape[3:])
-    sizes = {tuple(reference.shape[3:]) for reference in references}
-    if sizes != {wanted}:
-        (height, width), other = wanted, sorted(sizes)[0]
-        raise LumosXError(
-            f"latent: the video is {width * 8}x{height * 8} pixels but the references were encoded for "
-            f"{other[1] * 8}x{other[0] * 8}; link the latent output of LumosX Relational Encode, or encode for that."
-        )
-    furthest = max(end for spans in binding.non_human_spans + binding.subject_spans for _, end in spans)
-    if furthest > max(TEXT_LENGTH, context.shape[1]):
-        raise LumosXError(
-            f"conditioning: a phrase is bound to text token {furthest}, but the prompt has only {context.shape[1]}; "
-            "link the outputs of one LumosX Relational Encode."
+            f"latent: the video is {width}x{height} pixels but the references were encoded for "
+            f"{other_width}x{other_height}; link the latent output of LumosX Relational Encode, or encode for that."
         )
 
 
@@ -163,10 +156,9 @@ def _unpatchify(patches: torch.Tensor, layout: SequenceLayout, patch_size: tuple
 def _embed_time(model: nn.Module, timestep: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """[batch, dim]."""
     half = model.freq_dim // 2
-    timestep = timestep.flatten().to(precise_dtype(timestep.device))
-    exponents = torch.arange(half, dtype=timestep.dtype, device=timestep.device) / half
-    angles = timestep[:, None] * 10000.0**-exponents
-    return model.time_embedding(torch.cat([angles.cos(), angles.sin()], dim=1).to(dtype))
+    # Angles reach 1000, where float32 has lost four digits of their sine; not every device has float64.
+    angles = timestep.flatten().cpu().double()[:, None] * 10000.0 ** -(torch.arange(half, dtype=torch.float64) / half)
+    return model.time_embedding(torch.cat([angles.cos(), angles.sin()], dim=1).to(timestep.device, dtype))
 
 
 def _block(block: nn.Module, run: _Run, x: torch.Tensor) -> torch.Tensor:

@@ -5,29 +5,30 @@ from __future__ import annotations
 import torch
 
 
-def precise_dtype(device: torch.device) -> torch.dtype:
-    """The dtype to compute angles in: they reach 1000, where float32 has lost four digits of their sine."""
-    return torch.float32 if device.type == "mps" else torch.float64
-
-
-def rotary_table(positions: torch.Tensor, head_dim: int, theta: float = 10000.0) -> torch.Tensor:
+def rotary_table(
+    positions: torch.Tensor, head_dim: int, device: torch.device | str = "cpu", theta: float = 10000.0
+) -> torch.Tensor:
     """The rotation of each token and channel pair.
 
+    Angles are computed in float64, on the CPU since not every device has it: one row for each position of an axis,
+    gathered on the device.
+
     Args:
-        positions: [tokens, 3] integers.
+        positions: [tokens, 3] integers from 0, on the CPU.
         head_dim: channels of a head, shared out to t, y, x as (d - 4*(d//6), 2*(d//6), 2*(d//6)): 44, 42, 42 of 128.
 
     Returns:
-        [tokens, head_dim / 2] complex64, rotations of magnitude 1.
+        [tokens, head_dim / 2] complex64 on ``device``, rotations of magnitude 1.
     """
-    dtype = precise_dtype(positions.device)
     third = 2 * (head_dim // 6)
-    angles = []
+    parts = []
     for axis, channels in enumerate((head_dim - 2 * third, third, third)):
-        exponents = torch.arange(0, channels, 2, dtype=dtype, device=positions.device) / channels
-        angles.append(positions[:, axis, None].to(dtype) * theta**-exponents)
-    angle = torch.cat(angles, dim=1)
-    return torch.complex(angle.cos().float(), angle.sin().float())
+        frequencies = theta ** -(torch.arange(0, channels, 2, dtype=torch.float64) / channels)
+        rows = torch.arange(int(positions[:, axis].max()) + 1, dtype=torch.float64)
+        angles = rows[:, None] * frequencies
+        rotations = torch.complex(angles.cos().float(), angles.sin().float()).to(device)
+        parts.append(rotations[positions[:, axis].to(device)])
+    return torch.cat(parts, dim=1)
 
 
 def apply_rotary(x: torch.Tensor, heads: int, table: torch.Tensor) -> torch.Tensor:

@@ -260,6 +260,8 @@ def main(argv):
         return _fail(error.message)
     except (DemoError, PromptRejected, ServerError, ConnectionClosed, HTTPException, OSError) as error:
         return _fail(str(error))
+    # A pipe on Windows may not know every letter of a path, and the video is made by now.
+    sys.stdout.reconfigure(errors="backslashreplace")
     print(options.out)
     return 0
 

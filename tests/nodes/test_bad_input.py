@@ -20,9 +20,9 @@ def failed(client, graph):
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("width", 100, "width: 100 is no multiple of 8 from 16 up; use 96"),
-        ("height", 4, "height: 4 is no multiple of 8 from 16 up; use 16"),
-        ("frames", 6, "frames: 6 is not 4 n + 1 (1, 5, … 81 …); use 5"),
+        ("width", 100, "width: 100 is no multiple of 8 from 16 to 8192; use 96"),
+        ("height", 4, "height: 4 is no multiple of 8 from 16 to 8192; use 16"),
+        ("frames", 6, "frames: 6 is not 4 n + 1 from 1 to 1025; use 5"),
     ],
 )
 def test_sizes_are_refused_when_queued(client, graph, name, value, sentence):

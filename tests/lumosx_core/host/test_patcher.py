@@ -1,5 +1,8 @@
 """The relational forward on ComfyUI's real ModelPatcher, sampler helpers and LoRA loader."""
 
+import copy
+
+import comfy.ldm.modules.attention
 import comfy.model_management
 import comfy.patcher_extension
 import comfy.sample
@@ -321,3 +324,122 @@ def test_a_skipped_layer_is_skipped(relational, encode, make_scene):
     model = relational.clone()
     model.set_model_patch_replace(lambda arguments, extra: arguments, "dit", "double_block", 1)
     assert not torch.equal(sample(model, encoded), sample(relational, encoded))
+
+
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_a_wrapper_that_passes_by_position_loses_nothing(base, relational, encode, make_scene, first):
+    """As the stock forward is called; our timesteps and other nodes' options must come through."""
+    def by_position(executor, x, timestep, context, clip_fea=None, frames=None, transformer_options={}, **kwargs):
+        return executor(x, timestep, context, clip_fea, frames, transformer_options, **kwargs)
+
+    calls = []
+
+    def override(original, *arguments, **options):
+        calls.append(1)
+        return original(*arguments, **options)
+
+    model = base.clone() if first == "theirs" else relational.clone()
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "other", by_position)
+    model = relational_model(model, RelationalOptions()) if first == "theirs" else model
+    model.model_options["transformer_options"]["optimized_attention_override"] = override
+    encoded = encode(make_scene())
+    assert torch.equal(sample(model, encoded), sample(relational, encoded))
+    assert calls
+
+
+@pytest.mark.parametrize(
+    ("disturb", "sentence"),
+    [
+        (lambda model: model.set_model_attn1_patch(lambda *_: None), "another node set attn1_patch on it"),
+        (
+            lambda model: model.model_options["transformer_options"].update(rope_options={"scale_t": 2.0}),
+            "another node set rope_options on it",
+        ),
+        (
+            lambda model: model.add_object_patch("diffusion_model.blocks.1.self_attn.forward", lambda *_: None),
+            "another node replaced the forward of blocks.1.self_attn, which would undo relations",
+        ),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(relational, encode, make_scene, disturb, sentence):
+    model = relational.clone()
+    disturb(model)
+    with pytest.raises(LumosXError, match=sentence):
+        sample(model, encode(make_scene()))
+
+
+def test_conditioning_of_another_method_is_refused(relational, encode, make_scene):
+    encoded = encode(make_scene())
+    reference = torch.zeros(1, 16, 1, 6, 8)
+    mixed = [[text, {**options, "reference_latents": [reference]}] for text, options in encoded.positive]
+    with pytest.raises(LumosXError, match="conditioning: it carries reference_latent of another method"):
+        run_sampler(relational, mixed, encoded.negative, encoded.latent, PLAN)
+
+
+@pytest.mark.parametrize("frames", [21, 25])
+def test_context_windows_keep_all_references(relational, encode, make_scene, frames):
+    """21 frames are six latent frames, as many as there are references: a stacked tensor would be cut up."""
+    from comfy_extras.nodes_context_windows import WanContextWindowsManualNode
+
+    arguments = {"context_length": 13, "context_overlap": 4, "context_schedule": "standard_static", "context_stride": 1,
+                 "closed_loop": False, "fuse_method": "pyramid"}
+    known = {entry.id for entry in WanContextWindowsManualNode.define_schema().inputs}
+    extra = {"freenoise": False} if "freenoise" in known else {}
+    windowed = WanContextWindowsManualNode.execute(relational, **arguments, **extra)[0]
+    seen = []
+
+    def watch(executor, x, *rest, **kwargs):
+        seen.append((x.shape[2], len(kwargs["lumosx_references"])))
+        return executor(x, *rest, **kwargs)
+
+    windowed.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "watch", watch)
+    result = sample(windowed, encode(make_scene(), frames=frames))
+    assert result.isfinite().all() and result.shape[2] == (frames + 3) // 4
+    # Later versions put the first frame before every window.
+    assert {length for length, _ in seen} <= {4, 5} and {references for _, references in seen} == {6}
+
+
+@pytest.mark.parametrize("backend", ["attention_basic", "attention_split", "attention_sub_quad", "attention_pytorch"])
+def test_every_attention_backend_gives_the_same(relational, encode, make_scene, backend, monkeypatch):
+    import comfy.ldm.modules.attention as attention
+
+    import lumosx_core.host.patcher as patcher
+
+    encoded = encode(make_scene())
+    expected = sample(relational, encoded)
+    monkeypatch.setattr(patcher, "optimized_attention", getattr(attention, backend))
+    torch.testing.assert_close(sample(relational, encoded), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_residual_stream_may_be_narrow(tiny, encode, make_scene):
+    """With bf16 activations the stream is kept in float32 or in bf16, as asked; both stay near the exact result."""
+    from lumosx_core.model import relational_forward
+
+    model, _, _ = tiny
+    encoded = encode(make_scene())
+    conditions = encoded.positive[0][1]["model_conds"]
+    references, binding = conditions["lumosx_references"].cond, conditions["lumosx_binding"].cond
+    noise = torch.randn(1, 16, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    exact = copy.deepcopy(model.model.diffusion_model)
+    narrow = copy.deepcopy(exact).bfloat16()
+    narrow.patch_embedding.float()
+
+    def forward(module, dtype, options):
+        streams = []
+
+        def watch(index, x, original):
+            streams.append(x.dtype)
+            return original(x)
+
+        with torch.no_grad():
+            velocity = relational_forward(
+                module, noise.to(dtype), torch.tensor([700.0]), encoded.positive[0][0].to(dtype), references, binding,
+                lambda q, k, v, heads: comfy.ldm.modules.attention.attention_pytorch(q, k, v, heads), options, watch,
+            )
+        return velocity, set(streams)
+
+    expected, _ = forward(exact, torch.float32, RelationalOptions())
+    for wide, stream in ((True, torch.float32), (False, torch.bfloat16)):
+        velocity, streams = forward(narrow, torch.bfloat16, RelationalOptions(float32_residual=wide))
+        assert velocity.dtype == torch.bfloat16 and streams == {stream}
+        assert ((velocity.float() - expected).norm() / expected.norm()) < 0.1

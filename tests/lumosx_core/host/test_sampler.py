@@ -56,14 +56,41 @@ def test_denoise_takes_the_end_of_a_longer_run():
         flow_sampling(5, 8.0, 0)
 
 
-def test_a_run_in_two_parts_ends_clean(tiny, encode, make_scene):
+def test_a_run_in_two_parts_continues_where_the_first_stopped(tiny, encode, make_scene):
+    """Only the memory of the step before is lost between the parts; new noise would be seen at once."""
     model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
-    half = run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(0, 4, end_step=2))
-    assert half["samples"].isfinite().all()
-    rest = run_sampler(model, encoded.positive, encoded.negative, half, SamplingPlan(0, 4, start_step=2))
-    assert rest["samples"].isfinite().all() and not torch.equal(rest["samples"], half["samples"])
-    with pytest.raises(LumosXError, match="start_step: 4 leaves no step"):
-        run_sampler(model, encoded.positive, encoded.negative, half, SamplingPlan(0, 4, start_step=4))
+
+    def run(latent, plan):
+        return run_sampler(model, encoded.positive, encoded.negative, latent, plan)
+
+    whole = run(encoded.latent, SamplingPlan(0, 12))["samples"]
+    half = run(encoded.latent, SamplingPlan(0, 12, end_step=6))
+    rest = run(half, SamplingPlan(0, 12, start_step=6))["samples"]
+    assert ((rest - whole).norm() / whole.norm()) < 0.03
+    assert ((half["samples"] - whole).norm() / whole.norm()) > 0.1
+    other_seed = run(half, SamplingPlan(1, 12, start_step=6))["samples"]
+    assert torch.equal(other_seed, rest)
+    with pytest.raises(LumosXError, match="start_step: 12 leaves no step"):
+        run(half, SamplingPlan(0, 12, start_step=12))
+
+
+def test_a_level_that_another_node_chose_is_kept(tiny, encode, make_scene, monkeypatch):
+    """As packs do that call the model at a level beside the sampler's."""
+    import lumosx_core.host.patcher as patcher
+
+    seen = []
+    real = patcher.relational_forward
+
+    def watch(model, latent, timestep, *arguments):
+        seen.append(timestep.unique().item())
+        return real(model, latent, timestep, *arguments)
+
+    monkeypatch.setattr(patcher, "relational_forward", watch)
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    model.set_model_unet_function_wrapper(lambda apply, args: apply(args["input"], args["timestep"] * 0.9, **args["c"]))
+    run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(seed=0, steps=3))
+    _, sigmas, _ = flow_sampling(3, 8.0)
+    assert seen == pytest.approx([900 * sigma for sigma in sigmas.tolist()[:-1]], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "uni_pc", "res_multistep"])
