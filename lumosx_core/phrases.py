@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class PhraseMatch:
 
 @dataclass(frozen=True)
 class _Unit:
-    """A word, or one letter of a script without spaces, and the tokens that spell it."""
+    """A word, an emoji or one letter of a script without spaces, and the tokens that spell it."""
 
     text: str
     start: int
@@ -81,7 +82,7 @@ def find_phrase(prompt: Tokens, phrase: Tokens, occurrence: int = 0, source: str
         LumosXError: the phrase is not there, or not that often.
     """
     exact, letters = exact_spans(prompt.ids, phrase.ids), _letter_spans(prompt, phrase)
-    words = _plain_text(phrase)
+    words = textwrap.shorten(_plain_text(phrase), 80, placeholder=" …")
     if not exact and not letters:
         raise LumosXError(f"{source}: \"{words}\" is not in the prompt; {_advice(prompt, phrase)}")
     if occurrence == 0:
@@ -141,9 +142,10 @@ def _units(tokens: Tokens) -> list[_Unit]:
     inside_word = False
     for character, start, end in _letters(tokens):
         plain = unicodedata.normalize("NFKC", character).casefold()
-        if unicodedata.category(character)[0] not in "LNM":
+        category = unicodedata.category(character)
+        if category[0] not in "LNM" and category != "So":
             inside_word = False
-        elif _UNSPACED.match(character):
+        elif category == "So" or _UNSPACED.match(character):
             units.append(_Unit(plain, start, end))
             inside_word = False
         elif inside_word:

@@ -90,7 +90,12 @@ def solve(
 
     Returns:
         The latent at noise level ``sigmas[-1]``, same shape as ``x``, at least float32.
+
+    Raises:
+        LumosXError: levels that do not fall.
     """
+    if any(following >= sigma for sigma, following in zip(sigmas, sigmas[1:])):
+        raise LumosXError("sigmas: the noise levels do not fall at every step; link those of LumosX Schedule.")
     previous_sigma = previous_clean = None
     for step, (sigma, next_sigma) in enumerate(zip(sigmas, sigmas[1:])):
         clean = denoise(x, sigma, schedule.timestep(sigma))

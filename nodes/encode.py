@@ -72,6 +72,8 @@ class LumosXRelationalEncode(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, width=None, height=None, frames=None):
+        if not all(isinstance(value, int | None) for value in (width, height, frames)):
+            return "width, height and frames: one of them is no whole number; type one."
         try:
             # A linked value is known only when the node runs.
             VideoSize(*(good if value is None else value for value, good in ((width, 16), (height, 16), (frames, 1))))

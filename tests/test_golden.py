@@ -73,5 +73,21 @@ def test_the_command_prints_a_line_a_file_and_its_exit_code(capsys, tmp_path):
     assert golden.main([]) == 2
 
 
+@pytest.mark.parametrize("content", ["[]", "{}", "3", "null", "[1]", '{"a": 1}', '[{"prompt_ids": 5}]', "nothing"])
+def test_hollow_and_odd_files_fail_with_a_line(content, tmp_path, capsys):
+    odd = tmp_path / "phrase_spans.json"
+    odd.write_text(content)
+    assert golden.main([str(odd), str(FILES[-1])]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "FAIL" in lines[0] and lines[1].endswith(" ok")
+
+
+def test_a_letterbox_file_with_a_missing_half_fails(tmp_path, capsys):
+    file = tmp_path / "letterbox.safetensors"
+    save_file({"in0": torch.zeros(2, 2, 3, dtype=torch.uint8), "out9": torch.zeros(1)}, file)
+    assert golden.main([str(file)]) == 1
+    assert "not pairs" in capsys.readouterr().out
+
+
 def test_relative_error_is_a_ratio_of_norms():
     assert golden.relative_error(torch.tensor([3.0, 4.4]), torch.tensor([3.0, 4.0])) == pytest.approx(0.08)

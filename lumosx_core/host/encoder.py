@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +57,7 @@ class VideoSize:
             value = getattr(self, name)
             if not SMALLEST_SIDE <= value <= LARGEST_SIDE or value % LATENT_STRIDE:
                 use = min(max(round(value / LATENT_STRIDE) * LATENT_STRIDE, SMALLEST_SIDE), LARGEST_SIDE)
-                raise LumosXError(f"{name}: {value} is no multiple of 8 from 16 to {LARGEST_SIDE}; use {use}.")
+                raise LumosXError(f"{name}: {value} is not a multiple of 8 between 16 and {LARGEST_SIDE}; use {use}.")
         if not 1 <= self.frames <= MOST_FRAMES or self.frames % FRAME_STRIDE != 1:
             use = min(max(0, round((self.frames - 1) / FRAME_STRIDE)) * FRAME_STRIDE + 1, MOST_FRAMES)
             raise LumosXError(f"frames: {self.frames} is not 4 n + 1 from 1 to {MOST_FRAMES}; use {use}.")
@@ -118,10 +119,11 @@ def encode_scene(
 
 
 def clean_text(text: str) -> str:
-    """A prompt as the release cleans it: HTML entities resolved (twice, since they nest), quotes straightened, white
-    space collapsed. Only the release's repair of wrongly decoded text is left out.
+    """A prompt as the release cleans it: HTML entities resolved (twice, since they nest), letters composed, quotes
+    straightened, white space collapsed. Only the release's repair of wrongly decoded text is left out.
     """
-    return " ".join(html.unescape(html.unescape(text)).translate(_STRAIGHT_QUOTES).split())
+    plain = unicodedata.normalize("NFC", html.unescape(html.unescape(text)))
+    return " ".join(plain.translate(_STRAIGHT_QUOTES).split())
 
 
 def _tokenize(clip: Any, text: str, source: str) -> dict:

@@ -70,9 +70,15 @@ def case_fingerprint(name: str) -> str:
 
 def _resolve(name: str) -> Path:
     root = Path(folder_paths.get_input_directory()).resolve()
-    path = (root / name).resolve()
+    try:
+        path = (root / name).resolve()
+        path.is_dir()
+    except (OSError, ValueError, TypeError) as error:
+        raise LumosXError(f"case: {name!r} is no name of a folder ({error}); choose one from the list.") from error
     if path == root or not path.is_relative_to(root):
-        raise LumosXError(f"case: \"{name}\" is not inside ComfyUI's input folder; put the case folder there.")
+        raise LumosXError(
+            f"case: \"{name}\" is not inside ComfyUI's input folder; put the folder itself there, not a link to it."
+        )
     if not path.is_dir():
         raise LumosXError(f"case: the input folder has no folder \"{name}\"; put the case there or choose another.")
     return path

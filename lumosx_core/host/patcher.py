@@ -5,13 +5,13 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import comfy.conds
 import comfy.patcher_extension
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 
 from ..errors import LumosXError
 from ..model import RelationalOptions, relational_forward
-from ..sampling import TRAINING_TIMESTEPS
 from .foreign import refuse_unsupported
 from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode
 
@@ -40,10 +40,12 @@ def relational_model(model: Any, options: RelationalOptions) -> Any:
     """
     _check_shape(model.get_model_object("diffusion_model"))
     clone = model.clone()
-    kind = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-    # A second LumosX Model node replaces the first one's constants.
-    clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
-    clone.add_wrapper_with_key(kind, WRAPPER_KEY, RelationalWrapper(options))
+    kinds = comfy.patcher_extension.WrappersMP
+    wrappers = {kinds.DIFFUSION_MODEL: RelationalWrapper(options), kinds.CALC_COND_BATCH: _hand_down_timestep}
+    for kind, wrapper in wrappers.items():
+        # A second LumosX Model node replaces the first one's constants.
+        clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
+        clone.add_wrapper_with_key(kind, WRAPPER_KEY, wrapper)
     return clone
 
 
@@ -84,20 +86,36 @@ class RelationalWrapper:
         def dense(q, k, v, heads):
             return optimized_attention(q, k, v, heads=heads, transformer_options=options)
 
+        timestep = _whole_timestep(timestep, kwargs.get(TIMESTEP))
         return relational_forward(
-            model, x, _whole_timestep(timestep, options), context, kwargs[REFERENCES], kwargs[BINDING], dense,
-            self.options, _block_runner(options),
+            model, x, timestep, context, kwargs[REFERENCES], kwargs[BINDING], dense, self.options,
+            _block_runner(options),
         )
 
 
-def _whole_timestep(timestep: torch.Tensor, transformer_options: dict) -> torch.Tensor:
+def _hand_down_timestep(executor, model, conditions, x, sigma, model_options):
+    """Give our sampler's whole timestep to every LumosX conditioning, as a tensor beside its references.
+
+    Not as an option: a compiled model may take options for constants, since ComfyUI drops the guards on them.
+    """
+    if TIMESTEP in model_options:
+        whole = comfy.conds.CONDRegular(torch.tensor([model_options[TIMESTEP]], device=x.device))
+        conditions = [entries and [_with_condition(entry, whole) for entry in entries] for entries in conditions]
+    return executor(model, conditions, x, sigma, model_options)
+
+
+def _with_condition(entry: dict, whole: comfy.conds.CONDRegular) -> dict:
+    held = entry.get("model_conds", {})
+    return {**entry, "model_conds": {**held, TIMESTEP: whole}} if BINDING in held else entry
+
+
+def _whole_timestep(timestep: torch.Tensor, whole: torch.Tensor | None) -> torch.Tensor:
     """The release feeds whole timesteps; ComfyUI's samplers feed 1000 * sigma. Ours says which it wants."""
-    if TIMESTEP not in transformer_options:
+    if whole is None:
         return timestep
-    sigma, whole = transformer_options[TIMESTEP]
     # A node that calls the model at a level of its own choice gets that level.
-    ours = (timestep - TRAINING_TIMESTEPS * sigma).abs() < LEVEL_TOLERANCE
-    return torch.where(ours, torch.full_like(timestep, whole), timestep)
+    ours = (timestep > whole - LEVEL_TOLERANCE) & (timestep < whole + 1 + LEVEL_TOLERANCE)
+    return torch.where(ours, whole.to(timestep.dtype), timestep)
 
 
 def _block_runner(transformer_options: dict):

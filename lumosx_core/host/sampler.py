@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 
 from ..errors import LumosXError
 from ..sampling import FlowSchedule, solve
-from .socket import TIMESTEP
+from .scene import log_warnings
+from .socket import BINDING, TIMESTEP
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class _SolverFunction:
         bar = tqdm(total=len(sigmas) - 1, disable=disable)
 
         def denoise(x, sigma, timestep):
-            return model(x, sigma * ones, **_with_timestep(extra_args or {}, sigma, timestep))
+            return model(x, sigma * ones, **_with_timestep(extra_args or {}, timestep))
 
         def report(step, x, clean):
             bar.update()
@@ -79,10 +80,8 @@ class _SolverFunction:
             return solve(denoise, x, sigmas.tolist(), self.schedule, report)
 
 
-def _with_timestep(arguments: dict, sigma: float, timestep: int) -> dict:
-    options = arguments.get("model_options", {})
-    transformer_options = {**options.get("transformer_options", {}), TIMESTEP: (sigma, timestep)}
-    return {**arguments, "model_options": {**options, "transformer_options": transformer_options}}
+def _with_timestep(arguments: dict, timestep: int) -> dict:
+    return {**arguments, "model_options": {**arguments.get("model_options", {}), TIMESTEP: timestep}}
 
 
 def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: SamplingPlan) -> dict:
@@ -100,6 +99,11 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
     Raises:
         LumosXError: numbers out of range.
     """
+    if not any(BINDING in options.get("model_conds", {}) for _, options in positive):
+        log_warnings([
+            "no reference reaches LumosX Sampler: positive holds no LumosX conditioning. Link it to LumosX Relational "
+            "Encode; nodes that mix conditionings, such as ConditioningAverage, keep it only from their first input."
+        ])
     sampler, _, schedule = flow_sampling(plan.steps, plan.shift, plan.denoise)
     skipped = len(schedule.timesteps) - plan.steps
     levels = schedule.window(skipped + plan.start_step, skipped + plan.end_step)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from ..relations import Kind, Reference, Scene, Subject
 from .pictures import to_image
 
 CAPTION = "caption.txt"
+PARTS = ("subjects", "objects", "background")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _FACE = re.compile(r"face_", re.IGNORECASE)
 _FULL_BODY = re.compile(r"full(full)?body", re.IGNORECASE)
@@ -51,7 +53,7 @@ def load_case(folder: Path) -> Case:
     if not folder.is_dir():
         raise LumosXError(f"case: there is no folder {folder.name}; put the case folder into ComfyUI's input folder.")
     name, prompt = _read_caption(folder)
-    notes: list[str] = []
+    notes = _stray_entries(folder)
     background, *spare = _references(folder / "background", Kind.BACKGROUND, notes) or [None]
     notes += [f"background/{_file(extra)} was left out: a scene has one background." for extra in spare]
     objects = tuple(_references(folder / "objects", Kind.OBJECT, notes))
@@ -69,7 +71,21 @@ def load_case(folder: Path) -> Case:
 
 def case_files(folder: Path) -> list[Path]:
     """Every file that a case is made of, sorted, for telling whether it changed."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    found = []
+    # As reading does, this follows links; a folder that links to its own parent is seen once.
+    seen = set()
+    for place, children, files in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        children[:] = [child for child in children if os.path.realpath(os.path.join(place, child)) not in seen]
+        found += [Path(place, file) for file in files if not file.startswith(".")]
+    return sorted(path for path in found if path.is_file())
+
+
+def _stray_entries(folder: Path) -> list[str]:
+    """What lies in a case beside its parts; a picture there was surely meant for one of them."""
+    stray = [path for path in sorted(folder.iterdir(), key=_natural)
+             if path.name not in (CAPTION, *PARTS) and not path.name.startswith(".")]
+    return [f"{path.name} was left out: a case has only {CAPTION}, {', '.join(PARTS)}." for path in stray]
 
 
 def _read_caption(folder: Path) -> tuple[str, str]:

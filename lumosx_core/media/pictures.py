@@ -50,6 +50,9 @@ def to_image(picture: Image.Image) -> torch.Tensor:
         picture = picture.convert("RGBA")
         canvas = Image.new("RGBA", picture.size, (*WHITE, 255))
         picture = Image.alpha_composite(canvas, picture)
+    if picture.mode.startswith("I"):
+        # PIL would cut 16-bit grey to white instead of scaling it.
+        picture = Image.fromarray((np.asarray(picture).astype(np.float32) / 65535 * 255).clip(0, 255).astype(np.uint8))
     pixels = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
     return torch.from_numpy(pixels)[None]
 

@@ -220,8 +220,11 @@ def make_video(options, prompt, comfyui_dir, models):
 
 def _copy_case(source, target):
     try:
-        shutil.copytree(source, target)
-    except (OSError, shutil.Error) as error:
+        # Editors and desktops leave dotfiles and dangling links behind.
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"), ignore_dangling_symlinks=True)
+    except shutil.Error as error:
+        raise DemoError(f"{error.args[0][0][0]} cannot be read: {error.args[0][0][2]}.") from None
+    except OSError as error:
         raise DemoError(f"The case folder {source} cannot be read: {error}.") from None
 
 

@@ -47,7 +47,10 @@ def check(path: Path) -> Verdict:
         OSError, SafetensorError, KeyError: an unreadable file.
     """
     if path.suffix == ".json":
-        return Verdict(path.stem, _phrase_spans(json.loads(path.read_text(encoding="utf-8"))), EXACT_BOUND)
+        cases = json.loads(path.read_text(encoding="utf-8"))
+        if not cases:
+            raise ValueError("it holds no cases")
+        return Verdict(path.stem, _phrase_spans(cases), EXACT_BOUND)
     tensors, case = _load(path)
     if "velocity" in tensors:
         return Verdict(path.stem, _forward(tensors, case), FORWARD_BOUND)
@@ -148,7 +151,10 @@ def _sampler(tensors: dict[str, torch.Tensor], case: dict) -> float:
 
 def _letterbox(tensors: dict[str, torch.Tensor]) -> float:
     differing = 0
-    for name in sorted(name for name in tensors if name.startswith("in")):
+    inputs = {name for name in tensors if name.startswith("in")}
+    if {name.replace("in", "out") for name in inputs} != tensors.keys() - inputs:
+        raise ValueError("its in and out tensors are not pairs")
+    for name in sorted(inputs):
         expected = tensors[name.replace("in", "out")]
         fitted = letterbox(Image.fromarray(tensors[name].numpy()), expected.shape[1], expected.shape[0])
         measured = torch.frombuffer(bytearray(fitted.tobytes()), dtype=torch.uint8).reshape(expected.shape)
@@ -175,7 +181,7 @@ def main(arguments: list[str]) -> int:
         path = Path(argument)
         try:
             verdict = check(path)
-        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        except (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             print(f"{path.stem} measured=nan bound=nan FAIL ({error})")
             failed = True
             continue

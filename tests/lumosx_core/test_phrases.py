@@ -76,6 +76,7 @@ def test_letters_match_whole_words_only(tokenize):
         ("一个穿着白色夹克的男人站在红色的门前。", "男人"),
         ("白いジャケットの男性が歩く", "ジャケット"),
         ("男人wearing a white hat走过", "white hat"),
+        ("a man with a hat🎩 smiles", "🎩"),
     ],
 )
 def test_text_without_spaces(tokenize, prompt, phrase):

@@ -79,3 +79,9 @@ def test_every_step_is_reported_with_its_clean_estimate():
     solve(lambda x, s, t: x * 0, torch.ones(1), schedule.sigmas, schedule, lambda *step: seen.append(step))
     assert [step for step, _, _ in seen] == [0, 1, 2, 3]
     assert all(clean.abs().max() == 0 for _, _, clean in seen)
+
+
+@pytest.mark.parametrize("levels", [(0.0, 0.5, 1.0), (1.0, 0.5, 0.5, 0.0)])
+def test_levels_that_do_not_fall_are_refused(levels):
+    with pytest.raises(LumosXError, match="sigmas: the noise levels do not fall"):
+        solve(lambda x, s, t: x, torch.ones(1), levels, FlowSchedule.build(4))

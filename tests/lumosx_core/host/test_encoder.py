@@ -74,6 +74,16 @@ def test_weights_are_stripped_before_matching(models, picture, prompt):
     assert words.split() == ["red", "hat"]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "phrase"), [("a cafe\u0301 lamp", "caf\u00e9 lamp"), ("a caf\u00e9 lamp", "cafe\u0301 lamp")]
+)
+def test_composed_and_decomposed_letters_are_the_same(models, picture, prompt, phrase):
+    """File names from macOS come decomposed."""
+    scene = Scene(objects=(Reference(Kind.OBJECT, phrase, picture(3)),))
+    _, binding = conditions(encode_scene(*models, scene, prompt, "", SIZE).positive)
+    assert bound_words(models[0], clean_text(prompt), binding.non_human_spans[0])
+
+
 def test_chinese_prompts_bind(models, picture):
     scene = Scene(objects=(Reference(Kind.OBJECT, "白色夹克", picture(3)),))
     prompt = "一个穿着白色夹克的男人站在门前"
@@ -166,8 +176,8 @@ def test_texts_are_cleaned_as_in_the_release():
 @pytest.mark.parametrize(
     ("sizes", "sentence"),
     [
-        ((830, 480, 81), "width: 830 is no multiple of 8 from 16 to 8192; use 832"),
-        ((832, 8, 81), "height: 8 is no multiple of 8 from 16 to 8192; use 16"),
+        ((830, 480, 81), "width: 830 is not a multiple of 8 between 16 and 8192; use 832"),
+        ((832, 8, 81), "height: 8 is not a multiple of 8 between 16 and 8192; use 16"),
         ((832, 480, 80), r"frames: 80 is not 4 n \+ 1 .* use 81"),
         ((832, 480, 0), "frames: 0 is not .* use 1"),
         ((832, 480, 81, 0), "batch_size: 0 is below 1"),

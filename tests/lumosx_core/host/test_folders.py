@@ -54,6 +54,20 @@ def test_a_link_does_not_leave_the_input_folder(inputs):
         open_case("link")
 
 
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, 5, None, True])
+def test_what_is_no_name_ends_in_a_sentence(inputs, name):
+    with pytest.raises(LumosXError, match="^case: "):
+        open_case(name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_name_in_another_encoding_does_no_harm(inputs):
+    folder = write_demo_case(inputs / "mine")
+    (Path(os.fsdecode(os.fsencode(folder) + b"/notes\xe9.txt"))).write_bytes(b"x")
+    assert case_fingerprint("mine")
+    assert open_case("mine").scene.references
+
+
 def test_a_missing_case_is_named(inputs):
     with pytest.raises(LumosXError, match='the input folder has no folder "gone"'):
         open_case("gone")

@@ -443,3 +443,27 @@ def test_the_residual_stream_may_be_narrow(tiny, encode, make_scene):
         velocity, streams = forward(narrow, torch.bfloat16, RelationalOptions(float32_residual=wide))
         assert velocity.dtype == torch.bfloat16 and streams == {stream}
         assert ((velocity.float() - expected).norm() / expected.norm()) < 0.1
+
+
+def test_a_compiled_model_gets_every_timestep(relational, encode, make_scene):
+    """As TorchCompileModel of later versions does it: with no guards on the options, they are taken for constants."""
+    from comfy_extras.nodes_torch_compile import set_torch_compile_wrapper
+
+    def unguarded(entries):
+        return ["transformer_options" not in entry.name for entry in entries]
+
+    compiled = relational.clone()
+    set_torch_compile_wrapper(compiled, backend="eager", options={"guard_filter_fn": unguarded})
+    encoded = encode(make_scene())
+    plan = SamplingPlan(seed=0, steps=5)
+    torch.testing.assert_close(
+        sample(compiled, encoded, plan), sample(relational, encoded, plan), rtol=1e-3, atol=1e-3
+    )
+    # Without the key of our sampler the same compiled model must still run.
+    latent = encoded.latent["samples"]
+    noise = comfy.sample.prepare_noise(latent, 0)
+    stock = [
+        comfy.sample.sample(m, noise, 3, 6.0, "euler", "simple", encoded.positive, encoded.negative, latent, seed=0)
+        for m in (compiled, relational)
+    ]
+    torch.testing.assert_close(*stock, rtol=1e-3, atol=1e-3)

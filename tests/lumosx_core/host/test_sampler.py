@@ -116,3 +116,13 @@ def test_the_guider_route_gives_what_the_sampler_node_gives(tiny, encode, make_s
     advanced = guider.sample(noise, latent, sampler, sigmas, seed=9)
     node = run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(9, 3))["samples"]
     assert torch.equal(advanced, node)
+
+
+def test_a_run_without_references_says_so(tiny, encode, make_scene, caplog):
+    """ConditioningAverage and others keep only the first input's conditions."""
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    plain = [[text, {k: v for k, v in options.items() if k != "model_conds"}] for text, options in encoded.positive]
+    run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(0, 1))
+    assert "no reference reaches" not in caplog.text
+    run_sampler(model, plain, encoded.negative, encoded.latent, SamplingPlan(0, 1))
+    assert "no reference reaches LumosX Sampler" in caplog.text

@@ -1,5 +1,6 @@
 """Case folders: the release's format, read the same everywhere."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.media import load_case
+from lumosx_core.media import case_files, load_case
 from lumosx_core.tiny.drawing import write_demo_case
 
 PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "cases"
@@ -64,6 +65,23 @@ def test_dotfiles_are_passed_over_and_odd_files_are_named(case):
                  "notes.txt", "subjects/2 was left out"):
         assert name in notes
     assert "DS_Store" not in notes
+
+
+def test_pictures_in_the_wrong_place_are_named(case):
+    found = load_case(case("objects/lamp.png", "red hat.png", "object/white lamp.png", "Background/park.png"))
+    assert phrases(found.scene) == [("object", "lamp")]
+    for name in ("red hat.png", "object", "Background"):
+        assert any(note.startswith(f"{name} was left out: a case has only caption.txt") for note in found.notes)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_files_behind_a_link_belong_to_the_case(case, tmp_path):
+    root, person = case("objects/lamp.png"), case("face_man.png", folder="person", caption=None)
+    (root / "subjects").mkdir()
+    (root / "subjects" / "1").symlink_to(person)
+    (root / "subjects" / "again").symlink_to(root)
+    assert [path.name for path in case_files(root)] == ["caption.txt", "lamp.png", "face_man.png"]
+    assert ("face", "man") in phrases(load_case(root).scene)
 
 
 @pytest.mark.parametrize(

@@ -79,3 +79,11 @@ def test_grey_and_single_pictures_become_rgb():
 def test_bad_pictures_are_refused_by_name(image, sentence):
     with pytest.raises(LumosXError, match=sentence):
         one_picture(image, "face")
+
+
+def test_sixteen_bit_grey_is_scaled_not_cut(tmp_path):
+    values = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    with Image.open(tmp_path / "deep.png") as picture:
+        image = to_image(picture)
+    assert image.mean() == pytest.approx(0.5, abs=0.01) and image.shape == (1, 64, 64, 3)
