@@ -11,17 +11,23 @@ from lumosx_core.host.sampler import SamplingPlan, flow_sampling, run_sampler
 from lumosx_core.model import RelationalOptions
 
 
-def test_the_release_schedule_reaches_the_model_as_whole_timesteps(tiny, encode, make_scene, monkeypatch):
+@pytest.fixture
+def seen(monkeypatch):
+    """The timesteps that reach the relational forward, in order."""
     import lumosx_core.host.patcher as patcher
 
-    seen = []
+    timesteps = []
     real = patcher.relational_forward
 
     def watch(model, latent, timestep, *arguments):
-        seen.append(timestep.unique().item())
+        timesteps.append(timestep.unique().item())
         return real(model, latent, timestep, *arguments)
 
     monkeypatch.setattr(patcher, "relational_forward", watch)
+    return timesteps
+
+
+def test_the_release_schedule_reaches_the_model_as_whole_timesteps(tiny, encode, make_scene, seen):
     encoded = encode(make_scene())
     model = relational_model(tiny[0], RelationalOptions())
     run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(seed=0, steps=6, shift=8.0))
@@ -74,18 +80,8 @@ def test_a_run_in_two_parts_continues_where_the_first_stopped(tiny, encode, make
         run(half, SamplingPlan(0, 12, start_step=12))
 
 
-def test_a_level_that_another_node_chose_is_kept(tiny, encode, make_scene, monkeypatch):
+def test_a_level_that_another_node_chose_is_kept(tiny, encode, make_scene, seen):
     """As packs do that call the model at a level beside the sampler's."""
-    import lumosx_core.host.patcher as patcher
-
-    seen = []
-    real = patcher.relational_forward
-
-    def watch(model, latent, timestep, *arguments):
-        seen.append(timestep.unique().item())
-        return real(model, latent, timestep, *arguments)
-
-    monkeypatch.setattr(patcher, "relational_forward", watch)
     model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
     model.set_model_unet_function_wrapper(lambda apply, args: apply(args["input"], args["timestep"] * 0.9, **args["c"]))
     run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(seed=0, steps=3))
