@@ -47,6 +47,10 @@ class FlowSchedule:
         timesteps = tuple(int(TRAINING_TIMESTEPS * sigma) for sigma in shifted)
         return cls(tuple(_single_precision(sigma) for sigma in (*shifted, 0.0)), timesteps)
 
+    def last(self, steps: int) -> FlowSchedule:
+        """The last ``steps`` steps, as a schedule of their own."""
+        return FlowSchedule(self.sigmas[-(steps + 1):], self.timesteps[-steps:])
+
     def window(self, start_step: int = 0, end_step: int | None = None) -> tuple[float, ...]:
         """The levels of steps ``start_step`` up to ``end_step`` (the end may lie beyond the run).
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import comfy.model_management
 import comfy.sample
 import comfy.samplers
 import comfy.utils
@@ -53,7 +52,7 @@ def flow_sampling(steps: int, shift: float, denoise: float = 1.0) -> tuple[Any, 
     if not 0 < denoise <= 1:
         raise LumosXError(f"denoise: {denoise} is not in (0, 1]; use 1 to start from noise.")
     schedule = FlowSchedule.build(int(steps / denoise), shift)
-    sigmas = torch.tensor(schedule.sigmas[-(steps + 1):], dtype=torch.float32)
+    sigmas = torch.tensor(schedule.last(steps).sigmas, dtype=torch.float32)
     return comfy.samplers.KSAMPLER(_SolverFunction(schedule)), sigmas, schedule
 
 
@@ -105,8 +104,7 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
             "Encode; nodes that mix conditionings, such as ConditioningAverage, keep it only from their first input."
         ])
     sampler, _, schedule = flow_sampling(plan.steps, plan.shift, plan.denoise)
-    skipped = len(schedule.timesteps) - plan.steps
-    levels = schedule.window(skipped + plan.start_step, skipped + plan.end_step)
+    levels = schedule.last(plan.steps).window(plan.start_step, plan.end_step)
     sigmas = torch.tensor(levels, dtype=torch.float32)
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
     if plan.start_step > 0:

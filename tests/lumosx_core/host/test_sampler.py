@@ -122,3 +122,11 @@ def test_a_run_without_references_says_so(tiny, encode, make_scene, caplog):
     assert "no reference reaches" not in caplog.text
     run_sampler(model, plain, encoded.negative, encoded.latent, SamplingPlan(0, 1))
     assert "no reference reaches LumosX Sampler" in caplog.text
+
+
+def test_a_late_start_is_named_by_the_number_that_was_typed(tiny, encode, make_scene):
+    """With denoise the schedule is longer than the run; its own numbers mean nothing to the user."""
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    with pytest.raises(LumosXError, match="start_step: 7 leaves no step before 5;"):
+        plan = SamplingPlan(0, 5, denoise=0.5, start_step=7)
+        run_sampler(model, encoded.positive, encoded.negative, encoded.latent, plan)
