@@ -14,6 +14,10 @@ import torch
 from .phrases import Span
 
 TEXT_LENGTH = 512
+LATENT_CHANNELS = 16
+LATENT_STRIDE = 8
+FRAME_STRIDE = 4
+PATCH = 2
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Reference:
         phrase: words that occur in the prompt, e.g. "white jacket". White space is tidied.
         image: [1, H, W, 3], values in [0, 1]. None only for a face: the words bind, nothing is shown.
         occurrence: 0 binds every occurrence of the phrase in the prompt, n only the n-th.
-        source: the node input it came from, named in messages.
+        source: the node input it came from, named in messages; its kind if nothing is given.
 
     Raises:
         LumosXError: an empty phrase, a missing or misshapen image, a negative occurrence.
@@ -45,17 +45,21 @@ class Reference:
 
     def __post_init__(self):
         object.__setattr__(self, "phrase", " ".join(self.phrase.split()))
-        source = self.source or self.kind.value
+        object.__setattr__(self, "source", self.source or self.kind.value)
         if not self.phrase:
-            raise LumosXError(f"{source}: the phrase is empty; type the words of the prompt that this picture shows.")
+            raise LumosXError(
+                f"{self.source}: the phrase is empty; type the words of the prompt that this picture shows."
+            )
         if self.occurrence < 0:
-            raise LumosXError(f"{source}: occurrence {self.occurrence} is below 0; use 0 for all, or 1, 2, 3 ….")
+            raise LumosXError(f"{self.source}: occurrence {self.occurrence} is below 0; use 0 for all, or 1, 2, 3 ….")
         if self.image is None:
             if self.kind is not Kind.FACE:
-                raise LumosXError(f"{source}: no image for \"{self.phrase}\"; link one, or clear the phrase.")
+                raise LumosXError(f"{self.source}: no image for \"{self.phrase}\"; link one, or clear the phrase.")
         elif self.image.ndim != 4 or self.image.shape[0] != 1 or self.image.shape[3] != 3:
             shape = tuple(self.image.shape)
-            raise LumosXError(f"{source}: the image has shape {shape}; link one RGB picture, (1, height, width, 3).")
+            raise LumosXError(
+                f"{self.source}: the image has shape {shape}; link one RGB picture, (1, height, width, 3)."
+            )
 
 
 @dataclass(frozen=True, eq=False)

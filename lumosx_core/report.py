@@ -5,7 +5,7 @@ They are lists in Markdown, which ComfyUI's Preview Any renders and which reads 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .layout import SequenceLayout
 from .phrases import PhraseMatch, Tokens, marked_text
@@ -25,7 +25,11 @@ def binder_report(scene: Scene) -> str:
 
 
 def encoding_report(
-    scene: Scene, matches: Mapping[Reference, PhraseMatch], prompt: Tokens, layout: SequenceLayout
+    scene: Scene,
+    matches: Mapping[Reference, PhraseMatch],
+    prompt: Tokens,
+    layout: SequenceLayout,
+    warnings: Iterable[str],
 ) -> str:
     """Which words of the prompt each reference binds to and what it costs in tokens.
 
@@ -33,6 +37,7 @@ def encoding_report(
         matches: where each phrase was found.
         prompt: the tokens that were searched.
         layout: the sequence that the model will see.
+        warnings: see ``token_warnings``; those of the scene are added.
     """
     cost = layout.frame_tokens
     lines = [f"- {_describe(reference)} {_bound(matches[reference], prompt)}, {cost} tokens"
@@ -48,7 +53,7 @@ def encoding_report(
         f"{layout.tokens - layout.video_tokens} more ({share:.0%}); together {layout.tokens}. "
         f"Prompt {len(prompt.ids) + 1} of 512 tokens."
     )
-    return "\n".join(lines + _warning_lines((*scene.warnings(), *token_warnings(scene, layout))))
+    return "\n".join(lines + _warning_lines((*scene.warnings(), *warnings)))
 
 
 def token_warnings(scene: Scene, layout: SequenceLayout) -> list[str]:

@@ -13,7 +13,7 @@ import comfy.utils
 import torch
 
 from ..errors import LumosXError
-from ..layout import TEXT_LENGTH, Binding, SequenceLayout
+from ..layout import FRAME_STRIDE, LATENT_CHANNELS, LATENT_STRIDE, PATCH, TEXT_LENGTH, Binding, SequenceLayout
 from ..media import from_image, letterbox, to_image
 from ..phrases import PhraseMatch, Tokens, find_phrase
 from ..relations import Reference, Scene
@@ -24,10 +24,6 @@ from .socket import model_conditions
 ENCODER_KEY = "umt5xxl"
 END_TOKEN = 1
 PAD_TOKEN = 0
-LATENT_STRIDE = 8
-FRAME_STRIDE = 4
-LATENT_CHANNELS = 16
-PATCH = 2
 SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
 MOST_FRAMES = 1025
 
@@ -107,8 +103,9 @@ def encode_scene(
     matches = {word: _match(clip, text, word) for word in _words(scene)}
     binding = _bind(scene, matches)
     layout = SequenceLayout(size.latent_shape[2], *(-(-side // PATCH) for side in size.latent_shape[3:]), binding)
-    report = encoding_report(scene, matches, text, layout)
-    log_warnings(token_warnings(scene, layout))
+    warnings = token_warnings(scene, layout)
+    log_warnings(warnings)
+    report = encoding_report(scene, matches, text, layout, warnings)
     # The VAE is done before the text encoder starts, so that neither is loaded twice.
     latents = _encode_references(vae, scene.references, size)
     negative_latents = _unconditional_latents(vae, latents, size, unconditional)
@@ -163,7 +160,7 @@ def _words(scene: Scene) -> list[Reference]:
 
 def _match(clip: Any, prompt: Tokens, word: Reference) -> PhraseMatch:
     phrase = _readable(clip, clip.tokenize(clean_text(word.phrase)))
-    return find_phrase(prompt, phrase, word.occurrence, word.source or word.kind.value)
+    return find_phrase(prompt, phrase, word.occurrence, word.source)
 
 
 def _bind(scene: Scene, matches: dict[Reference, PhraseMatch]) -> Binding:

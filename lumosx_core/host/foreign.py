@@ -7,7 +7,14 @@ import torch
 from ..errors import LumosXError
 
 _PATCHES = ("attn1_patch", "attn2_patch", "double_block")
-_CONDITIONS = ("clip_fea", "reference_latent", "context_latents", "vace_context")
+# Each with what to say of where it comes from.
+_CONDITIONS = {
+    "time_dim_concat": " (as from WanPhantomSubjectToVideo)",
+    "clip_fea": " (an image encoder)",
+    "reference_latent": "",
+    "context_latents": "",
+    "vace_context": " (VACE)",
+}
 
 
 def refuse_unsupported(model: torch.nn.Module, transformer_options: dict, conditions: dict) -> None:
@@ -31,9 +38,10 @@ def refuse_unsupported(model: torch.nn.Module, transformer_options: dict, condit
         )
     conflicting = [name for name in _CONDITIONS if conditions.get(name) is not None]
     if conflicting:
+        name = conflicting[0]
         raise LumosXError(
-            f"conditioning: it carries {conflicting[0]} of another method besides LumosX's references; remove the node "
-            "that adds it."
+            f"conditioning: it carries {name} of another method{_CONDITIONS[name]} besides LumosX's references; remove "
+            "the node that adds it."
         )
     replaced = next((name for name in _replaceable(model) if not _has_own_forward(model.get_submodule(name))), None)
     if replaced is not None:

@@ -11,12 +11,12 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 
 from ..errors import LumosXError
+from ..layout import LATENT_CHANNELS
 from ..model import RelationalOptions, relational_forward
 from .foreign import refuse_unsupported
 from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode
 
 WRAPPER_KEY = "lumosx"
-_LATENT_CHANNELS = 16
 _ATTENTION = ("q", "k", "v", "o", "norm_q", "norm_k")
 _EXPECTED = (
     "patch_embedding", "text_embedding", "time_embedding", "time_projection", "head.head", "head.modulation",
@@ -25,7 +25,7 @@ _EXPECTED = (
     *(f"blocks.0.{kind}.{name}" for kind in ("self_attn", "cross_attn") for name in _ATTENTION),
 )
 # Samplers hand noise levels down in float32.
-LEVEL_TOLERANCE = 1e-2
+_LEVEL_TOLERANCE = 1e-2
 
 
 def relational_model(model: Any, options: RelationalOptions) -> Any:
@@ -60,21 +60,19 @@ class RelationalWrapper:
     ):
         if BINDING not in kwargs:
             return executor(x, timestep, context, clip_fea, time_dim_concat, transformer_options, **kwargs)
-        if time_dim_concat is not None and not isinstance(time_dim_concat, MissingModelNode):
-            raise LumosXError(
-                "conditioning: it carries references of another method (time_dim_concat, as from "
-                "WanPhantomSubjectToVideo) besides those of LumosX; remove one of the two nodes."
-            )
+        if isinstance(time_dim_concat, MissingModelNode):
+            time_dim_concat = None
 
         def forward(
             x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options={}, **kwargs
         ):
-            refuse_unsupported(executor.class_obj, transformer_options, {**kwargs, "clip_fea": clip_fea})
+            given = {**kwargs, "clip_fea": clip_fea, "time_dim_concat": time_dim_concat}
+            refuse_unsupported(executor.class_obj, transformer_options, given)
             return self._forward(executor.class_obj, x, timestep, context, transformer_options, kwargs)
 
         # Wrappers behind ours (EasyCache, other packs) still run around the relational forward.
         inner = type(executor).new_class_executor(forward, executor.class_obj, executor.wrappers, executor.idx)
-        return inner(x, timestep, context, clip_fea, None, transformer_options, **kwargs)
+        return inner(x, timestep, context, clip_fea, time_dim_concat, transformer_options, **kwargs)
 
     def _forward(
         self, model: torch.nn.Module, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
@@ -114,7 +112,7 @@ def _whole_timestep(timestep: torch.Tensor, whole: torch.Tensor | None) -> torch
     if whole is None:
         return timestep
     # A node that calls the model at a level of its own choice gets that level.
-    ours = (timestep > whole - LEVEL_TOLERANCE) & (timestep < whole + 1 + LEVEL_TOLERANCE)
+    ours = (timestep > whole - _LEVEL_TOLERANCE) & (timestep < whole + 1 + _LEVEL_TOLERANCE)
     return torch.where(ours, whole.to(timestep.dtype), timestep)
 
 
@@ -146,8 +144,8 @@ def _check_shape(diffusion_model: torch.nn.Module) -> None:
         name for name, child in diffusion_model.named_children()
         if name not in known and next(child.parameters(), None) is not None
     ]
-    if channels != _LATENT_CHANNELS or extra:
-        found = f"{channels} input channels" if channels != _LATENT_CHANNELS else extra[0]
+    if channels != LATENT_CHANNELS or extra:
+        found = f"{channels} input channels" if channels != LATENT_CHANNELS else extra[0]
         raise LumosXError(f"model: this {kind} has {found}: an image, audio or control variant of Wan; {advice}")
 
 

@@ -23,10 +23,8 @@ from ..attention import (
     word_pulls,
 )
 from ..errors import LumosXError
-from ..layout import TEXT_LENGTH, Binding, SequenceLayout
+from ..layout import LATENT_STRIDE, TEXT_LENGTH, Binding, SequenceLayout
 from .rotary import apply_rotary, rotary_table
-
-PIXELS_PER_LATENT = 8
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,8 @@ def relational_forward(
 
 
 def _check_size(latent: torch.Tensor, references: list[torch.Tensor]) -> None:
-    height, width = (side * PIXELS_PER_LATENT for side in latent.shape[3:])
-    other_height, other_width = (side * PIXELS_PER_LATENT for side in references[0].shape[3:])
+    height, width = (side * LATENT_STRIDE for side in latent.shape[3:])
+    other_height, other_width = (side * LATENT_STRIDE for side in references[0].shape[3:])
     if (height, width) != (other_height, other_width):
         raise LumosXError(
             f"latent: the video is {width}x{height} pixels but the references were encoded for "
