@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "lumosx_core").rglob("*.py")]
 ALL = [*SHIPPED, ROOT / "dev.py", *(ROOT / "tests").rglob("*.py")]
 TRIPWIRES = re.compile(
-    r"\b(eval|exec)\(|subprocess|os\.system|pickle|urlopen|requests\.|socket\.socket|base64|torch\.load|\.cuda\("
+    r"\b(eval|exec)\(|subprocess|os\.system|(import|from)\s+_?c?[pP]ickle\b|urlopen|requests\.|socket\.socket|base64|\.cuda\("
+    r"|torch\.load\((?!.*weights_only=True)"
 )
 
 

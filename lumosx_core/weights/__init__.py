@@ -1,0 +1,1 @@
+"""Weight files of every kind: opened, recognised, checked, converted. Every file is taken for untrusted."""

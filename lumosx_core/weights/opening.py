@@ -1,0 +1,105 @@
+"""Open any kind of weight file or folder by what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import LumosXError
+from .checkpoint_folder import CheckpointFolder
+from .checkpoint_index import METADATA
+from .gguf_package import require_gguf
+from .safetensors_file import INDEX_ENDING, SafetensorsFile
+from .source import WeightSource
+from .torch_file import TorchFile
+
+READABLE = "safetensors, GGUF, torch's .pt and .pth, or a folder of torch.distributed.checkpoint"
+_GGUF = b"GGUF"
+_HEAD = 512
+_LONGEST_HEADER = 100_000_000
+"""Bytes of a safetensors header; the package takes no longer one."""
+
+_OTHERS = (
+    (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with git lfs pull"),
+    (b"<!doctype html", "it is a web page, not the file itself; use the page's download link"),
+    (b"<html", "it is a web page, not the file itself; use the page's download link"),
+    (b"<?xml", "it is a server's message, not the file itself; download it again"),
+    (b"\x1f\x8b", "it is packed with gzip; unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "it is packed with 7-Zip; unpack it first"),
+    (b"rar!\x1a\x07", "it is packed with RAR; unpack it first"),
+)
+"""How other contents begin, in lower case, and what to say of them."""
+
+
+def open_weights(path: Path) -> WeightSource:
+    """Open a weight file, the index of a sharded one, or a checkpoint folder.
+
+    Args:
+        path: a safetensors, GGUF or torch file under any name; a ``*.safetensors.index.json``; a folder that holds one
+            such index; or a folder of torch.distributed.checkpoint, or that whose subfolder ``all`` is one.
+
+    Raises:
+        LumosXError: there is nothing at ``path``, or nothing that can be read.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _open_folder(path)
+        if not path.is_file():
+            raise LumosXError(f"{path}: there is no such file or folder; choose another or download it first.")
+        return _open_file(path)
+    except OSError as error:
+        raise LumosXError(f"{path}: cannot be read ({error.strerror}); check its permissions and the disk.") from error
+
+
+def _open_folder(path: Path) -> WeightSource:
+    for folder in (path, path / "all"):
+        if (folder / METADATA).is_file():
+            return CheckpointFolder(folder)
+    for folder in (path, path / "all"):
+        if any(folder.glob("*.distcp")):
+            raise LumosXError(f"{folder}: its file {METADATA} is missing; get the whole folder, with hidden files.")
+    indexes = sorted(path.glob(f"*{INDEX_ENDING}"))
+    if len(indexes) == 1:
+        return SafetensorsFile(indexes[0])
+    if indexes:
+        raise LumosXError(f"{path}: it holds {len(indexes)} models; give the *{INDEX_ENDING} of one of them.")
+    raise LumosXError(
+        f"{path}: this folder holds neither a checkpoint's {METADATA} nor a *{INDEX_ENDING}; give the weight file."
+    )
+
+
+def _open_file(path: Path) -> WeightSource:
+    if path.name.endswith(".distcp") or path.name == METADATA:
+        raise LumosXError(f"{path}: it is one part of a checkpoint folder; give the folder {path.parent} instead.")
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head:
+        raise LumosXError(f"{path}: it is empty; download it again.")
+    if head.startswith(_GGUF):
+        return _open_gguf(path)
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return TorchFile(path)
+    if path.name.endswith(INDEX_ENDING) or _is_safetensors(head):
+        return SafetensorsFile(path)
+    raise LumosXError(f"{path}: {_describe(head)}.")
+
+
+def _open_gguf(path: Path) -> WeightSource:
+    require_gguf()
+    from .gguf_file import GGUFFile
+
+    return GGUFFile(path)
+
+
+def _is_safetensors(head: bytes) -> bool:
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _LONGEST_HEADER
+
+
+def _describe(head: bytes) -> str:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for beginning, problem in _OTHERS:
+        if text.startswith(beginning):
+            return problem
+    if head[:1] == b"\x80" and head[1:2] <= b"\x05":
+        return "it is a file of torch before 1.6 or a bare Python object; save it again with a current torch"
+    return f"it is no weight file, or its beginning is damaged; LumosX reads {READABLE}"

@@ -1,0 +1,77 @@
+"""What every kind of weight file looks like to the rest of the pack."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+TORCH_KINDS = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""Kinds that are torch dtypes, under the names that safetensors gives them."""
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """What a file says of a tensor before it is read.
+
+    Attributes:
+        kind: a key of TORCH_KINDS, or a GGML block type such as ``Q8_0`` (see ``blocks``).
+        shape: the logical shape, outermost first as in torch; also for block types.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+class WeightSource(ABC):
+    """An open weight file or folder. Tensors are read one by one, mapped from disk where the format allows.
+
+    Attributes:
+        path: the file or folder.
+        format: what to call it in a message: ``safetensors``, ``GGUF``, ``torch``, ``checkpoint folder``.
+        tensors: every tensor under its name in the file, with what the file says of it.
+        metadata: the file's own text metadata.
+    """
+
+    path: Path
+    format: str
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, str]
+
+    @abstractmethod
+    def read(self, name: str) -> torch.Tensor:
+        """One tensor on the CPU.
+
+        Returns:
+            For torch kinds: ``tensors[name].shape`` in its dtype. For block types: the raw blocks as uint8
+            [*shape[:-1], bytes of a row]. It may be mapped from the file read-only: do not write to it.
+
+        Raises:
+            LumosXError: the file cannot give what its header promised.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file. Tensors that were read may stay valid, if they hold the mapping themselves."""
+
+    def __enter__(self) -> WeightSource:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()

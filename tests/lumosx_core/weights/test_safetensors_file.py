@@ -1,0 +1,120 @@
+"""Safetensors, whole and in shards."""
+
+import json
+import struct
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.weights.safetensors_file import SafetensorsFile
+from lumosx_core.weights.source import TensorInfo
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "shards"])
+def test_every_tensor_comes_back(samples, weights, kind):
+    with SafetensorsFile(samples[kind]) as source:
+        assert sorted(source.tensors) == sorted(weights.tensors())
+        for name, tensor in weights.tensors().items():
+            assert torch.equal(source.read(name), tensor)
+        assert source.tensors["blocks.0.norm3.bias"] == TensorInfo("BF16", (7,))
+        assert source.tensors["scale"] == TensorInfo("F32", ())
+
+
+def test_metadata_and_fp8_are_kept(samples, tmp_path):
+    with SafetensorsFile(samples["safetensors"]) as source:
+        assert source.metadata == {"author": "me"}
+    weight = torch.randn(4, 4).to(torch.float8_e4m3fn)
+    save_file({"weight": weight}, tmp_path / "fp8.safetensors")
+    with SafetensorsFile(tmp_path / "fp8.safetensors") as source:
+        assert source.metadata == {}
+        assert source.tensors["weight"] == TensorInfo("F8_E4M3", (4, 4))
+        assert torch.equal(source.read("weight").view(torch.uint8), weight.view(torch.uint8))
+
+
+def write_raw(path, header, data=b"", length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + data)
+    return path
+
+
+def test_kinds_that_torch_lacks_keep_their_name(tmp_path):
+    header = {"scale": {"dtype": "F8_E8M0", "shape": [4], "data_offsets": [0, 4]}}
+    with SafetensorsFile(write_raw(tmp_path / "a.safetensors", header, bytes(4))) as source:
+        assert source.tensors["scale"] == TensorInfo("F8_E8M0", (4,))
+
+
+@pytest.mark.parametrize(
+    ("header", "data", "length"),
+    [
+        (b"{}", b"", 1 << 62),
+        (b"{\"a\":" * 10000, b"", None),
+        ({"a": {"dtype": "F32", "shape": [1 << 62, 4], "data_offsets": [0, 0]}}, b"", None),
+        ({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}, b"short", None),
+        ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, bytes(8), None),
+        ({"a": {"dtype": "Q4", "shape": [1], "data_offsets": [0, 1]}}, b"x", None),
+    ],
+)
+def test_absurd_headers_end_in_a_sentence(tmp_path, header, data, length):
+    path = write_raw(tmp_path / "bad.safetensors", header, data, length)
+    with pytest.raises(LumosXError, match="its header is damaged, .*; get it again"):
+        SafetensorsFile(path)
+
+
+def test_a_size_that_torch_cannot_count_to_ends_in_a_sentence(tmp_path):
+    header = {"a": {"dtype": "F32", "shape": [0, 1 << 63], "data_offsets": [0, 0]}}
+    path = write_raw(tmp_path / "bad.safetensors", header)
+    with pytest.raises(LumosXError, match="'a' cannot be read .*; the file is dam"), SafetensorsFile(path) as source:
+        source.read("a")
+
+
+@pytest.mark.parametrize(
+    ("index", "sentence"),
+    [
+        (b"", "no index of safetensors files"),
+        (b"[1]", "no index"),
+        (b"{\"weight_map\": [1]}", "no index"),
+        (b"[" * 100000, "no index"),
+        (b"\xff\xfe", "no index"),
+        (b"{\"weight_map\": {\"a\": \"x.safetensors\", \"a\": \"y.safetensors\"}}", "no index"),
+        (b"{\"weight_map\": {\"a\": 3}}", "points out of its folder"),
+        (b"{\"weight_map\": {\"a\": \"../x.safetensors\"}}", "points out of its folder"),
+        (b"{\"weight_map\": {\"a\": \"/etc/passwd\"}}", "points out of its folder"),
+        (b"{\"weight_map\": {\"a\": \"C:\\\\x\"}}", "points out of its folder"),
+        (b"{\"weight_map\": {\"a\": \"..\"}}", "points out of its folder"),
+        (b"{\"weight_map\": {\"a\": \"x\\u0000\"}}", "points out of its folder"),
+        (b"{\"weight_map\": {\"a\": \"\\ud800\"}}", "points out of its folder"),
+        (b"{\"weight_map\": {\"a\": \"gone.safetensors\"}}", "gone.safetensors: this file of the model is missing"),
+    ],
+)
+def test_bad_indexes_end_in_a_sentence(tmp_path, index, sentence):
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_bytes(index)
+    with pytest.raises(LumosXError, match=sentence):
+        SafetensorsFile(path)
+
+
+def test_an_index_and_shards_that_disagree_end_in_a_sentence(weights, tmp_path):
+    path = weights.write_shards(tmp_path)
+    index = json.loads(path.read_text())
+    shards = index["weight_map"]
+    shards["more.weight"] = shards["scale"]
+    path.write_text(json.dumps(index))
+    with pytest.raises(LumosXError, match=r"model-0000\d-.*: it lacks 'more.weight', which the index promises"):
+        SafetensorsFile(path)
+    del shards["more.weight"]
+    path.write_text(json.dumps(index))
+    save_file(weights.tensors(), tmp_path / shards["scale"])
+    with pytest.raises(LumosXError, match="both model-.* hold .*; get the model again"):
+        SafetensorsFile(path)
+
+
+def test_close_lets_go_and_tensors_stay(samples, weights):
+    source = SafetensorsFile(samples["safetensors"])
+    tensor = source.read("scale")
+    source.close()
+    source.close()
+    assert tensor == weights.tensors()["scale"]
+    with pytest.raises(KeyError):
+        source.read("scale")

@@ -1,0 +1,192 @@
+"""What torch.save writes, and what others write instead."""
+
+import collections
+import io
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import torch
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.weights.source import TensorInfo
+from lumosx_core.weights.torch_file import TorchFile
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """saved(object) is the path of a file that torch.save wrote."""
+    def write(content):
+        torch.save(content, tmp_path / "model.pt")
+        return tmp_path / "model.pt"
+
+    return write
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """packed({"data.pkl": bytes, ...}) is an archive laid out as torch's, with any content."""
+    def write(entries, folder="archive", compression=zipfile.ZIP_STORED):
+        with zipfile.ZipFile(tmp_path / "model.pt", "w", compression) as archive:
+            for name, data in {"version": b"3", **entries}.items():
+                archive.writestr(f"{folder}/{name}", data)
+        return tmp_path / "model.pt"
+
+    return write
+
+
+def described(content):
+    """data.pkl of something that torch saved."""
+    file = io.BytesIO()
+    torch.save(content, file)
+    with zipfile.ZipFile(file) as archive:
+        return archive.read("archive/data.pkl")
+
+
+def refused(path):
+    with pytest.raises(LumosXError) as caught:
+        TorchFile(path)
+    return str(caught.value)
+
+
+def test_a_plain_state_dict(saved, weights):
+    with TorchFile(saved(weights.tensors())) as source:
+        assert list(source.tensors) == list(weights.tensors())
+        assert source.tensors["blocks.0.norm3.bias"] == TensorInfo("BF16", (7,))
+        for name, tensor in weights.tensors().items():
+            assert torch.equal(source.read(name), tensor)
+
+
+def test_nested_dicts_become_dotted_names_and_the_rest_is_left_out(saved):
+    content = {
+        "ema": collections.OrderedDict(a=torch.ones(2)), "model": {"a": torch.nn.Parameter(torch.zeros(2))}, "step": 3,
+        "optimiser": {"state": {0: {"mean": torch.ones(1)}}, "groups": [{"rate": 0.1}]}, "words": ["x", None, 2.5],
+        "kind": torch.bfloat16, "size": torch.Size([2]), "where": torch.device("cpu"),
+    }
+    with TorchFile(saved(content)) as source:
+        assert list(source.tensors) == ["ema.a", "model.a", "optimiser.state.0.mean"]
+        parameter = source.read("model.a")
+        assert type(parameter) is torch.Tensor and not parameter.requires_grad
+
+
+def test_a_modules_state_dict_with_its_versions(saved):
+    state = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3)).state_dict()
+    with TorchFile(saved(state)) as source:
+        assert list(source.tensors) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+
+
+def test_views_share_one_storage_and_come_back_whole(saved):
+    whole = torch.arange(12.).reshape(3, 4)
+    with TorchFile(saved({"whole": whole, "part": whole[1], "turned": whole.T})) as source:
+        assert source.read("turned").is_contiguous()
+        assert torch.equal(source.read("turned"), whole.T) and torch.equal(source.read("part"), whole[1])
+
+
+def test_tensors_are_mapped_not_read(saved):
+    path = saved({"large": torch.zeros(1 << 24)})
+    if sys.platform != "linux":
+        pytest.skip("memory is measured on Linux only")
+    code = (
+        "import sys, resource, torch; from pathlib import Path; from lumosx_core.weights.torch_file import TorchFile\n"
+        "used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = used(); source = TorchFile(Path(sys.argv[1])); source.read('large'); print(used() - before)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < 32 << 10
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (torch.ones(2), "no dictionary of tensors"),
+        ([torch.ones(2)], "no dictionary of tensors"),
+        ({"a": {"b": torch.ones(1)}, "a.b": torch.ones(1)}, "two tensors named 'a.b'"),
+        ({"a": torch.ones(2).to_sparse()}, "loading it would run 'torch._utils._rebuild_sparse_tensor'"),
+        ({"a": torch.ones(2, device="meta")}, "loading it would run 'torch._utils._rebuild_meta_tensor_no_storage'"),
+        ({"a": torch.quantize_per_tensor(torch.ones(2), 1., 0, torch.qint8)}, "loading it would run"),
+        ({"a": torch.empty(1).expand(1 << 40)}, "claims 4398046511104 bytes, more than there are"),
+        ({"a": torch.nn.Linear(1, 1)}, "loading it would run 'torch.nn.modules.linear.Linear'"),
+        ({"a": collections.Counter("ab")}, "loading it would run 'collections.Counter'"),
+    ],
+)
+def test_what_is_no_plain_weights_ends_in_a_sentence(saved, content, sentence):
+    assert sentence in refused(saved(content))
+
+
+class Runs:
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [((os.mkdir, ("pwned",)), "mkdir"), ((bytearray, (1 << 40,)), "bytearray"),
+     ((torch.Tensor, (1 << 40,)), "torch.Tensor"), ((getattr, ("text", "upper")), "getattr")],
+)
+def test_nothing_runs(saved, packed, tmp_path, monkeypatch, call, name):
+    monkeypatch.chdir(tmp_path)
+    for path in (saved({"a": Runs(*call)}), packed({"data.pkl": pickle.dumps(Runs(*call), protocol=2)})):
+        assert name in refused(path) and "take the safetensors version" in refused(path)
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_tuples_nested_beyond_the_stack_do_not_crash(packed):
+    key = b"(" + b")" + b"\x85" * 1_000_000
+    assert "archive is damaged" in refused(packed({"data.pkl": b"\x80\x02}" + key + b"K\x01s."}))
+
+
+def test_dicts_that_hold_each_other_end_in_a_sentence(saved):
+    content = {"a": 1}
+    for _ in range(12):
+        content = {str(number): content for number in range(8)}
+    assert "nested beyond all reason" in refused(saved(content))
+    content["self"] = content
+    assert "nested beyond all reason" in refused(saved(content))
+
+
+@pytest.mark.parametrize(
+    ("entries", "sentence"),
+    [
+        ({}, "not one of torch's"),
+        ({"constants.pkl": b""}, "TorchScript"),
+        ({"data.pkl": b""}, "archive is damaged"),
+        ({"data.pkl": b"\x80\x02}"}, "archive is damaged"),
+        ({"data.pkl": b"\x80\x02]\x8f."}, "archive is damaged"),
+        ({"data.pkl": b"\x80\x02}.", "byteorder": b"big"}, "big-endian"),
+        ({"data.pkl": b"\x80\x02}.", "byteorder": b"x" * 40}, "big-endian"),
+        ({"data.pkl": b"\x80\x02\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."}, "archive is damaged"),
+        ({"data.pkl": b"\x80\x02}r\xff\xff\xff\x7f\x8b\xff\xff\xff\x7f."}, "archive is damaged"),
+        ({"data.pkl": described({"a": torch.ones(2)})}, "torch cannot read it"),
+        ({"data.pkl": b" " * ((1 << 25) + 1)}, "larger than any model needs"),
+    ],
+)
+def test_other_archives_end_in_a_sentence(packed, entries, sentence):
+    assert sentence in refused(packed(entries))
+
+
+def test_compressed_repeated_and_prefixed_archives_end_in_a_sentence(packed, saved):
+    described_dict = {"data.pkl": described({})}
+    assert "packed by another program" in refused(packed(described_dict, compression=zipfile.ZIP_DEFLATED))
+    path = packed(described_dict)
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("archive/data.pkl", described({"a": 1}))
+    assert "archive is damaged" in refused(path)
+    path = saved({"a": torch.ones(2)})
+    path.write_bytes(b"PK\x03\x04" + path.read_bytes())
+    assert "archive is damaged" in refused(path)
+
+
+def test_a_directory_that_claims_gigabytes_is_not_believed(saved):
+    path = saved({"a": torch.ones(2)})
+    data = bytearray(path.read_bytes())
+    size_of_directory = data.rindex(b"PK\x06\x06") + 40
+    for claim in (0xFFFFFFFE, 1 << 31, 1 << 62, 1 << 63, len(data)):
+        data[size_of_directory:size_of_directory + 8] = claim.to_bytes(8, "little")
+        path.write_bytes(data)
+        assert "damaged" in refused(path)
