@@ -1,0 +1,179 @@
+"""The tensors that make a LumosX model, found in any file and checked before anything heavy is done with them.
+
+Their names and shapes are those of Wan2.1-T2V-1.3B (the release's model card). Smaller transformers of the same build
+pass as well.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import LumosXError
+from ..layout import LATENT_CHANNELS
+from .blocks import is_packed
+from .dense import is_sidecar
+from .recognise import MODULATION, describe, describe_marks, describe_shape, find_prefixes, last_size
+from .source import TensorInfo, WeightSource
+
+EXPECTED = "LumosX weights or any checkpoint with the shape of Wan2.1-T2V-1.3B"
+HEAD_DIM = 128
+TEXT_DIM = 4096
+FREQUENCY_DIM = 256
+LARGEST_DIM = 1536
+_PATCH = (1, 2, 2)
+_FLOAT_KINDS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+# What a training run or an all-in-one checkpoint keeps beside its model.
+_BESIDE = re.compile(
+    r"(optim\w*|opt|lr_scheduler|scheduler|sched|rng\w*|random\w*|(global_)?(step|epoch)|args|config|vae"
+    r"|first_stage_model|cond_stage_model|text_encoders)(\.|$)"
+)
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
+
+
+def find_transformer(source: WeightSource) -> dict[str, str]:
+    """Every tensor of the model in an open file, under Wan's own names.
+
+    Args:
+        source: a file of any format; its names may have a prefix, as ``ema.`` or ``model.diffusion_model.``.
+
+    Returns:
+        Wan's name of each tensor to its name in the file. Scales and marks of quantised layers are not among them.
+
+    Raises:
+        LumosXError: the file holds something else, or a transformer that is not whole.
+    """
+    prefixes = find_prefixes(source.tensors)
+    if not prefixes:
+        raise LumosXError(f"{source.path}: it seems to be {describe(source)}; {_advice(source)}")
+    prefix = prefixes[0]
+    held = {name.removeprefix(prefix): name for name in source.tensors if name.startswith(prefix)}
+    held = {name: stored for name, stored in held.items() if not is_sidecar(name) and not _BESIDE.match(name)}
+    tensors = {name: source.tensors[stored] for name, stored in held.items()}
+    _refuse_other_models(source, tensors)
+    expected = _expected_shapes(tensors, source)
+    _compare(source, tensors, expected)
+    return {name: held[name] for name in expected}
+
+
+def find_sidecars(source: WeightSource, transformer: dict[str, str]) -> dict[str, str]:
+    """Scales and marks of quantised layers, under the same prefix as the transformer: name to name in the file."""
+    prefix = transformer[MODULATION].removesuffix(MODULATION)
+    names = {stored.removeprefix(prefix): stored for stored in source.tensors if stored.startswith(prefix)}
+    return {name: stored for name, stored in names.items() if is_sidecar(name)}
+
+
+def _expected_shapes(tensors: dict[str, TensorInfo], source: WeightSource) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a transformer as wide and deep as the one at hand."""
+    for name in ("patch_embedding.weight", "blocks.0.ffn.0.weight", "head.head.weight", "text_embedding.0.weight"):
+        if name not in tensors:
+            raise LumosXError(_missing(source, name, 1))
+    dim = last_size(tensors, MODULATION)
+    ffn = tensors["blocks.0.ffn.0.weight"].shape[0] if tensors["blocks.0.ffn.0.weight"].shape else 0
+    layers = 1 + max(int(name.split(".")[1]) for name in tensors if re.match(r"blocks\.\d{1,3}\.", name))
+    if dim == 0 or dim % HEAD_DIM or ffn == 0:
+        raise LumosXError(
+            f"{source.path}: {MODULATION} is {dim} wide, which is no multiple of the {HEAD_DIM} channels of a head; "
+            f"the file is damaged or of another model, take {EXPECTED}."
+        )
+    return transformer_shapes(dim, ffn, layers)
+
+
+def transformer_shapes(dim: int, ffn: int, layers: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a transformer of this width, feed-forward width and depth."""
+    shapes = _frame_shapes(dim)
+    for index in range(layers):
+        shapes.update({f"blocks.{index}.{name}": shape for name, shape in _block_shapes(dim, ffn).items()})
+    return shapes
+
+
+def _frame_shapes(dim: int) -> dict[str, tuple[int, ...]]:
+    area = LATENT_CHANNELS * _PATCH[0] * _PATCH[1] * _PATCH[2]
+    return {
+        "patch_embedding.weight": (dim, LATENT_CHANNELS, *_PATCH),
+        "patch_embedding.bias": (dim,),
+        **_linear("text_embedding.0", dim, TEXT_DIM),
+        **_linear("text_embedding.2", dim, dim),
+        **_linear("time_embedding.0", dim, FREQUENCY_DIM),
+        **_linear("time_embedding.2", dim, dim),
+        **_linear("time_projection.1", 6 * dim, dim),
+        **_linear("head.head", area, dim),
+        MODULATION: (1, 2, dim),
+    }
+
+
+def _block_shapes(dim: int, ffn: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {"modulation": (1, 6, dim), "norm3.weight": (dim,), "norm3.bias": (dim,)}
+    for attention in ("self_attn", "cross_attn"):
+        for part in ("q", "k", "v", "o"):
+            shapes.update(_linear(f"{attention}.{part}", dim, dim))
+        shapes.update({f"{attention}.norm_{part}.weight": (dim,) for part in ("q", "k")})
+    return {**shapes, **_linear("ffn.0", ffn, dim), **_linear("ffn.2", dim, ffn)}
+
+
+def _linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def _refuse_other_models(source: WeightSource, tensors: dict[str, TensorInfo]) -> None:
+    what = describe_marks(tensors)
+    embedding = tensors.get("patch_embedding.weight")
+    other_channels = embedding is not None and embedding.shape[1:2] != (LATENT_CHANNELS,)
+    if what is None and (other_channels or last_size(tensors, MODULATION) > LARGEST_DIM):
+        what = describe_shape(tensors, "")
+    if what is not None:
+        raise LumosXError(f"{source.path}: it seems to be {what}; {_advice(source)}")
+
+
+def _compare(
+    source: WeightSource, tensors: dict[str, TensorInfo], expected: dict[str, tuple[int, ...]]
+) -> None:
+    missing = [name for name in expected if name not in tensors]
+    if missing:
+        raise LumosXError(_missing(source, missing[0], len(missing)))
+    unknown = [name for name in tensors if name not in expected]
+    if unknown:
+        raise LumosXError(
+            f"{source.path}: it holds {_count(unknown)} that this model does not have, such as {unknown[0][:80]!r}; "
+            f"it is a variant that LumosX would run wrongly, take {EXPECTED}."
+        )
+    for name, shape in expected.items():
+        found = tensors[name]
+        if found.kind not in _FLOAT_KINDS and not is_packed(found.kind):
+            # Such a layer may be packed in ways that only the host knows, so its shape says nothing here.
+            if _has_scales(source, name):
+                continue
+            raise LumosXError(
+                f"{source.path}: {name} holds numbers of type {found.kind}, which are no weights; take a file in "
+                "bf16, fp16, fp32, fp8 or a GGUF."
+            )
+        if found.shape != shape:
+            raise LumosXError(
+                f"{source.path}: {name} has the shape {list(found.shape)} where the rest of the file asks for "
+                f"{list(shape)}; the file is damaged or mixed from two models, get it again."
+            )
+
+
+def _has_scales(source: WeightSource, name: str) -> bool:
+    """Whether the host knows how to read a layer, since the file says how it was quantised."""
+    layer = name.removesuffix("weight")
+    return any(is_sidecar(stored) and layer in stored for stored in source.tensors) or (
+        "_quantization_metadata" in source.metadata
+    )
+
+
+def _missing(source: WeightSource, name: str, count: int) -> str:
+    if _SHARD.search(source.path.name):
+        return (
+            f"{source.path}: it is one of several parts of a model; join them first, with python -m "
+            f"lumosx_core.weights convert FOLDER OUT.safetensors."
+        )
+    more = f" and {count - 1} more" if count > 1 else ""
+    return f"{source.path}: {name}{more} is missing; the file is not whole, get it again."
+
+
+def _advice(source: WeightSource) -> str:
+    return f"LumosX needs {EXPECTED}."
+
+
+def _count(names: list[str]) -> str:
+    return "a tensor" if len(names) == 1 else f"{len(names)} tensors"

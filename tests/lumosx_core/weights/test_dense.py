@@ -1,0 +1,110 @@
+"""Plain numbers out of every layout that ComfyUI's files and GGUF have."""
+
+import json
+
+import gguf
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.weights.dense import is_plain, is_sidecar, read_dense
+from lumosx_core.weights.opening import open_weights
+
+FP8 = torch.linspace(-400, 400, 24).reshape(4, 6).to(torch.float8_e4m3fn)
+SCALE = torch.tensor(0.0125)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """opened(tensors, metadata) is an open safetensors file."""
+    files = []
+
+    def write(tensors, metadata=None):
+        path = tmp_path / "model.safetensors"
+        safetensors.torch.save_file(tensors, path, metadata=metadata)
+        files.append(open_weights(path))
+        return files[-1]
+
+    yield write
+    for file in files:
+        file.close()
+
+
+def mark(layout):
+    return torch.frombuffer(bytearray(json.dumps({"format": layout}).encode()), dtype=torch.uint8)
+
+
+def metadata(layout):
+    return {"_quantization_metadata": json.dumps({"format_version": "1.0", "layers": {"a.q": {"format": layout}}})}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e5m2])
+def test_floats_come_as_they_are_stored(opened, dtype):
+    weight = torch.randn(4, 6, generator=torch.Generator().manual_seed(0)).to(dtype)
+    found = read_dense(opened({"a.q.weight": weight}), "a.q.weight")
+    assert found.dtype == dtype and torch.equal(found.float(), weight.float())
+
+
+@pytest.mark.parametrize(
+    ("beside", "text"),
+    [
+        ({"a.q.scale_weight": SCALE, "scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}, None),
+        ({"a.q.scale_weight": SCALE.reshape(1), "scaled_fp8": torch.zeros(0, dtype=torch.float8_e4m3fn)}, None),
+        ({"a.q.weight_scale": SCALE, "a.q.comfy_quant": mark("float8_e4m3fn")}, None),
+        ({"a.q.weight_scale": SCALE}, metadata("float8_e4m3fn")),
+    ],
+    ids=["old", "old, scale [1]", "mark", "metadata"],
+)
+def test_scaled_fp8_is_multiplied_by_its_scale(opened, beside, text):
+    source = opened({"a.q.weight": FP8, "a.q.bias": torch.ones(4), **beside}, text)
+    assert torch.equal(read_dense(source, "a.q.weight"), FP8.float() * SCALE)
+    assert torch.equal(read_dense(source, "a.q.bias"), torch.ones(4))
+    assert not is_plain(source, "a.q.weight") and is_plain(source, "a.q.bias")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "text", "layout"),
+    [
+        ({"a.q.weight": torch.zeros(4, 3, dtype=torch.uint8), "a.q.comfy_quant": mark("nvfp4")}, None, "nvfp4"),
+        ({"a.q.weight": FP8, "a.q.weight_scale": torch.zeros(4, dtype=torch.uint8)}, metadata("mxfp8"), "mxfp8"),
+        ({"a.q.weight": torch.zeros(4, 6, dtype=torch.int8)}, metadata("int8_tensorwise"), "int8_tensorwise"),
+        ({"a.q.weight": torch.zeros(4, 6, dtype=torch.int8)}, None, "I8"),
+        ({"a.q.weight": FP8, "a.q.weight_scale": torch.ones(4)}, None, "fp8 with 4 scales"),
+    ],
+)
+def test_other_layouts_are_refused(opened, tensors, text, layout):
+    with pytest.raises(LumosXError, match=f"a.q.weight is stored as {layout}, which .* take the bf16 file"):
+        read_dense(opened(tensors, text), "a.q.weight")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"layers": {"a.q": {}}}', '{"layers": 3}', "[" * 100000])
+def test_broken_metadata_ends_in_a_sentence(opened, text):
+    source = opened({"a.q.weight": FP8}, {"_quantization_metadata": text})
+    with pytest.raises(LumosXError, match="quantisation of a.q cannot be read"):
+        read_dense(source, "a.q.weight")
+
+
+def test_blocks_become_float32_in_their_logical_shape(tmp_path):
+    path = tmp_path / "model.gguf"
+    numbers = np.random.default_rng(0).normal(size=(6, 64)).astype(np.float32)
+    packed = gguf.quants.quantize(numbers, gguf.GGMLQuantizationType.Q5_1)
+    writer = gguf.GGUFWriter(path, "wan")
+    writer.add_tensor("q.weight", packed, raw_dtype=gguf.GGMLQuantizationType.Q5_1)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with open_weights(path) as source:
+        found = read_dense(source, "q.weight")
+        assert not is_plain(source, "q.weight")
+    assert torch.equal(found, torch.from_numpy(gguf.quants.dequantize(packed, gguf.GGMLQuantizationType.Q5_1)))
+
+
+def test_sidecars_are_told_from_weights():
+    for name in ("scaled_fp8", "blocks.0.ffn.0.scale_weight", "blocks.0.ffn.0.scale_input", "x.weight_scale",
+                 "x.input_scale", "x.weight_scale_2", "x.comfy_quant", "model.diffusion_model.scaled_fp8"):
+        assert is_sidecar(name), name
+    for name in ("blocks.0.ffn.0.weight", "blocks.0.modulation", "scale", "weight_scale.weight"):
+        assert not is_sidecar(name), name

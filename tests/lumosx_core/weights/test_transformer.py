@@ -1,0 +1,152 @@
+"""The model is found under any prefix, and whatever is no LumosX model is refused with what it seems to be."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.tiny.transformer import transformer_state_dict
+from lumosx_core.weights.opening import open_weights
+from lumosx_core.weights.transformer import find_sidecars, find_transformer
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return {name: tensor.bfloat16() for name, tensor in transformer_state_dict().items()}
+
+
+@pytest.fixture
+def find(tmp_path):
+    """find(tensors) writes a file of them and looks for the model in it."""
+    def run(tensors, metadata=None, name="model.safetensors"):
+        save_file(tensors, tmp_path / name, metadata=metadata)
+        with open_weights(tmp_path / name) as source:
+            return find_transformer(source)
+
+    return run
+
+
+def prefixed(weights, prefix):
+    return {prefix + name: tensor for name, tensor in weights.items()}
+
+
+def refusal(find, tensors, **options):
+    with pytest.raises(LumosXError) as caught:
+        find(tensors, **options)
+    message = str(caught.value)
+    assert "model" in message and message.endswith(".") and "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("prefix", ["", "ema.", "model.", "model.diffusion_model.", "generator_ema.model."])
+def test_any_prefix_comes_off(find, weights, prefix):
+    assert find(prefixed(weights, prefix)) == {name: prefix + name for name in weights}
+
+
+def test_averaged_weights_come_before_the_last_ones(find, weights):
+    found = find({**prefixed(weights, "ema."), **prefixed({n: t.clone() for n, t in weights.items()}, "model.")})
+    assert set(found.values()) == {f"ema.{name}" for name in weights}
+
+
+def test_what_a_training_run_keeps_beside_is_left_out(find, weights):
+    beside = {"optimizer.state.0.exp_avg": torch.zeros(2), "step": torch.zeros(1), "optim.x": torch.zeros(1)}
+    assert set(find({**weights, **beside})) == set(weights)
+
+
+def test_scales_of_quantised_layers_are_no_part_of_the_model_but_are_found(tmp_path, weights):
+    path = tmp_path / "scaled.safetensors"
+    save_file({**prefixed(weights, "model."), "model.blocks.0.ffn.0.weight_scale": torch.ones(())}, path)
+    with open_weights(path) as source:
+        found = find_transformer(source)
+        assert set(found) == set(weights)
+        assert find_sidecars(source, found) == {
+            "blocks.0.ffn.0.weight_scale": "model.blocks.0.ffn.0.weight_scale"
+        }
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (["diffusion_model.blocks.0.self_attn.q.lora_A.weight"], "a LoRA"),
+        (["lora_unet_blocks_0_self_attn_q.lora_down.weight"], "a LoRA"),
+        (["decoder.conv1.weight", "encoder.conv1.weight"], "a VAE"),
+        (["first_stage_model.decoder.mid.block_1.conv1.weight"], "a VAE"),
+        (["encoder.block.0.layer.0.SelfAttention.q.weight"], "a text encoder"),
+        (["token_embedding.weight", "blocks.0.attn.q.weight"], "a text encoder"),
+        (["vision_model.embeddings.class_embedding"], "an image encoder"),
+        (["condition_embedder.text_embedder.linear_1.weight"], "Wan in the naming of diffusers"),
+        (["double_blocks.0.img_attn.proj.weight"], "a diffusion model of another family"),
+        (["something"], "no model that LumosX knows (its first tensor is 'something')"),
+    ],
+)
+def test_other_files_are_named(find, names, what):
+    message = refusal(find, {name: torch.zeros(1) for name in names})
+    assert f"it seems to be {what}" in message and "LumosX needs LumosX weights or any checkpoint" in message
+
+
+@pytest.mark.parametrize(
+    ("extra", "what"),
+    [
+        ("vace_blocks.0.before_proj.weight", "a VACE (control) variant of Wan"),
+        ("img_emb.proj.0.bias", "a Wan I2V (image-to-video) model"),
+        ("ref_conv.weight", "a Wan Fun variant"),
+        ("control_adapter.conv.weight", "a camera-control variant"),
+        ("casual_audio_encoder.encoder.final_linear.weight", "Wan2.2-S2V"),
+        ("face_adapter.fuser_blocks.0.k_norm.weight", "Wan2.2-Animate"),
+    ],
+)
+def test_variants_of_wan_are_named(find, weights, extra, what):
+    assert f"it seems to be {what}" in refusal(find, {**weights, extra: torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("dim", "channels", "what"),
+    [
+        (5120, 16, "Wan-T2V-14B"),
+        (3072, 48, "Wan2.2-TI2V-5B"),
+        (5120, 36, "an image or control variant of Wan (36 input channels, 5120 wide)"),
+        (1536, 36, "an image or control variant of Wan (36 input channels, 1536 wide)"),
+    ],
+)
+def test_other_sizes_of_wan_are_named(find, dim, channels, what):
+    tensors = {"head.modulation": torch.zeros(1, 2, dim), "patch_embedding.weight": torch.zeros(dim, channels, 1, 2, 2)}
+    assert f"it seems to be {what};" in refusal(find, tensors)
+
+
+def test_a_missing_tensor_is_named(find, weights):
+    held = {name: tensor for name, tensor in weights.items() if not name.startswith("blocks.1.ffn.2")}
+    assert "blocks.1.ffn.2.weight and 1 more is missing; the file is not whole" in refusal(find, held)
+
+
+def test_a_part_of_a_model_is_named(find, weights):
+    held = {name: tensor for name, tensor in weights.items() if not name.startswith("blocks.1.")}
+    message = refusal(find, held, name="model-00001-of-00002.safetensors")
+    assert "it is one of several parts of a model; join them first" in message
+
+
+def test_an_unknown_tensor_is_named(find, weights):
+    message = refusal(find, {**weights, "blocks.0.novelty.weight": torch.zeros(1)})
+    assert "it holds a tensor that this model does not have, such as 'blocks.0.novelty.weight'" in message
+
+
+def test_a_wrong_shape_is_named(find, weights):
+    message = refusal(find, {**weights, "blocks.2.self_attn.k.weight": torch.zeros(256, 128)})
+    assert "blocks.2.self_attn.k.weight has the shape [256, 128] where the rest of the file asks for" in message
+
+
+@pytest.mark.parametrize("name", ["head.modulation", "patch_embedding.weight", "blocks.0.ffn.0.weight"])
+def test_a_scalar_where_a_size_is_read_from_is_refused(find, weights, name):
+    refusal(find, {**weights, name: torch.zeros(())})
+
+
+def test_whole_numbers_are_no_weights(find, weights):
+    message = refusal(find, {**weights, "blocks.0.ffn.0.weight": torch.zeros(512, 256, dtype=torch.int16)})
+    assert "blocks.0.ffn.0.weight holds numbers of type I16" in message
+
+
+def test_a_layer_that_only_the_host_can_read_is_left_to_it(find, weights):
+    packed = {
+        "blocks.0.ffn.0.weight": torch.zeros(512, 128, dtype=torch.uint8),
+        "blocks.0.ffn.0.comfy_quant": torch.tensor(list(b'{"format": "nvfp4"}'), dtype=torch.uint8),
+    }
+    assert "blocks.0.ffn.0.weight" in find({**weights, **packed})
