@@ -1,0 +1,135 @@
+"""``python -m lumosx_core.weights``: convert weight files and look into them, without ComfyUI."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import LumosXError
+from . import checksum
+from .convert import Progress, convert
+from .opening import open_weights
+from .precision import FORMATS
+from .recognise import describe
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0, or 1 with a sentence on stderr, or 130 after Ctrl-C. Wrong arguments leave with 2.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except LumosXError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was left behind.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lumosx_core.weights", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    converting = commands.add_parser("convert", help="rewrite a transformer in another precision")
+    converting.add_argument("source", type=Path, help="a weight file of any kind, or a checkpoint folder")
+    converting.add_argument("target", type=Path, help="a new file, .gguf for q8_0 … q4_0, else .safetensors")
+    converting.add_argument("--to", choices=FORMATS, default="bf16", help="bf16 unless said otherwise")
+    converting.set_defaults(run=_convert)
+    inspecting = commands.add_parser("inspect", help="say what a file holds")
+    inspecting.add_argument("file", type=Path)
+    inspecting.add_argument("--verify", action="store_true", help="compare its weights with the checksum in it")
+    inspecting.set_defaults(run=_inspect)
+    return parser
+
+
+def _convert(options: argparse.Namespace) -> None:
+    with _shown_progress() as show, _stopping_between_pieces(show) as progress:
+        report = convert(options.source, options.target, options.to, progress)
+    print(report)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    with open_weights(options.file) as source:
+        print(f"{source.path}: {source.format}, {_stored_bytes(source.path) / 1e6:.1f} MB, {describe(source)}")
+        kinds = Counter(info.kind for info in source.tensors.values())
+        print(", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
+        for key in (checksum.CONVERTED_TO, checksum.SOURCE_NAME, checksum.SOURCE_SHA256, checksum.WEIGHTS_SHA256):
+            if key in source.metadata:
+                print(f"{key}: {source.metadata[key]}")
+        if options.verify:
+            checksum.verify_weights(source)
+            print("The weights are those that were written.")
+
+
+def _stored_bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in checksum.source_files(path))
+
+
+@contextmanager
+def _shown_progress() -> Iterator[Progress]:
+    """A bar where tqdm is installed and someone looks, else a line for each tenth."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield _Tenths()
+        return
+    with tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar:
+        def show(done: int, total: int, name: str) -> None:
+            bar.total = total
+            bar.set_postfix_str(name, refresh=False)
+            bar.update(done - bar.n)
+
+        yield show
+
+
+@contextmanager
+def _stopping_between_pieces(show: Progress) -> Iterator[Progress]:
+    """Let Ctrl-C take effect at the next progress; a second one at once.
+
+    An exception at any moment would also hit the native code of the readers, which take it for a damaged file.
+    """
+    asked = False
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def progress(done: int, total: int, name: str) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        show(done, total, name)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield progress
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Tenths:
+    """Progress as a few plain lines."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        tenth = 10 * done // total
+        if tenth > self._shown:
+            self._shown = tenth
+            print(f"{10 * tenth} %  {name}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Checksums that tell where a converted file came from, and whether its weights are still those that were written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..errors import LumosXError
+from .source import WeightSource
+
+SOURCE_SHA256 = "lumosx.source_sha256"
+SOURCE_NAME = "lumosx.source_name"
+CONVERTED_TO = "lumosx.converted_to"
+WEIGHTS_SHA256 = "lumosx.weights_sha256"
+_PIECE = 1 << 22
+
+
+class WeightsDigest:
+    """A checksum over tensors, whatever their order in the file.
+
+    It is the sha256 of one line a tensor, in the order of their names: ``name kind shape sha256-of-its-bytes``.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, str] = {}
+
+    def add(self, name: str, kind: str, shape: tuple[int, ...], data: memoryview) -> None:
+        """Take in one tensor, given as its bytes without padding."""
+        self._lines[name] = f"{name} {kind} {list(shape)} {hashlib.sha256(data).hexdigest()}\n"
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return hashlib.sha256("".join(self._lines[name] for name in sorted(self._lines)).encode()).hexdigest()
+
+
+def tensor_bytes(tensor: torch.Tensor) -> memoryview:
+    """A tensor's memory as flat bytes, without a copy where it is contiguous."""
+    return memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+
+
+def verify_weights(source: WeightSource) -> str:
+    """Compare an open file's tensors with the checksum that ``convert`` wrote into it.
+
+    Returns:
+        The checksum.
+
+    Raises:
+        LumosXError: it has none, or its tensors are not those that were written.
+    """
+    written = source.metadata.get(WEIGHTS_SHA256)
+    if written is None:
+        raise LumosXError(
+            f"{source.path}: it carries no checksum of its weights; only files written by "
+            "python -m lumosx_core.weights convert do."
+        )
+    digest = WeightsDigest()
+    for name, info in source.tensors.items():
+        digest.add(name, info.kind, info.shape, tensor_bytes(source.read(name)))
+    if digest.hexdigest() != written:
+        raise LumosXError(f"{source.path}: its weights are not those that were written; get or convert it again.")
+    return written
+
+
+def source_files(path: Path) -> list[Path]:
+    """The files of an open source: the file itself, an index with its shards, or a checkpoint's metadata and parts.
+
+    Args:
+        path: of the source, once it is open.
+    """
+    if path.is_dir():
+        return [path / ".metadata", *sorted(path.glob("*.distcp"))]
+    if path.name.endswith(".index.json"):
+        shards = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
+        return [path, *(path.parent / shard for shard in sorted(set(shards)))]
+    return [path]
+
+
+def files_sha256(files: list[Path], advance: Callable[[int, str], None]) -> str:
+    """sha256 of one file; of several, that of their lines ``name sha256``, sorted.
+
+    Args:
+        advance: told how many bytes were read just now, and of which file.
+    """
+    found = {file.name: _file_sha256(file, advance) for file in files}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return hashlib.sha256("".join(f"{name} {found[name]}\n" for name in sorted(found)).encode()).hexdigest()
+
+
+def _file_sha256(path: Path, advance: Callable[[int, str], None]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            advance(len(piece), path.name)
+    return digest.hexdigest()

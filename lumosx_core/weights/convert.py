@@ -1,0 +1,236 @@
+"""Any file with a LumosX transformer, rewritten in another precision, tensor by tensor."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ..errors import LumosXError
+from . import checksum
+from .blocks import is_packed
+from .dense import QUANTIZATION_METADATA, is_plain, read_dense
+from .encode import check_blocks, encode, encode_fp8
+from .gguf_package import require_gguf
+from .gguf_writer import GGUFStreamWriter
+from .opening import open_weights
+from .precision import BLOCKS, FP8_KIND, Stored, choose_kind, ending, is_reduced
+from .safetensors_writer import SafetensorsWriter
+from .source import WeightSource
+from .transformer import find_transformer
+
+Progress = Callable[[int, int, str], None]
+"""Called with bytes done, bytes to do and what is being done; whatever it raises ends the conversion."""
+_HEADER_ROOM = 1 << 20
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    Attributes:
+        path: the new file.
+        to: the format that was asked for.
+        nbytes: size of the new file.
+        kinds: how many tensors are stored in which kind.
+        fallback: tensors that stayed F16 since their rows are no whole number of blocks.
+        second_hand: kinds of the source that had lost precision already and were requantised or widened.
+        source_sha256: checksum of the source's files, see ``checksum``.
+        weights_sha256: checksum of the new file's tensors.
+    """
+
+    path: Path
+    to: str
+    nbytes: int
+    kinds: dict[str, int]
+    fallback: tuple[str, ...]
+    second_hand: tuple[str, ...]
+    source_sha256: str
+    weights_sha256: str
+
+    def __str__(self) -> str:
+        """A few lines for people."""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.kinds.items()))
+        lines = [f"{self.path}: {self.to}, {self.nbytes / 1e6:.1f} MB, {kinds}."]
+        if self.fallback:
+            more = f" and {len(self.fallback) - 1} more" if len(self.fallback) > 1 else ""
+            lines.append(f"{self.fallback[0]}{more} stayed F16: the rows are no whole number of blocks.")
+        if self.second_hand:
+            lines.append(f"The source was {', '.join(self.second_hand)} already; its loss of precision comes on top.")
+        return "\n".join(lines)
+
+
+def convert(
+    source_path: Path, target_path: Path, to: str = "bf16", progress: Progress | None = None
+) -> ConversionReport:
+    """Rewrite a transformer under Wan's own names.
+
+    About one tensor is in memory at a time, beside what the source maps from disk. The new file appears complete or
+    not at all.
+
+    Args:
+        source_path: anything that ``open_weights`` reads.
+        target_path: a new file, ending in ``.gguf`` for block types and in ``.safetensors`` for the rest.
+        to: one of ``precision.FORMATS``.
+        progress: see Progress.
+
+    Raises:
+        LumosXError: source or target will not do, a number is not finite or too large, or the disk is full.
+    """
+    source_path, target_path = Path(source_path), Path(target_path)
+    _check_target(source_path, target_path, to)
+    with open_weights(source_path) as source:
+        job = _Job(source, source_path.absolute().name, to, progress or (lambda done, total, name: None))
+        _check_space(target_path, job.target_bytes)
+        source_sha256 = job.identify_source()
+        with _unfinished(target_path) as part:
+            return job.run(part, target_path, source_sha256)
+
+
+class _Job:
+    """One conversion: what is read, what is written, and how far it is."""
+
+    def __init__(self, source: WeightSource, name: str, to: str, progress: Progress) -> None:
+        self.source, self.name, self.to, self.progress = source, name, to, progress
+        self.names = find_transformer(source)
+        infos = {name: source.tensors[stored] for name, stored in self.names.items()}
+        self.weights = [Stored(name, choose_kind(name, infos[name], to), infos[name].shape) for name in sorted(infos)]
+        self.scales = [
+            Stored(_scale_of(weight.name), "F32", ()) for weight in self.weights if weight.kind == FP8_KIND
+        ]
+        self.target_bytes = sum(tensor.nbytes for tensor in self.weights + self.scales)
+        self.files = checksum.source_files(source.path)
+        self.done, self.total = 0, self.target_bytes + sum(file.stat().st_size for file in self.files)
+
+    def identify_source(self) -> str:
+        """The source's checksum."""
+        try:
+            return checksum.files_sha256(self.files, self._advance)
+        except OSError as error:
+            raise LumosXError(f"{self.source.path}: cannot be read ({error}); check its disk.") from error
+
+    def run(self, part: Path, target: Path, source_sha256: str) -> ConversionReport:
+        """Write everything."""
+        # Unique, as long as a checksum, and replaced by it once all tensors are written.
+        placeholder = uuid.uuid4().hex * 2
+        digest = checksum.WeightsDigest()
+        with closing(self._writer(part, source_sha256, placeholder)) as writer:
+            for weight in self.weights:
+                for stored, data in self._encoded(weight):
+                    digest.add(stored.name, stored.kind, stored.shape, data)
+                    writer.write(stored.name, data)
+        _fill_in(part, writer.header_bytes, placeholder, digest.hexdigest())
+        return self._report(part, target, source_sha256, digest.hexdigest())
+
+    def _writer(self, part: Path, source_sha256: str, weights_sha256: str) -> SafetensorsWriter | GGUFStreamWriter:
+        metadata = {
+            checksum.SOURCE_SHA256: source_sha256,
+            checksum.SOURCE_NAME: self.name,
+            checksum.CONVERTED_TO: self.to,
+            checksum.WEIGHTS_SHA256: weights_sha256,
+        }
+        if self.to in BLOCKS:
+            return GGUFStreamWriter(part, self.weights, metadata, BLOCKS[self.to])
+        if self.scales:
+            layers = {scale.name.rpartition(".")[0]: {"format": "float8_e4m3fn"} for scale in self.scales}
+            metadata[QUANTIZATION_METADATA] = json.dumps({"format_version": "1.0", "layers": layers})
+        return SafetensorsWriter(part, self.weights + self.scales, metadata)
+
+    def _advance(self, count: int, name: str) -> None:
+        self.done += count
+        self.progress(self.done, self.total, name)
+
+    def _encoded(self, weight: Stored) -> Iterator[tuple[Stored, memoryview]]:
+        """One tensor of the target, and its scale if it has one, as bytes."""
+        advance = partial(self._advance, name=weight.name)
+        stored = self.names[weight.name]
+        where = f"{self.source.path}: {stored}"
+        if self._passes_through(weight):
+            packed = self.source.read(stored)
+            check_blocks(packed, weight.kind, where, advance)
+            yield weight, checksum.tensor_bytes(packed)
+        elif weight.kind == FP8_KIND:
+            tensor, scale = encode_fp8(read_dense(self.source, stored), where, advance)
+            yield weight, checksum.tensor_bytes(tensor)
+            advance(scale.nbytes)
+            yield Stored(_scale_of(weight.name), "F32", ()), checksum.tensor_bytes(scale)
+        else:
+            tensor = encode(read_dense(self.source, stored), weight.kind, where, advance)
+            yield weight, checksum.tensor_bytes(tensor)
+
+    def _passes_through(self, weight: Stored) -> bool:
+        """Whether the source's own blocks can be copied."""
+        stored = self.names[weight.name]
+        return is_packed(weight.kind) and self.source.tensors[stored].kind == weight.kind
+
+    def _report(self, part: Path, target: Path, source_sha256: str, weights_sha256: str) -> ConversionReport:
+        infos = {weight.name: self.source.tensors[self.names[weight.name]] for weight in self.weights}
+        fallback = (
+            weight.name for weight in self.weights
+            if self.to in BLOCKS and is_reduced(weight.name, infos[weight.name]) and weight.kind != BLOCKS[self.to]
+        )
+        second_hand = {
+            infos[weight.name].kind for weight in self.weights
+            if not is_plain(self.source, self.names[weight.name]) and not self._passes_through(weight)
+        }
+        return ConversionReport(
+            target, self.to, part.stat().st_size, dict(Counter(tensor.kind for tensor in self.weights + self.scales)),
+            tuple(fallback), tuple(sorted(second_hand)), source_sha256, weights_sha256,
+        )
+
+
+def _scale_of(name: str) -> str:
+    return f"{name.removesuffix('weight')}weight_scale"
+
+
+def _check_target(source: Path, target: Path, to: str) -> None:
+    wanted = ending(to)
+    if target.suffix.lower() != wanted:
+        raise LumosXError(f"{target}: {to} is written as {wanted}; let the name end so, or choose another format.")
+    if source.exists() and target.exists() and source.samefile(target):
+        raise LumosXError(f"{target}: source and target are the same file; choose another target.")
+    if target.exists():
+        raise LumosXError(f"{target}: it exists already; delete it first or choose another name.")
+    if not target.parent.is_dir():
+        raise LumosXError(f"{target}: there is no folder {target.parent}; make it first.")
+    if to in BLOCKS:
+        require_gguf()
+
+
+def _check_space(target: Path, needed: int) -> None:
+    free = shutil.disk_usage(target.parent).free
+    if free < needed + _HEADER_ROOM:
+        raise LumosXError(
+            f"{target}: it needs {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left; make room or choose "
+            "another disk."
+        )
+
+
+@contextmanager
+def _unfinished(target: Path) -> Iterator[Path]:
+    """A path beside the target to write to; it becomes the target at the end, or is gone."""
+    part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        yield part
+        if target.exists():
+            raise LumosXError(f"{target}: it came to exist meanwhile; delete it first or choose another name.")
+        os.replace(part, target)
+    except OSError as error:
+        raise LumosXError(f"{target}: cannot be written ({error}); check its folder and the free space.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _fill_in(path: Path, header_bytes: int, placeholder: str, text: str) -> None:
+    """Replace a text in a file's header by another of the same length."""
+    with path.open("r+b") as file:
+        place = file.read(header_bytes).index(placeholder.encode())
+        file.seek(place)
+        file.write(text.encode())

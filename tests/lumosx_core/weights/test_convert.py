@@ -1,0 +1,227 @@
+"""Conversions of the tiny transformer, whole and interrupted."""
+
+import hashlib
+import json
+import shutil
+import warnings
+
+import pytest
+import safetensors.torch
+import torch
+import torch.distributed.checkpoint as checkpoint
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.tiny.transformer import transformer_state_dict
+from lumosx_core.weights.checksum import SOURCE_NAME, SOURCE_SHA256, WEIGHTS_SHA256, verify_weights
+from lumosx_core.weights.convert import convert
+from lumosx_core.weights.dense import read_dense
+from lumosx_core.weights.opening import open_weights
+from lumosx_core.weights.precision import FORMATS, ending
+
+LARGEST_ERROR = {
+    "f32": 0, "f16": 0.0003, "bf16": 0, "fp8_scaled": 0.03, "q8_0": 0.01, "q5_1": 0.05, "q5_0": 0.07, "q4_1": 0.1,
+    "q4_0": 0.13,
+}
+"""Root mean square of the error over that of the weights: a little more than the worst tensor has."""
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return transformer_state_dict()
+
+
+@pytest.fixture(scope="module")
+def source(weights, tmp_path_factory):
+    path = tmp_path_factory.mktemp("source") / "tiny.safetensors"
+    safetensors.torch.save_file(weights, path)
+    return path
+
+
+def read_all(path):
+    with open_weights(path) as file:
+        return {name: read_dense(file, name).clone() for name in file.tensors if not name.endswith("weight_scale")}
+
+
+def assert_close(found, expected, limit):
+    assert found.keys() == expected.keys()
+    for name, weight in expected.items():
+        assert found[name].shape == weight.shape
+        error = (found[name].float() - weight.float()).square().mean().sqrt()
+        assert error <= limit * weight.float().square().mean().sqrt(), name
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_every_format_keeps_the_weights(source, weights, tmp_path, to):
+    target = tmp_path / f"out{ending(to)}"
+    told = []
+    report = convert(source, target, to, lambda done, total, name: told.append((done, total)))
+    assert_close(read_all(target), weights, LARGEST_ERROR[to])
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+    assert told == sorted(told) and told[-1][0] == told[-1][1]
+    with open_weights(target) as file:
+        assert file.metadata[SOURCE_SHA256] == report.source_sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+        assert file.metadata[SOURCE_NAME] == "tiny.safetensors"
+        assert verify_weights(file) == report.weights_sha256 == file.metadata[WEIGHTS_SHA256]
+    assert report.nbytes == target.stat().st_size and report.fallback == report.second_hand == ()
+    assert sum(report.kinds.values()) == len(weights) + (40 if to == "fp8_scaled" else 0)
+
+
+@pytest.mark.parametrize("to", ["bf16", "q4_0"])
+def test_the_same_source_gives_the_same_bytes(source, tmp_path, to):
+    for name in ("a", "b"):
+        convert(source, tmp_path / f"{name}{ending(to)}", to)
+    first, second = (path.read_bytes() for path in sorted(tmp_path.iterdir()))
+    assert first == second
+
+
+@pytest.mark.parametrize(("to", "again"), [("q4_0", "q4_0"), ("q8_0", "q8_0")])
+def test_blocks_of_the_same_type_are_copied(source, tmp_path, to, again):
+    first = convert(source, tmp_path / "a.gguf", to)
+    second = convert(tmp_path / "a.gguf", tmp_path / "b.gguf", again)
+    assert second.weights_sha256 == first.weights_sha256 and second.second_hand == ()
+    assert second.source_sha256 == hashlib.sha256((tmp_path / "a.gguf").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("to", "then", "kind"), [("q8_0", "q4_0", "Q8_0"), ("fp8_scaled", "bf16", "F8_E4M3")])
+def test_second_hand_losses_are_reported(source, weights, tmp_path, to, then, kind):
+    convert(source, tmp_path / f"a{ending(to)}", to)
+    report = convert(tmp_path / f"a{ending(to)}", tmp_path / f"b{ending(then)}", then)
+    assert report.second_hand == (kind,) and f"The source was {kind} already" in str(report)
+    assert_close(read_all(report.path), weights, 0.13)
+
+
+def test_prefixes_and_what_a_training_run_adds_are_left_behind(weights, source, tmp_path):
+    wrapped = {f"model.diffusion_model.{name}": weight for name, weight in weights.items()}
+    wrapped["optimizer.step"] = torch.ones(3)
+    safetensors.torch.save_file(wrapped, tmp_path / "wrapped.safetensors")
+    report = convert(tmp_path / "wrapped.safetensors", tmp_path / "out.safetensors")
+    assert report.weights_sha256 == convert(source, tmp_path / "plain.safetensors").weights_sha256
+
+
+def save_shards(folder, weights):
+    names = sorted(weights)
+    for part in (0, 1):
+        safetensors.torch.save_file({name: weights[name] for name in names[part::2]}, folder / f"{part}.safetensors")
+    places = {name: f"{index % 2}.safetensors" for index, name in enumerate(names)}
+    (folder / "tiny.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+
+
+def save_checkpoint(folder, weights):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        checkpoint.save({"ema": weights}, checkpoint_id=folder / "all", no_dist=True)
+
+
+@pytest.mark.parametrize(
+    ("save", "file"),
+    [
+        (lambda folder, weights: torch.save({"ema": weights, "step": 3}, folder / "tiny.pt"), "tiny.pt"),
+        (save_shards, ""), (save_checkpoint, ""),
+    ],
+    ids=["pt", "shards", "checkpoint folder"],
+)
+def test_every_kind_of_source_gives_the_same_weights(weights, source, tmp_path, save, file):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save(folder, weights)
+    report = convert(folder / file, tmp_path / "out.gguf", "q8_0")
+    assert report.weights_sha256 == convert(source, tmp_path / "plain.gguf", "q8_0").weights_sha256
+    with open_weights(tmp_path / "out.gguf") as written:
+        assert written.metadata[SOURCE_NAME] == (file or "model")
+
+
+def test_rows_that_fit_no_blocks_are_named(weights, tmp_path):
+    narrow = dict(weights)
+    for block in range(4):
+        for name, cut in (("ffn.0.weight", (0, 500)), ("ffn.0.bias", (0, 500)), ("ffn.2.weight", (1, 500))):
+            narrow[f"blocks.{block}.{name}"] = weights[f"blocks.{block}.{name}"].narrow(cut[0], 0, cut[1]).contiguous()
+    safetensors.torch.save_file(narrow, tmp_path / "narrow.safetensors")
+    report = convert(tmp_path / "narrow.safetensors", tmp_path / "out.gguf", "q8_0")
+    assert report.fallback == tuple(f"blocks.{block}.ffn.2.weight" for block in range(4))
+    assert report.kinds["F16"] == 4 and "blocks.0.ffn.2.weight and 3 more stayed F16" in str(report)
+    assert_close(read_all(report.path), narrow, 0.008)
+
+
+def test_a_flipped_bit_is_found(source, tmp_path):
+    for to in ("fp8_scaled", "q5_0"):
+        path = convert(source, tmp_path / f"out{ending(to)}", to).path
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        with open_weights(path) as file, pytest.raises(LumosXError, match="weights are not those that were written"):
+            verify_weights(file)
+
+
+def test_a_file_of_others_cannot_be_verified(source):
+    with open_weights(source) as file, pytest.raises(LumosXError, match="carries no checksum of its weights"):
+        verify_weights(file)
+
+
+@pytest.mark.parametrize(
+    ("target", "to", "sentence"),
+    [
+        ("out.safetensors", "q8_0", "out.safetensors: q8_0 is written as .gguf; let the name end so"),
+        ("out.gguf", "bf16", "out.gguf: bf16 is written as .safetensors; let the name end so"),
+        ("out.gguf", "q4_k", "to: q4_k cannot be made; choose one of f32"),
+        ("tiny.safetensors", "bf16", "source and target are the same file"),
+        ("there.safetensors", "bf16", "there.safetensors: it exists already; delete it first"),
+        ("gone/out.safetensors", "bf16", "there is no folder .*gone; make it first"),
+    ],
+)
+def test_targets_that_will_not_do(source, tmp_path, target, to, sentence):
+    shutil.copy(source, tmp_path / "tiny.safetensors")
+    (tmp_path / "there.safetensors").write_bytes(b"precious")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(LumosXError, match=sentence):
+        convert(tmp_path / "tiny.safetensors", tmp_path / target, to)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("stop_at", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize("to", ["fp8_scaled", "q8_0"])
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_conversion_leaves_nothing(source, tmp_path, stop_at, to, reason):
+    def interrupt(done, total, name):
+        if done >= stop_at * total:
+            raise reason
+
+    with pytest.raises(reason):
+        convert(source, tmp_path / f"out{ending(to)}", to, interrupt)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_target_that_appears_meanwhile_is_kept(source, tmp_path):
+    target = tmp_path / "out.safetensors"
+    with pytest.raises(LumosXError, match="came to exist meanwhile"):
+        convert(source, target, "bf16", lambda done, total, name: target.write_bytes(b"precious"))
+    assert target.read_bytes() == b"precious" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_bad_numbers_are_refused_and_leave_nothing(weights, tmp_path, bad):
+    broken = {**weights, "blocks.2.ffn.0.weight": weights["blocks.2.ffn.0.weight"].clone()}
+    broken["blocks.2.ffn.0.weight"][7, 9] = bad
+    safetensors.torch.save_file(broken, tmp_path / "broken.safetensors")
+    for to in FORMATS:
+        with pytest.raises(LumosXError, match="broken.safetensors: blocks.2.ffn.0.weight holds numbers that are not f"):
+            convert(tmp_path / "broken.safetensors", tmp_path / f"out{ending(to)}", to)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_is_told_before_anything_is_written(source, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000_000))
+    with pytest.raises(LumosXError, match="it needs 0.01 GB and the disk has 0.01 GB left; make room"):
+        convert(source, tmp_path / "out.safetensors", "bf16")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_fp8_layout_is_the_one_that_comfyui_documents(source, tmp_path):
+    path = convert(source, tmp_path / "out.safetensors", "fp8_scaled").path
+    with safetensors.safe_open(path, framework="pt") as file:
+        layers = json.loads(file.metadata()["_quantization_metadata"])["layers"]
+        assert len(layers) == 40 and all(layer == {"format": "float8_e4m3fn"} for layer in layers.values())
+        for layer in layers:
+            assert file.get_tensor(f"{layer}.weight").dtype == torch.float8_e4m3fn
+            scale = file.get_tensor(f"{layer}.weight_scale")
+            assert scale.shape == () and scale.dtype == torch.float32

@@ -1,0 +1,83 @@
+"""The command line, in process and as users call it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from lumosx_core.tiny.transformer import transformer_state_dict
+from lumosx_core.weights.__main__ import main
+from lumosx_core.weights.transformer import transformer_shapes
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    safetensors.torch.save_file(transformer_state_dict(), path)
+    return path
+
+
+def test_converting_and_looking_into_it(source, tmp_path, capsys):
+    target = tmp_path / "out.gguf"
+    assert main(["convert", str(source), str(target), "--to", "q8_0"]) == 0
+    assert "out.gguf: q8_0, 6.8 MB, 6 BF16, 77 F32, 40 Q8_0." in capsys.readouterr().out
+    assert main(["inspect", str(target), "--verify"]) == 0
+    said = capsys.readouterr().out
+    for part in ("GGUF, 6.8 MB, a Wan text-to-video transformer of 256 channels", "6 BF16, 77 F32, 40 Q8_0",
+                 "lumosx.converted_to: q8_0", "lumosx.source_name: tiny.safetensors", "lumosx.weights_sha256: ",
+                 "The weights are those that were written."):
+        assert part in said
+
+
+def test_bf16_is_the_default(source, tmp_path, capsys):
+    assert main(["convert", str(source), str(tmp_path / "out.safetensors")]) == 0
+    assert "out.safetensors: bf16, 9.7 MB, 123 BF16." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["convert", "tiny.safetensors", "out.gguf"], "bf16 is written as .safetensors"),
+        (["convert", "gone.safetensors", "out.safetensors"], "gone.safetensors: "),
+        (["inspect", "gone.safetensors"], "gone.safetensors: "),
+        (["inspect", "tiny.safetensors", "--verify"], "carries no checksum"),
+    ],
+)
+def test_errors_are_one_sentence(source, tmp_path, capsys, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1 and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.safetensors"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["convert", "a"], ["convert", "a", "b.gguf", "--to", "iq4_nl"], ["melt"]])
+def test_wrong_arguments_leave_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2 and "usage: python -m lumosx_core.weights" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for one process alone")
+def test_ctrl_c_leaves_nothing(tmp_path):
+    # Large enough to be at work for a while.
+    shapes = transformer_shapes(768, 3072, layers=4)
+    source = tmp_path / "large.safetensors"
+    weights = {name: torch.ones(shape, dtype=torch.bfloat16) for name, shape in shapes.items()}
+    safetensors.torch.save_file(weights, source)
+    command = [sys.executable, "-m", "lumosx_core.weights", "convert", source, tmp_path / "out.gguf", "--to", "q4_0"]
+    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("*.part")) and running.poll() is None:
+        time.sleep(0.001)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 130, running.stderr.read()
+    assert running.stderr.read().strip().endswith("Interrupted; nothing was left behind.")
+    assert list(tmp_path.iterdir()) == [source]
