@@ -4,7 +4,9 @@ from comfy_api.latest import ComfyExtension, io
 
 from .binder import LumosXBinder
 from .case import LumosXLoadCase
+from .convert import LumosXConvertWeights
 from .encode import LumosXRelationalEncode
+from .loader import LumosXModelLoader
 from .model import LumosXModel
 from .references import LumosXBackground, LumosXObject, LumosXSubject
 from .sampler import LumosXSampler, LumosXSchedule
@@ -26,6 +28,8 @@ class LumosXExtension(ComfyExtension):
             LumosXSampler,
             LumosXSchedule,
             LumosXTinyModels,
+            LumosXModelLoader,
+            LumosXConvertWeights,
         ]
 
 

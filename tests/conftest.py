@@ -3,14 +3,13 @@
 import atexit
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from host import stand_ins
+from host import in_process
 from host.client import ComfyClient
 from host.server import BASE_FOLDERS, ROOT, ComfyServer, needs_cpu_flag
 
@@ -23,18 +22,11 @@ def _find_comfyui():
 
 
 def _prepare_in_process_imports(comfyui):
-    """Let tests import comfy, folder_paths and ComfyUI's own nodes, without writing into that ComfyUI."""
-    # First: this repository has a package `nodes` as well.
-    sys.path.insert(0, str(comfyui))
-    stand_ins.install()
-    from comfy.cli_args import args
-
     base = Path(tempfile.mkdtemp(prefix="lumosx-tests-"))
     atexit.register(shutil.rmtree, base, ignore_errors=True)
     for name in BASE_FOLDERS:
         (base / name).mkdir()
-    args.base_directory = str(base)
-    args.cpu = args.cpu or needs_cpu_flag()
+    in_process.prepare(comfyui, needs_cpu_flag(), base)
 
 
 # torch's first call of a kind takes long; that says nothing about the code under test.

@@ -193,12 +193,8 @@ def main(arguments: list[str]) -> int:
 if __name__ == "__main__":
     import os
 
-    from host import stand_ins
-
-    sys.path.insert(0, os.environ["LUMOSX_TEST_COMFYUI"])
-    stand_ins.install()
-    from comfy.cli_args import args
+    from host import in_process
 
     # The golden numbers are a CPU's.
-    args.cpu = True
+    in_process.prepare(os.environ["LUMOSX_TEST_COMFYUI"], cpu=True)
     sys.exit(main(sys.argv[1:]))

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
+
+from host.weight_files import small_transformer
 
 DEMO = Path(__file__).parents[1] / "workflows" / "demo.json"
 PROMPT = "A man on the left with a red hat and a woman on the right, near a white lamp in a sunny park"
@@ -51,3 +54,36 @@ def built(graph, uploaded):
     del graph["2"]
     graph["4"]["inputs"].update(relations=["34", 0], prompt=PROMPT)
     return graph
+
+
+@pytest.fixture(scope="session")
+def folder(server):
+    """Where the server looks for diffusion models."""
+    path = server.base / "models" / "diffusion_models"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def weights():
+    """The small transformer in float32."""
+    return small_transformer()
+
+
+@pytest.fixture
+def sample(client, graph, server):
+    """sample(name, nodes, model) runs the demo on a weight file and returns its latent.
+
+    `nodes` are added to the graph, in which "3" is our loader; "model" is the one whose MODEL the sampler gets.
+    """
+    def run(name, nodes=(), model="3", **inputs):
+        graph["3"] = {"class_type": "LumosX_ModelLoader", "inputs": {"model_name": name, **inputs}}
+        graph["5"]["inputs"]["model"] = [model, 0]
+        for number in ("6", "7", "8", "9"):
+            graph.pop(number, None)
+        graph.update(nodes)
+        graph["50"] = {"class_type": "SaveLatent", "inputs": {"samples": ["5", 0], "filename_prefix": "test"}}
+        saved = client.run(graph, timeout=300).outputs["50"]["latents"][0]
+        return load_file(server.base / "output" / saved["subfolder"] / saved["filename"])["latent_tensor"]
+
+    return run

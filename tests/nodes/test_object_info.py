@@ -24,6 +24,8 @@ NODES = {
     ],
     "LumosX_Schedule": ["steps", "shift", "denoise"],
     "LumosX_TinyModels": [],
+    "LumosX_ModelLoader": ["model_name", "weight_dtype"],
+    "LumosX_ConvertWeights": ["source", "format", "file_name"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -36,6 +38,8 @@ OUTPUTS = {
     "LumosX_Sampler": ["LATENT"],
     "LumosX_Schedule": ["SAMPLER", "SIGMAS"],
     "LumosX_TinyModels": ["MODEL", "CLIP", "VAE"],
+    "LumosX_ModelLoader": ["MODEL"],
+    "LumosX_ConvertWeights": ["STRING", "STRING"],
 }
 
 

@@ -1,0 +1,203 @@
+"""Layers whose weights stay in GGUF blocks, in RAM as on the card, and are unpacked each time they are used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.ops
+import torch
+import torch.nn.functional as F
+from comfy.model_patcher import LowVramPatch, ModelPatcher
+
+from ..errors import LumosXError
+from ..weights.blocks import dequantize
+
+KIND = "block_kind"
+"""Name of the entry that travels beside a packed weight in a state dict: its block type in ASCII."""
+
+
+def kind_entry(kind: str) -> torch.Tensor:
+    """The state dict entry that says which block type a weight has."""
+    return torch.tensor(list(kind.encode("ascii")), dtype=torch.uint8)
+
+
+class PackedOperations(comfy.ops.manual_cast):
+    """ComfyUI's layers that cast on use, with a Linear that also takes packed weights."""
+
+    class Linear(comfy.ops.manual_cast.Linear):
+        """A Linear whose weight is uint8 blocks [outputs, bytes of a row], or plain as ever.
+
+        ComfyUI moves it between devices by itself, as any weight; nothing here allocates or copies on loading.
+        """
+
+        def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
+            # Room for plain weights would double the peak, since the file's own replace them as they are.
+            torch.nn.Module.__init__(self)
+            self.in_features, self.out_features = in_features, out_features
+            self.weight = self.bias = None
+            self.kind: str | None = None
+            self.stored = _Stored(self)
+
+        def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing, unexpected, errors):
+            kind = state_dict.get(prefix + KIND)
+            self.kind = None if kind is None else bytes(kind.tolist()).decode("ascii")
+            for part in ("weight", "bias"):
+                tensor = state_dict.get(prefix + part)
+                if tensor is None:
+                    missing.append(prefix + part)
+                else:
+                    setattr(self, part, torch.nn.Parameter(tensor, requires_grad=False))
+
+        def forward_comfy_cast_weights(self, input):
+            if self.kind is None:
+                return super().forward_comfy_cast_weights(input)
+            blocks, bias, stream = comfy.ops.cast_bias_weight(
+                self.stored, dtype=torch.uint8, device=input.device, bias_dtype=input.dtype, offloadable=True
+            )
+            weight = dequantize(blocks, self.kind, input.dtype)
+            for change in self.weight_function:
+                weight = change(weight)
+            output = F.linear(input, weight, bias)
+            comfy.ops.uncast_bias_weight(self.stored, blocks, bias, stream)
+            return output
+
+        def convert_weight(self, weight: torch.Tensor, inplace: bool = False, **_) -> torch.Tensor:
+            """What ComfyUI calls before it patches or merges: plain float weights, from blocks or as they came.
+
+            ComfyUI casts a weight to a float type first; every byte value survives that.
+            """
+            if self.kind is None or weight.shape == (self.out_features, self.in_features):
+                return weight
+            return dequantize(weight.to(torch.uint8), self.kind)
+
+
+class _Stored:
+    """A packed layer as ComfyUI's cast sees it: bytes to be moved, with no function to be applied to bytes."""
+
+    weight_function = ()
+
+    def __init__(self, layer: torch.nn.Module):
+        self._layer = layer
+
+    @property
+    def weight(self):
+        return self._layer.weight
+
+    @property
+    def bias(self):
+        return self._layer.bias
+
+    @property
+    def bias_function(self):
+        return self._layer.bias_function
+
+
+class _HookPatch(LowVramPatch):
+    """The part of a patch that a hook switches on and off."""
+
+
+class PackedPatcher(ModelPatcher):
+    """A ModelPatcher that puts LoRAs beside packed weights instead of into them.
+
+    Merged, a patched layer would have to be kept unpacked, or packed again with a loss. So a LoRA is added to what
+    comes out of the blocks, as ComfyUI does with layers that it keeps off the card.
+    """
+
+    def patch_weight_to_device(self, key, *arguments, **options):
+        """Merge a patch, except into packed weights."""
+        if _packed_layer(self.model, key) is None:
+            return super().patch_weight_to_device(key, *arguments, **options)
+        return None
+
+    def pin_weight_to_device(self, key):
+        """Pin a weight's memory, except pages that belong to a mapped file."""
+        if _packed_layer(self.model, key) is None:
+            super().pin_weight_to_device(key)
+
+    def load(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):
+        """Load as ever, then put the patches in place.
+
+        Raises:
+            LumosXError: the weights were to be merged for good, as for saving them.
+        """
+        if force_patch_weights:
+            raise _cannot_save()
+        super().load(device_to, lowvram_model_memory, force_patch_weights, full_load)
+        self._place_patches()
+
+    def partially_unload(self, device_to, memory_to_free=0, force_patch_weights=False):
+        """Unload some layers; each keeps exactly one copy of its patches."""
+        freed = super().partially_unload(device_to, memory_to_free, force_patch_weights)
+        self._place_patches()
+        return freed
+
+    def unpatch_model(self, device_to=None, unpatch_weights=True):
+        """Take patches off, and let go of them."""
+        super().unpatch_model(device_to, unpatch_weights)
+        if unpatch_weights:
+            for _, layer in _packed_layers(self.model):
+                layer.weight_function = _without_patches(layer.weight_function, LowVramPatch)
+
+    def patch_hooks(self, hooks):
+        """Switch patches by hook; merged weights are never kept, since packed ones have none."""
+        self.cached_hook_patches.clear()
+        super().patch_hooks(hooks)
+        self.cached_hook_patches.clear()
+
+    def patch_hook_weight_to_device(self, hooks, combined_patches, key, original_weights, memory_counter):
+        """Switch one weight's hook patches on."""
+        layer = _packed_layer(self.model, key)
+        if layer is None:
+            super().patch_hook_weight_to_device(hooks, combined_patches, key, original_weights, memory_counter)
+        elif key in combined_patches:
+            kept = _without_patches(layer.weight_function, _HookPatch)
+            layer.weight_function = [*kept, _HookPatch(key, {key: combined_patches[key]})]
+
+    def unpatch_hooks(self, whitelist_keys_set=None):
+        """Switch hook patches off, all or those named."""
+        for name, layer in _packed_layers(self.model):
+            if not whitelist_keys_set or f"{name}.weight" in whitelist_keys_set:
+                layer.weight_function = _without_patches(layer.weight_function, _HookPatch)
+        super().unpatch_hooks(whitelist_keys_set)
+
+    def state_dict_for_saving(self, *arguments, **options):
+        """Refuse what cannot be done.
+
+        Raises:
+            LumosXError: always.
+        """
+        raise _cannot_save()
+
+    def _place_patches(self) -> None:
+        """Give each packed layer its patches once; loading and partial unloading add or forget them."""
+        for name, layer in _packed_layers(self.model):
+            key = f"{name}.weight"
+            placed = [LowVramPatch(key, self.patches)] if key in self.patches else []
+            others = [f for f in layer.weight_function if type(f) is not LowVramPatch]
+            layer.weight_function = [*placed, *others]
+
+
+def _packed_layers(model: torch.nn.Module):
+    for name, module in model.named_modules():
+        if getattr(module, "kind", None) is not None and isinstance(module, PackedOperations.Linear):
+            yield name, module
+
+
+def _packed_layer(model: Any, key: str) -> torch.nn.Module | None:
+    """The layer whose packed weight has this name; None for every other weight."""
+    name, _, part = key.rpartition(".")
+    if part != "weight":
+        return None
+    layer = model.get_submodule(name)
+    return layer if isinstance(layer, PackedOperations.Linear) and layer.kind is not None else None
+
+
+def _without_patches(functions, kind: type) -> list:
+    return [function for function in functions if not isinstance(function, kind)]
+
+
+def _cannot_save() -> LumosXError:
+    return LumosXError(
+        "model: its weights are packed in GGUF blocks, which ComfyUI cannot merge or save; load the bf16 file instead, "
+        "or make one with LumosX Convert Weights."
+    )

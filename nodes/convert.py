@@ -1,0 +1,62 @@
+"""The node that rewrites a weight file in another precision."""
+
+from comfy_api.latest import io, ui
+
+from ..lumosx_core.errors import LumosXError
+from ..lumosx_core.host.converter import convert_weights, list_sources, target_path
+from ..lumosx_core.weights.precision import FORMATS
+from .sockets import CATEGORY
+
+
+class LumosXConvertWeights(io.ComfyNode):
+    """Any weight file or checkpoint folder to one file of another precision."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_ConvertWeights",
+            display_name="LumosX Convert Weights",
+            category=CATEGORY,
+            description="Makes a smaller file, or one file from the release's checkpoint folder, a .pt or several "
+            "parts. It needs little memory, can be interrupted, never overwrites and leaves nothing half written. "
+            "Press R afterwards, so that the loaders list the new file.",
+            inputs=[
+                io.Combo.Input(
+                    "source", options=list_sources(),
+                    tooltip="A weight file in models/diffusion_models or models/unet, a checkpoint folder there (it "
+                    "ends in /), or the .index.json of a model in several parts.",
+                ),
+                io.Combo.Input(
+                    "format", options=list(FORMATS), default="q8_0",
+                    tooltip="q8_0 (GGUF) is half of bf16 and hardly differs. fp8_scaled is as small and may be "
+                    "faster on new cards, with more loss. q5_1 to q4_0 are smaller still, for the smallest cards. bf16 "
+                    "keeps everything the release has.",
+                ),
+                io.String.Input(
+                    "file_name", default="lumosx_q8_0",
+                    tooltip="Name of the new file in models/diffusion_models, without its ending; the format decides "
+                    "on .safetensors or .gguf. A file that is there already is never touched.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="model_name", tooltip="Name of the new file, as loaders list it."),
+                io.String.Output(display_name="report", tooltip="What was written, and what to know about it."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, file_name=None, format=None):
+        # Linked values are known only when the node runs.
+        if file_name is None or format is None:
+            return True
+        try:
+            target_path(format, file_name)
+        except LumosXError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, source, format, file_name) -> io.NodeOutput:
+        name, report = convert_weights(source, format, file_name)
+        return io.NodeOutput(name, report, ui=ui.PreviewText(report))

@@ -1,0 +1,54 @@
+"""The node that makes a MODEL from whatever weight file the user has."""
+
+from comfy_api.latest import io
+
+from ..lumosx_core.errors import LumosXError
+from ..lumosx_core.host.loader import WEIGHT_DTYPES, check_model, list_models, load_model, model_fingerprint
+from .sockets import CATEGORY
+
+
+class LumosXModelLoader(io.ComfyNode):
+    """A weight file to a MODEL that understands relations."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_ModelLoader",
+            display_name="LumosX Model Loader",
+            category=CATEGORY,
+            description="Loads LumosX weights of any kind: safetensors (bf16, fp16, fp32, fp8, scaled fp8), GGUF, or "
+            "the release's .pt. The relational forward is on, so no LumosX Model node is needed; add one only to "
+            "change its constants. LoRA loaders and other model nodes go behind it.",
+            inputs=[
+                io.Combo.Input(
+                    "model_name", options=list_models(),
+                    tooltip="A file in models/diffusion_models or models/unet: LumosX weights, or any checkpoint with "
+                    "the shape of Wan2.1-T2V-1.3B. Anything else is refused with what it seems to be.",
+                ),
+                io.Combo.Input(
+                    "weight_dtype", options=list(WEIGHT_DTYPES), default="default", optional=True,
+                    tooltip="What to keep the weights in. default: as they are in the file. fp8 halves the memory of "
+                    "a bf16 file at some loss; a scaled fp8 or Q8_0 file loses less. GGUF files stay as they are.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="Ready for LumosX Sampler or any other sampler.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, model_name=None):
+        # A linked name is known only when the node runs.
+        if model_name is None:
+            return True
+        try:
+            check_model(model_name)
+        except LumosXError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, model_name=None, weight_dtype="default"):
+        return "" if model_name is None else model_fingerprint(model_name)
+
+    @classmethod
+    def execute(cls, model_name, weight_dtype="default") -> io.NodeOutput:
+        return io.NodeOutput(load_model(model_name, weight_dtype))

@@ -1,0 +1,107 @@
+"""LumosX Convert Weights on a real server: from a checkpoint folder to a video, refusals, and interrupts."""
+
+import pytest
+import torch
+import torch.distributed.checkpoint as dcp
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from host.client import ExecutionFailed, Interrupted, PromptRejected
+from lumosx_core.weights.transformer import transformer_shapes
+
+
+@pytest.fixture(scope="module")
+def release(folder, weights):
+    """A checkpoint folder as the release has it, with last weights and an optimiser beside the averaged ones."""
+    last = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+    state = {"ema": weights, "model": last, "optim": {"step": 7, "exp_avg": torch.ones(3)}}
+    dcp.save(state, checkpoint_id=folder / "LumosX_models" / "all", no_dist=True)
+    return "LumosX_models/"
+
+
+def graph_of(source, to, name):
+    inputs = {"source": source, "format": to, "file_name": name}
+    return {"1": {"class_type": "LumosX_ConvertWeights", "inputs": inputs}}
+
+
+def leftovers(folder):
+    return [path.name for path in folder.iterdir() if ".part" in path.name]
+
+
+@pytest.mark.parametrize(("to", "bound"), [("bf16", 2e-2), ("fp8_scaled", 0.3), ("q8_0", 2e-2), ("q4_0", 0.5)])
+def test_the_release_folder_becomes_a_file_that_makes_the_same_video(
+    client, sample, folder, release, weights, to, bound
+):
+    name = f"converted_{to}"
+    run = client.run(graph_of(release, to, name), timeout=300)
+    file = name + (".gguf" if to.startswith("q") else ".safetensors")
+    assert run.outputs["1"]["text"][0].startswith(f"{folder / file}: {to}, ")
+    save_file(weights, folder / "converted_from.safetensors")
+    exact, ours = sample("converted_from.safetensors"), sample(file)
+    assert 0 < ((ours - exact).norm() / exact.norm()).item() < bound
+    assert not leftovers(folder)
+
+
+def test_stock_loaders_read_what_it_writes(client, sample, folder, release):
+    client.run(graph_of(release, "fp8_scaled", "converted_stock"), timeout=300)
+    stock = {
+        "60": {"class_type": "UNETLoader", "inputs": {
+            "unet_name": "converted_stock.safetensors", "weight_dtype": "default",
+        }},
+        "61": {"class_type": "LumosX_Model", "inputs": {"model": ["60", 0]}},
+    }
+    ours = sample("converted_stock.safetensors")
+    assert torch.equal(sample("converted_stock.safetensors", stock, "61"), ours)
+
+
+def test_an_existing_file_is_refused_when_queued_and_left_as_it_is(client, folder, release):
+    (folder / "converted_there.safetensors").write_bytes(b"mine")
+    with pytest.raises(PromptRejected, match="file_name: converted_there.safetensors exists already; choose another"):
+        client.run(graph_of(release, "bf16", "converted_there"), timeout=300)
+    assert (folder / "converted_there.safetensors").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "../up", "a/b", "a\\b", ".hidden", "C:x", "nul\0"])
+def test_names_that_are_no_plain_names_are_refused_when_queued(client, release, name):
+    with pytest.raises(PromptRejected, match="file_name: .* is no plain file name"):
+        client.run(graph_of(release, "bf16", name), timeout=300)
+
+
+def test_other_models_are_refused(client, folder):
+    save_file({"decoder.conv1.weight": torch.zeros(1)}, folder / "converted_vae.safetensors")
+    with pytest.raises(ExecutionFailed, match="converted_vae.safetensors: it seems to be a VAE"):
+        client.run(graph_of("converted_vae.safetensors", "bf16", "converted_none"), timeout=300)
+    assert not (folder / "converted_none.safetensors").exists()
+
+
+def test_progress_is_shown_and_an_interrupt_leaves_nothing(client, folder):
+    shapes = transformer_shapes(512, 8192, 4)
+    save_file({name: torch.rand(shape) for name, shape in shapes.items()}, folder / "converted_big.safetensors")
+    seen = []
+
+    def watch(kind, data):
+        if kind == "progress" and data["node"] == "1":
+            seen.append(data["value"] / data["max"])
+
+    def stop(kind, data):
+        watch(kind, data)
+        if seen and seen[-1] > 0.1:
+            client.interrupt()
+
+    big = graph_of("converted_big.safetensors", "q4_0", "converted_stopped")
+    with pytest.raises(Interrupted):
+        client.run(big, on_event=stop, timeout=300)
+    assert not leftovers(folder) and not (folder / "converted_stopped.gguf").exists()
+    seen.clear()
+    client.run(big, on_event=watch, timeout=300)
+    # ComfyUI passes only some of them on.
+    assert len(seen) > 3 and seen == sorted(seen) and 0.9 < seen[-1] <= 1
+    assert (folder / "converted_stopped.gguf").is_file()
+
+
+def test_the_new_file_says_where_it_comes_from(client, folder, release):
+    client.run(graph_of(release, "f16", "converted_metadata"), timeout=300)
+    with safe_open(folder / "converted_metadata.safetensors", "pt") as file:
+        metadata = file.metadata()
+    assert metadata["lumosx.source_name"] == "LumosX_models" and metadata["lumosx.converted_to"] == "f16"
+    assert len(metadata["lumosx.source_sha256"]) == 64

@@ -1,0 +1,183 @@
+"""LumosX Model Loader on a real server: every kind of file, and the stock nodes that users put behind it."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from host.client import ExecutionFailed, PromptRejected
+from host.weight_files import make_lora, write_gguf
+
+
+@pytest.fixture(scope="module")
+def plain(folder, weights):
+    """The small transformer in float32, by name."""
+    save_file(weights, folder / "loader_f32.safetensors")
+    return "loader_f32.safetensors"
+
+
+def node(class_type, **inputs):
+    return {"class_type": class_type, "inputs": {"model": ["3", 0], **inputs}}
+
+
+def distance(latent, reference):
+    return ((latent - reference).norm() / reference.norm()).item()
+
+
+def test_it_is_the_stock_loader_and_our_model_node_in_one(sample, client, graph, plain):
+    ours = sample(plain)
+    stock = {
+        "60": {"class_type": "UNETLoader", "inputs": {"unet_name": plain, "weight_dtype": "default"}},
+        "61": {"class_type": "LumosX_Model", "inputs": {"model": ["60", 0]}},
+    }
+    assert torch.equal(sample(plain, stock, "61"), ours)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.bfloat16, 2e-2), (torch.float16, 2e-3)])
+def test_half_precision_files(sample, folder, weights, plain, dtype, bound):
+    name = f"loader_{str(dtype).removeprefix('torch.')}.safetensors"
+    save_file({key: tensor.to(dtype) for key, tensor in weights.items()}, folder / name)
+    assert 0 < distance(sample(name), sample(plain)) < bound
+
+
+def test_the_dtypes_of_the_stock_loader(sample, plain):
+    exact = sample(plain)
+    for choice in ("fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"):
+        assert 0 < distance(sample(plain, weight_dtype=choice), exact) < 0.5
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda w: {"model": w}, lambda w: {"ema": w, "optimizer": {"step": 3}}],
+                         ids=["plain", "model", "ema"])
+def test_a_pt_file(sample, folder, weights, plain, wrap):
+    torch.save(wrap(weights), folder / "loader.pt")
+    assert torch.equal(sample("loader.pt"), sample(plain))
+
+
+def test_prefixes_come_off(sample, folder, weights, plain):
+    save_file({f"model.diffusion_model.{name}": w for name, w in weights.items()}, folder / "loader_prefix.safetensors")
+    assert torch.equal(sample("loader_prefix.safetensors"), sample(plain))
+
+
+@pytest.mark.parametrize(("kind", "place"), [("Q8_0", "diffusion_models"), ("Q4_K", "unet"), ("IQ4_XS", "unet")])
+def test_gguf_files_compute_as_the_numbers_they_stand_for(sample, server, folder, kind, place):
+    (server.base / "models" / place).mkdir(exist_ok=True)
+    meant = write_gguf(server.base / "models" / place / f"loader_{kind}.gguf", kind, prefix="")
+    save_file(meant, folder / f"loader_{kind}.safetensors")
+    assert torch.equal(sample(f"loader_{kind}.gguf"), sample(f"loader_{kind}.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def gguf(folder):
+    write_gguf(folder / "loader_again.gguf", "Q8_0")
+    return "loader_again.gguf"
+
+
+@pytest.fixture(scope="module", params=["plain", "gguf"])
+def file(request, plain, gguf):
+    return {"plain": plain, "gguf": gguf}[request.param]
+
+
+@pytest.fixture(scope="module")
+def lora(server, weights):
+    path = server.base / "models" / "loras"
+    path.mkdir(parents=True, exist_ok=True)
+    save_file(make_lora(weights), path / "loader_lora.safetensors")
+    return "loader_lora.safetensors"
+
+
+def test_stock_lora_loader(sample, file, lora, plain):
+    untouched = sample(file)
+    behind = {"60": node("LoraLoaderModelOnly", lora_name=lora, strength_model=0.8)}
+    changed = sample(file, behind, "60")
+    assert distance(changed, untouched) > 0.01
+    on_plain = sample(plain, behind, "60")
+    assert distance(changed, on_plain) < (1e-6 if file == plain else 0.05)
+    # Without it again, nothing of it is left.
+    assert torch.equal(sample(file), untouched)
+
+
+def test_stock_shift_node(sample, client, graph, file):
+    """Our sampler has a shift of its own; a stock one takes the model's."""
+    def stock(shift):
+        graph["5"] = {"class_type": "KSampler", "inputs": {
+            "model": ["60", 0], "positive": ["4", 0], "negative": ["4", 1], "latent_image": ["4", 2], "seed": 1,
+            "steps": 3, "cfg": 4.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0,
+        }}
+        return sample(file, {"60": node("ModelSamplingSD3", shift=shift)}, "60")
+
+    assert distance(stock(3.0), stock(8.0)) > 0.01
+
+
+def test_stock_easy_cache(sample, graph, server, file):
+    graph["5"]["inputs"]["steps"] = 12
+
+    def behind(threshold):
+        return {"60": node(
+            "EasyCache", reuse_threshold=threshold, start_percent=0.1, end_percent=0.95, verbose=True
+        )}
+
+    exact = sample(file)
+    assert torch.equal(sample(file, behind(0.0), "60"), exact)
+    before = server.log_text().count("EasyCache [verbose] - skipping step")
+    cached = sample(file, behind(1.0), "60")
+    assert server.log_text().count("EasyCache [verbose] - skipping step") > before
+    assert cached.isfinite().all() and distance(cached, exact) > 0
+
+
+def test_stock_compile_node(sample, file):
+    exact = sample(file)
+    compiled = sample(file, {"60": node("TorchCompileModel", backend="inductor")}, "60")
+    assert distance(compiled, exact) < 1e-4
+
+
+def test_stock_model_save(sample, client, graph, server, folder, plain, lora, gguf):
+    behind = {
+        "60": node("LoraLoaderModelOnly", lora_name=lora, strength_model=0.8),
+        "61": {"class_type": "ModelSave", "inputs": {"model": ["60", 0], "filename_prefix": "saved/model"}},
+    }
+    merged = sample(plain, behind, "60")
+    (written,) = (server.base / "output" / "saved").glob("*.safetensors")
+    written.rename(folder / "loader_saved.safetensors")
+    assert distance(sample("loader_saved.safetensors", {"60": node("LumosX_Model")}, "60"), merged) < 1e-5
+    with pytest.raises(ExecutionFailed, match="model: its weights are packed in GGUF blocks, which ComfyUI cannot"):
+        sample(gguf, {"61": {"class_type": "ModelSave", "inputs": {"model": ["3", 0], "filename_prefix": "saved/x"}}})
+    assert not list((server.base / "output" / "saved").glob("x*"))
+
+
+def test_another_model_is_refused_before_anything_runs(sample, folder, lora, server):
+    save_file({"decoder.conv1.weight": torch.zeros(1)}, folder / "loader_vae.safetensors")
+    with pytest.raises(PromptRejected, match="loader_vae.safetensors: it seems to be a VAE; LumosX needs"):
+        sample("loader_vae.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("loader_empty.safetensors", b"", "is empty"),
+        ("loader_page.gguf", b"<!DOCTYPE html><html>", "web page"),
+        ("loader_cut.gguf", b"GGUF\x03\x00\x00\x00", "loader_cut.gguf"),
+    ],
+)
+def test_broken_files_are_refused_before_anything_runs(sample, folder, name, content, sentence):
+    (folder / name).write_bytes(content)
+    with pytest.raises(PromptRejected, match=sentence):
+        sample(name)
+
+
+def test_a_file_that_is_not_there_and_one_outside(sample, server):
+    (server.base / "secret.safetensors").write_bytes(b"x")
+    for name in ("gone.safetensors", "../../secret.safetensors", "/etc/passwd"):
+        with pytest.raises(PromptRejected, match="is not in ComfyUI's models/diffusion_models"):
+            sample(name)
+
+
+def test_fp8_of_a_gguf_is_refused(sample, gguf):
+    with pytest.raises(ExecutionFailed, match="weight_dtype: loader_again.gguf is a GGUF whose weights stay"):
+        sample(gguf, weight_dtype="fp8_e5m2")
+
+
+def test_a_file_that_changed_is_loaded_again(sample, folder, weights):
+    save_file(weights, folder / "loader_changing.safetensors")
+    before = sample("loader_changing.safetensors")
+    changed = {**weights, "head.head.bias": weights["head.head.bias"] + 1}
+    save_file(changed, folder / "loader_changing.safetensors")
+    assert distance(sample("loader_changing.safetensors"), before) > 0.01
