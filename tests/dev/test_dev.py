@@ -43,7 +43,7 @@ def test_unknown_command_is_refused_in_one_line(capsys):
     assert dev.main(["dance"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err == "dev.py has no command dance: choose one of demo, test, golden, host.\n"
+    assert printed.err == "dev.py has no command dance: choose one of demo, test, golden, host, bench.\n"
 
 
 def test_a_comfyui_path_without_main_is_refused(tmp_path, monkeypatch, capsys):
@@ -151,3 +151,9 @@ def test_a_command_runs_with_our_packages_and_passes_its_exit_code_on(tmp_path):
         env={**dev.os.environ, "PYTHONPATH": str(dev.ROOT), "ROOT": str(dev.ROOT)},
     )
     assert answer.returncode == 7
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"]])
+def test_bench_asks_what_to_measure(arguments, capsys):
+    assert dev.main(["bench", *arguments]) == 1
+    assert capsys.readouterr().err == "dev.py bench: name what to measure: quant.\n"

@@ -1,0 +1,1 @@
+"""What ``python dev.py bench NAME`` measures. Never shipped; every figure names its machine."""
