@@ -1,5 +1,7 @@
 """LumosX Convert Weights on a real server: from a checkpoint folder to a video, refusals, and interrupts."""
 
+import json
+
 import pytest
 import torch
 import torch.distributed.checkpoint as dcp
@@ -7,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from host.client import ExecutionFailed, Interrupted, PromptRejected
+from host.weight_files import write_gguf
 from lumosx_core.weights.transformer import transformer_shapes
 
 
@@ -40,6 +43,44 @@ def test_the_release_folder_becomes_a_file_that_makes_the_same_video(
     exact, ours = sample("converted_from.safetensors"), sample(file)
     assert 0 < ((ours - exact).norm() / exact.norm()).item() < bound
     assert not leftovers(folder)
+
+
+@pytest.mark.parametrize("kind", ["plain checkpoint", "model. checkpoint", "parts", "pt", "gguf"])
+def test_every_kind_of_source(client, sample, folder, weights, kind):
+    exact = weights
+    source = kind
+    if kind == "plain checkpoint":
+        dcp.save(weights, checkpoint_id=folder / source, no_dist=True)
+        source += "/"
+    elif kind == "model. checkpoint":
+        dcp.save({"model": weights, "optimizer": {"lr": 1.0}}, checkpoint_id=folder / source, no_dist=True)
+        source += "/"
+    elif kind == "parts":
+        source = write_parts(folder / kind, weights)
+    elif kind == "pt":
+        source = "source.pt"
+        torch.save({"ema": weights}, folder / source)
+    else:
+        source = "source.gguf"
+        exact = write_gguf(folder / source, "Q6_K", weights)
+    name = f"from {kind}"
+    client.run(graph_of(source, "f32", name), timeout=300)
+    save_file(exact, folder / f"exact {kind}.safetensors")
+    assert torch.equal(sample(f"{name}.safetensors"), sample(f"exact {kind}.safetensors"))
+
+
+def write_parts(folder, weights):
+    """Two safetensors files with an index; return the index's name for the node."""
+    folder.mkdir()
+    names = sorted(weights)
+    places = {}
+    for number, part in enumerate((names[::2], names[1::2]), 1):
+        file = f"model-0000{number}-of-00002.safetensors"
+        save_file({name: weights[name] for name in part}, folder / file)
+        places.update(dict.fromkeys(part, file))
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}), encoding="utf-8")
+    return f"{folder.name}/{index.name}"
 
 
 def test_stock_loaders_read_what_it_writes(client, sample, folder, release):

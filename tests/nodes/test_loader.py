@@ -1,11 +1,16 @@
 """LumosX Model Loader on a real server: every kind of file, and the stock nodes that users put behind it."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save as safetensors_bytes
 from safetensors.torch import save_file
 
 from host.client import ExecutionFailed, PromptRejected
-from host.weight_files import make_lora, write_gguf
+from host.weight_files import MAKEABLE, SCALES, make_lora, write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +62,26 @@ def test_prefixes_come_off(sample, folder, weights, plain):
     assert torch.equal(sample("loader_prefix.safetensors"), sample(plain))
 
 
-@pytest.mark.parametrize(("kind", "place"), [("Q8_0", "diffusion_models"), ("Q4_K", "unet"), ("IQ4_XS", "unet")])
-def test_gguf_files_compute_as_the_numbers_they_stand_for(sample, server, folder, kind, place):
-    (server.base / "models" / place).mkdir(exist_ok=True)
-    meant = write_gguf(server.base / "models" / place / f"loader_{kind}.gguf", kind, prefix="")
-    save_file(meant, folder / f"loader_{kind}.safetensors")
+@pytest.mark.parametrize("kind", [*MAKEABLE, *SCALES])
+def test_gguf_files_compute_as_the_numbers_they_stand_for(sample, server, folder, graph, kind):
+    place = server.base / "models" / ("unet" if kind.startswith("IQ") else "diffusion_models")
+    place.mkdir(exist_ok=True)
+    save_file(write_gguf(place / f"loader_{kind}.gguf", kind), folder / f"loader_{kind}.safetensors")
+    graph["5"]["inputs"].update(steps=1, cfg=1.0)
     assert torch.equal(sample(f"loader_{kind}.gguf"), sample(f"loader_{kind}.safetensors"))
+
+
+def test_previews_and_progress_work_as_on_any_model(client, graph, gguf):
+    graph["3"] = {"class_type": "LumosX_ModelLoader", "inputs": {"model_name": gguf}}
+    graph["5"]["inputs"].update(seed=4, steps=3)
+    seen = []
+
+    def note(kind, data):
+        if kind == "progress" and data["node"] == "5":
+            seen.append(data["value"])
+
+    run = client.run(graph, on_event=note, timeout=300)
+    assert run.previews > 0 and seen == [1, 2, 3] and run.outputs["8"]["images"]
 
 
 @pytest.fixture(scope="module")
@@ -149,18 +168,86 @@ def test_another_model_is_refused_before_anything_runs(sample, folder, lora, ser
         sample("loader_vae.safetensors")
 
 
+def written(write):
+    """The bytes that write(path) puts into a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "file")
+        write(path)
+        return path.read_bytes()
+
+
+def flip_a_byte(data):
+    """Where it matters: much of a zip archive's first header is said again at its end."""
+    place = max(9, data.find(b"_rebuild_tensor_v2"))
+    return data[:place] + bytes([data[place] ^ 255]) + data[place + 1:]
+
+
+@pytest.fixture(scope="module")
+def good(weights):
+    """Bytes of a whole file of each format."""
+    return {
+        "safetensors": safetensors_bytes(weights),
+        "gguf": written(lambda path: write_gguf(path, "Q8_0", weights)),
+        "pt": written(lambda path: torch.save(weights, path)),
+    }
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "gguf", "pt"])
 @pytest.mark.parametrize(
-    ("name", "content", "sentence"),
+    ("damage", "spoil"),
     [
-        ("loader_empty.safetensors", b"", "is empty"),
-        ("loader_page.gguf", b"<!DOCTYPE html><html>", "web page"),
-        ("loader_cut.gguf", b"GGUF\x03\x00\x00\x00", "loader_cut.gguf"),
+        ("empty", lambda data: b""),
+        ("cut in the header", lambda data: data[:50]),
+        ("cut in the data", lambda data: data[:-1000]),
+        ("flipped in the header", flip_a_byte),
+        ("an absurd header", lambda data: data[:4] + b"\xff" * 24 + data[28:]),
+        ("another content", lambda data: b"<!DOCTYPE html><html>"),
+        ("random bytes", lambda data: bytes(range(256)) * 8),
     ],
 )
-def test_broken_files_are_refused_before_anything_runs(sample, folder, name, content, sentence):
-    (folder / name).write_bytes(content)
-    with pytest.raises(PromptRejected, match=sentence):
+def test_broken_files_are_refused_before_anything_runs(sample, folder, good, ending, damage, spoil):
+    path = folder / f"broken {damage}.{ending}"
+    path.write_bytes(spoil(good[ending]))
+    refused(sample, path.name)
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "sentence"),
+    [
+        ("missing", lambda w: w.pop("blocks.2.self_attn.q.weight"), "blocks.2.self_attn.q.weight is missing"),
+        ("extra", lambda w: w.update({"blocks.0.more.weight": torch.ones(2)}), "blocks.0.more.weight"),
+        ("shape", lambda w: w.update({"head.head.bias": torch.ones(63)}), "head.head.bias has the shape [63]"),
+        ("dtype", lambda w: w.update({"head.head.bias": torch.ones(64, dtype=torch.int32)}), "of type I32"),
+    ],
+)
+def test_incomplete_and_odd_files_are_refused_before_anything_runs(sample, folder, weights, what, change, sentence):
+    tensors = dict(weights)
+    change(tensors)
+    save_file(tensors, folder / f"odd_{what}.safetensors")
+    torch.save(tensors, folder / f"odd_{what}.pt")
+    for ending in ("safetensors", "pt"):
+        assert sentence in refused(sample, f"odd_{what}.{ending}")
+
+
+class Malicious:
+    def __reduce__(self):
+        return os.mkdir, ("/tmp/lumosx_was_here",)
+
+
+def test_a_pt_that_would_run_code_is_refused_and_runs_none(sample, folder, weights):
+    torch.save({**weights, "extra": Malicious()}, folder / "malicious.pt")
+    assert "malicious.pt: loading it would run 'posix.mkdir'" in refused(sample, "malicious.pt")
+    assert not Path("/tmp/lumosx_was_here").exists()
+
+
+def refused(sample, name):
+    """The one sentence with which a file is refused when the graph is queued."""
+    with pytest.raises(PromptRejected) as caught:
         sample(name)
+    (error,) = [error for node in caught.value.body["node_errors"].values() for error in node["errors"]]
+    sentence = error["details"].partition(" - ")[2] or error["details"]
+    assert name in sentence and sentence.rstrip().endswith(".") and "Traceback" not in sentence
+    return sentence
 
 
 def test_a_file_that_is_not_there_and_one_outside(sample, server):
