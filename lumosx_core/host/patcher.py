@@ -14,6 +14,7 @@ from ..errors import LumosXError
 from ..layout import LATENT_CHANNELS
 from ..model import RelationalOptions, relational_forward
 from .foreign import refuse_unsupported
+from .memory import count_references
 from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode
 
 WRAPPER_KEY = "lumosx"
@@ -41,7 +42,11 @@ def relational_model(model: Any, options: RelationalOptions) -> Any:
     _check_shape(model.get_model_object("diffusion_model"))
     clone = model.clone()
     kinds = comfy.patcher_extension.WrappersMP
-    wrappers = {kinds.DIFFUSION_MODEL: RelationalWrapper(options), kinds.CALC_COND_BATCH: _hand_down_timestep}
+    wrappers = {
+        kinds.DIFFUSION_MODEL: RelationalWrapper(options),
+        kinds.CALC_COND_BATCH: _hand_down_timestep,
+        kinds.PREPARE_SAMPLING: count_references,
+    }
     for kind, wrapper in wrappers.items():
         # A second LumosX Model node replaces the first one's constants.
         clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
