@@ -10,30 +10,33 @@ import comfy.utils
 import folder_paths
 
 from ..errors import LumosXError
+from ..weights.checkpoint_index import METADATA
 from ..weights.convert import convert
+from ..weights.origin import was_made_from
 from ..weights.precision import ending
-from .loader import CATEGORY, list_models
+from ..weights.safetensors_file import INDEX_ENDING
+from .loader import CATEGORY, list_files, models_among
 
-DCP_METADATA = ".metadata"
-SHARD_INDEX = ".index.json"
 _RELEASE_FOLDER = "all"
 _STEPS = 200
 """How often the progress bar moves; each move is a message to the page."""
-# What Windows allows in a name, which is less than the others do.
-_NAME = re.compile(r"[^<>:\"/\\|?*\x00-\x1f.][^<>:\"/\\|?*\x00-\x1f]*")
+# What Windows allows in a name, which is less than the others do; with the ending of an unfinished file it still fits.
+_NAME = re.compile(
+    r"(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))[^<>:\"/\\|?*\x00-\x1f.][^<>:\"/\\|?*\x00-\x1f]{0,149}", re.IGNORECASE
+)
+_ENDINGS = re.compile(r"\.(safetensors|gguf)$", re.IGNORECASE)
 
 
 def list_sources() -> list[str]:
     """What can be converted: the weight files, checkpoint folders (ending in ``/``) and indices of parts."""
-    names = set(list_models())
-    for root in folder_paths.get_folder_paths(CATEGORY):
-        found, _ = folder_paths.recursive_search(root, excluded_dir_names=[".git"])
-        for path in map(PurePath, found):
-            if path.name == DCP_METADATA and path.parent.parts:
-                folder = path.parent.parent if path.parent.name == _RELEASE_FOLDER else path.parent
-                names.add(f"{(folder if folder.parts else path.parent).as_posix()}/")
-            elif path.name.endswith(SHARD_INDEX):
-                names.add(str(path))
+    files = list_files()
+    names = set(models_among(files))
+    for path in map(PurePath, files):
+        if path.name == METADATA and path.parent.parts:
+            folder = path.parent.parent if path.parent.name == _RELEASE_FOLDER else path.parent
+            names.add(f"{(folder if folder.parts else path.parent).as_posix()}/")
+        elif path.name.endswith(INDEX_ENDING):
+            names.add(str(path))
     return sorted(names)
 
 
@@ -51,7 +54,7 @@ def convert_weights(source: str, to: str, file_name: str) -> tuple[str, str]:
     Raises:
         LumosXError: a name that will not do, or what ``convert`` raises.
     """
-    target = target_path(to, file_name)
+    target, path = target_path(to, file_name), source_path(source)
     bar = comfy.utils.ProgressBar(_STEPS)
 
     def report(done: int, total: int, name: str) -> None:
@@ -60,17 +63,19 @@ def convert_weights(source: str, to: str, file_name: str) -> tuple[str, str]:
         if step != bar.current:
             bar.update_absolute(step, _STEPS)
 
-    result = convert(source_path(source), target, to, report)
-    return target.name, str(result)
+    if target.exists() and was_made_from(target, path, to, report):
+        return target.name, f"{target.name} is there already, made from this very source; nothing to do."
+    return target.name, str(convert(path, target, to, report))
 
 
 def source_path(name: str) -> Path:
-    """The file or folder behind a name of ``list_sources``.
+    """The file or folder behind a name of ``list_sources``; it cannot lead out of the model folders.
 
     Raises:
         LumosXError: another name.
     """
-    if name in list_sources():
+    parts = PurePath(name).parts
+    if parts and not PurePath(name).is_absolute() and ".." not in parts:
         for root in folder_paths.get_folder_paths(CATEGORY):
             path = Path(root, name)
             if path.exists():
@@ -78,19 +83,27 @@ def source_path(name: str) -> Path:
     raise LumosXError(f"source: {name!r} is not in ComfyUI's models/{CATEGORY}; put it there and refresh.")
 
 
+def check_name(file_name: str) -> None:
+    """Whether a name can be that of a new file.
+
+    Raises:
+        LumosXError: it has a folder, a character or a length that not every system takes.
+    """
+    if not _NAME.fullmatch(file_name.strip()):
+        raise LumosXError(
+            f"file_name: {file_name[:60]!r} is no plain file name; use up to 150 letters, digits, - and _."
+        )
+
+
 def target_path(to: str, file_name: str) -> Path:
     """Where a new file goes.
 
     Raises:
-        LumosXError: no plain name, an unknown format, or a file that is there already.
+        LumosXError: no plain name, or an unknown format.
     """
+    check_name(file_name)
     name = file_name.strip()
-    if not _NAME.fullmatch(name):
-        raise LumosXError(f"file_name: {file_name!r} is no plain file name; use letters, digits, - and _.")
-    path = _target_folder() / f"{name.removesuffix(ending(to))}{ending(to)}"
-    if path.exists():
-        raise LumosXError(f"file_name: {path.name} exists already; choose another name or delete that file.")
-    return path
+    return _target_folder() / f"{_ENDINGS.sub('', name)}{ending(to)}"
 
 
 def _target_folder() -> Path:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import comfy.model_management
+import comfy.quant_ops
 import comfy.sd
 import comfy.utils
+import comfyui_version
 import folder_paths
 import torch
 
 from ..errors import LumosXError
 from ..model import RelationalOptions
 from ..weights.blocks import dequantize, is_packed
-from ..weights.dense import QUANTIZATION_METADATA
+from ..weights.dense import read_dense
 from ..weights.opening import open_weights
-from ..weights.source import WeightSource
-from ..weights.transformer import find_sidecars, find_transformer
+from ..weights.quantised import QUANTIZATION_METADATA, QuantisedLayer, find_quantised_layers
+from ..weights.source import TensorInfo, WeightSource
+from ..weights.transformer import find_transformer
 from .packed import KIND, PackedOperations, PackedPatcher, kind_entry
 from .patcher import relational_model
 
 CATEGORY = "diffusion_models"
 GGUF_ENDING = ".gguf"
 _HOST_ENDINGS = (".safetensors", ".sft")
+_BAD_STATE_DICT = "Error(s) in loading state_dict"
 
 _FP8 = {
     "fp8_e4m3fn": {"dtype": torch.float8_e4m3fn},
@@ -38,11 +43,20 @@ WEIGHT_DTYPES = ("default", *_FP8)
 
 def list_models() -> list[str]:
     """Names of the weight files in ``diffusion_models`` and ``unet``, GGUF among them."""
-    names = set(folder_paths.get_filename_list(CATEGORY))
+    return models_among(list_files())
+
+
+def list_files() -> list[str]:
+    """Names of all files in these folders, whatever they are."""
+    found: set[str] = set()
     for folder in folder_paths.get_folder_paths(CATEGORY):
-        found, _ = folder_paths.recursive_search(folder, excluded_dir_names=[".git"])
-        names.update(folder_paths.filter_files_extensions(found, [GGUF_ENDING]))
-    return sorted(names)
+        found.update(folder_paths.recursive_search(folder, excluded_dir_names=[".git"])[0])
+    return sorted(found)
+
+
+def models_among(files: list[str]) -> list[str]:
+    """Those that ComfyUI lists as models, and GGUF."""
+    return folder_paths.filter_files_extensions(files, {*folder_paths.supported_pt_extensions, GGUF_ENDING})
 
 
 def load_model(name: str, weight_dtype: str = "default") -> Any:
@@ -71,7 +85,7 @@ def check_model(name: str) -> None:
 def model_fingerprint(name: str) -> str:
     """Changes whenever the file does; raises what ``load_model`` would for a bad name."""
     state = os.stat(resolve(name))
-    return f"{state.st_size}|{state.st_mtime_ns}"
+    return f"{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"
 
 
 def resolve(name: str) -> str:
@@ -80,7 +94,7 @@ def resolve(name: str) -> str:
     Raises:
         LumosXError: there is no such file.
     """
-    path = folder_paths.get_full_path(CATEGORY, name)
+    path = folder_paths.get_full_path(CATEGORY, name) if isinstance(name, str) else None
     if path is None:
         raise LumosXError(f"model_name: {name!r} is not in ComfyUI's models/{CATEGORY}; put it there and refresh.")
     return path
@@ -97,6 +111,8 @@ def load_patcher(path: str, weight_dtype: str = "default", disable_dynamic: bool
     Raises:
         LumosXError: as ``load_model``.
     """
+    if weight_dtype not in WEIGHT_DTYPES:
+        raise LumosXError(f"weight_dtype: {weight_dtype!r} is unknown; choose one of {', '.join(WEIGHT_DTYPES)}.")
     with open_weights(Path(path)) as source:
         transformer = find_transformer(source)
         packed = any(is_packed(source.tensors[stored].kind) for stored in transformer.values())
@@ -104,34 +120,45 @@ def load_patcher(path: str, weight_dtype: str = "default", disable_dynamic: bool
             raise LumosXError(
                 f"weight_dtype: {source.path.name} is a GGUF whose weights stay as they are; choose default."
             )
-        options: dict[str, Any] = dict(_FP8.get(weight_dtype, {}))
-        if packed:
-            options["custom_operations"] = PackedOperations
-        weights = _read(source, transformer)
-        # Of a file's own words only those that say how its layers are quantised concern the host.
-        metadata = {name: text for name, text in source.metadata.items() if name == QUANTIZATION_METADATA}
-    patcher = _build(path, weights, metadata, options, disable_dynamic or packed)
+        weights, layers = _read(source, transformer)
+    options: dict[str, Any] = dict(_FP8.get(weight_dtype, {}))
+    mapped = frozenset()
     if packed:
-        patcher = PackedPatcher(patcher.model, patcher.load_device, patcher.offload_device)
+        options["custom_operations"] = PackedOperations
+        mapped = frozenset(tensor.data_ptr() for tensor in weights.values())
+    patcher = _build(path, weights, layers, options, disable_dynamic or packed)
+    if packed:
+        patcher = PackedPatcher.around(patcher, mapped)
     patcher.cached_patcher_init = (load_patcher, (path, weight_dtype))
     return patcher
 
 
-def _read(source: WeightSource, transformer: dict[str, str]) -> dict[str, torch.Tensor]:
-    names = {**transformer, **find_sidecars(source, transformer)}
+def _read(source: WeightSource, transformer: dict[str, str]) -> tuple[dict[str, torch.Tensor], dict[str, dict]]:
+    """The model's tensors in the one form that every supported host reads, and its quantised layers' settings."""
+    read = source.read
     if source.format == "safetensors" and source.path.suffix.lower() in _HOST_ENDINGS:
         # The host has ways of its own to read these without a copy.
-        held = comfy.utils.load_torch_file(str(source.path))
-        return {name: held[stored] for name, stored in names.items()}
+        read = comfy.utils.load_torch_file(str(source.path)).__getitem__
+    quantised = find_quantised_layers(source, transformer)
     weights: dict[str, torch.Tensor] = {}
-    for name, stored in names.items():
-        weights.update(_read_tensor(source, name, stored))
-    return weights
+    settings = {}
+    for name, stored in transformer.items():
+        layer_name = name.removesuffix(".weight")
+        layer = quantised.get(layer_name) if name.endswith(".weight") else None
+        if layer is None:
+            weights.update(_plain_or_packed(source.tensors[stored], read(stored), name))
+        elif layer.format in comfy.quant_ops.QUANT_ALGOS:
+            weights[name] = read(stored)
+            weights.update(_parts_of(layer, layer_name, read))
+            settings[layer_name] = dict(layer.settings)
+        else:
+            # Twice the size, but right, where the host is too old for the format.
+            weights[name] = read_dense(source, stored, layer).bfloat16()
+    return weights, settings
 
 
-def _read_tensor(source: WeightSource, name: str, stored: str) -> dict[str, torch.Tensor]:
+def _plain_or_packed(info: TensorInfo, tensor: torch.Tensor, name: str) -> dict[str, torch.Tensor]:
     """A tensor as it goes into the model; blocks stay packed where a Linear will hold them."""
-    info, tensor = source.tensors[stored], source.read(stored)
     if not is_packed(info.kind):
         return {name: tensor}
     if len(info.shape) == 2 and tensor.shape[0] == info.shape[0]:
@@ -139,19 +166,32 @@ def _read_tensor(source: WeightSource, name: str, stored: str) -> dict[str, torc
     return {name: dequantize(tensor, info.kind).reshape(info.shape)}
 
 
-def _build(path: str, weights: dict, metadata: dict, options: dict, disable_dynamic: bool) -> Any:
+def _parts_of(layer: QuantisedLayer, layer_name: str, read: Callable[[str], torch.Tensor]) -> dict[str, torch.Tensor]:
+    parts = {part: read(stored) for part, stored in layer.parts.items()}
+    # The older layout writes 1 for "none given"; the host would take it for the range of the activations.
+    if "input_scale" in parts and parts["input_scale"].numel() == 1 and parts["input_scale"].item() == 1:
+        del parts["input_scale"]
+    return {
+        f"{layer_name}.{part}": tensor.reshape(()) if tensor.numel() == 1 else tensor for part, tensor in parts.items()
+    }
+
+
+def _build(path: str, weights: dict, layers: dict[str, dict], options: dict, disable_dynamic: bool) -> Any:
     load = comfy.sd.load_diffusion_model_state_dict
     given = {"disable_dynamic": disable_dynamic} if "disable_dynamic" in inspect.signature(load).parameters else {}
+    metadata = {QUANTIZATION_METADATA: json.dumps({"format_version": "1.0", "layers": layers})} if layers else {}
+    host = f"this ComfyUI ({comfyui_version.__version__})"
     try:
         patcher = load(weights, model_options=options, metadata=metadata, **given)
-    except comfy.model_management.OOM_EXCEPTION:
-        raise
-    except Exception as error:  # the host says in its own ways what it cannot read
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        # Running out of memory is the host's to handle, and no fault of the file.
+        if isinstance(error, RuntimeError) and not str(error).startswith(_BAD_STATE_DICT):
+            raise
         reason = str(error).partition("\n")[0][:200]
         raise LumosXError(
-            f"{path}: this ComfyUI cannot load it ({type(error).__name__}: {reason}); update ComfyUI, or take the "
-            "file in bf16."
+            f"{path}: {host} cannot load it ({type(error).__name__}: {reason}); update ComfyUI, or take the file in "
+            "bf16."
         ) from error
     if patcher is None:
-        raise LumosXError(f"{path}: this ComfyUI does not take it for a Wan model; update ComfyUI to 0.3.75 or later.")
+        raise LumosXError(f"{path}: {host} does not take it for a Wan model; update ComfyUI to 0.3.75 or later.")
     return patcher

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.ops
+import comfy.utils
 import torch
 import torch.nn.functional as F
 from comfy.model_patcher import LowVramPatch, ModelPatcher
@@ -12,6 +13,7 @@ from comfy.model_patcher import LowVramPatch, ModelPatcher
 from ..errors import LumosXError
 from ..weights.blocks import dequantize
 
+_MAPPED = "lumosx_mapped"
 KIND = "block_kind"
 """Name of the entry that travels beside a packed weight in a state dict: its block type in ASCII."""
 
@@ -36,7 +38,6 @@ class PackedOperations(comfy.ops.manual_cast):
             self.in_features, self.out_features = in_features, out_features
             self.weight = self.bias = None
             self.kind: str | None = None
-            self.stored = _Stored(self)
 
         def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing, unexpected, errors):
             kind = state_dict.get(prefix + KIND)
@@ -51,15 +52,22 @@ class PackedOperations(comfy.ops.manual_cast):
         def forward_comfy_cast_weights(self, input):
             if self.kind is None:
                 return super().forward_comfy_cast_weights(input)
+            stored = _Stored(self.weight, self.bias, self.bias_function)
             blocks, bias, stream = comfy.ops.cast_bias_weight(
-                self.stored, dtype=torch.uint8, device=input.device, bias_dtype=input.dtype, offloadable=True
+                stored, dtype=torch.uint8, device=input.device, bias_dtype=input.dtype, offloadable=True
             )
-            weight = dequantize(blocks, self.kind, input.dtype)
+            output = F.linear(input, self._unpack(blocks, input.dtype), bias)
+            comfy.ops.uncast_bias_weight(stored, blocks, bias, stream)
+            return output
+
+        def _unpack(self, blocks: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+            if not self.weight_function:
+                return dequantize(blocks, self.kind, dtype)
+            # In float32, so that what patches add is rounded once, as if it had been merged.
+            weight = dequantize(blocks, self.kind)
             for change in self.weight_function:
                 weight = change(weight)
-            output = F.linear(input, weight, bias)
-            comfy.ops.uncast_bias_weight(self.stored, blocks, bias, stream)
-            return output
+            return weight.to(dtype)
 
         def convert_weight(self, weight: torch.Tensor, inplace: bool = False, **_) -> torch.Tensor:
             """What ComfyUI calls before it patches or merges: plain float weights, from blocks or as they came.
@@ -76,20 +84,8 @@ class _Stored:
 
     weight_function = ()
 
-    def __init__(self, layer: torch.nn.Module):
-        self._layer = layer
-
-    @property
-    def weight(self):
-        return self._layer.weight
-
-    @property
-    def bias(self):
-        return self._layer.bias
-
-    @property
-    def bias_function(self):
-        return self._layer.bias_function
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, bias_function: list):
+        self.weight, self.bias, self.bias_function = weight, bias, bias_function
 
 
 class _HookPatch(LowVramPatch):
@@ -103,6 +99,18 @@ class PackedPatcher(ModelPatcher):
     comes out of the blocks, as ComfyUI does with layers that it keeps off the card.
     """
 
+    @classmethod
+    def around(cls, patcher: ModelPatcher, mapped: frozenset[int]) -> PackedPatcher:
+        """The same model under this class.
+
+        Args:
+            patcher: as ComfyUI made it.
+            mapped: addresses of the tensors that it was made from, in the pages of a file.
+        """
+        packed = cls(patcher.model, patcher.load_device, patcher.offload_device)
+        packed.set_attachments(_MAPPED, mapped)
+        return packed
+
     def patch_weight_to_device(self, key, *arguments, **options):
         """Merge a patch, except into packed weights."""
         if _packed_layer(self.model, key) is None:
@@ -110,8 +118,9 @@ class PackedPatcher(ModelPatcher):
         return None
 
     def pin_weight_to_device(self, key):
-        """Pin a weight's memory, except pages that belong to a mapped file."""
-        if _packed_layer(self.model, key) is None:
+        """Pin a weight's memory, unless it still lies in the pages of the file, which cannot be pinned."""
+        weight = comfy.utils.get_attr(self.model, key)
+        if weight.data_ptr() not in (self.get_attachment(_MAPPED) or ()):
             super().pin_weight_to_device(key)
 
     def load(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):
@@ -147,6 +156,11 @@ class PackedPatcher(ModelPatcher):
     def patch_hook_weight_to_device(self, hooks, combined_patches, key, original_weights, memory_counter):
         """Switch one weight's hook patches on."""
         layer = _packed_layer(self.model, key)
+        if layer is not None and any(_is_whole_model(patch) for patch in combined_patches.get(key, ())):
+            raise LumosXError(
+                "model: a hook that uses a whole model as LoRA does not work on GGUF weights; load the bf16 file "
+                "instead."
+            )
         if layer is None:
             super().patch_hook_weight_to_device(hooks, combined_patches, key, original_weights, memory_counter)
         elif key in combined_patches:
@@ -190,6 +204,10 @@ def _packed_layer(model: Any, key: str) -> torch.nn.Module | None:
         return None
     layer = model.get_submodule(name)
     return layer if isinstance(layer, PackedOperations.Linear) and layer.kind is not None else None
+
+
+def _is_whole_model(patch: tuple) -> bool:
+    return isinstance(patch[1], tuple) and patch[1][0] == "model_as_lora"
 
 
 def _without_patches(functions, kind: type) -> list:

@@ -24,6 +24,9 @@ _SIZES = {
 }
 """Numbers and bytes of one block."""
 
+BLOCK_KINDS = tuple(_SIZES)
+"""Every block type that can be read."""
+
 
 def is_packed(kind: str) -> bool:
     """Whether a kind is a block type that can be read."""
@@ -72,7 +75,7 @@ def block_sizes(kind: str) -> tuple[int, int]:
         LumosXError: no block type that can be read.
     """
     if not is_packed(kind):
-        raise LumosXError(f"{kind}: this kind of block cannot be read; take a file in one of {', '.join(_SIZES)}.")
+        raise LumosXError(f"{kind}: this kind of block cannot be read; take a file in one of {', '.join(BLOCK_KINDS)}.")
     return _SIZES[kind]
 
 

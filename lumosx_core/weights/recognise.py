@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from .quantised import is_sidecar
 from .source import TensorInfo, WeightSource
 
 MODULATION = "head.modulation"
@@ -22,7 +23,8 @@ _MARKS = tuple((re.compile(pattern), what) for pattern, what in (
     (r"\bref_conv\.", "a Wan Fun variant with a reference image"),
     (r"\bimg_emb\.|\.cross_attn\.k_img\.", "a Wan I2V (image-to-video) model"),
     (r"\bcondition_embedder\.|blocks\.0\.attn1\.to_q\.", "Wan in the naming of diffusers"),
-    (r"\bSelfAttention\.|\btoken_embd\.|\btoken_embedding\.|\.layers\.0\.self_attn\.q_proj\.", "a text encoder"),
+    (r"^model\.diffusion_model\.", "a diffusion model of another family"),
+    (r"\b(text_model|SelfAttention|token_embd|token_embedding)\.|\.layers\.0\.self_attn\.q_proj\.", "a text encoder"),
     (r"\b(vision_model|visual)\.", "an image encoder (CLIP vision)"),
     (r"^(first_stage_model\.|vae\.)?(decoder|encoder)\.(conv1|conv_in|middle|mid|upsamples|downsamples|up)\b", "a VAE"),
     (r"\bcontrol_(model|blocks)\b|\bcontrolnet_", "a ControlNet"),
@@ -30,24 +32,37 @@ _MARKS = tuple((re.compile(pattern), what) for pattern, what in (
      "a diffusion model of another family"),
     (r"^(optim|optimizer|state)\b", "the state of a training run"),
 ))
+_BESIDE = re.compile(
+    r"(optim\w*|opt|lr_scheduler|scheduler|sched|rng\w*|random\w*|(global_)?(step|epoch)|args|config|vae"
+    r"|first_stage_model|cond_stage_model|text_encoders)(\.|$)"
+)
 _SIZES = {1536: "Wan2.1-T2V-1.3B", 5120: "Wan-T2V-14B", 3072: "Wan2.2-TI2V-5B"}
 _FAMILIES = {"t5": "a text encoder", "t5encoder": "a text encoder", "clip-vision": "an image encoder"}
 
 
 def describe(source: WeightSource) -> str:
     """What an open file seems to be, as words that fit after "it seems to be"."""
+    prefixes = find_prefixes(source.tensors)
+    if prefixes:
+        return describe_marks(tensors_under(source, prefixes[0])) or describe_shape(source.tensors, prefixes[0])
     marked = describe_marks(source.tensors)
     if marked is not None:
         return marked
-    prefixes = list(find_prefixes(source.tensors))
-    if prefixes:
-        return describe_shape(source.tensors, prefixes[0])
     architecture = source.metadata.get("general.architecture")
     if architecture and architecture != "wan":
         return _FAMILIES.get(architecture, f"a model of the family {architecture[:40]!r}")
     if not source.tensors:
         return "a file without tensors"
     return f"no model that LumosX knows (its first tensor is {next(iter(source.tensors))[:60]!r})"
+
+
+def tensors_under(source: WeightSource, prefix: str) -> dict[str, str]:
+    """What stands under a transformer's prefix, without it, to its name in the file.
+
+    What a training run or an all-in-one checkpoint keeps beside its model is left out, and so are scales.
+    """
+    names = {stored.removeprefix(prefix): stored for stored in source.tensors if stored.startswith(prefix)}
+    return {name: stored for name, stored in names.items() if not is_sidecar(name) and not _BESIDE.match(name)}
 
 
 def describe_marks(names: Iterable[str]) -> str | None:
@@ -84,4 +99,4 @@ def last_size(tensors: Mapping[str, TensorInfo], name: str) -> int:
 
 
 def _is_average(prefix: str) -> bool:
-    return any(part == "ema" or part.endswith("_ema") for part in prefix.split("."))
+    return any(part == "ema" or part.startswith("ema_") or part.endswith("_ema") for part in prefix.split("."))

@@ -10,9 +10,18 @@ import re
 
 from ..errors import LumosXError
 from ..layout import LATENT_CHANNELS
-from .blocks import is_packed
-from .dense import is_sidecar
-from .recognise import MODULATION, describe, describe_marks, describe_shape, find_prefixes, last_size
+from .blocks import BLOCK_KINDS, is_packed
+from .dense import FLOAT_KINDS
+from .quantised import FP8_FORMATS, QUANTIZATION_METADATA, is_sidecar
+from .recognise import (
+    MODULATION,
+    describe,
+    describe_marks,
+    describe_shape,
+    find_prefixes,
+    last_size,
+    tensors_under,
+)
 from .source import TensorInfo, WeightSource
 
 EXPECTED = "LumosX weights or any checkpoint with the shape of Wan2.1-T2V-1.3B"
@@ -21,12 +30,7 @@ TEXT_DIM = 4096
 FREQUENCY_DIM = 256
 LARGEST_DIM = 1536
 _PATCH = (1, 2, 2)
-_FLOAT_KINDS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
-# What a training run or an all-in-one checkpoint keeps beside its model.
-_BESIDE = re.compile(
-    r"(optim\w*|opt|lr_scheduler|scheduler|sched|rng\w*|random\w*|(global_)?(step|epoch)|args|config|vae"
-    r"|first_stage_model|cond_stage_model|text_encoders)(\.|$)"
-)
+_WEIGHT_KINDS = (*FLOAT_KINDS, *FP8_FORMATS)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 
 
@@ -44,10 +48,10 @@ def find_transformer(source: WeightSource) -> dict[str, str]:
     """
     prefixes = find_prefixes(source.tensors)
     if not prefixes:
+        _refuse_shards(source)
         raise LumosXError(f"{source.path}: it seems to be {describe(source)}; {_advice(source)}")
     prefix = prefixes[0]
-    held = {name.removeprefix(prefix): name for name in source.tensors if name.startswith(prefix)}
-    held = {name: stored for name, stored in held.items() if not is_sidecar(name) and not _BESIDE.match(name)}
+    held = tensors_under(source, prefix)
     tensors = {name: source.tensors[stored] for name, stored in held.items()}
     _refuse_other_models(source, tensors)
     expected = _expected_shapes(tensors, source)
@@ -55,25 +59,18 @@ def find_transformer(source: WeightSource) -> dict[str, str]:
     return {name: held[name] for name in expected}
 
 
-def find_sidecars(source: WeightSource, transformer: dict[str, str]) -> dict[str, str]:
-    """Scales and marks of quantised layers, under the same prefix as the transformer: name to name in the file."""
-    prefix = transformer[MODULATION].removesuffix(MODULATION)
-    names = {stored.removeprefix(prefix): stored for stored in source.tensors if stored.startswith(prefix)}
-    return {name: stored for name, stored in names.items() if is_sidecar(name)}
-
-
 def _expected_shapes(tensors: dict[str, TensorInfo], source: WeightSource) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a transformer as wide and deep as the one at hand."""
     for name in ("patch_embedding.weight", "blocks.0.ffn.0.weight", "head.head.weight", "text_embedding.0.weight"):
         if name not in tensors:
-            raise LumosXError(_missing(source, name, 1))
+            raise _missing(source, name, 1)
     dim = last_size(tensors, MODULATION)
     ffn = tensors["blocks.0.ffn.0.weight"].shape[0] if tensors["blocks.0.ffn.0.weight"].shape else 0
     layers = 1 + max(int(name.split(".")[1]) for name in tensors if re.match(r"blocks\.\d{1,3}\.", name))
     if dim == 0 or dim % HEAD_DIM or ffn == 0:
         raise LumosXError(
-            f"{source.path}: {MODULATION} is {dim} wide, which is no multiple of the {HEAD_DIM} channels of a head; "
-            f"the file is damaged or of another model, take {EXPECTED}."
+            f"{source.path}: it is {dim} wide with a feed-forward of {ffn}, which no model with {HEAD_DIM} channels a "
+            f"head is; the file is damaged or of another model, take {EXPECTED}."
         )
     return transformer_shapes(dim, ffn, layers)
 
@@ -129,7 +126,7 @@ def _compare(
 ) -> None:
     missing = [name for name in expected if name not in tensors]
     if missing:
-        raise LumosXError(_missing(source, missing[0], len(missing)))
+        raise _missing(source, missing[0], len(missing))
     unknown = [name for name in tensors if name not in expected]
     if unknown:
         raise LumosXError(
@@ -138,10 +135,15 @@ def _compare(
         )
     for name, shape in expected.items():
         found = tensors[name]
-        if found.kind not in _FLOAT_KINDS and not is_packed(found.kind):
+        if found.kind not in _WEIGHT_KINDS and not is_packed(found.kind):
             # Such a layer may be packed in ways that only the host knows, so its shape says nothing here.
             if _has_scales(source, name):
                 continue
+            if source.format == "GGUF":
+                raise LumosXError(
+                    f"{source.path}: {name} is in blocks of type {found.kind}, which LumosX cannot read; take a file "
+                    f"in one of {', '.join(BLOCK_KINDS)}."
+                )
             raise LumosXError(
                 f"{source.path}: {name} holds numbers of type {found.kind}, which are no weights; take a file in "
                 "bf16, fp16, fp32, fp8 or a GGUF."
@@ -157,18 +159,22 @@ def _has_scales(source: WeightSource, name: str) -> bool:
     """Whether the host knows how to read a layer, since the file says how it was quantised."""
     layer = name.removesuffix("weight")
     return any(is_sidecar(stored) and layer in stored for stored in source.tensors) or (
-        "_quantization_metadata" in source.metadata
+        QUANTIZATION_METADATA in source.metadata
     )
 
 
-def _missing(source: WeightSource, name: str, count: int) -> str:
+def _refuse_shards(source: WeightSource) -> None:
     if _SHARD.search(source.path.name):
-        return (
+        raise LumosXError(
             f"{source.path}: it is one of several parts of a model; join them first, with python -m "
-            f"lumosx_core.weights convert FOLDER OUT.safetensors."
+            "lumosx_core.weights convert FOLDER OUT.safetensors."
         )
-    more = f" and {count - 1} more" if count > 1 else ""
-    return f"{source.path}: {name}{more} is missing; the file is not whole, get it again."
+
+
+def _missing(source: WeightSource, name: str, count: int) -> LumosXError:
+    _refuse_shards(source)
+    more = f" and {count - 1} more are" if count > 1 else " is"
+    return LumosXError(f"{source.path}: {name}{more} missing; the file is not whole, get it again.")
 
 
 def _advice(source: WeightSource) -> str:

@@ -2,8 +2,10 @@
 
 import gc
 import weakref
+from pathlib import Path
 
 import comfy.hooks
+import comfy.model_management
 import comfy.sd
 import pytest
 import torch
@@ -118,15 +120,81 @@ def test_partial_unloading_and_loading_again_keep_each_patch_once(files, pair):
     assert [type(f) for f in layer_of(patcher).weight_function] == [LowVramPatch]
 
 
-def test_unloading_lets_go_of_the_lora_and_of_the_model(files):
+def test_unloading_lets_go_of_the_lora_and_dropping_of_the_model(files):
     file, _, meant = files("Q8_0")
     patcher = with_lora(load_patcher(file), meant)
     lora, model = weakref.ref(patcher.patches[f"diffusion_model.{LAYER}.weight"][0][1]), weakref.ref(patcher.model)
     loaded(patcher).unpatch_model(CPU)
     assert not list(layer_of(patcher).weight_function)
+    gc.collect()
+    gc.disable()
+    try:
+        # Without the collector, as memory on a card has to be free at once.
+        del patcher
+        assert lora() is None and model() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="only Linux lists what is mapped")
+def test_a_dropped_model_lets_go_of_its_file(tmp_path):
+    write_gguf(tmp_path / "mapped.gguf", "Q8_0")
+
+    def mapped():
+        return "mapped.gguf" in Path("/proc/self/maps").read_text()
+
+    patcher = loaded(load_patcher(str(tmp_path / "mapped.gguf")))
+    assert mapped()
     del patcher
     gc.collect()
-    assert lora() is None and model() is None
+    assert not mapped()
+
+
+def of_all_kinds(meant):
+    """A patch of each kind that ComfyUI's LoRA loader knows, for one packed layer."""
+    generator = torch.Generator().manual_seed(4)
+
+    def random(*shape):
+        return torch.randn(shape, generator=generator) * 0.3
+
+    layer, (outputs, inputs) = f"diffusion_model.{LAYER}", meant[f"{LAYER}.weight"].shape
+    return {
+        "diff": {f"{layer}.diff": random(outputs, inputs), f"{layer}.diff_b": random(outputs)},
+        "set": {f"{layer}.set_weight": random(outputs, inputs)},
+        "dora": {
+            f"{layer}.lora_A.weight": random(4, inputs), f"{layer}.lora_B.weight": random(outputs, 4),
+            f"{layer}.dora_scale": random(outputs, 1).abs() + 1,
+        },
+        "lokr": {f"{layer}.lokr_w1": random(4, 4), f"{layer}.lokr_w2": random(outputs // 4, inputs // 4)},
+        "loha": {
+            f"{layer}.hada_w1_a": random(outputs, 4), f"{layer}.hada_w1_b": random(4, inputs),
+            f"{layer}.hada_w2_a": random(outputs, 4), f"{layer}.hada_w2_b": random(4, inputs),
+        },
+    }
+
+
+@pytest.mark.parametrize("memory", [0, 300_000], ids=["whole", "in part"])
+@pytest.mark.parametrize("kind", ["diff", "set", "dora", "lokr", "loha"])
+def test_every_kind_of_patch_has_the_effect_it_has_on_plain_weights(files, pair, kind, memory):
+    patch = of_all_kinds(files("Q8_0")[2])[kind]
+    before = velocity(loaded(pair[0]))
+    pair[0].unpatch_model(CPU)
+    packed, plain = (
+        velocity(loaded(comfy.sd.load_lora_for_models(patcher, None, patch, 1.0, 0)[0], memory)) for patcher in pair
+    )
+    assert (packed - plain).norm() < 1e-6 * plain.norm() and not torch.allclose(packed, before, atol=1e-4)
+
+
+def test_weight_wrappers_of_other_nodes_are_kept(pair):
+    results = []
+    for patcher in pair:
+        patcher.add_weight_wrapper(f"diffusion_model.{LAYER}.weight", lambda weight: weight * 1.5)
+        loaded(patcher, 300_000)
+        before = velocity(patcher)
+        patcher.partially_unload(CPU, 10**9)
+        assert torch.equal(velocity(patcher), before)
+        results.append(before)
+    assert torch.allclose(*results, atol=2e-6)
 
 
 def test_merging_with_a_plain_model_uses_the_numbers_the_blocks_stand_for(files, pair):
@@ -167,6 +235,30 @@ def test_hook_loras_switch_on_and_off(files, pair):
         assert torch.allclose(ours, stock, atol=2e-6)
 
 
+def test_a_whole_model_as_hook_is_refused(files, pair):
+    patcher = pair[0]
+    hooks = comfy.hooks.create_hook_model_as_lora(patcher.model.state_dict(), None, 0.5, 0.0)
+    patcher.register_all_hook_patches(hooks, comfy.hooks.create_target_dict(comfy.hooks.EnumWeightTarget.Model))
+    loaded(patcher)
+    with pytest.raises(LumosXError, match="a hook that uses a whole model as LoRA does not work on GGUF"):
+        patcher.patch_hooks(hooks)
+
+
+def test_pages_of_the_file_are_never_pinned(pair, monkeypatch):
+    asked = []
+    monkeypatch.setattr(comfy.model_management, "pin_memory", lambda weight: asked.append(weight.data_ptr()))
+    patcher = pair[0]
+    layers = patcher.model.diffusion_model.named_parameters()
+    for name, _ in layers:
+        patcher.pin_weight_to_device(f"diffusion_model.{name}")
+    mapped = {layer_of(patcher).weight.data_ptr(), layer_of(patcher).bias.data_ptr()}
+    assert asked and not mapped & set(asked)
+    # What came back from a card is memory like any other.
+    layer_of(patcher).weight = torch.nn.Parameter(layer_of(patcher).weight.clone(), requires_grad=False)
+    patcher.pin_weight_to_device(f"diffusion_model.{LAYER}.weight")
+    assert asked[-1] == layer_of(patcher).weight.data_ptr()
+
+
 def test_the_forward_compiles(files, pair):
     patcher = loaded(with_lora(pair[0], files("Q8_0")[2]))
     layer = layer_of(patcher)
@@ -184,3 +276,13 @@ def test_low_precision_activations_get_weights_of_their_type(pair):
     for dtype, bound in ((torch.bfloat16, 2e-2), (torch.float16, 2e-3)):
         assert layer(x.to(dtype)).dtype == dtype
         assert torch.allclose(layer(x.to(dtype)).float(), exact, atol=bound * exact.abs().max())
+
+
+def test_a_lora_is_added_in_float32_and_rounded_once(files, pair):
+    meant = files("Q8_0")[2]
+    packed, plain = (layer_of(loaded(with_lora(patcher, meant))) for patcher in pair)
+    packed.bias = None
+    with torch.inference_mode():
+        # On unit vectors a layer shows its weights.
+        shown = packed(torch.eye(256, dtype=torch.bfloat16)).T
+    assert (shown == plain.weight.bfloat16()).float().mean() > 0.999

@@ -1,5 +1,7 @@
 """The model is found under any prefix, and whatever is no LumosX model is refused with what it seems to be."""
 
+import gguf
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -7,7 +9,8 @@ from safetensors.torch import save_file
 from lumosx_core.errors import LumosXError
 from lumosx_core.tiny.transformer import transformer_state_dict
 from lumosx_core.weights.opening import open_weights
-from lumosx_core.weights.transformer import find_sidecars, find_transformer
+from lumosx_core.weights.recognise import describe
+from lumosx_core.weights.transformer import find_transformer
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +51,18 @@ def test_averaged_weights_come_before_the_last_ones(find, weights):
     assert set(found.values()) == {f"ema.{name}" for name in weights}
 
 
+def test_the_average_is_known_by_either_end_of_its_name(find, weights):
+    found = find({**prefixed(weights, "ema_model."), **prefixed({n: t.clone() for n, t in weights.items()}, "model.")})
+    assert set(found.values()) == {f"ema_model.{name}" for name in weights}
+
+
 def test_what_a_training_run_keeps_beside_is_left_out(find, weights):
     beside = {"optimizer.state.0.exp_avg": torch.zeros(2), "step": torch.zeros(1), "optim.x": torch.zeros(1)}
     assert set(find({**weights, **beside})) == set(weights)
 
 
-def test_scales_of_quantised_layers_are_no_part_of_the_model_but_are_found(tmp_path, weights):
-    path = tmp_path / "scaled.safetensors"
-    save_file({**prefixed(weights, "model."), "model.blocks.0.ffn.0.weight_scale": torch.ones(())}, path)
-    with open_weights(path) as source:
-        found = find_transformer(source)
-        assert set(found) == set(weights)
-        assert find_sidecars(source, found) == {
-            "blocks.0.ffn.0.weight_scale": "model.blocks.0.ffn.0.weight_scale"
-        }
+def test_scales_of_quantised_layers_are_no_part_of_the_model(find, weights):
+    assert set(find({**weights, "blocks.0.ffn.0.weight_scale": torch.ones(())})) == set(weights)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,11 @@ def test_scales_of_quantised_layers_are_no_part_of_the_model_but_are_found(tmp_p
         (["first_stage_model.decoder.mid.block_1.conv1.weight"], "a VAE"),
         (["encoder.block.0.layer.0.SelfAttention.q.weight"], "a text encoder"),
         (["token_embedding.weight", "blocks.0.attn.q.weight"], "a text encoder"),
+        (["text_model.encoder.layers.0.mlp.fc1.weight"], "a text encoder"),
+        (
+            ["model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.decoder.conv_in.weight"],
+            "a diffusion model of another family",
+        ),
         (["vision_model.embeddings.class_embedding"], "an image encoder"),
         (["condition_embedder.text_embedder.linear_1.weight"], "Wan in the naming of diffusers"),
         (["double_blocks.0.img_attn.proj.weight"], "a diffusion model of another family"),
@@ -115,13 +121,21 @@ def test_other_sizes_of_wan_are_named(find, dim, channels, what):
 
 def test_a_missing_tensor_is_named(find, weights):
     held = {name: tensor for name, tensor in weights.items() if not name.startswith("blocks.1.ffn.2")}
-    assert "blocks.1.ffn.2.weight and 1 more is missing; the file is not whole" in refusal(find, held)
+    assert "blocks.1.ffn.2.weight and 1 more are missing; the file is not whole" in refusal(find, held)
 
 
 def test_a_part_of_a_model_is_named(find, weights):
-    held = {name: tensor for name, tensor in weights.items() if not name.startswith("blocks.1.")}
-    message = refusal(find, held, name="model-00001-of-00002.safetensors")
-    assert "it is one of several parts of a model; join them first" in message
+    for first in (True, False):
+        held = {name: tensor for name, tensor in weights.items() if name.startswith("blocks.1.") != first}
+        message = refusal(find, held, name="model-00001-of-00002.safetensors")
+        assert "it is one of several parts of a model; join them first" in message
+
+
+@pytest.mark.parametrize("beside", ["optimizer.state.0.exp_avg", "first_stage_model.decoder.conv1.weight"])
+def test_a_whole_transformer_is_what_a_file_is(tmp_path, weights, beside):
+    save_file({**prefixed(weights, "model."), beside: torch.zeros(2)}, tmp_path / "whole.safetensors")
+    with open_weights(tmp_path / "whole.safetensors") as source:
+        assert describe(source) == "a Wan text-to-video transformer of 256 channels"
 
 
 def test_an_unknown_tensor_is_named(find, weights):
@@ -142,6 +156,23 @@ def test_a_scalar_where_a_size_is_read_from_is_refused(find, weights, name):
 def test_whole_numbers_are_no_weights(find, weights):
     message = refusal(find, {**weights, "blocks.0.ffn.0.weight": torch.zeros(512, 256, dtype=torch.int16)})
     assert "blocks.0.ffn.0.weight holds numbers of type I16" in message
+
+
+def test_blocks_that_cannot_be_read_are_named(tmp_path, weights):
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "wan")
+    for name, tensor in weights.items():
+        if name == "blocks.0.ffn.0.weight":
+            blocks = np.zeros((512, 66), dtype=np.uint8)
+            writer.add_tensor(name, blocks, raw_dtype=gguf.GGMLQuantizationType.IQ2_XXS)
+        else:
+            writer.add_tensor(name, tensor.float().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with open_weights(tmp_path / "model.gguf") as source, pytest.raises(LumosXError) as caught:
+        find_transformer(source)
+    assert "ffn.0.weight is in blocks of type IQ2_XXS, which LumosX cannot read; take a file in" in str(caught.value)
 
 
 def test_a_layer_that_only_the_host_can_read_is_left_to_it(find, weights):
