@@ -3,7 +3,7 @@
 from comfy_api.latest import io, ui
 
 from ..lumosx_core.errors import LumosXError
-from ..lumosx_core.host.converter import convert_weights, list_sources, target_path
+from ..lumosx_core.host.converter import check_name, convert_weights, list_sources
 from ..lumosx_core.weights.precision import FORMATS
 from .sockets import CATEGORY
 
@@ -39,19 +39,22 @@ class LumosXConvertWeights(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output(display_name="model_name", tooltip="Name of the new file, as loaders list it."),
+                # A loader takes it as it takes a choice from its own list.
+                io.Custom("COMBO").Output(
+                    display_name="model_name", tooltip="The new file, for the model_name of LumosX Model Loader."
+                ),
                 io.String.Output(display_name="report", tooltip="What was written, and what to know about it."),
             ],
             is_output_node=True,
         )
 
     @classmethod
-    def validate_inputs(cls, file_name=None, format=None):
-        # Linked values are known only when the node runs.
-        if file_name is None or format is None:
+    def validate_inputs(cls, file_name=None):
+        # A linked name is known only when the node runs.
+        if file_name is None:
             return True
         try:
-            target_path(format, file_name)
+            check_name(file_name)
         except LumosXError as error:
             return str(error)
         return True

@@ -26,16 +26,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 with a sentence on stderr, or 130 after Ctrl-C. Wrong arguments leave with 2.
     """
+    _accept_all_letters()
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        text = options.run(options)
     except LumosXError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted; nothing was left behind.", file=sys.stderr)
         return INTERRUPTED
+    return _show(text)
+
+
+def _show(text: str) -> int:
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python would flush it once more at the end, and fail again.
+        sys.stdout = None
+        print(f"The work is done, but what to say of it cannot be written ({error.strerror}).", file=sys.stderr)
+        return 1
     return 0
+
+
+def _accept_all_letters() -> None:
+    """Show what a terminal or a log file has no letter for as an escape, instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,32 +72,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _convert(options: argparse.Namespace) -> None:
+def _convert(options: argparse.Namespace) -> str:
     with _shown_progress() as show, _stopping_between_pieces(show) as progress:
-        report = convert(options.source, options.target, options.to, progress)
-    print(report)
+        return str(convert(options.source, options.target, options.to, progress))
 
 
-def _inspect(options: argparse.Namespace) -> None:
+def _inspect(options: argparse.Namespace) -> str:
     with open_weights(options.file) as source:
-        print(f"{source.path}: {source.format}, {_stored_bytes(source.path) / 1e6:.1f} MB, {describe(source)}")
+        size = _stored_bytes(source.path) / 1e6
         kinds = Counter(info.kind for info in source.tensors.values())
-        print(", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())))
+        lines = [
+            f"{source.path}: {source.format}, {size:.1f} MB, {describe(source)}",
+            ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())),
+        ]
         for key in (checksum.CONVERTED_TO, checksum.SOURCE_NAME, checksum.SOURCE_SHA256, checksum.WEIGHTS_SHA256):
             if key in source.metadata:
-                print(f"{key}: {source.metadata[key]}")
+                lines.append(f"{key}: {source.metadata[key]}")
         if options.verify:
             checksum.verify_weights(source)
-            print("The weights are those that were written.")
+            lines.append("The weights are those that were written.")
+    return "\n".join(lines)
 
 
 def _stored_bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in checksum.source_files(path))
+    return sum(checksum.source_files(path).values())
 
 
 @contextmanager
 def _shown_progress() -> Iterator[Progress]:
-    """A bar where tqdm is installed and someone looks, else a line for each tenth."""
+    """A bar where tqdm is installed and someone looks, else a line for each tenth; nothing where nobody can."""
+    if sys.stderr is None:
+        yield lambda done, total, name: None
+        return
     try:
         from tqdm import tqdm
     except ImportError:

@@ -22,6 +22,7 @@ from .torch_archive import kind_of
 METADATA = ".metadata"
 _LARGEST = 1 << 28
 _MOST_ELEMENTS = 1 << 62
+_MOST_DIMENSIONS = 64
 _CHECKPOINT = "torch.distributed.checkpoint."
 _SHARDED = "torch.distributed._shard.sharded_tensor.metadata."
 _TENSOR = f"{_CHECKPOINT}metadata.TensorStorageMetadata"
@@ -129,10 +130,12 @@ def _size(record: object) -> tuple[int, ...]:
     """The numbers of a torch.Size, of which a product fits into torch's integers."""
     if not isinstance(record, Record) or record.name != "torch.Size":
         raise Damaged("size")
-    numbers = tuple(record.arguments[0])
+    numbers = record.arguments[0]
+    if type(numbers) is not tuple or len(numbers) > _MOST_DIMENSIONS:
+        raise Damaged("size")
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise Damaged("size")
-    if len(numbers) > 64 or math.prod(max(number, 1) for number in numbers) > _MOST_ELEMENTS:
+    if math.prod(max(number, 1) for number in numbers) > _MOST_ELEMENTS:
         raise Damaged("size")
     return numbers
 
@@ -158,22 +161,34 @@ def _read_places(stored: Mapping, path: Path) -> dict[tuple[str, tuple[int, ...]
     return places
 
 
-def _read_entry(name: str, state: dict, places: Mapping, path: Path) -> Entry:
-    properties = state["properties"]
-    if type(name) is not str or not isinstance(properties, Record) or properties.name not in _PROPERTIES:
-        raise Damaged("properties")
-    dtype = getattr(torch, properties.state[0].removeprefix("torch."))
-    if type(properties.state[0]) is not Name or not isinstance(dtype, torch.dtype):
-        raise Damaged("dtype")
-    shape = _size(state["size"])
-    boxes = [(_size(box["offsets"]), _size(box["sizes"])) for box in (_state(box, _CHUNK) for box in state["chunks"])]
-    chunks = tuple(Chunk(offsets, sizes, *places[name, offsets]) for offsets, sizes in boxes)
+def _read_entry(name: str, state: dict, places: dict, path: Path) -> Entry:
+    """One tensor; the places of its boxes are taken out of ``places``."""
+    if type(name) is not str:
+        raise Damaged("name")
+    dtype, shape = _dtype(state["properties"]), _size(state["size"])
+    chunks = []
+    for record in state["chunks"]:
+        box = _state(record, _CHUNK)
+        offsets = _size(box["offsets"])
+        # Taken out, so that lists of boxes that repeat or share each other end at once.
+        chunks.append(Chunk(offsets, _size(box["sizes"]), *places.pop((name, offsets))))
     if sum(math.prod(chunk.sizes) for chunk in chunks) != math.prod(shape):
         raise LumosXError(f"{path}: the parts of {name[:80]!r} do not make up the whole; get the folder again.")
     for chunk in chunks:
         if not _inside(chunk, shape) or math.prod(chunk.sizes) * dtype.itemsize > chunk.length:
             raise Damaged("chunk")
-    return Entry(TensorInfo(kind_of(dtype), shape), dtype, chunks)
+    return Entry(TensorInfo(kind_of(dtype), shape), dtype, tuple(chunks))
+
+
+def _dtype(properties: object) -> torch.dtype:
+    if not isinstance(properties, Record) or properties.name not in _PROPERTIES:
+        raise Damaged("properties")
+    if type(properties.state[0]) is not Name:
+        raise Damaged("dtype")
+    dtype = getattr(torch, properties.state[0].removeprefix("torch."))
+    if not isinstance(dtype, torch.dtype):
+        raise Damaged("dtype")
+    return dtype
 
 
 def _inside(chunk: Chunk, shape: tuple[int, ...]) -> bool:

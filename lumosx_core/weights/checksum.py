@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
 from ..errors import LumosXError
+from .checkpoint_index import METADATA
+from .safetensors_file import INDEX_ENDING
 from .source import WeightSource
 
 SOURCE_SHA256 = "lumosx.source_sha256"
@@ -65,21 +67,33 @@ def verify_weights(source: WeightSource) -> str:
     return written
 
 
-def source_files(path: Path) -> list[Path]:
-    """The files of an open source: the file itself, an index with its shards, or a checkpoint's metadata and parts.
+def source_files(path: Path) -> dict[Path, int]:
+    """The files of an open source and how many bytes each has.
+
+    They are the file itself, an index with its shards, or a checkpoint's metadata and parts.
 
     Args:
         path: of the source, once it is open.
+
+    Raises:
+        LumosXError: one of them is gone or cannot be looked at.
     """
+    try:
+        return {file: file.stat().st_size for file in _listed_files(path)}
+    except OSError as error:
+        raise LumosXError(f"{path}: cannot be read ({error}); get its files again.") from error
+
+
+def _listed_files(path: Path) -> list[Path]:
     if path.is_dir():
-        return [path / ".metadata", *sorted(path.glob("*.distcp"))]
-    if path.name.endswith(".index.json"):
+        return [path / METADATA, *sorted(path.glob("*.distcp"))]
+    if path.name.endswith(INDEX_ENDING):
         shards = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
         return [path, *(path.parent / shard for shard in sorted(set(shards)))]
     return [path]
 
 
-def files_sha256(files: list[Path], advance: Callable[[int, str], None]) -> str:
+def files_sha256(files: Iterable[Path], advance: Callable[[int, str], None]) -> str:
     """sha256 of one file; of several, that of their lines ``name sha256``, sorted.
 
     Args:

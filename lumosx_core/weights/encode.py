@@ -27,11 +27,17 @@ def encode(tensor: torch.Tensor, kind: str, where: str, advance: Callable[[int],
         advance: told after each piece how many bytes it became.
 
     Returns:
-        The same shape in the kind's dtype; for blocks uint8 [*shape[:-1], bytes of a row].
+        The same shape in the kind's dtype, the tensor itself if it is of the kind already; for blocks uint8
+        [*shape[:-1], bytes of a row].
 
     Raises:
         LumosXError: a number is not finite, or too large for the kind.
     """
+    if TORCH_KINDS.get(kind) == tensor.dtype:
+        for rows in _pieces(tensor):
+            largest_magnitude(rows, kind, where)
+            advance(rows.nbytes)
+        return tensor
     dtype = TORCH_KINDS.get(kind, torch.uint8)
     columns = tensor.shape[-1] if kind in TORCH_KINDS else packed_row_bytes(kind, tensor.shape[-1])
     result = torch.empty((*tensor.shape[:-1], columns), dtype=dtype)

@@ -74,8 +74,9 @@ def _logical_shape(tensor: ReaderTensor, reader: GGUFReader, path: Path) -> tupl
     field = reader.get_field(f"{_ORIGINAL_SHAPE}{tensor.name}")
     if field is None:
         return stored
-    shape = tuple(field.contents()) if field.types == [GGUFValueType.ARRAY, GGUFValueType.INT32] else ()
-    fits = 1 <= len(shape) <= _MOST_DIMENSIONS and min(shape) > 0 and math.prod(shape) == math.prod(stored)
-    if not fits:
+    numbers = field.types == [GGUFValueType.ARRAY, GGUFValueType.INT32] and 1 <= len(field.data) <= _MOST_DIMENSIONS
+    # gguf before 0.15 has no ReaderField.contents().
+    shape = tuple(int(field.parts[place][0]) for place in field.data) if numbers else (0,)
+    if min(shape) < 1 or math.prod(shape) != math.prod(stored):
         raise LumosXError(f"{path}: the original shape of {tensor.name[:60]!r} does not fit its data; get it again.")
     return shape

@@ -49,7 +49,7 @@ def read_records(data: bytes, mentioned: Callable[[str], bool], called: Callable
         called: whether a global may be called with these arguments; an OrderedDict becomes a dict.
 
     Raises:
-        Damaged: broken, too long (over 8 million steps), or with opcodes that torch does not write.
+        Damaged: broken, too long (over 8 million steps), or with opcodes or numbers that torch does not write.
         Foreign: it names or calls something else.
     """
     machine = _Machine(mentioned, called)
@@ -92,8 +92,14 @@ class _Machine:
     def _push(self, value: object) -> None:
         self._stack.append(value)
 
-    _do_binint = _do_binint1 = _do_binint2 = _do_long1 = _do_binfloat = _push
+    _do_binint = _do_binint1 = _do_binint2 = _do_binfloat = _push
     _do_short_binunicode = _do_binunicode = _do_binunicode8 = _do_short_binstring = _push
+
+    def _do_long1(self, number: int) -> None:
+        # Longer numbers can be made to share one hash, so that a dict of them takes for ever.
+        if number.bit_length() > 64:
+            raise Damaged("number")
+        self._push(number)
 
     def _pass_over(self, _argument: object) -> None:
         """Protocol and frames change nothing; after STOP the loop ends by itself."""

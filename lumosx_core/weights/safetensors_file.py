@@ -16,6 +16,8 @@ from .source import TensorInfo, WeightSource
 
 INDEX_ENDING = ".safetensors.index.json"
 _LARGEST_INDEX = 1 << 26
+_DAMAGE = (SafetensorError, RuntimeError, TypeError, ValueError, OverflowError, AttributeError)
+"""What the package and torch raise over a damaged file."""
 
 
 class SafetensorsFile(WeightSource):
@@ -48,9 +50,21 @@ class SafetensorsFile(WeightSource):
     def read(self, name: str) -> torch.Tensor:
         try:
             return self._held[name].get_tensor(name)
-        except (SafetensorError, RuntimeError, TypeError, ValueError, OverflowError, AttributeError) as error:
-            reason = type(error).__name__
-        raise LumosXError(f"{self.path}: {name[:80]!r} cannot be read ({reason}); the file is damaged, get it again.")
+        except _DAMAGE as error:
+            kind = type(error)
+        if kind is ValueError and self._can_read(name):
+            # Torch takes a Ctrl-C in its midst for a wrong argument, and says no word of it; the file is whole.
+            raise KeyboardInterrupt
+        raise LumosXError(
+            f"{self.path}: {name[:80]!r} cannot be read ({kind.__name__}); the file is damaged, get it again."
+        )
+
+    def _can_read(self, name: str) -> bool:
+        try:
+            self._held[name].get_tensor(name)
+        except _DAMAGE:
+            return False
+        return True
 
     def close(self) -> None:
         self._held = {}
@@ -64,6 +78,8 @@ def _open(path: Path) -> safe_open:
         problem = "this file of the model is missing; get all of its files again"
     except SafetensorError:
         problem = "its header is damaged, the file is cut off, or it needs a newer safetensors package; get it again"
+    except (MemoryError, RuntimeError):
+        problem = "there is not enough memory to map it; close other programs"
     except OSError as error:
         problem = f"cannot be read ({error.strerror}); get it again"
     raise LumosXError(f"{path}: {problem}.")

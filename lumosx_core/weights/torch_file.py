@@ -13,7 +13,8 @@ from .torch_archive import kind_of, load_archive, plain_tensor
 
 _DEEPEST = 16
 _MOST_ENTRIES = 1 << 20
-_NESTED = "{}: its dictionaries are nested beyond all reason; save a model's state_dict()."
+_LONGEST_NAME = 1 << 12
+_NESTED = "{}: its names are too long or nested beyond all reason; save a model's state_dict()."
 
 
 class TorchFile(WeightSource):
@@ -40,8 +41,8 @@ class TorchFile(WeightSource):
         self._loaded: dict[str, torch.Tensor] = {}
         largest = path.stat().st_size
         for count, (name, tensor) in enumerate(_named_entries(saved, path)):
-            # Dicts may hold each other, so that a small file has more entries than could ever be counted.
-            if count > _MOST_ENTRIES:
+            # Dicts may hold each other, so that a small file has more entries than could ever be counted or named.
+            if count > _MOST_ENTRIES or len(name) > _LONGEST_NAME:
                 raise LumosXError(_NESTED.format(path))
             if not isinstance(tensor, torch.Tensor):
                 continue

@@ -95,14 +95,29 @@ def test_stock_loaders_read_what_it_writes(client, sample, folder, release):
     assert torch.equal(sample("converted_stock.safetensors", stock, "61"), ours)
 
 
-def test_an_existing_file_is_refused_when_queued_and_left_as_it_is(client, folder, release):
+def test_an_existing_file_is_refused_and_left_as_it_is(client, folder, release):
     (folder / "converted_there.safetensors").write_bytes(b"mine")
-    with pytest.raises(PromptRejected, match="file_name: converted_there.safetensors exists already; choose another"):
+    with pytest.raises(ExecutionFailed, match="converted_there.safetensors: it exists already; delete it"):
         client.run(graph_of(release, "bf16", "converted_there"), timeout=300)
     assert (folder / "converted_there.safetensors").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("name", ["", "  ", "../up", "a/b", "a\\b", ".hidden", "C:x", "nul\0"])
+def test_converting_and_loading_in_one_graph_works_again_and_again(client, graph, folder, release):
+    graph.update(graph_of(release, "q5_1", "converted_chain"))
+    graph["1b"] = graph.pop("1")
+    graph["1"] = {"class_type": "LumosX_TinyModels", "inputs": {}}
+    graph["3"] = {"class_type": "LumosX_ModelLoader", "inputs": {"model_name": ["1b", 0]}}
+    assert client.run(graph, timeout=300).outputs["8"]["images"]
+    made = (folder / "converted_chain.gguf").stat()
+    graph["1b"]["inputs"]["file_name"] = "converted_chain.gguf"
+    again = client.run(graph, timeout=300)
+    assert "is there already, made from this very source; nothing to do." in again.outputs["1b"]["text"][0]
+    assert (folder / "converted_chain.gguf").stat().st_mtime_ns == made.st_mtime_ns
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "../up", "a/b", "a\\b", ".hidden", "C:x", "nul\0", "NUL", "con.txt", "x" * 300]
+)
 def test_names_that_are_no_plain_names_are_refused_when_queued(client, release, name):
     with pytest.raises(PromptRejected, match="file_name: .* is no plain file name"):
         client.run(graph_of(release, "bf16", name), timeout=300)

@@ -230,14 +230,17 @@ def test_incomplete_and_odd_files_are_refused_before_anything_runs(sample, folde
 
 
 class Malicious:
+    def __init__(self, made):
+        self.made = made
+
     def __reduce__(self):
-        return os.mkdir, ("/tmp/lumosx_was_here",)
+        return os.mkdir, (str(self.made),)
 
 
-def test_a_pt_that_would_run_code_is_refused_and_runs_none(sample, folder, weights):
-    torch.save({**weights, "extra": Malicious()}, folder / "malicious.pt")
-    assert "malicious.pt: loading it would run 'posix.mkdir'" in refused(sample, "malicious.pt")
-    assert not Path("/tmp/lumosx_was_here").exists()
+def test_a_pt_that_would_run_code_is_refused_and_runs_none(sample, folder, weights, tmp_path):
+    torch.save({**weights, "extra": Malicious(tmp_path / "made")}, folder / "malicious.pt")
+    assert f"malicious.pt: loading it would run '{os.name}.mkdir'" in refused(sample, "malicious.pt")
+    assert not (tmp_path / "made").exists()
 
 
 def refused(sample, name):

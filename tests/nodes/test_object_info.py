@@ -39,7 +39,7 @@ OUTPUTS = {
     "LumosX_Schedule": ["SAMPLER", "SIGMAS"],
     "LumosX_TinyModels": ["MODEL", "CLIP", "VAE"],
     "LumosX_ModelLoader": ["MODEL"],
-    "LumosX_ConvertWeights": ["STRING", "STRING"],
+    "LumosX_ConvertWeights": ["COMBO", "STRING"],
 }
 
 

@@ -3,6 +3,9 @@
 import hashlib
 import json
 
+import pytest
+
+from lumosx_core.errors import LumosXError
 from lumosx_core.weights.checksum import WeightsDigest, files_sha256, source_files
 
 
@@ -55,4 +58,12 @@ def test_shards_are_found_through_their_index(tmp_path):
     index = tmp_path / "x.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "2.safetensors", "b": "1.safetensors", "c": "1.safetensors"}}))
     assert [file.name for file in source_files(index)] == [index.name, "1.safetensors", "2.safetensors"]
-    assert source_files(tmp_path / "1.safetensors") == [tmp_path / "1.safetensors"]
+    assert source_files(tmp_path / "1.safetensors") == {tmp_path / "1.safetensors": 13}
+
+
+def test_a_part_that_is_gone_ends_in_a_sentence(tmp_path):
+    write(tmp_path, "1.safetensors")
+    index = tmp_path / "x.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}))
+    with pytest.raises(LumosXError, match="x.safetensors.index.json: cannot be read .*2.safetensors.*; get its files"):
+        source_files(index)

@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -13,11 +17,14 @@ import torch.distributed.checkpoint as checkpoint
 from lumosx_core.errors import LumosXError
 from lumosx_core.tiny.transformer import transformer_state_dict
 from lumosx_core.weights.checksum import SOURCE_NAME, SOURCE_SHA256, WEIGHTS_SHA256, verify_weights
-from lumosx_core.weights.convert import convert
+from lumosx_core.weights.convert import _check_space, _give_name, convert
 from lumosx_core.weights.dense import read_dense
 from lumosx_core.weights.opening import open_weights
 from lumosx_core.weights.precision import FORMATS, ending
+from lumosx_core.weights.quantised import find_quantised_layers
+from lumosx_core.weights.transformer import find_transformer
 
+ROOT = Path(__file__).parents[3]
 LARGEST_ERROR = {
     "f32": 0, "f16": 0.0003, "bf16": 0, "fp8_scaled": 0.03, "q8_0": 0.01, "q5_1": 0.05, "q5_0": 0.07, "q4_1": 0.1,
     "q4_0": 0.13,
@@ -39,7 +46,11 @@ def source(weights, tmp_path_factory):
 
 def read_all(path):
     with open_weights(path) as file:
-        return {name: read_dense(file, name).clone() for name in file.tensors if not name.endswith("weight_scale")}
+        names = find_transformer(file)
+        layers = find_quantised_layers(file, names)
+        return {
+            name: read_dense(file, names[name], layers.get(name.removesuffix(".weight"))).clone() for name in names
+        }
 
 
 def assert_close(found, expected, limit):
@@ -166,6 +177,7 @@ def test_a_file_of_others_cannot_be_verified(source):
         ("tiny.safetensors", "bf16", "source and target are the same file"),
         ("there.safetensors", "bf16", "there.safetensors: it exists already; delete it first"),
         ("gone/out.safetensors", "bf16", "there is no folder .*gone; make it first"),
+        ("x" * 300 + ".safetensors", "bf16", "cannot be written .*; choose another name"),
     ],
 )
 def test_targets_that_will_not_do(source, tmp_path, target, to, sentence):
@@ -197,6 +209,44 @@ def test_a_target_that_appears_meanwhile_is_kept(source, tmp_path):
     assert target.read_bytes() == b"precious" and len(list(tmp_path.iterdir())) == 1
 
 
+def test_nothing_takes_the_place_of_another_file(tmp_path):
+    part, target = tmp_path / "part", tmp_path / "target"
+    part.write_bytes(b"new")
+    target.write_bytes(b"precious")
+    with pytest.raises(FileExistsError):
+        _give_name(part, target)
+    assert target.read_bytes() == b"precious"
+    target.unlink()
+    _give_name(part, target)
+    assert target.read_bytes() == b"new"
+
+
+def test_a_link_to_nowhere_is_not_replaced(source, tmp_path):
+    target = tmp_path / "out.safetensors"
+    try:
+        target.symlink_to(tmp_path / "nowhere")
+    except OSError:
+        pytest.skip("links need a right that this user lacks")
+    with pytest.raises(LumosXError, match="it exists already; delete it first"):
+        convert(source, target, "bf16", lambda done, total, name: pytest.fail("it began"))
+
+
+def test_a_name_as_long_as_names_can_be(source, tmp_path):
+    target = tmp_path / ("x" * 243 + ".safetensors")
+    assert convert(source, target).path == target and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_part_that_vanishes_ends_in_a_sentence(weights, tmp_path):
+    (tmp_path / "model").mkdir()
+    save_checkpoint(tmp_path / "model", weights)
+    try:
+        (tmp_path / "model" / "all" / "gone.distcp").symlink_to(tmp_path / "nowhere")
+    except OSError:
+        pytest.skip("links need a right that this user lacks")
+    with pytest.raises(LumosXError, match="all: cannot be read .*gone.distcp.*; get its files again"):
+        convert(tmp_path / "model", tmp_path / "out.safetensors")
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_bad_numbers_are_refused_and_leave_nothing(weights, tmp_path, bad):
     broken = {**weights, "blocks.2.ffn.0.weight": weights["blocks.2.ffn.0.weight"].clone()}
@@ -208,11 +258,31 @@ def test_bad_numbers_are_refused_and_leave_nothing(weights, tmp_path, bad):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_full_disk_is_told_before_anything_is_written(source, tmp_path, monkeypatch):
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000_000))
-    with pytest.raises(LumosXError, match="it needs 0.01 GB and the disk has 0.01 GB left; make room"):
-        convert(source, tmp_path / "out.safetensors", "bf16")
+def test_a_disk_without_room_is_told(tmp_path):
+    target, whole_disk = tmp_path / "out.gguf", shutil.disk_usage(tmp_path).total
+    with pytest.raises(LumosXError, match=r"out.gguf: it needs \d+.\d+ GB and the disk has \d+.\d+ GB left; make"):
+        _check_space(target, whole_disk)
+    _check_space(target, 1)
+
+
+FAILING_WRITES = """
+import resource, sys
+from lumosx_core.weights.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+sys.exit(main(["convert", *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows limits no file's size")
+@pytest.mark.parametrize("to", ["bf16", "q8_0"])
+@pytest.mark.parametrize("limit", [100, 1 << 20])
+def test_a_write_that_fails_midway_leaves_nothing(source, tmp_path, to, limit):
+    """The system itself refuses: files may grow to ``limit`` bytes, within the header or within a tensor."""
+    target = tmp_path / f"out{ending(to)}"
+    command = [sys.executable, "-B", "-c", FAILING_WRITES, str(limit), source, target, "--to", to]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 1 and "Traceback" not in answer.stderr
+    assert answer.stderr.splitlines()[-1].startswith(f"{target}: cannot be written (")
     assert not list(tmp_path.iterdir())
 
 

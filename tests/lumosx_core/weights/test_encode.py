@@ -14,6 +14,7 @@ from lumosx_core.weights import encode as encoding
 from lumosx_core.weights.blocks import dequantize
 from lumosx_core.weights.encode import check_blocks, encode, encode_fp8
 from lumosx_core.weights.precision import BLOCKS, FP8_KIND
+from lumosx_core.weights.source import TORCH_KINDS
 
 HALF_ROUNDING = 2.0**-11
 SMALLEST_HALF = 2.0**-25
@@ -77,6 +78,15 @@ def test_pieces_make_no_difference(kind, dtype, monkeypatch):
     monkeypatch.setattr(encoding, "_NUMBERS_AT_ONCE", 150)
     assert torch.equal(encode(numbers, kind, "x", told.append), whole)
     assert len(told) == 17 and sum(told) == whole.nbytes
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
+def test_a_tensor_of_the_kind_is_checked_and_not_copied(kind):
+    numbers, told = torch.ones(3, 5, dtype=TORCH_KINDS[kind]), []
+    assert encode(numbers, kind, "x", told.append) is numbers and sum(told) == numbers.nbytes
+    numbers[2, 1] = math.inf
+    with pytest.raises(LumosXError, match="not finite"):
+        encode(numbers, kind, "x", quiet)
 
 
 @pytest.mark.parametrize("shape", [(7,), (1, 6, 7), (3, 2, 1, 2, 2)])

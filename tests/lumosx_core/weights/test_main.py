@@ -81,3 +81,30 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     assert running.wait(60) == 130, running.stderr.read()
     assert running.stderr.read().strip().endswith("Interrupted; nothing was left behind.")
     assert list(tmp_path.iterdir()) == [source]
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "lumosx_core.weights", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    return subprocess.run(command, text=True, stderr=subprocess.PIPE, env=environment, **options)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")
+def test_output_that_cannot_be_written_ends_in_a_sentence(source):
+    with open("/dev/full", "w") as full:
+        answer = run("inspect", source, stdout=full)
+    assert answer.returncode == 1
+    assert answer.stderr == "The work is done, but what to say of it cannot be written (No space left on device).\n"
+
+
+def test_letters_that_a_log_has_not_are_escaped(source, tmp_path):
+    named = source.rename(tmp_path / "größe.safetensors")
+    answer = run("inspect", named, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"})
+    assert answer.returncode == 0 and "gr\\xf6\\xdfe.safetensors: safetensors" in answer.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes the stream")
+def test_without_a_standard_error_it_works_all_the_same(source, tmp_path):
+    command = f"{sys.executable} -m lumosx_core.weights convert {source} {tmp_path / 'out.safetensors'} 2>&-"
+    answer = subprocess.run(["sh", "-c", command], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
+    assert answer.returncode == 0 and (tmp_path / "out.safetensors").is_file()

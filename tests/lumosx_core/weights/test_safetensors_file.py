@@ -1,7 +1,10 @@
 """Safetensors, whole and in shards."""
 
 import json
+import os
 import struct
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -110,6 +113,19 @@ def test_an_index_and_shards_that_disagree_end_in_a_sentence(weights, tmp_path):
         SafetensorsFile(path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit a process's addresses")
+def test_a_file_that_cannot_be_mapped_ends_in_a_sentence(tmp_path):
+    header = {"a": {"dtype": "U8", "shape": [1 << 40], "data_offsets": [0, 1 << 40]}}
+    path = write_raw(tmp_path / "large.safetensors", header)
+    os.truncate(path, path.stat().st_size + (1 << 40))
+    code = (
+        "import resource, sys\nfrom lumosx_core.weights.__main__ import main\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 38, resource.RLIM_INFINITY))\nmain(['inspect', sys.argv[1]])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert answer.stderr == f"{path}: there is not enough memory to map it; close other programs.\n"
+
+
 def test_close_lets_go_and_tensors_stay(samples, weights):
     source = SafetensorsFile(samples["safetensors"])
     tensor = source.read("scale")
@@ -118,3 +134,20 @@ def test_close_lets_go_and_tensors_stay(samples, weights):
     assert tensor == weights.tensors()["scale"]
     with pytest.raises(KeyError):
         source.read("scale")
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_ctrl_c_inside_of_torch_is_no_damage(samples, moment):
+    """Raised from a profiler's call, as a signal's handler is: between two steps of torch's own Python code."""
+    steps = iter(range(4))
+
+    def interrupt(frame, *_):
+        if frame.f_code.co_filename.endswith("storage.py") and next(steps, None) == moment:
+            raise KeyboardInterrupt
+
+    with SafetensorsFile(samples["safetensors"]) as source:
+        source.read("head.modulation")
+        with pytest.raises(KeyboardInterrupt):
+            sys.setprofile(interrupt)
+            source.read("head.modulation")
+        sys.setprofile(None)

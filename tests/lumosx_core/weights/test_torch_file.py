@@ -141,6 +141,18 @@ def test_tuples_nested_beyond_the_stack_do_not_crash(packed):
     assert "archive is damaged" in refused(packed({"data.pkl": b"\x80\x02}" + key + b"K\x01s."}))
 
 
+def test_keys_with_one_hash_do_not_take_for_ever(packed):
+    numbers = b"".join(
+        b"\x8a\x0c" + (number * ((1 << 61) - 1) << 8).to_bytes(12, "little") + b"N" for number in range(1 << 10)
+    )
+    assert "archive is damaged" in refused(packed({"data.pkl": b"\x80\x02}(" + numbers + b"u."}))
+
+
+def test_a_long_name_over_many_tensors_ends_in_a_sentence(saved):
+    many = dict.fromkeys(map(str, range(2000)), torch.ones(1))
+    assert "names are too long or nested" in refused(saved({"long" * 250_000: many}))
+
+
 def test_dicts_that_hold_each_other_end_in_a_sentence(saved):
     content = {"a": 1}
     for _ in range(12):
