@@ -78,7 +78,7 @@ def convert(
 
     One tensor is in memory at a time, as it was read and as it becomes, beside what the source maps from disk. Measured
     with a transformer of Wan2.1-T2V-1.3B's width, in largest float32 tensors of the source: 0.2 to 0.7 from safetensors
-    and torch's files, 1.2 to 1.8 from checkpoint folders, 2.4 to 2.7 from GGUF. The new file appears complete or not at
+    and torch's files, 1.2 to 1.8 from checkpoint folders, 1.7 to 2.1 from GGUF. The new file appears complete or not at
     all, and nothing that is there loses its place to it.
 
     Args:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 
 from ..errors import LumosXError
-from .blocks import dequantize, is_packed
+from .blocks import block_sizes, dequantize, is_packed
 from .quantised import FP8_FORMATS, SCALE, QuantisedLayer
 from .source import WeightSource
 
+_NUMBERS_AT_ONCE = 1 << 20
 FLOAT_KINDS = ("F64", "F32", "F16", "BF16")
 
 
@@ -28,7 +29,7 @@ def read_dense(source: WeightSource, name: str, layer: QuantisedLayer | None = N
     """
     info = source.tensors[name]
     if is_packed(info.kind):
-        return dequantize(source.read(name), info.kind).reshape(info.shape)
+        return _unpack(source.read(name), info.kind).reshape(info.shape)
     if layer is None:
         if info.kind not in FLOAT_KINDS and info.kind not in FP8_FORMATS:
             raise _not_readable(source, name, info.kind)
@@ -39,6 +40,17 @@ def read_dense(source: WeightSource, name: str, layer: QuantisedLayer | None = N
     if scale.numel() != 1:
         raise _not_readable(source, name, f"fp8 with {scale.numel()} scales")
     return source.read(name).float().mul_(scale.reshape(()).float())
+
+
+def _unpack(blocks: torch.Tensor, kind: str) -> torch.Tensor:
+    """All numbers as float32 [rows, columns], a few rows at a time: unpacking needs several times their room."""
+    rows = blocks.flatten(0, -2)
+    block, block_bytes = block_sizes(kind)
+    result = torch.empty(rows.shape[0], rows.shape[-1] // block_bytes * block)
+    at_once = max(1, _NUMBERS_AT_ONCE // max(1, result.shape[-1]))
+    for piece, target in zip(rows.split(at_once), result.split(at_once)):
+        target.copy_(dequantize(piece, kind))
+    return result
 
 
 def is_plain(source: WeightSource, name: str) -> bool:
