@@ -74,3 +74,13 @@ def make_lora(weights, rank=4, seed=0, layers=("blocks.0.self_attn.q", "blocks.1
         lora[f"diffusion_model.{layer}.lora_A.weight"] = torch.randn(rank, inputs, generator=generator) * inputs**-0.5
         lora[f"diffusion_model.{layer}.lora_B.weight"] = torch.randn(outputs, rank, generator=generator) * 0.5
     return lora
+
+
+class Runs:
+    """Runs(function, arguments) in a file makes whoever unpickles it call the function."""
+
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call

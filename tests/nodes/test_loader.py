@@ -10,7 +10,7 @@ from safetensors.torch import save as safetensors_bytes
 from safetensors.torch import save_file
 
 from host.client import ExecutionFailed, PromptRejected
-from host.weight_files import MAKEABLE, SCALES, make_lora, write_gguf
+from host.weight_files import MAKEABLE, SCALES, Runs, make_lora, write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -229,16 +229,8 @@ def test_incomplete_and_odd_files_are_refused_before_anything_runs(sample, folde
         assert sentence in refused(sample, f"odd_{what}.{ending}")
 
 
-class Malicious:
-    def __init__(self, made):
-        self.made = made
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.made),)
-
-
 def test_a_pt_that_would_run_code_is_refused_and_runs_none(sample, folder, weights, tmp_path):
-    torch.save({**weights, "extra": Malicious(tmp_path / "made")}, folder / "malicious.pt")
+    torch.save({**weights, "extra": Runs(os.mkdir, (str(tmp_path / "made"),))}, folder / "malicious.pt")
     assert f"malicious.pt: loading it would run '{os.name}.mkdir'" in refused(sample, "malicious.pt")
     assert not (tmp_path / "made").exists()
 

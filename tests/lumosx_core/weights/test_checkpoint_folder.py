@@ -12,6 +12,7 @@ import torch
 from torch.distributed.checkpoint import metadata as dcp
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 
+from host.weight_files import Runs
 from lumosx_core.errors import LumosXError
 from lumosx_core.weights.checkpoint_folder import CheckpointFolder
 from lumosx_core.weights.source import TensorInfo
@@ -135,14 +136,6 @@ def test_names_of_older_torches_and_pythons_are_known(edited, monkeypatch):
     assert b"getattr" in (folder / ".metadata").read_bytes()
     with CheckpointFolder(folder) as source:
         assert source.read("ema.scale") == 2.5
-
-
-class Runs:
-    def __init__(self, *call):
-        self.call = call
-
-    def __reduce__(self):
-        return self.call
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import zipfile
 import pytest
 import torch
 
+from host.weight_files import Runs
 from lumosx_core.errors import LumosXError
 from lumosx_core.weights.source import TensorInfo
 from lumosx_core.weights.torch_file import TorchFile
@@ -114,14 +115,6 @@ def test_tensors_are_mapped_not_read(saved):
 )
 def test_what_is_no_plain_weights_ends_in_a_sentence(saved, content, sentence):
     assert sentence in refused(saved(content))
-
-
-class Runs:
-    def __init__(self, *call):
-        self.call = call
-
-    def __reduce__(self):
-        return self.call
 
 
 @pytest.mark.parametrize(
