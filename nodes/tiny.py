@@ -17,7 +17,7 @@ class LumosXTinyModels(io.ComfyNode):
             category=CATEGORY,
             description="Small stand-ins for the three model files, made from a seed on first use, to see that a graph "
             "runs. They are untrained: the pictures shine through each other, and the video shows nobody. For real "
-            "videos replace this node by Load Diffusion Model, Load CLIP (type wan) and Load VAE.",
+            "videos replace this node by LumosX Model Loader, Load CLIP (type wan) and Load VAE.",
             inputs=[],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="A small Wan2.1-shaped model; link it to LumosX Model."),
