@@ -2,9 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.errors import LumosXError
 from ..lumosx_core.host.folders import BUILT_IN, case_fingerprint, list_cases, read_case
-from .sockets import CATEGORY, RelationsSocket
+from .sockets import CATEGORY, RelationsSocket, verdict
 
 
 class LumosXLoadCase(io.ComfyNode):
@@ -35,11 +34,7 @@ class LumosXLoadCase(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, case=None):
-        try:
-            cls.fingerprint_inputs(case)
-        except LumosXError as error:
-            return str(error)
-        return True
+        return verdict(cls.fingerprint_inputs, case)
 
     @classmethod
     def fingerprint_inputs(cls, case=None):

@@ -2,10 +2,9 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.errors import LumosXError
 from ..lumosx_core.host.converter import check_name, convert_weights, list_sources
 from ..lumosx_core.weights.precision import FORMATS
-from .sockets import CATEGORY
+from .sockets import CATEGORY, verdict
 
 
 class LumosXConvertWeights(io.ComfyNode):
@@ -51,13 +50,7 @@ class LumosXConvertWeights(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, file_name=None):
         # A linked name is known only when the node runs.
-        if file_name is None:
-            return True
-        try:
-            check_name(file_name)
-        except LumosXError as error:
-            return str(error)
-        return True
+        return file_name is None or verdict(check_name, file_name)
 
     @classmethod
     def execute(cls, source, format, file_name) -> io.NodeOutput:

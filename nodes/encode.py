@@ -2,9 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.errors import LumosXError
 from ..lumosx_core.host.encoder import SAME, UNCONDITIONAL, VideoSize, encode_scene
-from .sockets import CATEGORY, RelationsSocket, advanced
+from .sockets import CATEGORY, RelationsSocket, advanced, verdict
 
 # Wan2.1's standard negative prompt, which LumosX was sampled with.
 NEGATIVE_PROMPT = (
@@ -74,12 +73,9 @@ class LumosXRelationalEncode(io.ComfyNode):
     def validate_inputs(cls, width=None, height=None, frames=None):
         if not all(isinstance(value, int | None) for value in (width, height, frames)):
             return "width, height and frames: one of them is no whole number; type one."
-        try:
-            # A linked value is known only when the node runs.
-            VideoSize(*(good if value is None else value for value, good in ((width, 16), (height, 16), (frames, 1))))
-        except LumosXError as error:
-            return str(error)
-        return True
+        # A linked value is known only when the node runs.
+        known = (good if value is None else value for value, good in ((width, 16), (height, 16), (frames, 1)))
+        return verdict(VideoSize, *known)
 
     @classmethod
     def execute(

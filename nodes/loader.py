@@ -2,9 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.errors import LumosXError
 from ..lumosx_core.host.loader import WEIGHT_DTYPES, check_model, list_models, load_model, model_fingerprint
-from .sockets import CATEGORY
+from .sockets import CATEGORY, verdict
 
 
 class LumosXModelLoader(io.ComfyNode):
@@ -37,13 +36,7 @@ class LumosXModelLoader(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, model_name=None):
         # A linked name is known only when the node runs.
-        if model_name is None:
-            return True
-        try:
-            check_model(model_name)
-        except LumosXError as error:
-            return str(error)
-        return True
+        return model_name is None or verdict(check_model, model_name)
 
     @classmethod
     def fingerprint_inputs(cls, model_name=None, weight_dtype="default"):

@@ -4,6 +4,8 @@ import inspect
 
 from comfy_api.latest import io
 
+from ..lumosx_core.errors import LumosXError
+
 CATEGORY = "LumosX"
 
 SubjectSocket = io.Custom("LUMOSX_SUBJECT")
@@ -16,6 +18,15 @@ def advanced(kind, *arguments, **options):
     """An input that is folded away among the advanced ones, where the host knows such."""
     known = inspect.signature(kind.Input.__init__).parameters
     return kind.Input(*arguments, **options, **({"advanced": True} if "advanced" in known else {}))
+
+
+def verdict(check, *values):
+    """What ``validate_inputs`` answers: True, or the sentence with which a check refuses the values."""
+    try:
+        check(*values)
+    except LumosXError as error:
+        return str(error)
+    return True
 
 
 def occurrence_input(name: str, phrase: str):
