@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,9 +21,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.machine import describe_machine
-from host.golden import drawn_weight
+from host.golden import drawn_weight, relative_error
 from host.weight_files import small_transformer
 from lumosx_core.weights.convert import convert
+from lumosx_core.weights.precision import ending
 from lumosx_core.weights.transformer import transformer_shapes
 
 MADE = ("bf16", "f16", "fp8_scaled", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
@@ -38,7 +38,7 @@ def make_files(folder, shape):
     save_file(small_transformer() if shape == "tiny" else random_full_weights(), plain)
     files = {"f32": (plain, "default")}
     for name in MADE:
-        path = folder / (f"{name}.gguf" if name.startswith("q") else f"{name}.safetensors")
+        path = folder / f"{name}{ending(name)}"
         convert(plain, path, name)
         files[name] = (path, "default")
     files.update({name: (folder / "bf16.safetensors", name) for name in CAST})
@@ -78,7 +78,7 @@ def rows_of(files, figures, folder):
         yield {
             "format": name,
             "made_by": "ComfyUI, from bf16, while loading" if weight_dtype != "default" else "the converter",
-            "relative_error": ((velocity - exact).norm() / exact.norm()).item(),
+            "relative_error": relative_error(velocity, exact),
             "cosine": torch.nn.functional.cosine_similarity(velocity.flatten(), exact.flatten(), dim=0).item(),
             "file_bytes": file.stat().st_size,
             "load_seconds": _spread(run["load_seconds"] for run in runs),
@@ -122,7 +122,7 @@ def main(arguments):
     parser.add_argument("--shape", choices=("tiny", "full"), default="tiny")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="lumosx-bench-", dir=os.environ.get("TMPDIR")) as name:
+    with tempfile.TemporaryDirectory(prefix="lumosx-bench-") as name:
         folder = Path(name)
         files = make_files(folder, options.shape)
         rows = list(rows_of(files, measure_all(files, options.rounds, folder, options.shape), folder))

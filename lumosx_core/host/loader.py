@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from ..model import RelationalOptions
 from ..weights.blocks import dequantize, is_packed
 from ..weights.dense import read_dense
 from ..weights.opening import open_weights
-from ..weights.quantised import QUANTIZATION_METADATA, QuantisedLayer, find_quantised_layers
+from ..weights.quantised import QuantisedLayer, find_quantised_layers, settings_in_metadata
 from ..weights.source import TensorInfo, WeightSource
 from ..weights.transformer import find_transformer
 from .packed import KIND, PackedOperations, PackedPatcher, kind_entry
@@ -143,8 +142,8 @@ def _read(source: WeightSource, transformer: dict[str, str]) -> tuple[dict[str, 
     weights: dict[str, torch.Tensor] = {}
     settings = {}
     for name, stored in transformer.items():
+        layer = quantised.get(name)
         layer_name = name.removesuffix(".weight")
-        layer = quantised.get(layer_name) if name.endswith(".weight") else None
         if layer is None:
             weights.update(_plain_or_packed(source.tensors[stored], read(stored), name))
         elif layer.format in comfy.quant_ops.QUANT_ALGOS:
@@ -179,7 +178,7 @@ def _parts_of(layer: QuantisedLayer, layer_name: str, read: Callable[[str], torc
 def _build(path: str, weights: dict, layers: dict[str, dict], options: dict, disable_dynamic: bool) -> Any:
     load = comfy.sd.load_diffusion_model_state_dict
     given = {"disable_dynamic": disable_dynamic} if "disable_dynamic" in inspect.signature(load).parameters else {}
-    metadata = {QUANTIZATION_METADATA: json.dumps({"format_version": "1.0", "layers": layers})} if layers else {}
+    metadata = settings_in_metadata(layers) if layers else {}
     host = f"this ComfyUI ({comfyui_version.__version__})"
     try:
         patcher = load(weights, model_options=options, metadata=metadata, **given)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import safetensors.torch
 import torch
 
 from ..errors import LumosXError
+from ..files import unfinished_beside
 from ..tiny import text
 from ..tiny.codec import BlockTransformCodec
 from ..tiny.transformer import transformer_state_dict
@@ -63,15 +63,13 @@ def _is_current(path: Path) -> bool:
 
 def _write(path: Path, weights: dict[str, torch.Tensor]) -> None:
     """Write beside the target and move into place, so that nobody ever sees half a file."""
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        safetensors.torch.save_file(weights, unfinished, metadata={_VERSION_KEY: _VERSION})
-        os.replace(unfinished, path)
+        with unfinished_beside(path) as part:
+            safetensors.torch.save_file(weights, part, metadata={_VERSION_KEY: _VERSION})
+            os.replace(part, path)
     except OSError as error:
         raise LumosXError(f"{path}: cannot be written ({error}); make its folder writable.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _load_clip(path: Path) -> comfy.sd.CLIP:

@@ -98,6 +98,9 @@ def files_sha256(files: Iterable[Path], advance: Callable[[int, str], None]) -> 
 
     Args:
         advance: told how many bytes were read just now, and of which file.
+
+    Raises:
+        LumosXError: one of them cannot be read.
     """
     found = {file.name: _file_sha256(file, advance) for file in files}
     if len(found) == 1:
@@ -107,8 +110,11 @@ def files_sha256(files: Iterable[Path], advance: Callable[[int, str], None]) -> 
 
 def _file_sha256(path: Path, advance: Callable[[int, str], None]) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-            advance(len(piece), path.name)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                advance(len(piece), path.name)
+    except OSError as error:
+        raise LumosXError(f"{path}: cannot be read ({error}); check its disk.") from error
     return digest.hexdigest()

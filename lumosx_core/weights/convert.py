@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import uuid
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 
 from ..errors import LumosXError
+from ..files import unfinished_beside
 from . import checksum
 from .blocks import is_packed
 from .checksum import WeightsDigest
@@ -25,7 +25,7 @@ from .gguf_package import require_gguf
 from .gguf_writer import GGUFStreamWriter
 from .opening import open_weights
 from .precision import BLOCKS, FP8_KIND, Stored, choose_kind, ending, is_reduced
-from .quantised import QUANTIZATION_METADATA, find_quantised_layers
+from .quantised import FP8_FORMATS, SCALE, find_quantised_layers, settings_in_metadata
 from .safetensors_writer import SafetensorsWriter
 from .source import WeightSource
 from .transformer import find_transformer
@@ -95,7 +95,7 @@ def convert(
     with open_weights(source_path) as source:
         job = _Job(source, source_path.absolute().name, to, progress or (lambda done, total, name: None))
         _check_space(target_path, job.target_bytes)
-        source_sha256 = job.identify_source()
+        source_sha256 = checksum.files_sha256(job.files, job.advance)
         with _unfinished(target_path) as part:
             return job.run(part, target_path, source_sha256)
 
@@ -115,13 +115,6 @@ class _Job:
         self.target_bytes = sum(tensor.nbytes for tensor in self.weights + self.scales)
         self.files = checksum.source_files(source.path)
         self.done, self.total = 0, self.target_bytes + sum(self.files.values())
-
-    def identify_source(self) -> str:
-        """The source's checksum."""
-        try:
-            return checksum.files_sha256(self.files, self._advance)
-        except OSError as error:
-            raise LumosXError(f"{self.source.path}: cannot be read ({error}); check its disk.") from error
 
     def run(self, part: Path, target: Path, source_sha256: str) -> ConversionReport:
         """Write everything."""
@@ -145,8 +138,8 @@ class _Job:
         if self.to in BLOCKS:
             return GGUFStreamWriter(part, self.weights, metadata, BLOCKS[self.to])
         if self.scales:
-            layers = {scale.name.rpartition(".")[0]: {"format": "float8_e4m3fn"} for scale in self.scales}
-            metadata[QUANTIZATION_METADATA] = json.dumps({"format_version": "1.0", "layers": layers})
+            settings = {"format": FP8_FORMATS[FP8_KIND]}
+            metadata |= settings_in_metadata({scale.name.removesuffix(f".{SCALE}"): settings for scale in self.scales})
         return SafetensorsWriter(part, self.weights + self.scales, metadata)
 
     def _write(self, weight: Stored, writer: SafetensorsWriter | GGUFStreamWriter, digest: WeightsDigest) -> None:
@@ -155,13 +148,14 @@ class _Job:
             digest.add(stored.name, stored.kind, stored.shape, data)
             writer.write(stored.name, data)
 
-    def _advance(self, count: int, name: str) -> None:
+    def advance(self, count: int, name: str) -> None:
+        """Tell how many bytes more are done, and of what."""
         self.done += count
         self.progress(self.done, self.total, name)
 
     def _encoded(self, weight: Stored) -> Iterator[tuple[Stored, memoryview]]:
         """One tensor of the target, and its scale if it has one, as bytes."""
-        advance = partial(self._advance, name=weight.name)
+        advance = partial(self.advance, name=weight.name)
         stored = self.names[weight.name]
         where = f"{self.source.path}: {stored}"
         if self._passes_through(weight):
@@ -178,8 +172,7 @@ class _Job:
             yield weight, checksum.tensor_bytes(tensor)
 
     def _read(self, weight: Stored) -> torch.Tensor:
-        layer = self.layers.get(weight.name.removesuffix(".weight"))
-        return read_dense(self.source, self.names[weight.name], layer if weight.name.endswith(".weight") else None)
+        return read_dense(self.source, self.names[weight.name], self.layers.get(weight.name))
 
     def _passes_through(self, weight: Stored) -> bool:
         """Whether the source's own blocks can be copied."""
@@ -203,7 +196,7 @@ class _Job:
 
 
 def _scale_of(name: str) -> str:
-    return f"{name.removesuffix('weight')}weight_scale"
+    return f"{name.removesuffix('weight')}{SCALE}"
 
 
 def _check_target(source: Path, target: Path, to: str) -> None:
@@ -250,19 +243,16 @@ def _check_space(target: Path, needed: int) -> None:
 @contextmanager
 def _unfinished(target: Path) -> Iterator[Path]:
     """A path beside the target to write to; it becomes the target at the end, or is gone."""
-    # The target's own name may be as long as names can be.
-    part = target.with_name(f"lumosx-{uuid.uuid4().hex}.part")
     try:
-        yield part
-        _give_name(part, target)
+        with unfinished_beside(target) as part:
+            yield part
+            _give_name(part, target)
     except FileExistsError as error:
         raise LumosXError(
             f"{target}: it came to exist meanwhile; delete it first or choose another name."
         ) from error
     except OSError as error:
         raise LumosXError(f"{target}: cannot be written ({error}); check its folder and the free space.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _give_name(part: Path, target: Path) -> None:

@@ -6,10 +6,10 @@ import torch
 
 from ..errors import LumosXError
 from .blocks import block_sizes, dequantize, is_packed
+from .pieces import row_pieces
 from .quantised import FP8_FORMATS, SCALE, QuantisedLayer
 from .source import WeightSource
 
-_NUMBERS_AT_ONCE = 1 << 20
 FLOAT_KINDS = ("F64", "F32", "F16", "BF16")
 
 
@@ -43,12 +43,11 @@ def read_dense(source: WeightSource, name: str, layer: QuantisedLayer | None = N
 
 
 def _unpack(blocks: torch.Tensor, kind: str) -> torch.Tensor:
-    """All numbers as float32 [rows, columns], a few rows at a time: unpacking needs several times their room."""
-    rows = blocks.flatten(0, -2)
+    """All numbers as float32 [..., columns], a few rows at a time: unpacking needs several times their room."""
     block, block_bytes = block_sizes(kind)
-    result = torch.empty(rows.shape[0], rows.shape[-1] // block_bytes * block)
-    at_once = max(1, _NUMBERS_AT_ONCE // max(1, result.shape[-1]))
-    for piece, target in zip(rows.split(at_once), result.split(at_once)):
+    columns = blocks.shape[-1] // block_bytes * block
+    result = torch.empty(*blocks.shape[:-1], columns)
+    for piece, target in zip(row_pieces(blocks, columns), row_pieces(result)):
         target.copy_(dequantize(piece, kind))
     return result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,10 +10,10 @@ import torch
 from ..errors import LumosXError
 from .blocks import dequantize, packed_row_bytes
 from .gguf_package import require_gguf
+from .pieces import row_pieces
 from .precision import FP8_KIND, largest_number
 from .source import TORCH_KINDS
 
-_NUMBERS_AT_ONCE = 1 << 20
 _FP8_MAX = torch.finfo(torch.float8_e4m3fn).max
 
 
@@ -34,14 +34,14 @@ def encode(tensor: torch.Tensor, kind: str, where: str, advance: Callable[[int],
         LumosXError: a number is not finite, or too large for the kind.
     """
     if TORCH_KINDS.get(kind) == tensor.dtype:
-        for rows in _pieces(tensor):
+        for rows in row_pieces(tensor):
             largest_magnitude(rows, kind, where)
             advance(rows.nbytes)
         return tensor
     dtype = TORCH_KINDS.get(kind, torch.uint8)
     columns = tensor.shape[-1] if kind in TORCH_KINDS else packed_row_bytes(kind, tensor.shape[-1])
     result = torch.empty((*tensor.shape[:-1], columns), dtype=dtype)
-    for rows, target in zip(_pieces(tensor), _pieces(result, tensor.shape[-1])):
+    for rows, target in zip(row_pieces(tensor), row_pieces(result, tensor.shape[-1])):
         largest_magnitude(rows, kind, where)
         target.copy_(rows if kind in TORCH_KINDS else _quantize(rows, kind))
         advance(target.nbytes)
@@ -54,12 +54,12 @@ def encode_fp8(tensor: torch.Tensor, where: str, advance: Callable[[int], None])
     Raises:
         LumosXError: a number is not finite.
     """
-    largest = max(largest_magnitude(rows, FP8_KIND, where) for rows in _pieces(tensor))
+    largest = max(largest_magnitude(rows, FP8_KIND, where) for rows in row_pieces(tensor))
     scale = torch.tensor(largest, dtype=torch.float32) / _FP8_MAX
     # The scale of all zeros, or of numbers that float32 itself hardly holds, would divide by nothing.
     scale = scale if scale >= torch.finfo(torch.float32).tiny else torch.tensor(1.0)
     result = torch.empty(tensor.shape, dtype=torch.float8_e4m3fn)
-    for rows, target in zip(_pieces(tensor), _pieces(result)):
+    for rows, target in zip(row_pieces(tensor), row_pieces(result)):
         target.copy_(rows.float() / scale)
         advance(target.nbytes)
     return result, scale
@@ -71,7 +71,7 @@ def check_blocks(packed: torch.Tensor, kind: str, where: str, advance: Callable[
     Raises:
         LumosXError: there are such numbers.
     """
-    for rows in _pieces(packed):
+    for rows in row_pieces(packed):
         largest_magnitude(dequantize(rows, kind), "F32", where)
         advance(rows.nbytes)
 
@@ -96,9 +96,3 @@ def _quantize(rows: torch.Tensor, kind: str) -> torch.Tensor:
     # Blocks of numbers next to zero divide by zero in the gguf package; they come out as zeros all the same.
     with np.errstate(all="ignore"):
         return torch.from_numpy(gguf.quants.quantize(rows.float().numpy(), gguf.GGMLQuantizationType[kind]))
-
-
-def _pieces(tensor: torch.Tensor, columns: int | None = None) -> Iterator[torch.Tensor]:
-    """Views of a few rows each: as many as ``columns`` (those of the tensor itself) allow at once."""
-    flat = tensor.reshape(-1, tensor.shape[-1])
-    yield from flat.split(max(1, _NUMBERS_AT_ONCE // (columns or tensor.shape[-1])))

@@ -40,6 +40,17 @@ def is_sidecar(name: str) -> bool:
     return last in _PARTS or last in (_MARK, _OLD_MARK)
 
 
+def has_sidecars(source: WeightSource, stored: str) -> bool:
+    """Whether a file says how the layer of a weight is quantised; ``stored`` is the weight's name in the file."""
+    layer = stored.removesuffix("weight")
+    return any(f"{layer}{part}" in source.tensors for part in (*_PARTS, _MARK))
+
+
+def settings_in_metadata(layers: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    """The metadata that says how layers are quantised: layer name to settings such as ``{"format": …}``."""
+    return {QUANTIZATION_METADATA: json.dumps({"format_version": "1.0", "layers": layers})}
+
+
 @dataclass(frozen=True)
 class QuantisedLayer:
     """One layer's quantisation.
@@ -59,7 +70,7 @@ class QuantisedLayer:
 
 
 def find_quantised_layers(source: WeightSource, transformer: Mapping[str, str]) -> dict[str, QuantisedLayer]:
-    """The quantised layers of a transformer, by layer name without prefix.
+    """The quantised layers of a transformer, by the name of their weight.
 
     Args:
         transformer: Wan's name of each tensor to its name in the file.
@@ -73,7 +84,7 @@ def find_quantised_layers(source: WeightSource, transformer: Mapping[str, str]) 
         if name.endswith(".weight"):
             layer = _layer_of(source, name, stored, said)
             if layer is not None:
-                found[name.removesuffix(".weight")] = layer
+                found[name] = layer
             elif source.tensors[stored].kind in FP8_FORMATS:
                 unscaled.append(stored)
     if unscaled and any(layer.format in FP8_FORMATS.values() for layer in found.values()):

@@ -7,12 +7,13 @@ pass as well.
 from __future__ import annotations
 
 import re
+from typing import NoReturn
 
 from ..errors import LumosXError
 from ..layout import LATENT_CHANNELS
 from .blocks import BLOCK_KINDS, is_packed
 from .dense import FLOAT_KINDS
-from .quantised import FP8_FORMATS, QUANTIZATION_METADATA, is_sidecar
+from .quantised import FP8_FORMATS, QUANTIZATION_METADATA, has_sidecars
 from .recognise import (
     MODULATION,
     describe,
@@ -49,13 +50,13 @@ def find_transformer(source: WeightSource) -> dict[str, str]:
     prefixes = find_prefixes(source.tensors)
     if not prefixes:
         _refuse_shards(source)
-        raise LumosXError(f"{source.path}: it seems to be {describe(source)}; {_advice(source)}")
+        raise LumosXError(f"{source.path}: it seems to be {describe(source)}; LumosX needs {EXPECTED}.")
     prefix = prefixes[0]
     held = tensors_under(source, prefix)
     tensors = {name: source.tensors[stored] for name, stored in held.items()}
     _refuse_other_models(source, tensors)
     expected = _expected_shapes(tensors, source)
-    _compare(source, tensors, expected)
+    _compare(source, held, expected)
     return {name: held[name] for name in expected}
 
 
@@ -63,7 +64,7 @@ def _expected_shapes(tensors: dict[str, TensorInfo], source: WeightSource) -> di
     """Name and shape of every tensor of a transformer as wide and deep as the one at hand."""
     for name in ("patch_embedding.weight", "blocks.0.ffn.0.weight", "head.head.weight", "text_embedding.0.weight"):
         if name not in tensors:
-            raise _missing(source, name, 1)
+            _refuse_missing(source, name, 1)
     dim = last_size(tensors, MODULATION)
     ffn = tensors["blocks.0.ffn.0.weight"].shape[0] if tensors["blocks.0.ffn.0.weight"].shape else 0
     layers = 1 + max(int(name.split(".")[1]) for name in tensors if re.match(r"blocks\.\d{1,3}\.", name))
@@ -118,26 +119,24 @@ def _refuse_other_models(source: WeightSource, tensors: dict[str, TensorInfo]) -
     if what is None and (other_channels or last_size(tensors, MODULATION) > LARGEST_DIM):
         what = describe_shape(tensors, "")
     if what is not None:
-        raise LumosXError(f"{source.path}: it seems to be {what}; {_advice(source)}")
+        raise LumosXError(f"{source.path}: it seems to be {what}; LumosX needs {EXPECTED}.")
 
 
-def _compare(
-    source: WeightSource, tensors: dict[str, TensorInfo], expected: dict[str, tuple[int, ...]]
-) -> None:
-    missing = [name for name in expected if name not in tensors]
+def _compare(source: WeightSource, held: dict[str, str], expected: dict[str, tuple[int, ...]]) -> None:
+    missing = [name for name in expected if name not in held]
     if missing:
-        raise _missing(source, missing[0], len(missing))
-    unknown = [name for name in tensors if name not in expected]
+        _refuse_missing(source, missing[0], len(missing))
+    unknown = [name for name in held if name not in expected]
     if unknown:
         raise LumosXError(
             f"{source.path}: it holds {_count(unknown)} that this model does not have, such as {unknown[0][:80]!r}; "
             f"it is a variant that LumosX would run wrongly, take {EXPECTED}."
         )
     for name, shape in expected.items():
-        found = tensors[name]
+        found = source.tensors[held[name]]
         if found.kind not in _WEIGHT_KINDS and not is_packed(found.kind):
             # Such a layer may be packed in ways that only the host knows, so its shape says nothing here.
-            if _has_scales(source, name):
+            if has_sidecars(source, held[name]) or QUANTIZATION_METADATA in source.metadata:
                 continue
             if source.format == "GGUF":
                 raise LumosXError(
@@ -155,14 +154,6 @@ def _compare(
             )
 
 
-def _has_scales(source: WeightSource, name: str) -> bool:
-    """Whether the host knows how to read a layer, since the file says how it was quantised."""
-    layer = name.removesuffix("weight")
-    return any(is_sidecar(stored) and layer in stored for stored in source.tensors) or (
-        QUANTIZATION_METADATA in source.metadata
-    )
-
-
 def _refuse_shards(source: WeightSource) -> None:
     if _SHARD.search(source.path.name):
         raise LumosXError(
@@ -171,14 +162,10 @@ def _refuse_shards(source: WeightSource) -> None:
         )
 
 
-def _missing(source: WeightSource, name: str, count: int) -> LumosXError:
+def _refuse_missing(source: WeightSource, name: str, count: int) -> NoReturn:
     _refuse_shards(source)
     more = f" and {count - 1} more are" if count > 1 else " is"
-    return LumosXError(f"{source.path}: {name}{more} missing; the file is not whole, get it again.")
-
-
-def _advice(source: WeightSource) -> str:
-    return f"LumosX needs {EXPECTED}."
+    raise LumosXError(f"{source.path}: {name}{more} missing; the file is not whole, get it again.")
 
 
 def _count(names: list[str]) -> str:

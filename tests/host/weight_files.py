@@ -33,7 +33,7 @@ def random_blocks(kind, rows, columns, seed=0):
     return blocks.reshape(rows, -1)
 
 
-def in_blocks(name, tensor, kind, seed=0):
+def in_blocks(tensor, kind, seed=0):
     """A weight in blocks, made from it where the gguf package can, else at random: (blocks, what they stand for)."""
     quantised = gguf.GGMLQuantizationType[kind]
     if kind in SCALES:
@@ -43,21 +43,21 @@ def in_blocks(name, tensor, kind, seed=0):
     return blocks, torch.from_numpy(gguf.quants.dequantize(blocks, quantised).copy())
 
 
-def write_gguf(path, kind, weights=None, architecture="wan", prefix=""):
+def write_gguf(path, kind, weights=None):
     """Write float32 weights as GGUF with the Linears of their blocks in `kind`; return what they stand for.
 
     As in files of ComfyUI-GGUF's converter: the rest in F32, the patch embedding in its five dimensions.
     """
     weights = small_transformer() if weights is None else weights
-    writer = gguf.GGUFWriter(path, architecture)
+    writer = gguf.GGUFWriter(path, "wan")
     meant = {}
     for number, (name, tensor) in enumerate(weights.items()):
         if name.startswith("blocks.") and tensor.ndim == 2:
-            blocks, meant[name] = in_blocks(name, tensor, kind, seed=number)
-            writer.add_tensor(prefix + name, blocks, raw_dtype=gguf.GGMLQuantizationType[kind])
+            blocks, meant[name] = in_blocks(tensor, kind, seed=number)
+            writer.add_tensor(name, blocks, raw_dtype=gguf.GGMLQuantizationType[kind])
         else:
             meant[name] = tensor
-            writer.add_tensor(prefix + name, tensor.numpy())
+            writer.add_tensor(name, tensor.numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

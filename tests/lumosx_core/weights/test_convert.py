@@ -49,7 +49,7 @@ def read_all(path):
         names = find_transformer(file)
         layers = find_quantised_layers(file, names)
         return {
-            name: read_dense(file, names[name], layers.get(name.removesuffix(".weight"))).clone() for name in names
+            name: read_dense(file, names[name], layers.get(name)).clone() for name in names
         }
 
 

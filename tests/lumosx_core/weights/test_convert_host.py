@@ -25,7 +25,7 @@ def test_comfyui_computes_with_the_converted_weights(tmp_path, to):
         layers = find_quantised_layers(file, find_transformer(file))
         for layer in ("blocks.1.cross_attn.k", "blocks.3.ffn.0", "head.head"):
             weight, bias = (
-                read_dense(file, f"{layer}.{part}", layers.get(layer) if part == "weight" else None).float()
+                read_dense(file, f"{layer}.{part}", layers.get(f"{layer}.{part}")).float()
                 for part in ("weight", "bias")
             )
             expected = torch.nn.functional.linear(tokens, weight, bias)

@@ -36,7 +36,7 @@ def opened(tmp_path):
 def dense(source, name):
     """A tensor as plain numbers, by what the file says of its layer."""
     layers = find_quantised_layers(source, {name: name for name in source.tensors if not is_sidecar(name)})
-    return read_dense(source, name, layers.get(name.removesuffix(".weight")))
+    return read_dense(source, name, layers.get(name))
 
 
 def mark(layout):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.weights import encode as encoding
+from lumosx_core.weights import pieces
 from lumosx_core.weights.blocks import dequantize
 from lumosx_core.weights.encode import check_blocks, encode, encode_fp8
 from lumosx_core.weights.precision import BLOCKS, FP8_KIND
@@ -75,7 +75,7 @@ def test_pieces_make_no_difference(kind, dtype, monkeypatch):
     numbers = torch.randn(33, 64, generator=torch.Generator().manual_seed(1)).to(dtype)
     told = []
     whole = encode(numbers, kind, "x", quiet)
-    monkeypatch.setattr(encoding, "_NUMBERS_AT_ONCE", 150)
+    monkeypatch.setattr(pieces, "_NUMBERS_AT_ONCE", 150)
     assert torch.equal(encode(numbers, kind, "x", told.append), whole)
     assert len(told) == 17 and sum(told) == whole.nbytes
 

@@ -28,7 +28,9 @@ def find(tmp_path):
         with open_weights(path) as source:
             names = {name: prefix + name for name in tensors if not is_sidecar(name)}
             return {
-                name: (dict(layer.settings), {new: old.removeprefix(prefix) for new, old in layer.parts.items()})
+                name.removesuffix(".weight"): (
+                    dict(layer.settings), {new: old.removeprefix(prefix) for new, old in layer.parts.items()}
+                )
                 for name, layer in find_quantised_layers(source, names).items()
             }
 
