@@ -108,6 +108,19 @@ class SequenceLayout:
             start = end
         return tuple(ranges)
 
+    @property
+    def group_calls(self) -> tuple[tuple[int, int, int], ...]:
+        """The groups as (start, how many, tokens of each): neighbours of one size can share a batched call."""
+        calls: list[tuple[int, int, int]] = []
+        for start, end in self.groups:
+            tokens = end - start
+            if calls and calls[-1][2] == tokens:
+                first, groups, _ = calls.pop()
+                calls.append((first, groups + 1, tokens))
+            else:
+                calls.append((start, 1, tokens))
+        return tuple(calls)
+
     def reference_range(self, reference: int) -> Span:
         """The token range of one reference image."""
         start = self.video_tokens + reference * self.frame_tokens

@@ -12,12 +12,13 @@ from comfy.ldm.modules.attention import optimized_attention
 
 from ..errors import LumosXError
 from ..layout import LATENT_CHANNELS
-from ..model import RelationalOptions, relational_forward
+from ..model import RelationalOptions, TableCache, relational_forward
 from .foreign import refuse_unsupported
 from .memory import count_references
 from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode
 
 WRAPPER_KEY = "lumosx"
+_TABLES = "lumosx_tables"
 _ATTENTION = ("q", "k", "v", "o", "norm_q", "norm_k")
 _EXPECTED = (
     "patch_embedding", "text_embedding", "time_embedding", "time_projection", "head.head", "head.modulation",
@@ -43,6 +44,7 @@ def relational_model(model: Any, options: RelationalOptions) -> Any:
     clone = model.clone()
     kinds = comfy.patcher_extension.WrappersMP
     wrappers = {
+        kinds.OUTER_SAMPLE: _with_tables,
         kinds.DIFFUSION_MODEL: RelationalWrapper(options),
         kinds.CALC_COND_BATCH: _hand_down_timestep,
         kinds.PREPARE_SAMPLING: count_references,
@@ -92,8 +94,26 @@ class RelationalWrapper:
         timestep = _whole_timestep(timestep, kwargs.get(TIMESTEP))
         return relational_forward(
             model, x, timestep, context, kwargs[REFERENCES], kwargs[BINDING], dense, self.options,
-            _block_runner(options),
+            _block_runner(options), _tables_of(transformer_options),
+            # Another node that overrides attention expects to see the cross-attention too.
+            dense_text="optimized_attention_override" in transformer_options,
         )
+
+
+def _with_tables(executor, *arguments, **options):
+    """Let one sampling run keep what does not change from step to step; it is gone when the run ends."""
+    guider = executor.class_obj
+    # Hooks change weights between steps, and with them the text's keys and values.
+    if not guider.model_patcher.hook_patches:
+        transformer_options = {**guider.model_options.get("transformer_options", {}), _TABLES: TableCache()}
+        guider.model_options = {**guider.model_options, "transformer_options": transformer_options}
+    return executor(*arguments, **options)
+
+
+# Not traced: ComfyUI compiles without guards on the options, and would keep the tables of the first run for ever.
+@torch.compiler.disable
+def _tables_of(transformer_options: dict) -> TableCache | None:
+    return transformer_options.get(_TABLES)
 
 
 def _hand_down_timestep(executor, model, conditions, x, sigma, model_options):
@@ -132,7 +152,8 @@ def _block_runner(transformer_options: dict):
             return original(x)
         # Only the stream is offered: what else a stock block takes has another form here.
         arguments = {"img": x, "transformer_options": transformer_options}
-        return replacement(arguments, {"original_block": lambda given: {"img": original(given["img"])}})["img"]
+        # A block may write to what it gets, which the other node may still want to use.
+        return replacement(arguments, {"original_block": lambda given: {"img": original(given["img"].clone())}})["img"]
 
     return run
 

@@ -8,57 +8,18 @@ made of is theirs to know.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..attention import (
-    DenseAttention,
-    WordPull,
-    relational_cross_attention,
-    relational_self_attention,
-    word_pulls,
-)
+from ..attention import DenseAttention
 from ..errors import LumosXError
-from ..layout import LATENT_STRIDE, TEXT_LENGTH, Binding, SequenceLayout
-from .rotary import apply_rotary, rotary_table
-
-
-@dataclass(frozen=True)
-class RelationalOptions:
-    """The scientific constants, at the values that the release samples with.
-
-    Attributes:
-        ratio: MCAM's strength.
-        pool: side of the query cells that share one MCAM bias, in tokens.
-        r2pe: relational positions; off, references are placed like further frames.
-        csam: relational self-attention; off, everything attends to everything.
-        float32_residual: keep the residual stream in float32 whatever the weights are.
-    """
-
-    ratio: float = 0.5
-    pool: int = 8
-    r2pe: bool = True
-    csam: bool = True
-    float32_residual: bool = True
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What all blocks of one forward share."""
-
-    layout: SequenceLayout
-    options: RelationalOptions
-    dense: DenseAttention
-    table: torch.Tensor
-    pulls: tuple[WordPull, ...]
-    context: torch.Tensor
-    modulation: torch.Tensor
-    dtype: torch.dtype
-
+from ..layout import LATENT_STRIDE, Binding, SequenceLayout
+from .block import Shared, relational_block
+from .options import RelationalOptions
+from .tables import TableCache
 
 BlockRunner = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
 """``run_block(index, x, original)``: the residual stream after a block, or after what was put in its place."""
@@ -78,6 +39,9 @@ def relational_forward(
     dense: DenseAttention,
     options: RelationalOptions = RelationalOptions(),
     run_block: BlockRunner = _run_plainly,
+    cache: TableCache | None = None,
+    dense_text: bool = False,
+    chunk_tokens: int = 0,
 ) -> torch.Tensor:
     """The velocity of a video under its references.
 
@@ -90,7 +54,10 @@ def relational_forward(
         binding: which words each reference is bound to.
         dense: mask-free attention backend.
         options: scientific constants.
-        run_block: runs each block, or what replaces it.
+        run_block: runs each block, or what replaces it; without gradients a block writes to the stream it is given.
+        cache: the tables of this sampling run; without one they are made for this forward alone.
+        dense_text: let ``dense`` do the video's cross-attention too, over all text keys one by one.
+        chunk_tokens: tokens at a time through everything but self-attention; 0 is all of them. Saves memory.
 
     Returns:
         Velocity, same shape and dtype as ``latent``.
@@ -100,26 +67,30 @@ def relational_forward(
     """
     _check_size(latent, references)
     frames, height, width = latent.shape[2:]
-    tokens, grid = _patchify(model, latent, references)
-    layout = SequenceLayout(grid[0] - len(references), grid[1], grid[2], binding)
+    layout = _layout_of(model, latent, binding)
     embedded_time = _embed_time(model, timestep, latent.dtype)
-    context = F.pad(context, (0, 0, 0, max(0, TEXT_LENGTH - context.shape[1])))
-    heads = model.num_heads
-    run = _Run(
-        layout=layout,
+    shared = Shared(
+        tables=(cache or TableCache()).find(model, context.to(latent.dtype), layout, options, not dense_text),
         options=options,
         dense=dense,
-        table=rotary_table(layout.positions(options.r2pe), tokens.shape[-1] // heads, latent.device),
-        pulls=word_pulls(layout, context.shape[1], latent.device, options.ratio, options.pool),
-        context=model.text_embedding(context.to(latent.dtype)),
+        dense_text=dense_text,
         modulation=model.time_projection(embedded_time).unflatten(1, (6, -1)),
         dtype=latent.dtype,
+        chunk_tokens=chunk_tokens,
     )
-    x = tokens.float() if options.float32_residual else tokens
+    x = _patchify(model, latent, references)
+    # Convolution leaves it channel by channel, while blocks go through it row by row.
+    x = (x.float() if options.float32_residual else x).contiguous()
+    last = len(model.blocks) - 1
     for index, block in enumerate(model.blocks):
-        x = run_block(index, x, partial(_block, block, run))
-    video = _head(model.head, x[:, :layout.video_tokens], embedded_time, run.dtype)
+        x = run_block(index, x, partial(relational_block, block, index, shared, index == last))
+    # What was put in the last block's place may have kept all rows.
+    video = _head(model.head, x[:, :layout.video_tokens], embedded_time, shared.dtype)
     return _unpatchify(video, layout, model.patch_size)[:, :, :frames, :height, :width]
+
+
+def _layout_of(model: nn.Module, latent: torch.Tensor, binding: Binding) -> SequenceLayout:
+    return SequenceLayout(*(-(-side // patch) for side, patch in zip(latent.shape[2:], model.patch_size)), binding)
 
 
 def _check_size(latent: torch.Tensor, references: list[torch.Tensor]) -> None:
@@ -132,15 +103,12 @@ def _check_size(latent: torch.Tensor, references: list[torch.Tensor]) -> None:
         )
 
 
-def _patchify(
-    model: nn.Module, latent: torch.Tensor, references: list[torch.Tensor]
-) -> tuple[torch.Tensor, tuple[int, int, int]]:
-    """Video and references as [batch, tokens, dim] and their common grid (frames + references, height, width)."""
+def _patchify(model: nn.Module, latent: torch.Tensor, references: list[torch.Tensor]) -> torch.Tensor:
+    """Video and references as [batch, tokens, dim]."""
     sequence = torch.cat([latent, *(reference.to(latent) for reference in references)], dim=2)
     _, rows, columns = model.patch_size
     padded = F.pad(sequence, (0, -sequence.shape[4] % columns, 0, -sequence.shape[3] % rows))
-    patches = model.patch_embedding(padded.float()).to(latent.dtype)
-    return patches.flatten(2).transpose(1, 2), tuple(patches.shape[2:])
+    return model.patch_embedding(padded.float()).to(latent.dtype).flatten(2).transpose(1, 2)
 
 
 def _unpatchify(patches: torch.Tensor, layout: SequenceLayout, patch_size: tuple[int, int, int]) -> torch.Tensor:
@@ -159,42 +127,7 @@ def _embed_time(model: nn.Module, timestep: torch.Tensor, dtype: torch.dtype) ->
     return model.time_embedding(torch.cat([angles.cos(), angles.sin()], dim=1).to(timestep.device, dtype))
 
 
-def _block(block: nn.Module, run: _Run, x: torch.Tensor) -> torch.Tensor:
-    """One transformer block on the residual stream x [batch, tokens, dim]."""
-    parts = (block.modulation.to(device=x.device, dtype=x.dtype) + run.modulation.to(x.dtype)).chunk(6, dim=1)
-    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = parts
-    mixed = _self_attention(block.self_attn, _modulate(block.norm1(x), shift, scale, run.dtype), run)
-    x = torch.addcmul(x, mixed.to(x.dtype), gate)
-    x = x + _cross_attention(block.cross_attn, block.norm3(x.to(run.dtype)), run)
-    fed = block.ffn(_modulate(block.norm2(x), ffn_shift, ffn_scale, run.dtype))
-    return torch.addcmul(x, fed.to(x.dtype), ffn_gate)
-
-
-def _modulate(x: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    return torch.addcmul(shift, x, 1 + scale).to(dtype)
-
-
-def _self_attention(attention: nn.Module, x: torch.Tensor, run: _Run) -> torch.Tensor:
-    heads = attention.num_heads
-    q = apply_rotary(attention.norm_q(attention.q(x)), heads, run.table)
-    k = apply_rotary(attention.norm_k(attention.k(x)), heads, run.table)
-    v = attention.v(x)
-    if run.options.csam:
-        mixed = relational_self_attention(q, k, v, heads, run.layout, run.dense)
-    else:
-        mixed = run.dense(q, k, v, heads)
-    return attention.o(mixed)
-
-
-def _cross_attention(attention: nn.Module, x: torch.Tensor, run: _Run) -> torch.Tensor:
-    q = attention.norm_q(attention.q(x))
-    k = attention.norm_k(attention.k(run.context))
-    v = attention.v(run.context)
-    mixed = relational_cross_attention(q, k, v, attention.num_heads, run.layout, run.pulls, run.dense)
-    return attention.o(mixed)
-
-
 def _head(head: nn.Module, x: torch.Tensor, embedded_time: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     modulation = head.modulation.to(device=x.device, dtype=x.dtype) + embedded_time.to(x.dtype).unsqueeze(1)
     shift, scale = modulation.chunk(2, dim=1)
-    return head.head(_modulate(head.norm(x), shift, scale, dtype))
+    return head.head(torch.addcmul(shift, head.norm(x), 1 + scale).to(dtype))

@@ -33,5 +33,12 @@ def rotary_table(
 
 def apply_rotary(x: torch.Tensor, heads: int, table: torch.Tensor) -> torch.Tensor:
     """Rotate the channel pairs of every head. ``x`` is [batch, tokens, heads * head_dim]; so is the result."""
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (heads, -1, 2)))
-    return torch.view_as_real(pairs * table[:, None]).flatten(2).to(x.dtype)
+    pairs = x.float().unflatten(-1, (heads, -1, 2))
+    if torch.compiler.is_compiling():
+        # Compilers fuse real numbers only; apart from them complex ones are several times faster.
+        cosine, sine = torch.view_as_real(table)[:, None].unbind(-1)
+        even, odd = pairs.unbind(-1)
+        turned = torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], dim=-1)
+    else:
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * table[:, None])
+    return turned.flatten(2).to(x.dtype)
