@@ -2,6 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from .attention import LumosXAttention
 from .binder import LumosXBinder
 from .case import LumosXLoadCase
 from .convert import LumosXConvertWeights
@@ -30,6 +31,7 @@ class LumosXExtension(ComfyExtension):
             LumosXTinyModels,
             LumosXModelLoader,
             LumosXConvertWeights,
+            LumosXAttention,
         ]
 
 

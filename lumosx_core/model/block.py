@@ -1,7 +1,7 @@
 """One transformer block on the relational sequence, a span of tokens at a time.
 
-Around its self-attention a block is two functions of some rows of the stream: ``_project`` and ``_finish``. They look at
-no other rows, so they may be chunked, and hold no state, so they compile as they are.
+Around its self-attention a block is two functions of some rows of the stream: ``_project`` and ``_finish``. They look
+at no other rows, so they may be chunked, and hold no state, so they compile as they are.
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ def _self_attention(
             q = parts[0].new_empty(x.shape[0], queries, parts[0].shape[2])
         for whole, part in zip((k, v, q), parts):
             whole[:, start:end] = part
+        # Attention comes next, and needs the room.
+        del parts, part
     if shared.options.csam:
         return relational_self_attention(q, k, v, heads, layout, shared.dense)
     mixed = shared.dense(q, k, v, heads)

@@ -18,7 +18,7 @@ from ..attention import DenseAttention
 from ..errors import LumosXError
 from ..layout import LATENT_STRIDE, Binding, SequenceLayout
 from .block import Shared, relational_block
-from .options import RelationalOptions
+from .options import RELEASE, RelationalOptions
 from .tables import TableCache
 
 BlockRunner = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
@@ -37,7 +37,7 @@ def relational_forward(
     references: list[torch.Tensor],
     binding: Binding,
     dense: DenseAttention,
-    options: RelationalOptions = RelationalOptions(),
+    options: RelationalOptions = RELEASE,
     run_block: BlockRunner = _run_plainly,
     cache: TableCache | None = None,
     dense_text: bool = False,

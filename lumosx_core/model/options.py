@@ -22,3 +22,7 @@ class RelationalOptions:
     r2pe: bool = True
     csam: bool = True
     float32_residual: bool = True
+
+
+RELEASE = RelationalOptions()
+"""What the release samples with."""

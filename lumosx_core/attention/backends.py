@@ -1,0 +1,230 @@
+"""The attention backends that a user may choose, and whether one of them can work here.
+
+Nothing is imported before it is chosen. What each one takes is what its own code or documentation says: SageAttention
+1.0.6 and 2.2.0, flash-attn 2.8, FlashAttention 3, xformers 0.0.35, comfy-kitchen 0.2.31.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..errors import LumosXError
+from . import backend_kernels as kernels
+from .backend_kernels import Kernel, Place, kernel_order, probe
+
+AUTO, PYTORCH = "auto", "pytorch"
+_HALF = (torch.float16, torch.bfloat16)
+_ALL = (torch.float32, *_HALF)
+_KINDS = {"cuda": "NVIDIA", "rocm": "AMD"}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A package that computes attention, and what it takes.
+
+    Attributes:
+        choice: what the user chooses.
+        title: its name in messages.
+        module: what is imported.
+        load: imports it and returns its kernel.
+        advice: how to get it, as the end of a sentence.
+        distribution: the name under which pip knows its version; None where builds have several.
+        major: the first number of the version it must have; None for any.
+        places: where it runs, "cuda" (NVIDIA) and "rocm" (AMD).
+        capability: the least that an NVIDIA card must have.
+        below: the capability from which on it does not run; None if there is no such.
+        dtypes: of its tensors.
+        head_dims: channels that a head may have.
+        shared_heads: whether several heads of q may share one of k and v.
+        eight_bit: whether it computes in 8 bits, which costs some accuracy.
+    """
+
+    choice: str
+    title: str
+    module: str
+    load: Callable[[], Kernel]
+    advice: str
+    distribution: str | None = None
+    major: int | None = None
+    places: tuple[str, ...] = ("cuda", "rocm")
+    capability: tuple[int, int] = (8, 0)
+    below: tuple[int, int] | None = None
+    dtypes: tuple[torch.dtype, ...] = _HALF
+    head_dims: Container[int] = range(8, 257, 8)
+    shared_heads: bool = True
+    eight_bit: bool = False
+
+
+_LISTED = (
+    Backend(
+        "sageattention 1", "SageAttention 1", "sageattention", kernels.load_sage_1,
+        "install it with pip install sageattention==1.0.6 (on Windows also pip install triton-windows)",
+        distribution="sageattention", major=1, dtypes=_ALL, head_dims=(64, 96, 128), shared_heads=False, eight_bit=True,
+    ),
+    Backend(
+        "sageattention 2", "SageAttention 2", "sageattention", kernels.load_sage_2,
+        "build it with pip install --no-build-isolation git+https://github.com/thu-ml/SageAttention, which needs nvcc "
+        "(on Windows take a wheel from github.com/woct0rdho/SageAttention)",
+        distribution="sageattention", major=2, head_dims=range(1, 129), eight_bit=True,
+    ),
+    Backend(
+        "flash attention 2", "FlashAttention 2", "flash_attn", kernels.load_flash_2,
+        "install it with pip install --no-build-isolation flash-attn (it has no official build for Windows; choose "
+        "pytorch there)",
+        distribution="flash-attn", major=2,
+    ),
+    Backend(
+        "flash attention 3", "FlashAttention 3", "flash_attn_interface", kernels.load_flash_3,
+        "build the folder hopper of github.com/Dao-AILab/flash-attention with python setup.py install (Linux only)",
+        places=("cuda",), capability=(9, 0), below=(10, 0),
+    ),
+    Backend(
+        "xformers", "xformers", "xformers", kernels.load_xformers,
+        "install the version made for your torch, pip install xformers",
+        capability=(5, 0), dtypes=_ALL, shared_heads=False,
+    ),
+    Backend(
+        "comfy-kitchen int8", "comfy-kitchen int8", "comfy_kitchen", kernels.load_kitchen,
+        "install a recent one with pip install -U comfy-kitchen, which needs a driver for CUDA 13",
+        capability=(7, 5), dtypes=_ALL, head_dims=range(1, 257), eight_bit=True,
+    ),
+)
+BACKENDS = {backend.choice: backend for backend in _LISTED}
+CHOICES = (AUTO, PYTORCH, *BACKENDS)
+"""What a user may choose. Saved workflows hold these: only append."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A backend that works here.
+
+    Attributes:
+        title: its name, in messages and in the log.
+        kernel: computes attention.
+        backend: what it takes; None for PyTorch, which takes everything.
+        note: what the log should say behind the title.
+    """
+
+    title: str
+    kernel: Kernel
+    backend: Backend | None = None
+    note: str = ""
+
+
+def check_choice(choice: str, places: Sequence[Place]) -> None:
+    """Refuse a choice that none of these places can honour, as far as can be told without a model or an import.
+
+    Raises:
+        LumosXError: what is missing, and how to get it.
+    """
+    if choice in (AUTO, PYTORCH):
+        return
+    if choice not in BACKENDS:
+        raise LumosXError(f"backend: there is no {choice}; choose one of {', '.join(CHOICES)}.")
+    backend = BACKENDS[choice]
+    refusals = [_unsuited_place(backend, place) for place in places]
+    if all(refusals):
+        raise LumosXError(refusals[0])
+    missing = _missing_package(backend)
+    if missing:
+        raise LumosXError(missing)
+
+
+def resolve(choice: str, place: Place, device: torch.device, dtype: torch.dtype) -> Chosen:
+    """The backend for a choice, imported and tried out on the device.
+
+    Args:
+        choice: one of ``CHOICES``. "auto" is the fastest that keeps full precision.
+        place: what ``device`` is.
+        device: where attention will be computed.
+        dtype: what in.
+
+    Raises:
+        LumosXError: it is missing, or does not run here.
+    """
+    check_choice(choice, [place])
+    if choice == PYTORCH:
+        return _pytorch(place)
+    if choice == AUTO:
+        return _fastest(place, device, dtype)
+    backend = BACKENDS[choice]
+    if dtype not in backend.dtypes:
+        raise LumosXError(
+            f"backend: {choice} takes {' and '.join(str(one).removeprefix('torch.') for one in backend.dtypes)}, but "
+            f"this model computes in {str(dtype).removeprefix('torch.')}; load it in another precision, or choose auto."
+        )
+    return Chosen(backend.title, _tried_out(backend, device, dtype), backend)
+
+
+def _fastest(place: Place, device: torch.device, dtype: torch.dtype) -> Chosen:
+    # On Hopper nothing of full precision is faster; elsewhere PyTorch carries the fastest kernels itself.
+    best = BACKENDS["flash attention 3"]
+    if dtype not in best.dtypes or _unsuited_place(best, place) or _missing_package(best):
+        return _pytorch(place)
+    try:
+        return resolve(best.choice, place, device, dtype)
+    except LumosXError as error:
+        pytorch = _pytorch(place)
+        return replace(pytorch, note=f"{pytorch.note}, since {str(error).removeprefix('backend: ')}")
+
+
+def _pytorch(place: Place) -> Chosen:
+    order = kernel_order(place)
+    names = ", ".join(name.partition("_")[0].lower() for name in order)
+    return Chosen("PyTorch", kernels.load_pytorch(order), note=f" (kernels in the order {names})" if order else "")
+
+
+def _unsuited_place(backend: Backend, place: Place) -> str | None:
+    needed = f"backend: {backend.choice} needs an {' or '.join(_KINDS[kind] for kind in backend.places)} card"
+    if place.kind not in backend.places:
+        return f"{needed}, but models run on {place.name} here; choose auto or pytorch."
+    if place.capability is None:
+        return None
+    if place.capability < backend.capability or (backend.below and place.capability >= backend.below):
+        least, most = (f"{major}.{minor}" for major, minor in (backend.capability, backend.below or (0, 0)))
+        wanted = f"from {least} and below {most}" if backend.below else f"{least} or more"
+        has = "{}.{}".format(*place.capability)
+        return f"{needed} of compute capability {wanted}, but {place.name} has {has}; choose auto or pytorch."
+    return None
+
+
+def _missing_package(backend: Backend) -> str | None:
+    """Looks for files only; imports nothing."""
+    ending = f"{backend.advice}, or choose auto."
+    if importlib.util.find_spec(backend.module) is None:
+        return f"backend: {backend.choice} is not installed; {ending}"
+    if backend.distribution is None or backend.major is None:
+        return None
+    try:
+        version = importlib.metadata.version(backend.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return f"backend: {backend.choice} is not installed ({backend.module} there is of another package); {ending}"
+    if version.partition(".")[0] != str(backend.major):
+        return f"backend: {backend.choice} is wanted, but {backend.distribution} {version} is installed; {ending}"
+    return None
+
+
+def _tried_out(backend: Backend, device: torch.device, dtype: torch.dtype) -> Kernel:
+    """Packages built for another torch, CUDA or card fail only when they are called, so they are called here."""
+    try:
+        kernel = backend.load()
+        cosine = probe(kernel, device, dtype)
+    except Exception as error:
+        # Whatever it is, it would have stopped the run in the middle.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise LumosXError(
+            f"backend: {backend.choice} is installed but does not run on this machine ({reason}); {backend.advice}, or "
+            "choose auto."
+        ) from error
+    # This way round, so that what is no number is refused as well.
+    if not cosine >= kernels.LEAST_COSINE:
+        raise LumosXError(
+            f"backend: {backend.choice} is installed but computes something else than attention on this card (cosine "
+            f"{cosine:.3f} with PyTorch); {backend.advice}, or choose auto."
+        )
+    return kernel

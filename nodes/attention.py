@@ -1,0 +1,42 @@
+"""The node that chooses how a MODEL computes attention."""
+
+from comfy_api.latest import io
+
+from ..lumosx_core.host.attention import CHOICES, check_attention, with_attention
+from .sockets import CATEGORY, verdict
+
+
+class LumosXAttention(io.ComfyNode):
+    """A MODEL to the same MODEL with an attention backend of its own."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_Attention",
+            display_name="LumosX Attention",
+            category=CATEGORY,
+            description="Chooses what computes attention, the larger part of the time, for this model alone. Works on "
+            "any model and anywhere between its loader and the sampler; a second one replaces the first. Without this "
+            "node ComfyUI's own choice stays.",
+            inputs=[
+                io.Model.Input("model", tooltip="Any model, with or without LumosX Model."),
+                io.Combo.Input(
+                    "backend", options=list(CHOICES), default="auto",
+                    tooltip="auto: the fastest that is installed and keeps full precision: FlashAttention 3 on an H100 "
+                    "or H200, else PyTorch. pytorch: its fastest kernels for the card, nothing to install. "
+                    "sageattention and comfy-kitchen int8 compute in 8 bits: faster, at some loss. What is missing, or "
+                    "does not run on your card, stops before sampling and says how to get it. Calls that a backend "
+                    "cannot take, such as those with a mask, go to PyTorch.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="The same model with this attention.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, backend=None):
+        # A linked choice is known only when the node runs.
+        return backend is None or verdict(check_attention, backend)
+
+    @classmethod
+    def execute(cls, model, backend) -> io.NodeOutput:
+        return io.NodeOutput(with_attention(model, backend))

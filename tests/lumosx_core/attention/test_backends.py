@@ -1,0 +1,279 @@
+"""Which backends are found, what is said of those that are not, and that every call is attention."""
+
+import importlib
+import sys
+
+import comfy.ldm.modules.attention
+import pytest
+import torch
+
+from host.attention_packages import MAKEABLE, installer
+from lumosx_core.attention.backend_calls import attend, why_not
+from lumosx_core.attention.backend_kernels import Place, kernel_order, load_pytorch, place_of
+from lumosx_core.attention.backends import BACKENDS, CHOICES, check_choice, resolve
+from lumosx_core.errors import LumosXError
+
+CPU = torch.device("cpu")
+HERE = place_of(CPU)
+AMPERE, ADA, HOPPER, BLACKWELL = (
+    Place("cuda", name, capability)
+    for name, capability in (("A100", (8, 0)), ("RTX 4090", (8, 9)), ("H200", (9, 0)), ("RTX 5090", (12, 0)))
+)
+TURING, AMD, MAC = Place("cuda", "RTX 2080", (7, 5)), Place("rocm", "RX 7900"), Place("mps", "mps")
+HEADS, HEAD_DIM = 3, 64
+
+
+@pytest.fixture
+def install(tmp_path):
+    """install(choice, version=None, source=None): a stand-in of its package, until the test ends."""
+    with installer(tmp_path) as run:
+        yield run
+
+
+def refused(choice, *places):
+    with pytest.raises(LumosXError) as caught:
+        check_choice(choice, places)
+    return one_sentence(caught)
+
+
+def one_sentence(caught):
+    sentence = str(caught.value)
+    assert sentence.startswith("backend: ") and sentence.endswith(".") and ". " not in sentence and "\n" not in sentence
+    return sentence
+
+
+def installed(module):
+    return importlib.util.find_spec(module) is not None
+
+
+def test_choices_are_forever():
+    assert CHOICES == (
+        "auto", "pytorch", "sageattention 1", "sageattention 2", "flash attention 2", "flash attention 3", "xformers",
+        "comfy-kitchen int8",
+    )
+
+
+@pytest.mark.parametrize("choice", BACKENDS)
+def test_on_a_cpu_only_pytorch_is_there(choice):
+    kinds = "NVIDIA card" if choice == "flash attention 3" else "NVIDIA or AMD card"
+    assert refused(choice, HERE) == (
+        f"backend: {choice} needs an {kinds}, but models run on the CPU here; choose auto or pytorch."
+    )
+
+
+@pytest.mark.parametrize(
+    ("choice", "advice"),
+    [
+        ("sageattention 1", "pip install sageattention==1.0.6 (on Windows also pip install triton-windows), or choose"),
+        ("sageattention 2", "--no-build-isolation git+https://github.com/thu-ml/SageAttention, which needs nvcc (on "),
+        ("flash attention 2", "pip install --no-build-isolation flash-attn (it has no official build for Windows;"),
+        ("flash attention 3", "build the folder hopper of github.com/Dao-AILab/flash-attention"),
+        ("xformers", "the version made for your torch, pip install xformers, or choose auto."),
+        ("comfy-kitchen int8", "pip install -U comfy-kitchen, which needs a driver for CUDA 13, or choose auto."),
+    ],
+)
+def test_what_is_missing_is_said_with_how_to_get_it(choice, advice):
+    if installed(BACKENDS[choice].module):
+        pytest.skip(f"{choice} is installed here")
+    sentence = refused(choice, HOPPER)
+    assert sentence.startswith(f"backend: {choice} is not installed; ") and advice in sentence
+
+
+@pytest.mark.parametrize(
+    ("choice", "place", "words"),
+    [
+        ("flash attention 3", ADA, "of compute capability from 9.0 and below 10.0, but RTX 4090 has 8.9;"),
+        ("flash attention 3", BLACKWELL, "but RTX 5090 has 12.0;"),
+        ("flash attention 3", AMD, "needs an NVIDIA card, but models run on RX 7900 here;"),
+        ("flash attention 2", TURING, "of compute capability 8.0 or more, but RTX 2080 has 7.5;"),
+        ("sageattention 2", TURING, "of compute capability 8.0 or more"),
+        ("comfy-kitchen int8", Place("cuda", "GTX 1080", (6, 1)), "of compute capability 7.5 or more"),
+        ("xformers", MAC, "needs an NVIDIA or AMD card, but models run on mps here;"),
+    ],
+)
+def test_an_unsuited_card_is_named_before_anything_is_to_be_installed(choice, place, words):
+    sentence = refused(choice, place)
+    assert words in sentence and sentence.endswith("choose auto or pytorch.")
+
+
+def test_one_suited_card_among_several_is_enough(install):
+    install("flash attention 2")
+    check_choice("flash attention 2", [TURING, ADA])
+
+
+def test_an_unknown_choice():
+    assert "there is no flash attention 9; choose one of auto, pytorch, " in refused("flash attention 9", HERE)
+
+
+@pytest.mark.parametrize("choice", BACKENDS)
+def test_nothing_is_imported_to_look_for_it(install, choice):
+    module = install(choice, source="raise RuntimeError('imported')")
+    check_choice(choice, [HOPPER])
+    assert module not in sys.modules
+
+
+@pytest.mark.parametrize(("choice", "there"), [("sageattention 2", "1.0.6"), ("sageattention 1", "2.2.0")])
+def test_versions_are_told_apart(install, choice, there):
+    install(choice, version=there)
+    assert f"{choice} is wanted, but sageattention {there} is installed; " in refused(choice, ADA)
+
+
+def test_a_folder_of_another_package_is_no_flash_attention(tmp_path, install):
+    """FlashAttention 4 puts its files into a folder flash_attn as well."""
+    module = install("flash attention 2")
+    (tmp_path / "flash_attn-2.8.3.dist-info").rename(tmp_path / "flash_attn_4-4.0.0.dist-info")
+    importlib.invalidate_caches()
+    assert f"is not installed ({module} there is of another package)" in refused("flash attention 2", ADA)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import no_such_triton", "does not run on this machine (No module named 'no_such_triton')"),
+        ("def sageattn(*a, **k): raise RuntimeError('no kernel image\\nfor this card')", "machine (no kernel image);"),
+        ("", "cannot import name 'sageattn'"),
+        ("def sageattn(q, *a, **k): return q", "computes something else than attention on this card (cosine"),
+        ("def sageattn(q, *a, **k): return q * float('nan')", "computes something else than attention"),
+    ],
+)
+def test_a_broken_build_is_found_before_sampling(install, source, words):
+    install("sageattention 2", source=source)
+    with pytest.raises(LumosXError) as caught:
+        resolve("sageattention 2", ADA, CPU, torch.bfloat16)
+    assert words in one_sentence(caught)
+
+
+def test_a_precision_that_is_not_taken(install):
+    install("flash attention 2")
+    with pytest.raises(LumosXError) as caught:
+        resolve("flash attention 2", ADA, CPU, torch.float32)
+    assert "takes float16 and bfloat16, but this model computes in float32; load it in" in one_sentence(caught)
+
+
+def test_auto_takes_the_fastest_of_full_precision(install):
+    assert resolve("auto", HERE, CPU, torch.float32).title == "PyTorch"
+    for choice in ("sageattention 2", "flash attention 2", "flash attention 3", "comfy-kitchen int8"):
+        install(choice)
+    assert resolve("auto", HOPPER, CPU, torch.bfloat16).title == "FlashAttention 3"
+    for place, dtype in ((HOPPER, torch.float32), (ADA, torch.bfloat16), (BLACKWELL, torch.bfloat16)):
+        chosen = resolve("auto", place, CPU, dtype)
+        assert (chosen.title, chosen.backend) == ("PyTorch", None) and "since" not in chosen.note
+
+
+def test_auto_says_why_a_broken_flash_attention_3_is_passed_over(install):
+    install("flash attention 3", source="raise ImportError('undefined symbol')")
+    chosen = resolve("auto", HOPPER, CPU, torch.bfloat16)
+    assert chosen.title == "PyTorch"
+    assert "since flash attention 3 is installed but does not run on this machine (undefined symbol)" in chosen.note
+
+
+def test_the_order_of_kernels_follows_the_card():
+    assert kernel_order(HOPPER) == kernel_order(BLACKWELL) == (
+        "CUDNN_ATTENTION", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH",
+    )
+    assert kernel_order(ADA) == ("FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION", "MATH")
+    assert kernel_order(HERE) == kernel_order(AMD) == kernel_order(MAC) == ()
+
+
+def test_an_order_of_kernels_changes_no_result_and_is_traced_whole():
+    q, k, v = tokens(2, 20), tokens(2, 30), tokens(2, 30, seed=1)
+    torch.compiler.reset()
+    kernel = torch.compile(load_pytorch(kernel_order(HOPPER)), backend="eager", fullgraph=True)
+    expected = load_pytorch(())(q, k, v, 0.2)
+    torch.testing.assert_close(kernel(q, k, v, 0.2), expected, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(load_pytorch(())(q, k, v, None), expected, atol=1e-3)
+
+
+def tokens(batch, length, heads=HEADS, seed=0, dtype=torch.float32):
+    """[batch, length, heads, head_dim] with a mean that is not 0, as keys have."""
+    return 0.5 + torch.randn(
+        batch, length, heads, HEAD_DIM, generator=torch.Generator().manual_seed(1000 * seed + length)
+    ).to(dtype)
+
+
+CASES = [
+    (choice, dtype)
+    for choice in ("pytorch", *MAKEABLE)
+    for dtype in (torch.float32, torch.bfloat16)
+    if choice == "pytorch" or dtype in BACKENDS[choice].dtypes
+]
+
+
+@pytest.mark.parametrize(("choice", "dtype"), CASES)
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("keep_split", [False, True])
+@pytest.mark.parametrize("scale", [None, 0.25])
+def test_every_form_of_a_call_is_attention(install, choice, dtype, split, keep_split, scale):
+    """Against the host's PyTorch attention; the packages are stand-ins. None may change what it was given."""
+    if choice != "pytorch":
+        install(choice)
+    chosen = resolve(choice, HOPPER, CPU, dtype)
+    everything = tokens(2, 50, 3 * HEADS, dtype=dtype)
+    q, k, v = everything[:, 5:25, :HEADS], everything[:, :, HEADS:2 * HEADS], everything[:, :, 2 * HEADS:]
+    q, k, v = (x.transpose(1, 2) if split else x.flatten(2) for x in (q, k, v))
+    before = [x.clone() for x in (q, k, v)]
+    assert why_not(chosen, q, k, v, HEADS, None, split, {"scale": scale}) is None
+    measured = attend(chosen.kernel, q, k, v, HEADS, split, keep_split, scale)
+    options = {} if scale is None else {"scale": scale}
+    expected = host_attention(q, k, v, split, keep_split, **options)
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    torch.testing.assert_close(measured, expected, rtol=tolerance, atol=tolerance)
+    assert all(torch.equal(x, y) for x, y in zip((q, k, v), before))
+
+
+def host_attention(q, k, v, split, keep_split, scale=None):
+    # 0.3.75 does not know a scale of the caller's.
+    q = q if scale is None else q * (scale * HEAD_DIM**0.5)
+    return comfy.ldm.modules.attention.attention_pytorch(
+        q, k, v, HEADS, skip_reshape=split, skip_output_reshape=keep_split
+    )
+
+
+@pytest.mark.parametrize("choice", ["sageattention 2", "flash attention 2", "flash attention 3", "comfy-kitchen int8"])
+def test_heads_may_share_keys_where_the_package_knows_that(install, choice):
+    install(choice)
+    chosen = resolve(choice, HOPPER, CPU, torch.bfloat16)
+    q, k, v = (tokens(1, 20, heads, seed, torch.bfloat16) for heads, seed in ((4, 0), (2, 1), (2, 2)))
+    assert why_not(chosen, q.flatten(2), k.flatten(2), v.flatten(2), 4, None, False, {"enable_gqa": True}) is None
+    measured = attend(chosen.kernel, q.flatten(2), k.flatten(2), v.flatten(2), 4, False, False, None)
+    k, v = (x.repeat_interleave(2, dim=2) for x in (k, v))
+    expected = load_pytorch(())(q, k, v, None).flatten(2)
+    torch.testing.assert_close(measured, expected, rtol=2e-2, atol=2e-2)
+
+
+def test_what_a_backend_cannot_take(install):
+    for choice in ("sageattention 1", "flash attention 2"):
+        install(choice)
+    sage = resolve("sageattention 1", ADA, CPU, torch.float32)
+    flash = resolve("flash attention 2", ADA, CPU, torch.bfloat16)
+    pytorch = resolve("pytorch", HERE, CPU, torch.float32)
+    q = torch.zeros(1, 10, 3 * 64)
+    half = q.bfloat16()
+    mask = torch.zeros(10, 10)
+
+    def reason(chosen, x, heads=3, mask=None, k=None, **options):
+        k = x if k is None else k
+        return why_not(chosen, x, k, k, heads, mask, False, options)
+
+    assert reason(sage, q) is None and reason(flash, half) is None
+    for chosen, x in ((sage, q), (flash, half), (pytorch, q)):
+        assert reason(chosen, x, mask=mask) == "calls with a mask"
+        assert reason(chosen, x, is_causal=True) == "calls with is_causal"
+        assert reason(chosen, x.expand(2**15 + 1, -1, -1)) == "very large batches"
+    assert reason(flash, q) == "calls in float32"
+    assert reason(flash, half, k=q) == "calls in bfloat16"
+    assert reason(sage, q, heads=4) == "heads of 48 channels"
+    assert reason(sage, q, k=q[..., :64], enable_gqa=True) == "heads that share keys"
+    assert reason(pytorch, q, k=q[..., :64], enable_gqa=True) == "heads that share keys"
+    assert reason(sage, q, low_precision_attention=False) == "calls that ask for full precision"
+    assert reason(flash, half, low_precision_attention=False) is None
+    four = torch.zeros(1, 3, 10, 40)
+    assert why_not(sage, four, four, four, 3, None, True, {}) == "heads of 40 channels"
+
+
+def test_the_real_comfy_kitchen_is_asked_and_its_answer_passed_on():
+    """ComfyUI 0.33 installs it; its int8 attention has no code for a CPU, and says so."""
+    pytest.importorskip("comfy_kitchen")
+    with pytest.raises(LumosXError) as caught:
+        resolve("comfy-kitchen int8", ADA, CPU, torch.bfloat16)
+    assert "does not run on this machine (q, k, and v must be on the same CUDA device)" in one_sentence(caught)
