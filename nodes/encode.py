@@ -60,6 +60,13 @@ class LumosXRelationalEncode(io.ComfyNode):
                     "guidance acts on the text only; the other two make guidance act on the pictures too, and are "
                     "experiments.",
                 ),
+                advanced(
+                    io.Boolean, "reuse_encodings", default=True, optional=True,
+                    tooltip="A text or picture that was encoded before comes from ComfyUI's folder "
+                    "user/__lumosx/encodings instead, with the same bits; if all of them do, neither UMT5 nor the VAE "
+                    "is loaded onto the card. The folder grows to 512 MB and is safe to delete. Off, nothing is read "
+                    "or written there; with a LoRA on the CLIP neither.",
+                ),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="For LumosX Sampler or any sampler."),
@@ -80,8 +87,10 @@ class LumosXRelationalEncode(io.ComfyNode):
     @classmethod
     def execute(
         cls, clip, vae, prompt, negative_prompt, relations, width, height, frames, batch_size,
-        unconditional_references=SAME,
+        unconditional_references=SAME, reuse_encodings=True,
     ) -> io.NodeOutput:
         size = VideoSize(width, height, frames, batch_size)
-        encoded = encode_scene(clip, vae, relations, prompt, negative_prompt, size, unconditional_references)
+        encoded = encode_scene(
+            clip, vae, relations, prompt, negative_prompt, size, unconditional_references, reuse_encodings
+        )
         return io.NodeOutput(encoded.positive, encoded.negative, encoded.latent, encoded.report)

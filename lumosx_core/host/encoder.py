@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import unicodedata
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import comfy.latent_formats
 import comfy.model_management
 import comfy.utils
 import torch
+from PIL import Image
 
 from ..errors import LumosXError
 from ..layout import FRAME_STRIDE, LATENT_CHANNELS, LATENT_STRIDE, PATCH, TEXT_LENGTH, Binding, SequenceLayout
@@ -18,6 +20,7 @@ from ..media import from_image, letterbox, to_image
 from ..phrases import PhraseMatch, Tokens, find_phrase
 from ..relations import Reference, Scene
 from ..report import encoding_report, token_warnings
+from .encodings import Encodings
 from .scene import log_warnings
 from .socket import model_conditions
 
@@ -78,7 +81,8 @@ class Encoded:
 
 
 def encode_scene(
-    clip: Any, vae: Any, scene: Scene, prompt: str, negative_prompt: str, size: VideoSize, unconditional: str = SAME
+    clip: Any, vae: Any, scene: Scene, prompt: str, negative_prompt: str, size: VideoSize, unconditional: str = SAME,
+    reuse: bool = False,
 ) -> Encoded:
     """Bind a scene to a prompt and encode both.
 
@@ -92,6 +96,7 @@ def encode_scene(
         negative_prompt: text of the unconditional pass.
         size: the video to make.
         unconditional: which references the negative gets; the release gives it the same ones.
+        reuse: take encodings of earlier runs from ``encodings_folder`` and keep new ones there.
 
     Raises:
         LumosXError: a phrase that is not in the prompt, a text of more than 512 tokens, or another kind of CLIP or VAE.
@@ -106,11 +111,12 @@ def encode_scene(
     warnings = token_warnings(scene, layout)
     log_warnings(warnings)
     report = encoding_report(scene, matches, text, layout, warnings)
+    encodings = Encodings(reuse)
     # The VAE is done before the text encoder starts, so that neither is loaded twice.
-    latents = _encode_references(vae, scene.references, size)
-    negative_latents = _unconditional_latents(vae, latents, size, unconditional)
-    positive = _condition(clip, positive_tokens, latents, binding)
-    negative = _condition(clip, negative_tokens, negative_latents, binding)
+    latents = _encode_references(encodings, vae, scene.references, size)
+    negative_latents = _unconditional_latents(encodings, vae, latents, size, unconditional)
+    positive = _condition(encodings.text(clip, positive_tokens), latents, binding)
+    negative = _condition(encodings.text(clip, negative_tokens), negative_latents, binding)
     samples = torch.zeros(size.latent_shape, device=comfy.model_management.intermediate_device())
     return Encoded(positive, negative, {"samples": samples}, report)
 
@@ -173,20 +179,23 @@ def _bind(scene: Scene, matches: dict[Reference, PhraseMatch]) -> Binding:
     )
 
 
-def _encode_references(vae: Any, references: tuple[Reference, ...], size: VideoSize) -> list[torch.Tensor]:
-    """Normalised latents, one [1, 16, 1, h, w] a reference. One call each: a batch would become a video."""
+def _encode_references(
+    encodings: Encodings, vae: Any, references: tuple[Reference, ...], size: VideoSize
+) -> list[torch.Tensor]:
+    """Normalised latents, one [1, 16, 1, h, w] a reference."""
     progress = comfy.utils.ProgressBar(len(references))
     latents = []
     for reference in references:
         comfy.model_management.throw_exception_if_processing_interrupted()
         picture = letterbox(from_image(reference.image), size.width, size.height)
-        latents.append(_encode_picture(vae, to_image(picture), size))
+        latents.append(encodings.latent(vae, picture, partial(_encode_picture, vae, size)))
         progress.update(1)
     return latents
 
 
-def _encode_picture(vae: Any, image: torch.Tensor, size: VideoSize) -> torch.Tensor:
-    latent = vae.encode(image)
+def _encode_picture(vae: Any, size: VideoSize, picture: Image.Image) -> torch.Tensor:
+    """One picture a call: a batch would become a video."""
+    latent = vae.encode(to_image(picture))
     wanted = (1, LATENT_CHANNELS, 1, *size.latent_shape[3:])
     if tuple(latent.shape) != wanted:
         raise LumosXError(
@@ -195,18 +204,18 @@ def _encode_picture(vae: Any, image: torch.Tensor, size: VideoSize) -> torch.Ten
     return comfy.latent_formats.Wan21().process_in(latent)
 
 
-def _unconditional_latents(vae: Any, latents: list[torch.Tensor], size: VideoSize, choice: str) -> list[torch.Tensor]:
+def _unconditional_latents(
+    encodings: Encodings, vae: Any, latents: list[torch.Tensor], size: VideoSize, choice: str
+) -> list[torch.Tensor]:
     if choice == SAME:
         return latents
     if choice == ZERO:
         return [torch.zeros_like(latent) for latent in latents]
-    white = _encode_picture(vae, torch.ones(1, size.height, size.width, 3), size)
-    return [white] * len(latents)
+    picture = Image.new("RGB", (size.width, size.height), "white")
+    return [encodings.latent(vae, picture, partial(_encode_picture, vae, size))] * len(latents)
 
 
-def _condition(clip: Any, tokens: dict, latents: list[torch.Tensor], binding: Binding) -> list:
-    conditioning = clip.encode_from_tokens_scheduled(tokens)
+def _condition(conditioning: list, latents: list[torch.Tensor], binding: Binding) -> list:
     extra = model_conditions(latents, binding)
     return [[text, {**options, "model_conds": {**options.get("model_conds", {}), **extra}}]
             for text, options in conditioning]
-
