@@ -1,4 +1,4 @@
-"""Flow schedule and DPM-Solver++(2M) of LumosX, in plain PyTorch.
+"""Flow schedule and DPM-Solver++(2M) of LumosX, in plain PyTorch, and the walk that distilled models are trained for.
 
 The release samples rectified flow with a second order multistep solver (Lu et al., "DPM-Solver++", 2022, algorithm 2M,
 midpoint form) and evaluates the model at whole timesteps. Both are reproduced here to the last bit.
@@ -7,7 +7,7 @@ midpoint form) and evaluates the model at whole timesteps. Both are reproduced h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -15,8 +15,14 @@ from .errors import LumosXError
 
 TRAINING_TIMESTEPS = 1000
 
+RELEASE = "release"
+DISTILLED = {"CausVid": (1000, 757, 522), "FastWan": (1000, 757, 522)}
+"""Whole timesteps at which a distilled model was trained, by name; docs/speed.md links their authors' settings."""
+
 Denoiser = Callable[[torch.Tensor, float, int], torch.Tensor]
 """``denoise(x, sigma, timestep)``: the guided clean estimate of ``x``, that is x - sigma * velocity."""
+Observer = Callable[[int, torch.Tensor, torch.Tensor], None]
+"""``on_step(step, x, clean)``: called after every model call with x before the step and the clean estimate."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +32,12 @@ class FlowSchedule:
     Attributes:
         sigmas: ``steps + 1`` falling noise levels in [0, 1], the last one 0.
         timesteps: ``steps`` whole timesteps in [0, 1000], ``int(1000 * sigma)`` before sigma is rounded to float32.
+        renoised: to be walked with ``renoise`` rather than ``solve``.
     """
 
     sigmas: tuple[float, ...]
     timesteps: tuple[int, ...]
+    renoised: bool = False
 
     @classmethod
     def build(cls, steps: int, shift: float = 8.0) -> FlowSchedule:
@@ -47,9 +55,24 @@ class FlowSchedule:
         timesteps = tuple(int(TRAINING_TIMESTEPS * sigma) for sigma in shifted)
         return cls(tuple(_single_precision(sigma) for sigma in (*shifted, 0.0)), timesteps)
 
+    @classmethod
+    def distilled(cls, name: str, steps: int) -> FlowSchedule:
+        """The first ``steps`` levels of ``DISTILLED[name]``, then none.
+
+        Raises:
+            LumosXError: another name, fewer than one step, or more than the model was trained for.
+        """
+        if name not in DISTILLED:
+            raise LumosXError(f"schedule: there is no {name}; use {RELEASE} or one of {', '.join(DISTILLED)}.")
+        timesteps = DISTILLED[name]
+        if not 1 <= steps <= len(timesteps):
+            raise LumosXError(f"steps: schedule {name} has {len(timesteps)} steps, not {steps}; use {len(timesteps)}.")
+        levels = (*(timestep / TRAINING_TIMESTEPS for timestep in timesteps[:steps]), 0.0)
+        return cls(tuple(_single_precision(sigma) for sigma in levels), timesteps[:steps], renoised=True)
+
     def last(self, steps: int) -> FlowSchedule:
         """The last ``steps`` steps, as a schedule of their own."""
-        return FlowSchedule(self.sigmas[-(steps + 1):], self.timesteps[-steps:])
+        return replace(self, sigmas=self.sigmas[-(steps + 1):], timesteps=self.timesteps[-steps:])
 
     def window(self, start_step: int = 0, end_step: int | None = None) -> tuple[float, ...]:
         """The levels of steps ``start_step`` up to ``end_step`` (the end may lie beyond the run).
@@ -81,7 +104,7 @@ def solve(
     x: torch.Tensor,
     sigmas: Sequence[float],
     schedule: FlowSchedule,
-    on_step: Callable[[int, torch.Tensor, torch.Tensor], None] | None = None,
+    on_step: Observer | None = None,
 ) -> torch.Tensor:
     """Walk ``x`` along ``sigmas`` with DPM-Solver++(2M) in flow form: alpha = 1 - sigma, lambda = log(alpha / sigma).
 
@@ -90,7 +113,7 @@ def solve(
         x: noisy latent of any shape, at noise level ``sigmas[0]``.
         sigmas: falling noise levels, any part of the schedule's.
         schedule: gives the whole timestep of each level.
-        on_step: called with (step, x before the step, clean estimate) after every model call.
+        on_step: called after every model call.
 
     Returns:
         The latent at noise level ``sigmas[-1]``, same shape as ``x``, at least float32.
@@ -98,8 +121,7 @@ def solve(
     Raises:
         LumosXError: levels that do not fall.
     """
-    if any(following >= sigma for sigma, following in zip(sigmas, sigmas[1:])):
-        raise LumosXError("sigmas: the noise levels do not fall at every step; link those of LumosX Schedule.")
+    _check_falling(sigmas)
     previous_sigma = previous_clean = None
     for step, (sigma, next_sigma) in enumerate(zip(sigmas, sigmas[1:])):
         clean = denoise(x, sigma, schedule.timestep(sigma))
@@ -112,6 +134,43 @@ def solve(
             following = following - 0.5 * pull * (correction * (clean - previous_clean))
         x, previous_sigma, previous_clean = following, sigma, clean
     return x
+
+
+def renoise(
+    denoise: Denoiser,
+    x: torch.Tensor,
+    sigmas: Sequence[float],
+    schedule: FlowSchedule,
+    fresh_noise: Callable[[], torch.Tensor],
+    on_step: Observer | None = None,
+) -> torch.Tensor:
+    """Walk ``x`` along ``sigmas``, mixing each estimate with fresh noise: x = (1 - sigma) * clean + sigma * noise.
+
+    So models distilled by distribution matching (Yin et al., "DMD2", 2024, multistep generator) meet their own
+    estimates in training; a solver that follows the flow would give them inputs of another kind.
+
+    Args:
+        denoise, x, sigmas, schedule, on_step: as for ``solve``.
+        fresh_noise: gives Gaussian noise of the shape of ``x``, other at every call.
+
+    Returns:
+        The latent at noise level ``sigmas[-1]``, same shape as ``x``.
+
+    Raises:
+        LumosXError: levels that do not fall.
+    """
+    _check_falling(sigmas)
+    for step, (sigma, next_sigma) in enumerate(zip(sigmas, sigmas[1:])):
+        clean = denoise(x, sigma, schedule.timestep(sigma))
+        if on_step is not None:
+            on_step(step, x, clean)
+        x = next_sigma * fresh_noise() + (1 - next_sigma) * clean if next_sigma else clean
+    return x
+
+
+def _check_falling(sigmas: Sequence[float]) -> None:
+    if any(following >= sigma for sigma, following in zip(sigmas, sigmas[1:])):
+        raise LumosXError("sigmas: the noise levels do not fall at every step; link those of LumosX Schedule.")
 
 
 def _coefficients(previous: float | None, current: float, following: float) -> tuple[float, float, float]:

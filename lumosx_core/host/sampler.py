@@ -1,7 +1,8 @@
-"""DPM-Solver++(2M) and the flow schedule as ComfyUI's SAMPLER and SIGMAS, and a whole sampling run."""
+"""The solvers and the flow schedule as ComfyUI's SAMPLER and SIGMAS, and a whole sampling run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from tqdm.auto import tqdm
 
 from ..errors import LumosXError
-from ..sampling import FlowSchedule, solve
+from ..sampling import RELEASE, FlowSchedule, renoise, solve
+from .guidance import GuidanceEnd
 from .scene import log_warnings
 from .socket import BINDING, TIMESTEP
 
@@ -30,6 +32,8 @@ class SamplingPlan:
         denoise: 1 starts from noise; less starts later, keeping the latent's content.
         start_step: first step to run; above 0 the latent is taken to hold its noise already, and none is added.
         end_step: step to stop before; beyond ``steps`` means the end.
+        guidance_end_step: first step without guidance, one pass instead of two; beyond ``steps`` there is none.
+        schedule: "release", or a name in ``DISTILLED``; then ``shift`` is not used.
     """
 
     seed: int
@@ -39,36 +43,64 @@ class SamplingPlan:
     denoise: float = 1.0
     start_step: int = 0
     end_step: int = 10000
+    guidance_end_step: int = 10000
+    schedule: str = RELEASE
 
 
-def flow_sampling(steps: int, shift: float, denoise: float = 1.0) -> tuple[Any, torch.Tensor, FlowSchedule]:
-    """SAMPLER, SIGMAS (float32, ``steps + 1`` levels) and the schedule behind them.
+def build_schedule(steps: int, shift: float, denoise: float = 1.0, name: str = RELEASE) -> FlowSchedule:
+    """The whole schedule; the arguments are those of ``SamplingPlan``.
 
-    With ``denoise`` below 1 the last ``steps`` of a longer schedule are taken, as KSampler does.
+    With ``denoise`` below 1 a run takes the last ``steps`` of a longer schedule, as KSampler does.
 
     Raises:
-        LumosXError: numbers out of range.
+        LumosXError: numbers out of range, or a name that is not known.
     """
     if not 0 < denoise <= 1:
         raise LumosXError(f"denoise: {denoise} is not in (0, 1]; use 1 to start from noise.")
-    schedule = FlowSchedule.build(int(steps / denoise), shift)
-    sigmas = torch.tensor(schedule.last(steps).sigmas, dtype=torch.float32)
-    return comfy.samplers.KSAMPLER(_SolverFunction(schedule)), sigmas, schedule
+    if name == RELEASE:
+        return FlowSchedule.build(int(steps / denoise), shift)
+    if denoise < 1:
+        raise LumosXError(f"denoise: schedule {name} starts from noise; use 1, or schedule {RELEASE}.")
+    return FlowSchedule.distilled(name, steps)
+
+
+def flow_sampling(
+    steps: int, shift: float, denoise: float = 1.0, guidance_end_step: int = 10000, name: str = RELEASE
+) -> tuple[Any, torch.Tensor, FlowSchedule]:
+    """SAMPLER, SIGMAS (float32, ``steps + 1`` levels) and the schedule behind them, from numbers of ``SamplingPlan``.
+
+    Raises:
+        LumosXError: as ``build_schedule``.
+    """
+    schedule = build_schedule(steps, shift, denoise, name)
+    levels = schedule.last(steps).sigmas
+    sampler = comfy.samplers.KSAMPLER(_SolverFunction(schedule, levels[min(guidance_end_step, steps)]))
+    return sampler, torch.tensor(levels, dtype=torch.float32), schedule
 
 
 class _SolverFunction:
-    """The function inside a KSAMPLER; it tells the relational forward which whole timestep a noise level has."""
+    """The function inside a KSAMPLER; it tells the relational forward which whole timestep a noise level has.
 
-    def __init__(self, schedule: FlowSchedule):
+    Args:
+        schedule: the whole schedule.
+        guidance_end: the noise level at which guidance has ended.
+    """
+
+    def __init__(self, schedule: FlowSchedule, guidance_end: float):
         self.schedule = schedule
+        self.guidance_end = guidance_end
 
     @torch.no_grad()
     def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
+        arguments = extra_args or {}
+        options = arguments.get("model_options", {})
+        guidance = GuidanceEnd(self.guidance_end)
         ones = x.new_ones(x.shape[0])
         bar = tqdm(total=len(sigmas) - 1, disable=disable)
 
         def denoise(x, sigma, timestep):
-            return model(x, sigma * ones, **_with_timestep(extra_args or {}, timestep))
+            own = guidance.options({**options, TIMESTEP: timestep}, sigma)
+            return model(x, sigma * ones, **{**arguments, "model_options": own})
 
         def report(step, x, clean):
             bar.update()
@@ -76,11 +108,19 @@ class _SolverFunction:
                 callback({"i": step, "denoised": clean, "x": x, "sigma": sigmas[step], "sigma_hat": sigmas[step]})
 
         with bar:
-            return solve(denoise, x, sigmas.tolist(), self.schedule, report)
+            if self.schedule.renoised:
+                noise = _fresh_noise(x, arguments.get("seed"))
+                result = renoise(denoise, x, sigmas.tolist(), self.schedule, noise, report)
+            else:
+                result = solve(denoise, x, sigmas.tolist(), self.schedule, report)
+        guidance.finish()
+        return result
 
 
-def _with_timestep(arguments: dict, timestep: int) -> dict:
-    return {**arguments, "model_options": {**arguments.get("model_options", {}), TIMESTEP: timestep}}
+def _fresh_noise(x: torch.Tensor, seed: int | None) -> Callable[[], torch.Tensor]:
+    """Noise of the seed after the run's, whose own drew the first noise; drawn on the CPU, so alike on every card."""
+    generator = torch.Generator().manual_seed(((seed or 0) + 1) % 2**64)
+    return lambda: torch.randn(x.shape, generator=generator).to(x)
 
 
 def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: SamplingPlan) -> dict:
@@ -96,15 +136,17 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
         A new LATENT; the given one is untouched.
 
     Raises:
-        LumosXError: numbers out of range.
+        LumosXError: as ``build_schedule``, or no step to run.
     """
     if not any(BINDING in options.get("model_conds", {}) for _, options in positive):
         log_warnings([
             "no reference reaches LumosX Sampler: positive holds no LumosX conditioning. Link it to LumosX Relational "
             "Encode; nodes that mix conditionings, such as ConditioningAverage, keep it only from their first input."
         ])
-    sampler, _, schedule = flow_sampling(plan.steps, plan.shift, plan.denoise)
+    sampler, _, schedule = flow_sampling(plan.steps, plan.shift, plan.denoise, plan.guidance_end_step, plan.schedule)
     levels = schedule.last(plan.steps).window(plan.start_step, plan.end_step)
+    if plan.schedule != RELEASE and plan.cfg != 1:
+        log_warnings([f"cfg: {plan.cfg} with schedule {plan.schedule}, whose models need no guidance; use 1."])
     sigmas = torch.tensor(levels, dtype=torch.float32)
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
     if plan.start_step > 0:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.sampling import FlowSchedule, solve
+from lumosx_core.sampling import DISTILLED, FlowSchedule, renoise, solve
 
 schedules = st.builds(FlowSchedule.build, st.integers(1, 80), st.floats(0.1, 20))
 
@@ -85,3 +85,41 @@ def test_every_step_is_reported_with_its_clean_estimate():
 def test_levels_that_do_not_fall_are_refused(levels):
     with pytest.raises(LumosXError, match="sigmas: the noise levels do not fall"):
         solve(lambda x, s, t: x, torch.ones(1), levels, FlowSchedule.build(4))
+    with pytest.raises(LumosXError, match="sigmas: the noise levels do not fall"):
+        renoise(lambda x, s, t: x, torch.ones(1), levels, FlowSchedule.build(4), lambda: torch.ones(1))
+
+
+@pytest.mark.parametrize("name", DISTILLED)
+def test_a_distilled_model_meets_the_timesteps_it_was_trained_at(name):
+    schedule = FlowSchedule.distilled(name, 3)
+    assert schedule.timesteps == (1000, 757, 522) and schedule.renoised
+    assert schedule.sigmas == pytest.approx((1.0, 0.757, 0.522, 0.0), abs=1e-7)
+    assert [schedule.timestep(sigma) for sigma in schedule.sigmas[:-1]] == [1000, 757, 522]
+    assert FlowSchedule.distilled(name, 2).timesteps == (1000, 757)
+    assert schedule.last(3) == schedule and schedule.last(2).renoised
+    for steps in (0, 4, 50):
+        with pytest.raises(LumosXError, match=f"^steps: schedule {name} has 3 steps, not {steps}; use 3"):
+            FlowSchedule.distilled(name, steps)
+    with pytest.raises(LumosXError, match="^schedule: there is no Fast; use release or one of CausVid, FastWan"):
+        FlowSchedule.distilled("Fast", 3)
+
+
+def test_estimates_are_mixed_with_other_noise_at_each_step():
+    schedule = FlowSchedule.distilled("FastWan", 3)
+    noise = iter([torch.tensor([10.0]), torch.tensor([20.0])])
+    met, reported = [], []
+
+    def denoise(x, sigma, timestep):
+        met.append((x.item(), timestep))
+        return x / 2
+
+    result = renoise(
+        denoise, torch.tensor([4.0]), schedule.sigmas, schedule, lambda: next(noise),
+        lambda step, x, clean: reported.append((step, x.item(), clean.item())),
+    )
+    second = 0.243 * 2 + 0.757 * 10
+    third = 0.478 * second / 2 + 0.522 * 20
+    assert [x for x, _ in met] == pytest.approx([4, second, third], rel=1e-6)
+    assert [timestep for _, timestep in met] == [1000, 757, 522]
+    assert result.item() == pytest.approx(third / 2, rel=1e-6)
+    assert reported == [(step, x, pytest.approx(x / 2)) for step, (x, _) in enumerate(met)]

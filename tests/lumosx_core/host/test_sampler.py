@@ -1,5 +1,7 @@
 """The solver inside ComfyUI: whole timesteps, parts of a run, stock samplers and guiders."""
 
+import dataclasses
+
 import comfy.sample
 import comfy.samplers
 import pytest
@@ -9,6 +11,7 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.host.patcher import relational_model
 from lumosx_core.host.sampler import SamplingPlan, flow_sampling, run_sampler
 from lumosx_core.model import RelationalOptions
+from lumosx_core.sampling import DISTILLED
 
 
 @pytest.fixture
@@ -19,9 +22,9 @@ def seen(monkeypatch):
     timesteps = []
     real = patcher.relational_forward
 
-    def watch(model, latent, timestep, *arguments):
+    def watch(model, latent, timestep, *arguments, **options):
         timesteps.append(timestep.unique().item())
-        return real(model, latent, timestep, *arguments)
+        return real(model, latent, timestep, *arguments, **options)
 
     monkeypatch.setattr(patcher, "relational_forward", watch)
     return timesteps
@@ -60,6 +63,48 @@ def test_denoise_takes_the_end_of_a_longer_run():
     assert sigmas.tolist() == list(schedule.sigmas[5:])
     with pytest.raises(LumosXError, match="denoise: 0 is not in"):
         flow_sampling(5, 8.0, 0)
+
+
+@pytest.mark.parametrize("name", DISTILLED)
+def test_a_distilled_schedule_is_walked_as_the_stock_lcm_sampler_walks_it(tiny, encode, make_scene, seen, name):
+    """Given the same noise after each step; core's lcm evaluates at 1000 * sigma in float32."""
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    plan = SamplingPlan(seed=7, steps=3, cfg=1.0, schedule=name)
+    ours = run_sampler(model, encoded.positive, encoded.negative, encoded.latent, plan)["samples"]
+    assert seen == [1000, 757, 522]
+    generator = torch.Generator().manual_seed(8)
+    lcm = comfy.samplers.ksampler("lcm", {"noise_sampler": lambda *_: torch.randn(ours.shape, generator=generator)})
+    _, sigmas, _ = flow_sampling(3, 8.0, name=name)
+    latent = encoded.latent["samples"]
+    noise = comfy.sample.prepare_noise(latent, 7)
+    stock = comfy.sample.sample_custom(
+        model, noise, 1.0, lcm, sigmas, encoded.positive, encoded.negative, latent, seed=7
+    )
+    torch.testing.assert_close(ours, stock, rtol=1e-3, atol=1e-3)
+    again, other = (
+        run_sampler(
+            model, encoded.positive, encoded.negative, encoded.latent, dataclasses.replace(plan, seed=seed)
+        )["samples"] for seed in (7, 2**64 - 1)
+    )
+    assert torch.equal(again, ours) and not torch.allclose(other, ours, atol=0.1)
+
+
+def test_numbers_that_a_distilled_schedule_does_not_have(tiny, encode, make_scene, caplog):
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+
+    def run(**plan):
+        return run_sampler(
+            model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(0, schedule="FastWan", **plan)
+        )
+
+    with pytest.raises(LumosXError, match="^steps: schedule FastWan has 3 steps, not 50; use 3"):
+        run()
+    with pytest.raises(LumosXError, match="^denoise: schedule FastWan starts from noise; use 1"):
+        run(steps=2, denoise=0.5)
+    run(steps=1, cfg=1.0)
+    assert "cfg:" not in caplog.text
+    run(steps=1, cfg=6.0)
+    assert caplog.text.count("cfg: 6.0 with schedule FastWan, whose models need no guidance; use 1.") == 1
 
 
 def test_a_run_in_two_parts_continues_where_the_first_stopped(tiny, encode, make_scene):
