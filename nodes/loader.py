@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.loader import WEIGHT_DTYPES, check_model, list_models, load_model, model_fingerprint
-from .sockets import CATEGORY, verdict
+from .sockets import CATEGORY, verdict, vram_budget_input
 
 
 class LumosXModelLoader(io.ComfyNode):
@@ -29,6 +29,7 @@ class LumosXModelLoader(io.ComfyNode):
                     tooltip="What to keep the weights in. default: as they are in the file. fp8 halves the memory of "
                     "a bf16 file at some loss; a scaled fp8 or Q8_0 file loses less. GGUF files stay as they are.",
                 ),
+                vram_budget_input(),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="Ready for LumosX Sampler or any other sampler.")],
         )
@@ -39,9 +40,9 @@ class LumosXModelLoader(io.ComfyNode):
         return model_name is None or verdict(check_model, model_name)
 
     @classmethod
-    def fingerprint_inputs(cls, model_name=None, weight_dtype="default"):
+    def fingerprint_inputs(cls, model_name=None, weight_dtype="default", vram_budget=0.0):
         return "" if model_name is None else model_fingerprint(model_name)
 
     @classmethod
-    def execute(cls, model_name, weight_dtype="default") -> io.NodeOutput:
-        return io.NodeOutput(load_model(model_name, weight_dtype))
+    def execute(cls, model_name, weight_dtype="default", vram_budget=0.0) -> io.NodeOutput:
+        return io.NodeOutput(load_model(model_name, weight_dtype, vram_budget))

@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..lumosx_core.host.patcher import relational_model
 from ..lumosx_core.model import RelationalOptions
-from .sockets import CATEGORY, advanced
+from .sockets import CATEGORY, advanced, vram_budget_input
 
 
 class LumosXModel(io.ComfyNode):
@@ -49,13 +49,15 @@ class LumosXModel(io.ComfyNode):
                     tooltip="Keeps the sum of all layers in float32, as the release does. Off saves some memory and "
                     "time, at a small loss with bf16 or fp16 weights.",
                 ),
+                vram_budget_input(),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The same model with the relational forward.")],
         )
 
     @classmethod
     def execute(
-        cls, model, ratio=0.5, pool=8, relational_positions=True, relational_attention=True, float32_residual=True
+        cls, model, ratio=0.5, pool=8, relational_positions=True, relational_attention=True, float32_residual=True,
+        vram_budget=0.0,
     ) -> io.NodeOutput:
         options = RelationalOptions(ratio, pool, relational_positions, relational_attention, float32_residual)
-        return io.NodeOutput(relational_model(model, options))
+        return io.NodeOutput(relational_model(model, options, vram_budget))

@@ -58,17 +58,20 @@ def models_among(files: list[str]) -> list[str]:
     return folder_paths.filter_files_extensions(files, {*folder_paths.supported_pt_extensions, GGUF_ENDING})
 
 
-def load_model(name: str, weight_dtype: str = "default") -> Any:
+def load_model(name: str, weight_dtype: str = "default", vram_budget: float = 0.0) -> Any:
     """A MODEL with the relational forward, from a file in ComfyUI's model folders.
 
     Args:
         name: as ``list_models`` gives it.
         weight_dtype: one of WEIGHT_DTYPES.
+        vram_budget: gigabytes for weights and activations together; 0 leaves it to ComfyUI.
 
     Raises:
         LumosXError: the file is not there, is damaged, or holds something else than a Wan2.1-T2V-shaped transformer.
     """
-    return relational_model(load_patcher(resolve(name), weight_dtype), RelationalOptions())
+    # A budget is kept by loading a part of the weights, which dynamic VRAM does not let itself be told.
+    patcher = load_patcher(resolve(name), weight_dtype, disable_dynamic=bool(vram_budget))
+    return relational_model(patcher, RelationalOptions(), vram_budget)
 
 
 def check_model(name: str) -> None:

@@ -1,24 +1,137 @@
-"""What ComfyUI is told about memory before it decides how much of a model stays on the card."""
+"""What ComfyUI is told about memory before it decides how much of a model stays on the card, and a budget kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from .socket import REFERENCES
+import comfy.model_management
+import torch
+
+from ..errors import LumosXError
+from ..layout import Binding
+from ..memory import GIGABYTE, ModelShape, least_budget, plan_forward
+from ..model import layout_of
+from .socket import BINDING, REFERENCES
 
 
-def count_references(executor, model, noise_shape, conds, *arguments, **options):
-    """A PREPARE_SAMPLING wrapper: every reference is one more latent frame for the host's estimate.
+@dataclass(frozen=True)
+class SamplingMemory:
+    """How a model uses the card while it samples.
 
-    The host only knows the latent's own shape, and would keep too many weights on the card.
+    ComfyUI's own partial loading keeps a budget: what it believes to need for the latent is raised until no more
+    weights than the rest of the budget fit beside it. Cards on which it loads a share of the weights whatever it needs
+    have the excess taken off again, also by ComfyUI's own means.
+
+    Args:
+        budget_bytes: for weights and activations together; 0 leaves it to ComfyUI.
     """
-    batch, channels, frames, *size = noise_shape
-    shape = [batch, channels, frames + most_references(conds), *size]
-    return executor(model, shape, conds, *arguments, **options)
+
+    budget_bytes: int = 0
+
+    @classmethod
+    def of_gigabytes(cls, gigabytes: float) -> SamplingMemory:
+        """From the number that a user gave.
+
+        Raises:
+            LumosXError: it is below 0 or no number.
+        """
+        if not 0 <= gigabytes < math.inf:
+            raise LumosXError(f"vram_budget: {gigabytes} is no number of gigabytes; use 0 for automatic.")
+        return cls(int(gigabytes * GIGABYTE))
+
+    def prepare(self, executor, patcher, noise_shape, conds, *arguments, **options):
+        """A PREPARE_SAMPLING wrapper: every reference is one more latent frame for the host's estimate.
+
+        The host only knows the latent's own shape, and would keep too many weights on the card.
+
+        Raises:
+            LumosXError: the budget is too small.
+        """
+        entries = [entry for passes in conds.values() for entry in passes or ()]
+        batch, channels, frames, *size = noise_shape
+        shape = [batch, channels, frames + most_references(entries), *size]
+        if not self.budget_bytes:
+            return executor(patcher, shape, conds, *arguments, **options)
+        weights = self._bytes_for_weights(patcher, shape, noise_shape, entries)
+        if comfy.model_management.is_device_cpu(patcher.load_device):
+            return executor(patcher, shape, conds, *arguments, **options)
+        scale = max(1.0, (_most_free(patcher.load_device) - weights) / patcher.model.memory_required(shape))
+        prepared = executor(
+            patcher, [batch, channels, math.ceil(shape[2] * scale), *size], conds, *arguments, **options
+        )
+        excess = patcher.loaded_size() - weights
+        if excess > 0:
+            patcher.partially_unload(patcher.offload_device, excess)
+        return prepared
+
+    def _bytes_for_weights(
+        self, patcher: Any, shape: Sequence[int], noise_shape: Sequence[int], entries: Iterable[Mapping[str, Any]]
+    ) -> int:
+        """What the budget leaves for weights on the card."""
+        bindings = {held[BINDING].cond for held in _held(entries) if BINDING in held}
+        if not bindings:
+            return max(0, int(self.budget_bytes - patcher.model.memory_required(shape)))
+        module = patcher.model.diffusion_model
+        sizes, element, batch = ModelShape.of(module), computing_dtype(patcher.model).itemsize, noise_shape[0]
+        layouts = [layout_of(module, noise_shape, binding) for binding in bindings]
+        least = max(least_budget(layout, sizes, element, batch) for layout in layouts)
+        if least > self.budget_bytes:
+            raise LumosXError(
+                f"vram_budget: {self.budget_bytes / GIGABYTE:.1f} GB is too little for this video, which takes "
+                f"{math.ceil(least / GIGABYTE * 10) / 10} GB with all weights off the card; raise it, or make a "
+                "smaller or shorter video."
+            )
+        plans = (plan_forward(layout, sizes, element, batch, self.budget_bytes) for layout in layouts)
+        return self.budget_bytes - max(plan.activation_bytes for plan in plans)
+
+    def runs_apart(self, model: Any, x: torch.Tensor, conditions: Sequence[Sequence[Mapping[str, Any]] | None]) -> bool:
+        """Whether the passes of one step must not run together; without references the host decides.
+
+        The host decides by the latent alone, without the references.
+
+        Args:
+            model: the host's BaseModel.
+            x: [batch, channels, frames, height, width].
+            conditions: of every pass.
+        """
+        entries = [entry for passes in conditions for entry in passes or ()]
+        references = most_references(entries)
+        if not references or self.budget_bytes:
+            return bool(references)
+        batch, channels, frames, *size = x.shape
+        together = [len(entries) * batch, channels, frames + references, *size]
+        # The margin is the host's.
+        return model.memory_required(together) * 1.5 >= comfy.model_management.get_free_memory(x.device)
+
+    def chunk_tokens(self, module: torch.nn.Module, x: torch.Tensor, binding: Binding) -> int:
+        """Tokens at a time for a forward on the latent x; decided by sizes alone, so that a run can be repeated."""
+        layout = layout_of(module, x.shape, binding)
+        return plan_forward(layout, ModelShape.of(module), x.element_size(), len(x), self.budget_bytes).chunk_tokens
 
 
-def most_references(conds: Mapping[str, Sequence[Mapping[str, Any]]]) -> int:
-    """The largest number of references in any of a sampler's conditionings; 0 without LumosX conditioning."""
-    held = (cond.get("model_conds", {}).get(REFERENCES) for entries in conds.values() for cond in entries or ())
-    return max((len(references.cond) for references in held if references is not None), default=0)
+UNLIMITED = SamplingMemory()
+"""Everything is left to ComfyUI."""
+
+
+def most_references(entries: Iterable[Mapping[str, Any]]) -> int:
+    """The largest number of references in any of a sampler's conditioning entries; 0 without LumosX conditioning."""
+    return max((len(held[REFERENCES].cond) for held in _held(entries) if REFERENCES in held), default=0)
+
+
+def computing_dtype(model: Any) -> torch.dtype:
+    """What a BaseModel of either host computes in."""
+    return model.manual_cast_dtype or model.get_dtype()
+
+
+def _most_free(device: torch.device) -> int:
+    """What the host could have for a model and its work once it has taken all others off the card."""
+    management = comfy.model_management
+    loaded = (one.model_loaded_memory() for one in management.current_loaded_models if one.device == device)
+    return management.get_free_memory(device) + sum(loaded) - management.extra_reserved_memory()
+
+
+def _held(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [entry.get("model_conds", {}) for entry in entries]

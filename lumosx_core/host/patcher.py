@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from typing import Any
 
@@ -11,14 +12,17 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 
 from ..errors import LumosXError
-from ..layout import LATENT_CHANNELS
+from ..layout import LATENT_CHANNELS, Binding
 from ..model import RelationalOptions, TableCache, relational_forward
+from .attention import others_override
+from .caches import with_spared_input
 from .foreign import refuse_unsupported
-from .memory import count_references
+from .memory import UNLIMITED, SamplingMemory
 from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode
 
 WRAPPER_KEY = "lumosx"
 _TABLES = "lumosx_tables"
+_PASS = "lumosx_pass"
 _ATTENTION = ("q", "k", "v", "o", "norm_q", "norm_k")
 _EXPECTED = (
     "patch_embedding", "text_embedding", "time_embedding", "time_projection", "head.head", "head.modulation",
@@ -30,24 +34,29 @@ _EXPECTED = (
 _LEVEL_TOLERANCE = 1e-2
 
 
-def relational_model(model: Any, options: RelationalOptions) -> Any:
+def relational_model(model: Any, options: RelationalOptions, vram_budget: float = 0.0) -> Any:
     """A clone of a MODEL that understands LumosX conditioning; without such conditioning it acts as before.
 
     Args:
         model: a ModelPatcher around any Wan2.1-T2V-shaped diffusion model, from any loader.
         options: the scientific constants.
+        vram_budget: gigabytes for weights and activations together; 0 leaves it as it was, at first to ComfyUI.
 
     Raises:
-        LumosXError: another kind of model.
+        LumosXError: another kind of model, or a budget that cannot be kept.
     """
     _check_shape(model.get_model_object("diffusion_model"))
-    clone = model.clone()
     kinds = comfy.patcher_extension.WrappersMP
+    memory = SamplingMemory.of_gigabytes(vram_budget)
+    for earlier in model.get_wrappers(kinds.DIFFUSION_MODEL, WRAPPER_KEY):
+        # A loader's budget stays where a LumosX Model node behind it names none.
+        memory = memory if vram_budget else earlier.memory
+    clone = _without_dynamic_vram(model) if vram_budget else model.clone()
     wrappers = {
         kinds.OUTER_SAMPLE: _with_tables,
-        kinds.DIFFUSION_MODEL: RelationalWrapper(options),
-        kinds.CALC_COND_BATCH: _hand_down_timestep,
-        kinds.PREPARE_SAMPLING: count_references,
+        kinds.DIFFUSION_MODEL: RelationalWrapper(options, memory),
+        kinds.CALC_COND_BATCH: PassesWrapper(memory),
+        kinds.PREPARE_SAMPLING: memory.prepare,
     }
     for kind, wrapper in wrappers.items():
         # A second LumosX Model node replaces the first one's constants.
@@ -56,11 +65,24 @@ def relational_model(model: Any, options: RelationalOptions) -> Any:
     return clone
 
 
+def _without_dynamic_vram(model: Any) -> Any:
+    """A clone that loads as far as it is told; newer hosts else bring in weights until the card is full."""
+    if not getattr(model, "is_dynamic", lambda: False)():
+        return model.clone()
+    if model.cached_patcher_init is None:
+        raise LumosXError(
+            "vram_budget: the loader of this model leaves the card to ComfyUI's dynamic VRAM; use LumosX Model Loader, "
+            "or 0 for automatic."
+        )
+    return model.clone(disable_dynamic=True)
+
+
 class RelationalWrapper:
     """Swaps the innermost forward for the relational one; holds constants, never weights or state."""
 
-    def __init__(self, options: RelationalOptions):
+    def __init__(self, options: RelationalOptions, memory: SamplingMemory = UNLIMITED):
         self.options = options
+        self.memory = memory
 
     def __call__(
         self, executor, x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options={}, **kwargs
@@ -96,8 +118,13 @@ class RelationalWrapper:
             model, x, timestep, context, kwargs[REFERENCES], kwargs[BINDING], dense, self.options,
             _block_runner(options), _tables_of(transformer_options),
             # Another node that overrides attention expects to see the cross-attention too.
-            dense_text="optimized_attention_override" in transformer_options,
+            dense_text=others_override(transformer_options),
+            chunk_tokens=self._chunk_tokens(model, x, kwargs[BINDING]),
         )
+
+    @torch.compiler.disable
+    def _chunk_tokens(self, model: torch.nn.Module, x: torch.Tensor, binding: Binding) -> int:
+        return self.memory.chunk_tokens(model, x, binding)
 
 
 def _with_tables(executor, *arguments, **options):
@@ -116,20 +143,35 @@ def _tables_of(transformer_options: dict) -> TableCache | None:
     return transformer_options.get(_TABLES)
 
 
-def _hand_down_timestep(executor, model, conditions, x, sigma, model_options):
-    """Give our sampler's whole timestep to every LumosX conditioning, as a tensor beside its references.
+class PassesWrapper:
+    """Tells every LumosX conditioning what it must know of the step, as conditions beside its references.
 
-    Not as an option: a compiled model may take options for constants, since ComfyUI drops the guards on them.
+    Not as options: a compiled model may take options for constants, since ComfyUI drops the guards on them.
     """
-    if TIMESTEP in model_options:
-        whole = comfy.conds.CONDRegular(torch.tensor([model_options[TIMESTEP]], device=x.device))
-        conditions = [entries and [_with_condition(entry, whole) for entry in entries] for entries in conditions]
-    return executor(model, conditions, x, sigma, model_options)
+
+    def __init__(self, memory: SamplingMemory):
+        self.memory = memory
+
+    def __call__(self, executor, model, conditions, x, sigma, model_options):
+        step = {}
+        if TIMESTEP in model_options:
+            step[TIMESTEP] = comfy.conds.CONDRegular(torch.tensor([model_options[TIMESTEP]], device=x.device))
+        apart = self.memory.runs_apart(model, x, conditions)
+        numbers = itertools.count()
+        conditions = [
+            entries and [
+                # ComfyUI runs together what differs in no constant.
+                _with_conditions(entry, {**step, _PASS: comfy.conds.CONDConstant(next(numbers))} if apart else step)
+                for entry in entries
+            ]
+            for entries in conditions
+        ]
+        return executor(model, conditions, x, sigma, with_spared_input(model_options))
 
 
-def _with_condition(entry: dict, whole: comfy.conds.CONDRegular) -> dict:
+def _with_conditions(entry: dict, step: dict) -> dict:
     held = entry.get("model_conds", {})
-    return {**entry, "model_conds": {**held, TIMESTEP: whole}} if BINDING in held else entry
+    return {**entry, "model_conds": {**held, **step}} if BINDING in held else entry
 
 
 def _whole_timestep(timestep: torch.Tensor, whole: torch.Tensor | None) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The relational forward over any module with the submodule names of Wan2.1-T2V."""
 
-from .forward import relational_forward
+from .forward import layout_of, relational_forward
 from .options import RelationalOptions
 from .tables import TableCache
 
-__all__ = ["RelationalOptions", "TableCache", "relational_forward"]
+__all__ = ["RelationalOptions", "TableCache", "layout_of", "relational_forward"]

@@ -7,7 +7,7 @@ made of is theirs to know.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -67,7 +67,7 @@ def relational_forward(
     """
     _check_size(latent, references)
     frames, height, width = latent.shape[2:]
-    layout = _layout_of(model, latent, binding)
+    layout = layout_of(model, latent.shape, binding)
     embedded_time = _embed_time(model, timestep, latent.dtype)
     shared = Shared(
         tables=(cache or TableCache()).find(model, context.to(latent.dtype), layout, options, not dense_text),
@@ -89,8 +89,9 @@ def relational_forward(
     return _unpatchify(video, layout, model.patch_size)[:, :, :frames, :height, :width]
 
 
-def _layout_of(model: nn.Module, latent: torch.Tensor, binding: Binding) -> SequenceLayout:
-    return SequenceLayout(*(-(-side // patch) for side, patch in zip(latent.shape[2:], model.patch_size)), binding)
+def layout_of(model: nn.Module, latent_shape: Sequence[int], binding: Binding) -> SequenceLayout:
+    """The sequence that a latent of shape [batch, 16, frames, height, width] becomes."""
+    return SequenceLayout(*(-(-side // patch) for side, patch in zip(latent_shape[2:], model.patch_size)), binding)
 
 
 def _check_size(latent: torch.Tensor, references: list[torch.Tensor]) -> None:

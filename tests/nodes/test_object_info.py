@@ -16,16 +16,20 @@ NODES = {
     ],
     "LumosX_RelationalEncode": [
         "clip", "vae", "prompt", "negative_prompt", "relations", "width", "height", "frames", "batch_size",
-        "unconditional_references",
+        "unconditional_references", "reuse_encodings",
     ],
-    "LumosX_Model": ["model", "ratio", "pool", "relational_positions", "relational_attention", "float32_residual"],
+    "LumosX_Model": [
+        "model", "ratio", "pool", "relational_positions", "relational_attention", "float32_residual", "vram_budget",
+    ],
     "LumosX_Sampler": [
         "model", "positive", "negative", "latent", "seed", "steps", "cfg", "shift", "denoise", "start_step", "end_step",
+        "guidance_end_step", "schedule",
     ],
-    "LumosX_Schedule": ["steps", "shift", "denoise"],
+    "LumosX_Schedule": ["steps", "shift", "denoise", "guidance_end_step", "schedule"],
     "LumosX_TinyModels": [],
-    "LumosX_ModelLoader": ["model_name", "weight_dtype"],
+    "LumosX_ModelLoader": ["model_name", "weight_dtype", "vram_budget"],
     "LumosX_ConvertWeights": ["source", "format", "file_name"],
+    "LumosX_Attention": ["model", "backend"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -40,6 +44,7 @@ OUTPUTS = {
     "LumosX_TinyModels": ["MODEL", "CLIP", "VAE"],
     "LumosX_ModelLoader": ["MODEL"],
     "LumosX_ConvertWeights": ["COMBO", "STRING"],
+    "LumosX_Attention": ["MODEL"],
 }
 
 
@@ -79,8 +84,11 @@ def test_everything_has_a_tooltip(info, name):
 def test_defaults_are_those_of_the_release(info):
     sampler = inputs_of(info["LumosX_Sampler"])
     assert [sampler[name][1]["default"] for name in ("steps", "shift", "cfg")] == [50, 8.0, 6.0]
+    for node in ("LumosX_Sampler", "LumosX_Schedule"):
+        optional = info[node]["input"]["optional"]
+        assert [options["default"] for _, options in optional.values()] == [10000, "release"]
     encode = inputs_of(info["LumosX_RelationalEncode"])
     assert [encode[name][1]["default"] for name in ("width", "height", "frames")] == [832, 480, 81]
     assert encode["negative_prompt"][1]["default"].startswith("色调艳丽")
     model = inputs_of(info["LumosX_Model"])
-    assert [model[name][1]["default"] for name in NODES["LumosX_Model"][1:]] == [0.5, 8, True, True, True]
+    assert [model[name][1]["default"] for name in NODES["LumosX_Model"][1:]] == [0.5, 8, True, True, True, 0.0]

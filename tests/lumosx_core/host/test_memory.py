@@ -1,15 +1,27 @@
-"""The host's estimate of memory counts references."""
+"""What the host is told of memory, on its real way of loading models, and the budget that follows."""
 
 import comfy.model_management
 import comfy.patcher_extension
 import pytest
+import torch
 
-from lumosx_core.host.memory import most_references
+from lumosx_core.errors import LumosXError
+from lumosx_core.host.memory import SamplingMemory, most_references
 from lumosx_core.host.patcher import relational_model
 from lumosx_core.host.sampler import SamplingPlan, run_sampler
-from lumosx_core.model import RelationalOptions
+from lumosx_core.memory import GIGABYTE, ModelShape, least_budget, plan_forward
+from lumosx_core.model import RelationalOptions, layout_of
 
 PREPARE = comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING
+CARD = 8 * 2**30
+
+
+def sample(model, encoded, drop=(), **plan):
+    positive, negative = (
+        [[text, {key: value for key, value in options.items() if key not in drop}] for text, options in conditioning]
+        for conditioning in (encoded.positive, encoded.negative)
+    )
+    return run_sampler(model, positive, negative, encoded.latent, SamplingPlan(seed=1, **{"steps": 1, **plan}))
 
 
 def seen_shape(model, encoded, drop=()):
@@ -22,12 +34,30 @@ def seen_shape(model, encoded, drop=()):
 
     model = model.clone()
     model.add_wrapper_with_key(PREPARE, "watch", watch)
-    positive, negative = (
-        [[text, {key: value for key, value in options.items() if key not in drop}] for text, options in conditioning]
-        for conditioning in (encoded.positive, encoded.negative)
-    )
-    run_sampler(model, positive, negative, encoded.latent, SamplingPlan(seed=1, steps=1))
+    sample(model, encoded, drop)
     return shapes[0]
+
+
+def free_memory(amount):
+    """ComfyUI's ``get_free_memory`` as if this much were free."""
+    def answer(device=None, torch_free_too=False):
+        return (amount(), amount()) if torch_free_too else amount()
+
+    return answer
+
+
+def batches(model, encoded, **plan):
+    """How many rows each forward had."""
+    rows = []
+
+    def watch(executor, x, *arguments, **options):
+        rows.append(len(x))
+        return executor(x, *arguments, **options)
+
+    model = model.clone()
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, "watch", watch)
+    result = sample(model, encoded, **plan)
+    return rows, result["samples"]
 
 
 def test_each_reference_counts_as_a_latent_frame(tiny, encode, make_scene):
@@ -48,4 +78,111 @@ def test_the_estimate_grows_in_proportion(tiny, encode, make_scene):
 def test_other_conditioning_counts_nothing(tiny, encode, make_scene):
     model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
     assert seen_shape(model, encoded, drop=("model_conds",)) == tuple(encoded.latent["samples"].shape)
-    assert most_references({"positive": [{"model_conds": {}}, {}], "negative": None}) == 0
+    assert most_references([{"model_conds": {}}, {}]) == 0
+
+
+def test_both_passes_run_together_only_where_references_fit_too(tiny, encode, make_scene, monkeypatch):
+    """The host would let them: it looks at the video's tokens alone."""
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    batch, channels, frames, *size = encoded.latent["samples"].shape
+    video_alone = model.model.memory_required([2 * batch, channels, frames, *size]) * 1.5
+    rows, together = batches(model, encoded)
+    assert rows == [2]
+    monkeypatch.setattr(comfy.model_management, "get_free_memory", free_memory(lambda: video_alone * 1.1))
+    rows, apart = batches(model, encoded)
+    assert rows == [1, 1]
+    torch.testing.assert_close(apart, together, rtol=1e-3, atol=1e-4)
+
+
+def test_a_budget_runs_passes_one_after_the_other(tiny, encode, make_scene):
+    encoded = encode(make_scene())
+    free, bounded = (relational_model(tiny[0], RelationalOptions(), budget) for budget in (0.0, 4.0))
+    rows, apart = batches(bounded, encoded)
+    assert rows == [1, 1]
+    torch.testing.assert_close(apart, batches(free, encoded)[1], rtol=1e-3, atol=1e-4)
+    assert batches(bounded, encoded, cfg=1.0)[0] == [1]
+
+
+def test_a_loaders_budget_stays_and_a_later_one_replaces_it(tiny, encode, make_scene):
+    encoded = encode(make_scene())
+    first = relational_model(tiny[0], RelationalOptions(), 4.0)
+    assert batches(relational_model(first, RelationalOptions(ratio=0.4)), encoded)[0] == [1, 1]
+    with pytest.raises(LumosXError, match="vram_budget: 0.0 GB is too little"):
+        sample(relational_model(first, RelationalOptions(), 0.001), encoded)
+
+
+@pytest.mark.parametrize("gigabytes", [-1.0, float("inf"), float("nan")])
+def test_a_budget_that_is_no_number_is_refused(tiny, gigabytes):
+    with pytest.raises(LumosXError, match="vram_budget: .* 0 for automatic"):
+        relational_model(tiny[0], RelationalOptions(), gigabytes)
+
+
+def test_a_budget_without_references_does_not_change_the_result(tiny, encode, make_scene):
+    encoded = encode(make_scene())
+    free, bounded = (relational_model(tiny[0], RelationalOptions(), budget) for budget in (0.0, 4.0))
+    expected, measured = (sample(model, encoded, ("model_conds",))["samples"] for model in (free, bounded))
+    assert torch.equal(measured, expected)
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """The host's loading, made to believe that the CPU is a card of 8 GiB on which nothing else lies.
+
+    ratio: what the host loads at least, as a share of what is free; 0 on NVIDIA.
+    """
+    management = comfy.model_management
+
+    def put_in(ratio):
+        management.unload_all_models()
+        monkeypatch.setattr(management, "is_device_cpu", lambda device: False)
+        monkeypatch.setattr(management, "vram_state", management.VRAMState.NORMAL_VRAM)
+        monkeypatch.setattr(management, "MIN_WEIGHT_MEMORY_RATIO", ratio)
+        monkeypatch.setattr(
+            management, "get_free_memory",
+            free_memory(lambda: CARD - sum(one.model_loaded_memory() for one in management.current_loaded_models)),
+        )
+
+    yield put_in
+    management.unload_all_models()
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.4])
+def test_the_host_loads_no_more_than_the_budget_leaves(tiny, encode, make_scene, card, ratio):
+    encoded, sizes = encode(make_scene()), ModelShape.of(tiny[0].model.diffusion_model)
+    binding = encoded.positive[0][1]["model_conds"]["lumosx_binding"].cond
+    layout = layout_of(tiny[0].model.diffusion_model, encoded.latent["samples"].shape, binding)
+    least = least_budget(layout, sizes, 4)
+    expected = sample(relational_model(tiny[0], RelationalOptions()), encoded)["samples"]
+    card(ratio)
+    weights = tiny[0].model_size()
+    budgets = [least, least + weights // 4, least + weights // 2, least + 2 * weights]
+    kept = []
+    for budget in budgets:
+        model = relational_model(tiny[0], RelationalOptions(), (budget + 1) / GIGABYTE)
+        loaded = []
+
+        def watch(executor, *arguments, model=model, loaded=loaded, **options):
+            loaded.append(model.loaded_size())
+            return executor(*arguments, **options)
+
+        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, "watch", watch)
+        torch.testing.assert_close(sample(model, encoded)["samples"], expected, rtol=1e-3, atol=1e-4)
+        activations = plan_forward(layout, sizes, 4, budget_bytes=budget).activation_bytes
+        assert max(loaded) + activations <= budget
+        kept.append(max(loaded))
+        comfy.model_management.unload_all_models()
+    assert kept == sorted(kept) and kept[0] < kept[-1] == weights
+
+
+def test_a_budget_too_small_for_the_video_names_what_would_do(tiny, encode, make_scene):
+    encoded = encode(make_scene())
+    with pytest.raises(LumosXError) as refused:
+        sample(relational_model(tiny[0], RelationalOptions(), 0.01), encoded)
+    enough = float(str(refused.value).partition("takes ")[2].partition(" GB")[0])
+    sample(relational_model(tiny[0], RelationalOptions(), enough), encoded)
+
+
+def test_without_a_budget_everything_is_left_to_the_host():
+    memory = SamplingMemory()
+    assert memory == SamplingMemory.of_gigabytes(0.0)
+    assert SamplingMemory.of_gigabytes(1.5).budget_bytes == 1_500_000_000
