@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.machine import describe_machine
+from benchmarks.measuring import interleaved, spread, write_json
 from host.golden import drawn_weight, relative_error
 from host.weight_files import small_transformer
 from lumosx_core.weights.convert import convert
@@ -59,16 +59,6 @@ def measure(file, weight_dtype, output, shape):
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-def measure_all(files, rounds, folder, shape):
-    """Figures of each format, from interleaved rounds."""
-    figures = {name: [] for name in files}
-    for number in range(rounds):
-        for name, (file, weight_dtype) in files.items():
-            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
-            figures[name].append(measure(file, weight_dtype, folder / f"{name}.velocity", shape))
-    return figures
-
-
 def rows_of(files, figures, folder):
     """One row a format, with its distance from float32."""
     exact = load_file(folder / "f32.velocity")["velocity"].double()
@@ -81,16 +71,11 @@ def rows_of(files, figures, folder):
             "relative_error": relative_error(velocity, exact),
             "cosine": torch.nn.functional.cosine_similarity(velocity.flatten(), exact.flatten(), dim=0).item(),
             "file_bytes": file.stat().st_size,
-            "load_seconds": _spread(run["load_seconds"] for run in runs),
-            "load_peak_bytes": _spread(run["load_peak_bytes"] for run in runs),
-            "peak_bytes": _spread(run["peak_bytes"] for run in runs),
-            "forward_seconds": _spread(second for run in runs for second in run["forward_seconds"]),
+            "load_seconds": spread(run["load_seconds"] for run in runs),
+            "load_peak_bytes": spread(run["load_peak_bytes"] for run in runs),
+            "peak_bytes": spread(run["peak_bytes"] for run in runs),
+            "forward_seconds": spread(second for run in runs for second in run["forward_seconds"]),
         }
-
-
-def _spread(values):
-    values = [value for value in values if value is not None]
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)} if values else None
 
 
 def table(rows):
@@ -125,12 +110,14 @@ def main(arguments):
     with tempfile.TemporaryDirectory(prefix="lumosx-bench-") as name:
         folder = Path(name)
         files = make_files(folder, options.shape)
-        rows = list(rows_of(files, measure_all(files, options.rounds, folder, options.shape), folder))
+        figures = interleaved(
+            files, options.rounds, lambda name: measure(*files[name], folder / f"{name}.velocity", options.shape)
+        )
+        rows = list(rows_of(files, figures, folder))
     machine = describe_machine()
     print(f"{machine}; {options.shape} model, {options.rounds} interleaved rounds, medians.\n\n{table(rows)}")
     if options.json:
-        result = {"machine": machine, "shape": options.shape, "rounds": options.rounds, "rows": rows}
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, {"machine": machine, "shape": options.shape, "rounds": options.rounds, "rows": rows})
     return 0
 
 

@@ -156,4 +156,10 @@ def test_a_command_runs_with_our_packages_and_passes_its_exit_code_on(tmp_path):
 @pytest.mark.parametrize("arguments", [[], ["dance"]])
 def test_bench_asks_what_to_measure(arguments, capsys):
     assert dev.main(["bench", *arguments]) == 1
-    assert capsys.readouterr().err == "dev.py bench: name what to measure: quant.\n"
+    names = "quant, forward, memory, clip, attention"
+    assert capsys.readouterr().err == f"dev.py bench: name what to measure: {names}.\n"
+
+
+@pytest.mark.parametrize("name", dev.BENCHMARKS)
+def test_every_bench_is_a_module(name):
+    assert (dev.ROOT / "benchmarks" / f"{name}.py").is_file()

@@ -1,0 +1,73 @@
+"""How many bytes of tensors are alive at once: the part of memory that our own code decides about.
+
+It counts storages, not what a process or card reserves, so the same code gives the same number on every machine.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class LiveBytes(TorchDispatchMode):
+    """Follows every storage that an operator makes until nothing refers to it.
+
+    Room that a kernel takes and gives back inside one operator is not seen.
+
+    Attributes:
+        now: bytes alive that were made since the start.
+        peak: the most that ``now`` has been.
+        largest: bytes of the largest storage made.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.peak = self.largest = 0
+        self._known: weakref.WeakKeyDictionary[torch.UntypedStorage, int] = weakref.WeakKeyDictionary()
+
+    def __torch_dispatch__(self, operator, types, arguments=(), options=None):
+        options = options or {}
+        result = operator(*arguments, **options)
+        given = {_address(tensor) for tensor in _tensors((arguments, options))}
+        for tensor in _tensors(result):
+            # A view, or something changed in place, is nothing new.
+            if _address(tensor) not in given:
+                self._follow(tensor.untyped_storage())
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._known:
+            return
+        size = storage.nbytes()
+        self._known[storage] = size
+        weakref.finalize(storage, self._forget, size).atexit = False
+        self.now += size
+        self.peak, self.largest = max(self.peak, self.now), max(self.largest, size)
+
+    def _forget(self, size: int) -> None:
+        self.now -= size
+
+
+def _tensors(tree) -> Iterator[torch.Tensor]:
+    return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor))
+
+
+def _address(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+@contextmanager
+def peak_live_bytes() -> Iterator[LiveBytes]:
+    """Count within a ``with``; tensors from before it count nothing.
+
+        with peak_live_bytes() as live:
+            forward()
+        print(live.peak)
+    """
+    with LiveBytes() as live:
+        yield live
