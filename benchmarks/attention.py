@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,11 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from benchmarks.card import attention_of
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed, write_json
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind
 from host.golden import relative_error
-from lumosx_core.attention.backend_calls import attend
+from lumosx_core.attention import DenseAttention
 from lumosx_core.attention.backend_kernels import kernel_order, load_pytorch, place_of
 from lumosx_core.attention.backends import BACKENDS, resolve
 from lumosx_core.errors import LumosXError
@@ -44,8 +44,6 @@ KERNELS = ("CUDNN_ATTENTION", "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "MATH")
 
 Call = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """q, k and v, each [batch, tokens, heads * head_dim]."""
-Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]
-"""``attention(q, k, v, heads)`` on those."""
 
 
 def draw_calls(shape: Shape, layout: SequenceLayout, device: torch.device, dtype: torch.dtype) -> dict[str, list[Call]]:
@@ -64,36 +62,32 @@ def draw_calls(shape: Shape, layout: SequenceLayout, device: torch.device, dtype
     return {"video": [(video, k, v)], "groups": groups, "text": [(video, draw(TEXT_LENGTH), draw(TEXT_LENGTH))]}
 
 
-def find_backends(device: torch.device, dtype: torch.dtype) -> tuple[dict[str, Attention], dict[str, str]]:
+def find_backends(device: torch.device, dtype: torch.dtype) -> tuple[dict[str, DenseAttention], dict[str, str]]:
     """(name -> attention, name -> why it cannot run)."""
     from comfy.ldm.modules.attention import optimized_attention
 
     order = kernel_order(place_of(device))
-    found: dict[str, Attention] = {"pytorch": _attention_of(load_pytorch(order))}
+    found: dict[str, DenseAttention] = {"pytorch": attention_of(load_pytorch(order))}
     for kernel in KERNELS:
         found[f"pytorch, {kernel.partition('_')[0].lower()} alone"] = partial(_with_kernel, getattr(SDPBackend, kernel))
     found[f"ComfyUI's {optimized_attention.__name__}"] = optimized_attention
     missing = {}
     for choice in BACKENDS:
         try:
-            found[choice] = _attention_of(resolve(choice, place_of(device), device, dtype).kernel)
+            found[choice] = attention_of(resolve(choice, place_of(device), device, dtype).kernel)
         except LumosXError as error:
             missing[choice] = str(error)
     return found, missing
 
 
-def _attention_of(kernel) -> Attention:
-    return lambda q, k, v, heads: attend(kernel, q, k, v, heads, False, False, None)
-
-
 def _with_kernel(kernel: SDPBackend, q, k, v, heads: int) -> torch.Tensor:
     with sdpa_kernel(kernel):
-        return attend(load_pytorch(()), q, k, v, heads, False, False, None)
+        return attention_of(load_pytorch(()))(q, k, v, heads)
 
 
 def drop_failing(
-    found: dict[str, Attention], missing: dict[str, str], calls: dict[str, list[Call]], heads: int
-) -> dict[str, Attention]:
+    found: dict[str, DenseAttention], missing: dict[str, str], calls: dict[str, list[Call]], heads: int
+) -> dict[str, DenseAttention]:
     """Those that get through a first round; the others join ``missing``."""
     passed = {}
     for name, attention in found.items():
@@ -107,13 +101,13 @@ def drop_failing(
     return passed
 
 
-def _run(attention: Attention, calls: list[Call], heads: int) -> None:
+def _run(attention: DenseAttention, calls: list[Call], heads: int) -> None:
     for q, k, v in calls:
         attention(q, k, v, heads)
 
 
 def measure_backends(
-    found: dict[str, Attention], calls: dict[str, list[Call]], heads: int, rounds: int
+    found: dict[str, DenseAttention], calls: dict[str, list[Call]], heads: int, rounds: int
 ) -> list[dict]:
     """One row a backend."""
     device = calls["video"][0][0].device
@@ -147,7 +141,7 @@ def _sampled(q: torch.Tensor) -> torch.Tensor:
 
 def _exact_rows(call: Call, heads: int) -> torch.Tensor:
     q, k, v = (x.double() for x in (call[0][:, _sampled(call[0])], *call[1:]))
-    return attend(load_pytorch(("MATH",)), q, k, v, heads, False, False, None)
+    return attention_of(load_pytorch(("MATH",)))(q, k, v, heads)
 
 
 def measure_ways(calls: dict[str, list[Call]], layout: SequenceLayout, heads: int, rounds: int) -> dict:
@@ -166,10 +160,10 @@ def measure_ways(calls: dict[str, list[Call]], layout: SequenceLayout, heads: in
         return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask).transpose(1, 2).flatten(2)
 
     def ours():
-        parts = [_attention_of(pytorch)(*call, heads) for kind in ("video", "groups") for call in calls[kind]]
+        parts = [attention_of(pytorch)(*call, heads) for kind in ("video", "groups") for call in calls[kind]]
         return torch.cat([parts[0], *(part.flatten(0, 1)[None] for part in parts[1:])], dim=1)
 
-    dense = partial(_attention_of(pytorch), all_rows, k, v, heads)
+    dense = partial(attention_of(pytorch), all_rows, k, v, heads)
     jobs = {"ours": ours, "one masked call": masked, "one dense call": dense}
     difference = relative_error(ours(), masked())
     return {"ms": _times(jobs, rounds, device), "difference_of_ours_and_masked": difference}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -12,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.measuring import timed
 from lumosx_core.attention import DenseAttention
 from lumosx_core.attention.backend_calls import attend
-from lumosx_core.attention.backend_kernels import kernel_order, place_of
+from lumosx_core.attention.backend_kernels import Kernel, kernel_order, place_of
 from lumosx_core.attention.backends import BACKENDS, resolve
 from lumosx_core.errors import LumosXError
 
@@ -52,13 +51,13 @@ def eight_bit_attention(device: torch.device, dtype: torch.dtype) -> dict[str, D
     for choice in (name for name, backend in BACKENDS.items() if backend.eight_bit):
         # What is missing here is no fault; the row says which ones there were.
         with contextlib.suppress(LumosXError):
-            kernel = resolve(choice, place_of(device), device, dtype).kernel
-            found[choice] = partial(_attend, kernel)
+            found[choice] = attention_of(resolve(choice, place_of(device), device, dtype).kernel)
     return found
 
 
-def _attend(kernel, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int) -> torch.Tensor:
-    return attend(kernel, q, k, v, heads, False, False, None)
+def attention_of(kernel: Kernel) -> DenseAttention:
+    """A backend's kernel as the forward calls it."""
+    return lambda q, k, v, heads: attend(kernel, q, k, v, heads, False, False, None)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+from benchmarks.live import storage_of, tensors_in
 
 
 def count_flops(run: Callable[[], object]) -> int:
@@ -62,14 +63,10 @@ class _Watch(TorchDispatchMode):
         name = function.overloadpacket.__name__
         if "scaled_dot_product" in name:
             self.attention.add(name)
-        given = {_storage(leaf) for leaf in tree_leaves((arguments, options)) if isinstance(leaf, torch.Tensor)}
-        for leaf in tree_leaves(result):
+        given = {storage_of(tensor) for tensor in tensors_in((arguments, options))}
+        for tensor in tensors_in(result):
             # A view of an argument makes nothing.
-            if isinstance(leaf, torch.Tensor) and _storage(leaf) not in given:
-                elements = leaf.untyped_storage().nbytes() // leaf.itemsize
+            if storage_of(tensor) not in given:
+                elements = tensor.untyped_storage().nbytes() // tensor.itemsize
                 self.largest_elements = max(self.largest_elements, elements)
         return result
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata

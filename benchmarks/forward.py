@@ -100,12 +100,9 @@ def _take_turns(
 def measure_on_card(model: torch.nn.Module, inputs: Inputs, rounds: int, tflops: float, row: dict) -> dict:
     """The share of the card's peak rate, counted on the formula's FLOPs; streamed weights; attention in 8 bits."""
     device, run = inputs.latent.device, Ours(model, inputs)
-    exact = run()
+    run()
     resident, _ = card.peak_bytes(run, device)
-    in_8_bits = {
-        name: _compare(Ours(model, inputs, attention), exact, rounds, row["ours_ms"])
-        for name, attention in card.eight_bit_attention(device, inputs.latent.dtype).items()
-    }
+    in_8_bits = attention_in_8_bits(model, inputs, rounds)
     with card.streamed(model, device):
         for _ in range(WARM_UPS):
             run()
@@ -121,12 +118,25 @@ def measure_on_card(model: torch.nn.Module, inputs: Inputs, rounds: int, tflops:
     }
 
 
-def _compare(run: Ours, exact: torch.Tensor, rounds: int, exact_ms: float) -> dict:
-    """Speed and likeness of a forward that is not exact."""
-    velocity = run()
-    times = spread(timed(run, exact.device)[0] for _ in range(rounds))
-    cosine = torch.nn.functional.cosine_similarity(velocity.double().flatten(), exact.double().flatten(), dim=0)
-    return {"ms": times, "speedup": exact_ms / times["min"], "cosine": cosine.item()}
+@torch.no_grad()
+def attention_in_8_bits(model: torch.nn.Module, inputs: Inputs, rounds: int) -> dict[str, dict]:
+    """Speed and likeness of each backend that is there, in turns with the exact forward; none without references."""
+    device = inputs.latent.device
+    backends = card.eight_bit_attention(device, inputs.latent.dtype) if inputs.references else {}
+    if not backends:
+        return {}
+    runs = {"exact": Ours(model, inputs)} | {name: Ours(model, inputs, found) for name, found in backends.items()}
+    exact, *velocities = (run().double().flatten() for run in runs.values())
+    turns = _take_turns(runs, rounds, device)
+    times = {name: spread(wall for wall, _ in found) for name, found in turns.items()}
+    return {
+        name: {
+            "ms": times[name],
+            "speedup": times["exact"]["min"] / times[name]["min"],
+            "cosine": torch.nn.functional.cosine_similarity(velocity, exact, dim=0).item(),
+        }
+        for name, velocity in zip(backends, velocities)
+    }
 
 
 def table(rows: list[dict]) -> str:

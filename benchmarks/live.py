@@ -28,15 +28,15 @@ class LiveBytes(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.now = self.peak = self.largest = 0
-        self._known: weakref.WeakKeyDictionary[torch.UntypedStorage, int] = weakref.WeakKeyDictionary()
+        self._known: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
 
     def __torch_dispatch__(self, operator, types, arguments=(), options=None):
         options = options or {}
         result = operator(*arguments, **options)
-        given = {_address(tensor) for tensor in _tensors((arguments, options))}
-        for tensor in _tensors(result):
+        given = {storage_of(tensor) for tensor in tensors_in((arguments, options))}
+        for tensor in tensors_in(result):
             # A view, or something changed in place, is nothing new.
-            if _address(tensor) not in given:
+            if storage_of(tensor) not in given:
                 self._follow(tensor.untyped_storage())
         return result
 
@@ -44,7 +44,7 @@ class LiveBytes(TorchDispatchMode):
         if storage in self._known:
             return
         size = storage.nbytes()
-        self._known[storage] = size
+        self._known.add(storage)
         weakref.finalize(storage, self._forget, size).atexit = False
         self.now += size
         self.peak, self.largest = max(self.peak, self.now), max(self.largest, size)
@@ -53,11 +53,13 @@ class LiveBytes(TorchDispatchMode):
         self.now -= size
 
 
-def _tensors(tree) -> Iterator[torch.Tensor]:
+def tensors_in(tree) -> Iterator[torch.Tensor]:
+    """All tensors in nested arguments or results of an operator."""
     return (leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor))
 
 
-def _address(tensor: torch.Tensor) -> int:
+def storage_of(tensor: torch.Tensor) -> int:
+    """The same number for all views of one memory."""
     return tensor.untyped_storage()._cdata
 
 

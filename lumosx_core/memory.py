@@ -217,12 +217,15 @@ def _while_attending(layout: SequenceLayout, shape: ModelShape, element: int, ba
 
 
 def _while_feeding(layout: SequenceLayout, shape: ModelShape, element: int, stream: int, tokens: int) -> int:
-    """The outcome of self-attention, and of some rows the stream, the query, and both sides of the activation."""
+    """The outcome of self-attention, and of some rows the stream, the query, and all that the feed-forward makes.
+
+    Newer hosts keep both sides of the activation until the result is there; older ones do with one width less.
+    """
     references = layout.tokens - layout.video_tokens
     rows = min(tokens, max(layout.video_tokens, references))
     # References are never cut.
     rows = max(rows, layout.frame_tokens if references else 0)
-    each = shape.dim * (stream + 2 * element) + 2 * shape.ffn * element
+    each = shape.dim * (stream + 3 * element) + 2 * shape.ffn * element
     return shape.dim * element * layout.tokens + rows * each
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .layout import SequenceLayout
+from .memory import GIGABYTE, GUIDANCE_PASSES, Chunks, forward_flops, peak_bytes, plan_forward
 from .phrases import PhraseMatch, Tokens, marked_text
 from .relations import Reference, Scene
 
@@ -31,7 +32,7 @@ def encoding_report(
     layout: SequenceLayout,
     warnings: Iterable[str],
 ) -> str:
-    """Which words of the prompt each reference binds to and what it costs in tokens.
+    """Which words of the prompt each reference binds to, what it costs in tokens, and a prediction of work and memory.
 
     Args:
         matches: where each phrase was found.
@@ -53,6 +54,7 @@ def encoding_report(
         f"{layout.tokens - layout.video_tokens} more ({share:.0%}); together {layout.tokens}. "
         f"Prompt {len(prompt.ids) + 1} of 512 tokens."
     )
+    lines.append(_prediction(layout))
     return "\n".join(lines + _warning_lines((*scene.warnings(), *warnings)))
 
 
@@ -68,6 +70,16 @@ def token_warnings(scene: Scene, layout: SequenceLayout) -> list[str]:
             )
         row += len(subject.references)
     return found
+
+
+def _prediction(layout: SequenceLayout) -> str:
+    """For the model that LumosX is, since the encoder does not know which one will sample."""
+    work = GUIDANCE_PASSES * forward_flops(layout) / 10**12
+    activations = peak_bytes(layout, chunks=Chunks(plan_forward(layout).chunk_tokens)) / GIGABYTE
+    return (
+        f"- Predicted for the 1.3B model in bf16: one step with guidance is {work:.3g} TFLOP; activations need "
+        f"{activations:.2g} GB for each video, beside the weights (2.8 GB in bf16, 1.5 GB in fp8 or Q8_0)."
+    )
 
 
 def _bound(match: PhraseMatch, prompt: Tokens) -> str:

@@ -14,6 +14,8 @@ import torch
 from .errors import LumosXError
 
 TRAINING_TIMESTEPS = 1000
+SHIFTS = 0.01, 1000.0
+"""Far beyond any use; further out all levels would be rounded to one."""
 
 RELEASE = "release"
 DISTILLED = {"CausVid": (1000, 757, 522), "FastWan": (1000, 757, 522)}
@@ -44,12 +46,12 @@ class FlowSchedule:
         """Space ``steps`` levels evenly, then move them towards noise: sigma = shift*s / (1 + (shift-1)*s).
 
         Raises:
-            LumosXError: fewer than one step, or a shift that is not positive.
+            LumosXError: fewer than one step, or a shift out of range.
         """
         if steps < 1:
             raise LumosXError(f"steps: {steps} is below 1; use 1 or more (the release uses 50).")
-        if not shift > 0:
-            raise LumosXError(f"shift: {shift} is not above 0; use a positive number (the release uses 8).")
+        if not SHIFTS[0] <= shift <= SHIFTS[1]:
+            raise LumosXError(f"shift: {shift} is not from {SHIFTS[0]} to {SHIFTS[1]}; the release uses 8.")
         even = torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64)[:-1]
         shifted = (shift * even / (1 + (shift - 1) * even)).tolist()
         timesteps = tuple(int(TRAINING_TIMESTEPS * sigma) for sigma in shifted)

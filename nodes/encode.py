@@ -63,9 +63,9 @@ class LumosXRelationalEncode(io.ComfyNode):
                 advanced(
                     io.Boolean, "reuse_encodings", default=True, optional=True,
                     tooltip="A text or picture that was encoded before comes from ComfyUI's folder "
-                    "user/__lumosx/encodings instead, with the same bits; if all of them do, neither UMT5 nor the VAE "
-                    "is loaded onto the card. The folder grows to 512 MB and is safe to delete. Off, nothing is read "
-                    "or written there; with a LoRA on the CLIP neither.",
+                    "user/__lumosx/encodings instead, with the same bits; if all of them do, this node loads neither "
+                    "UMT5 nor the VAE onto the card. The folder grows to 512 MB and is safe to delete. Off, nothing is "
+                    "read or written there; with a LoRA on the CLIP neither.",
                 ),
             ],
             outputs=[

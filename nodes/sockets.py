@@ -42,8 +42,8 @@ def vram_budget_input():
     """The number of gigabytes that a model may take of the card."""
     return io.Float.Input(
         "vram_budget", default=0.0, min=0.0, max=1024.0, step=0.1, optional=True,
-        tooltip="GB of the card that this model may take, weights and everything on their way through it together. "
-        "0: automatic, as much as ComfyUI sees fit, or what an earlier LumosX node on the model says. Less is slower, "
-        "not worse: weights wait in RAM, and passes and tokens go through one after the other. Leave room for what else "
-        "is on the card. Too little for the video stops before sampling and says what would do.",
+        tooltip="GB of the card that this model may take, weights and what is computed with them together. 0: "
+        "automatic, as much as ComfyUI sees fit, or what an earlier LumosX node on the model says. Less is slower, not "
+        "worse: weights wait in RAM, and passes and tokens go through one after the other. Leave room for what else is "
+        "on the card. Too little for the video stops before sampling and says what would do.",
     )

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from host import golden
 
 FILES = sorted(Path(__file__).with_name("golden").glob("*.*"))
+FORWARDS = [file for file in FILES if file.name.startswith("forward")]
 
 
 def test_all_four_kinds_are_there():
@@ -22,6 +23,60 @@ def test_all_four_kinds_are_there():
 def test_a_golden_file_is_met(file):
     verdict = golden.check(file)
     assert verdict.ok, str(verdict)
+
+
+def velocity_error(file, wrap=lambda model: model, steps=1, choice=None, **options):
+    """Of the relational forward called in one of its modes, at the last of some equal steps."""
+    from comfy.ldm.modules.attention import attention_pytorch
+
+    from lumosx_core.attention.backend_calls import attend
+    from lumosx_core.attention.backend_kernels import place_of
+    from lumosx_core.attention.backends import resolve
+    from lumosx_core.model import RelationalOptions, relational_forward
+
+    def chosen(q, k, v, heads):
+        return attend(kernel, q, k, v, heads, False, False, None)
+
+    with safe_open(file, "pt") as source:
+        tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118
+        case = json.loads(source.metadata()["case"])
+    if choice is not None:
+        kernel = resolve(choice, place_of(torch.device("cpu")), torch.device("cpu"), torch.float32).kernel
+    model = wrap(golden.wan_model(case["cfg"], case["seed"]))
+    for _ in range(steps):
+        with torch.no_grad():
+            velocity = relational_forward(
+                model, tensors["video_latent"][None], torch.tensor([float(case["t"])]), tensors["text"][None],
+                [reference[None, :, None] for reference in tensors["references"]], golden.golden_binding(case),
+                attention_pytorch if choice is None else chosen, RelationalOptions(ratio=case["cfg"]["ratio"]),
+                **options,
+            )
+    return golden.relative_error(velocity[0], tensors["velocity"])
+
+
+def compiled(model):
+    model.blocks = torch.nn.ModuleList(torch.compile(block, backend="eager", fullgraph=True) for block in model.blocks)
+    return model
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param({"chunk_tokens": 37}, id="in chunks"),
+        pytest.param({"dense_text": True}, id="text through the backend"),
+        pytest.param({"dense_text": True, "chunk_tokens": 37}, id="text through the backend in chunks"),
+        pytest.param({"choice": "pytorch"}, id="with a chosen backend"),
+        pytest.param({"wrap": compiled}, id="compiled"),
+    ],
+)
+@pytest.mark.parametrize("file", FORWARDS, ids=lambda file: file.stem)
+def test_every_mode_called_exact_meets_the_golden_files(file, mode):
+    import torch._dynamo
+
+    from lumosx_core.model import TableCache
+
+    torch._dynamo.reset()
+    assert velocity_error(file, steps=2, cache=TableCache(), **mode) <= golden.FORWARD_BOUND
 
 
 def altered(file, folder):

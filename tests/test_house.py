@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "__init__.py", *(ROOT / "nodes").rglob("*.py"), *(ROOT / "lumosx_core").rglob("*.py")]
-ALL = [*SHIPPED, ROOT / "dev.py", *(ROOT / "tests").rglob("*.py")]
+ALL = [*SHIPPED, ROOT / "dev.py", *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
 TRIPWIRES = re.compile(
     r"\b(eval|exec)\(|subprocess|os\.system|(import|from)\s+_?c?[pP]ickle\b|urlopen|requests\.|socket\.socket|base64|\.cuda\("
     r"|torch\.load\((?!.*weights_only=True)"

@@ -50,8 +50,8 @@ def kernel_order(place: Place) -> tuple[str, ...]:
     """PyTorch's attention kernels by the names of ``SDPBackend``, best first; empty where torch had better decide.
 
     From Hopper on cuDNN comes first: 631 against FlashAttention 2's 329 TFLOP/s on an H100 (pytorch issue 142132).
-    Before Hopper FlashAttention 2 is the faster (nvidia-cosmos/cosmos-predict2, pull request 42); torch for Windows has
-    none, so that cuDNN is next there too (ComfyUI pull request 9299).
+    Before Hopper FlashAttention 2 is advised (nvidia-cosmos/cosmos-predict2, pull request 42), though reports disagree
+    (docs/attention.md); torch for Windows has none, so that cuDNN is next there too (ComfyUI pull request 9299).
     """
     known = inspect.signature(torch.nn.attention.sdpa_kernel).parameters
     if place.capability is None or "set_priority" not in known:

@@ -47,7 +47,8 @@ class TextKeys:
 
     Attributes:
         keys, values: [batch, keys, heads * head_dim]; keys after norm_k.
-        log_counts: [keys] float32, the logarithm of how many text tokens each key stands for; None: one each.
+        log_counts: [keys] float32, the logarithm of how many text tokens each key stands for, up to a constant that
+            all keys share; None: one each.
     """
 
     keys: torch.Tensor

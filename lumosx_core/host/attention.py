@@ -14,6 +14,7 @@ from comfy.ldm.modules.attention import attention_pytorch
 from ..attention.backend_calls import attend, why_not
 from ..attention.backend_kernels import Place, place_of
 from ..attention.backends import CHOICES, Chosen, check_choice, resolve
+from .memory import computing_dtype
 
 __all__ = ["CHOICES", "check_attention", "others_override", "with_attention"]
 
@@ -49,7 +50,7 @@ def with_attention(model: Any, choice: str) -> Any:
     Raises:
         LumosXError: the backend is missing, or does not run on the model's device or in its precision.
     """
-    chosen = resolve(choice, place_of(model.load_device), model.load_device, _computing_dtype(model.model))
+    chosen = resolve(choice, place_of(model.load_device), model.load_device, computing_dtype(model.model))
     clone = model.clone()
     # Not set as an override right here: packs that set one of theirs later would delete it. And around the whole model,
     # not as a wrapper of its forward: not all models have those, and a compiled one would trace it.
@@ -58,10 +59,6 @@ def with_attention(model: Any, choice: str) -> Any:
     clone.add_wrapper_with_key(kind, WRAPPER_KEY, AttentionWrapper(chosen))
     _log.info("LumosX: attention of this model: %s%s", chosen.title, chosen.note)
     return clone
-
-
-def _computing_dtype(model: Any) -> torch.dtype:
-    return model.manual_cast_dtype or model.get_dtype()
 
 
 def others_override(transformer_options: dict) -> bool:

@@ -21,9 +21,10 @@ from .fingerprint import model_fingerprint
 LIMIT = 512 << 20
 """Bytes that the folder of encodings may hold."""
 
-_VERSION = "1"
+_VERSION = "2"
 """To be raised whenever an entry would be read in another way than before."""
-_EMBEDDING = "lumosx_embedding"
+_RESULT = "lumosx_result"
+"""The name of a text's embedding, or of a picture's latent, in its entry."""
 _NOTHING, _PADDED = "nothing", "padded"
 _KEPT = (torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.uint8, torch.bool)
 
@@ -50,10 +51,10 @@ class Encodings:
         key = self._key(clip, _text_inputs(clip, tokens))
         values = self._read(key)
         if values is not None:
-            return [[values.pop(_EMBEDDING), values]]
+            return [[values.pop(_RESULT), values]]
         conditioning = clip.encode_from_tokens_scheduled(tokens)
         if len(conditioning) == 1:
-            self._write(key, {_EMBEDDING: conditioning[0][0], **conditioning[0][1]})
+            self._write(key, {_RESULT: conditioning[0][0], **conditioning[0][1]})
         return conditioning
 
     def latent(self, vae: Any, picture: Image.Image, encode: Callable[[Image.Image], torch.Tensor]) -> torch.Tensor:
@@ -63,9 +64,9 @@ class Encodings:
             key = self._key(vae, _picture_inputs(vae, content))
             values = self._read(key)
             if values is None:
-                values = {_EMBEDDING: encode(picture)}
+                values = {_RESULT: encode(picture)}
                 self._write(key, values)
-            self._latents[content] = values[_EMBEDDING]
+            self._latents[content] = values[_RESULT]
         return self._latents[content]
 
     def _key(self, holder: Any, inputs: list[str] | None) -> str | None:

@@ -18,10 +18,11 @@ _PIECES, _PIECE_BYTES = 4, 1024
 
 
 def model_fingerprint(patcher: Any) -> str | None:
-    """64 hexadecimal digits that any other weights, structure, host or device would change.
+    """64 hexadecimal digits for weights, structure, host and device; other ones have others.
 
     A bounded sample of every tensor is read where it lies: 1 MB of UMT5's 11 GB, in milliseconds once those pages are
-    in memory. That is too little to keep the answer on an object that is not ours.
+    in memory. So training, merging or another precision shows, but not a few values changed by hand in between. It
+    takes so little time that nothing is kept on an object that is not ours.
 
     Args:
         patcher: the ModelPatcher of a CLIP or VAE.

@@ -23,6 +23,7 @@ from ..weights.opening import open_weights
 from ..weights.quantised import QuantisedLayer, find_quantised_layers, settings_in_metadata
 from ..weights.source import TensorInfo, WeightSource
 from ..weights.transformer import find_transformer
+from .memory import SamplingMemory
 from .packed import KIND, PackedOperations, PackedPatcher, kind_entry
 from .patcher import relational_model
 
@@ -69,6 +70,7 @@ def load_model(name: str, weight_dtype: str = "default", vram_budget: float = 0.
     Raises:
         LumosXError: the file is not there, is damaged, or holds something else than a Wan2.1-T2V-shaped transformer.
     """
+    SamplingMemory.of_gigabytes(vram_budget)
     # A budget is kept by loading a part of the weights, which dynamic VRAM does not let itself be told.
     patcher = load_patcher(resolve(name), weight_dtype, disable_dynamic=bool(vram_budget))
     return relational_model(patcher, RelationalOptions(), vram_budget)

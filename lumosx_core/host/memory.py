@@ -65,6 +65,7 @@ class SamplingMemory:
         excess = patcher.loaded_size() - weights
         if excess > 0:
             patcher.partially_unload(patcher.offload_device, excess)
+            comfy.model_management.soft_empty_cache()
         return prepared
 
     def _bytes_for_weights(
@@ -73,24 +74,33 @@ class SamplingMemory:
         """What the budget leaves for weights on the card."""
         bindings = {held[BINDING].cond for held in _held(entries) if BINDING in held}
         if not bindings:
-            return max(0, int(self.budget_bytes - patcher.model.memory_required(shape)))
+            # ComfyUI's own forward, so its own estimate.
+            return self._left_beside(patcher.model.memory_required(shape))
         module = patcher.model.diffusion_model
         sizes, element, batch = ModelShape.of(module), computing_dtype(patcher.model).itemsize, noise_shape[0]
         layouts = [layout_of(module, noise_shape, binding) for binding in bindings]
-        least = max(least_budget(layout, sizes, element, batch) for layout in layouts)
-        if least > self.budget_bytes:
+        self._left_beside(max(least_budget(layout, sizes, element, batch) for layout in layouts))
+        plans = (plan_forward(layout, sizes, element, batch, self.budget_bytes) for layout in layouts)
+        return self._left_beside(max(plan.activation_bytes for plan in plans))
+
+    def _left_beside(self, needed: float) -> int:
+        """What stays of the budget.
+
+        Raises:
+            LumosXError: nothing does.
+        """
+        if needed > self.budget_bytes:
             raise LumosXError(
-                f"vram_budget: {self.budget_bytes / GIGABYTE:.1f} GB is too little for this video, which takes "
-                f"{math.ceil(least / GIGABYTE * 10) / 10} GB with all weights off the card; raise it, or make a "
+                f"vram_budget: {self.budget_bytes / GIGABYTE:g} GB is too little for this video, which takes "
+                f"{math.ceil(needed / GIGABYTE * 10) / 10} GB with all weights off the card; raise it, or make a "
                 "smaller or shorter video."
             )
-        plans = (plan_forward(layout, sizes, element, batch, self.budget_bytes) for layout in layouts)
-        return self.budget_bytes - max(plan.activation_bytes for plan in plans)
+        return self.budget_bytes - math.ceil(needed)
 
     def runs_apart(self, model: Any, x: torch.Tensor, conditions: Sequence[Sequence[Mapping[str, Any]] | None]) -> bool:
-        """Whether the passes of one step must not run together; without references the host decides.
+        """Whether the passes of one step must not run together.
 
-        The host decides by the latent alone, without the references.
+        The host decides by the latent alone, which is right without references and without a budget.
 
         Args:
             model: the host's BaseModel.
@@ -99,8 +109,8 @@ class SamplingMemory:
         """
         entries = [entry for passes in conditions for entry in passes or ()]
         references = most_references(entries)
-        if not references or self.budget_bytes:
-            return bool(references)
+        if self.budget_bytes or not references:
+            return bool(self.budget_bytes)
         batch, channels, frames, *size = x.shape
         together = [len(entries) * batch, channels, frames + references, *size]
         # The margin is the host's.
@@ -129,8 +139,10 @@ def computing_dtype(model: Any) -> torch.dtype:
 def _most_free(device: torch.device) -> int:
     """What the host could have for a model and its work once it has taken all others off the card."""
     management = comfy.model_management
-    loaded = (one.model_loaded_memory() for one in management.current_loaded_models if one.device == device)
-    return management.get_free_memory(device) + sum(loaded) - management.extra_reserved_memory()
+    # A model that is gone leaves its place in the list until the host next looks.
+    held = (one for one in management.current_loaded_models if one.model is not None and one.device == device)
+    loaded = sum(one.model_loaded_memory() for one in held)
+    return management.get_free_memory(device) + loaded - management.extra_reserved_memory()
 
 
 def _held(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

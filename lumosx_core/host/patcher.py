@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import operator
 from typing import Any
 
@@ -18,7 +17,7 @@ from .attention import others_override
 from .caches import with_spared_input
 from .foreign import refuse_unsupported
 from .memory import UNLIMITED, SamplingMemory
-from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode
+from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode, RunsAlone
 
 WRAPPER_KEY = "lumosx"
 _TABLES = "lumosx_tables"
@@ -87,6 +86,7 @@ class RelationalWrapper:
     def __call__(
         self, executor, x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options={}, **kwargs
     ):
+        kwargs.pop(_PASS, None)
         if BINDING not in kwargs:
             return executor(x, timestep, context, clip_fea, time_dim_concat, transformer_options, **kwargs)
         if isinstance(time_dim_concat, MissingModelNode):
@@ -157,21 +157,16 @@ class PassesWrapper:
         if TIMESTEP in model_options:
             step[TIMESTEP] = comfy.conds.CONDRegular(torch.tensor([model_options[TIMESTEP]], device=x.device))
         apart = self.memory.runs_apart(model, x, conditions)
-        numbers = itertools.count()
+        alone = {_PASS: RunsAlone(True)} if apart else {}
         conditions = [
-            entries and [
-                # ComfyUI runs together what differs in no constant.
-                _with_conditions(entry, {**step, _PASS: comfy.conds.CONDConstant(next(numbers))} if apart else step)
-                for entry in entries
-            ]
-            for entries in conditions
+            entries and [_with_conditions(entry, step, alone) for entry in entries] for entries in conditions
         ]
         return executor(model, conditions, x, sigma, with_spared_input(model_options))
 
 
-def _with_conditions(entry: dict, step: dict) -> dict:
+def _with_conditions(entry: dict, ours: dict, all_kinds: dict) -> dict:
     held = entry.get("model_conds", {})
-    return {**entry, "model_conds": {**held, **step}} if BINDING in held else entry
+    return {**entry, "model_conds": {**held, **all_kinds, **(ours if BINDING in held else {})}}
 
 
 def _whole_timestep(timestep: torch.Tensor, whole: torch.Tensor | None) -> torch.Tensor:
@@ -194,8 +189,14 @@ def _block_runner(transformer_options: dict):
             return original(x)
         # Only the stream is offered: what else a stock block takes has another form here.
         arguments = {"img": x, "transformer_options": transformer_options}
-        # A block may write to what it gets, which the other node may still want to use.
-        return replacement(arguments, {"original_block": lambda given: {"img": original(given["img"].clone())}})["img"]
+
+        def original_block(given):
+            # The other node may mix the outcome with what it gave, so the last block gives all rows back too.
+            after = original(given["img"].clone())
+            return {"img": torch.cat([after, given["img"][:, after.shape[1]:]], dim=1)}
+
+        # A block writes to what it gets, which the other node may still want to use.
+        return replacement(arguments, {"original_block": original_block})["img"].clone()
 
     return run
 

@@ -19,6 +19,8 @@ from .guidance import GuidanceEnd
 from .scene import log_warnings
 from .socket import BINDING, TIMESTEP
 
+MOST_STEPS, LEAST_DENOISE = 10000, 0.01
+
 
 @dataclass(frozen=True)
 class SamplingPlan:
@@ -55,8 +57,11 @@ def build_schedule(steps: int, shift: float, denoise: float = 1.0, name: str = R
     Raises:
         LumosXError: numbers out of range, or a name that is not known.
     """
-    if not 0 < denoise <= 1:
-        raise LumosXError(f"denoise: {denoise} is not in (0, 1]; use 1 to start from noise.")
+    # The host does not look at the ranges of what a node checks itself, or of what is linked.
+    if not LEAST_DENOISE <= denoise <= 1:
+        raise LumosXError(f"denoise: {denoise} is not in [{LEAST_DENOISE}, 1]; use 1 to start from noise.")
+    if steps > MOST_STEPS:
+        raise LumosXError(f"steps: {steps} is above {MOST_STEPS}; use fewer (the release uses 50).")
     if name == RELEASE:
         return FlowSchedule.build(int(steps / denoise), shift)
     if denoise < 1:
@@ -72,6 +77,8 @@ def flow_sampling(
     Raises:
         LumosXError: as ``build_schedule``.
     """
+    if guidance_end_step < 0:
+        raise LumosXError(f"guidance_end_step: {guidance_end_step} is below 0; use 0 for no guidance at all.")
     schedule = build_schedule(steps, shift, denoise, name)
     levels = schedule.last(steps).sigmas
     sampler = comfy.samplers.KSAMPLER(_SolverFunction(schedule, levels[min(guidance_end_step, steps)]))
@@ -136,7 +143,7 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
         A new LATENT; the given one is untouched.
 
     Raises:
-        LumosXError: as ``build_schedule``, or no step to run.
+        LumosXError: as ``flow_sampling``, or no step to run.
     """
     if not any(BINDING in options.get("model_conds", {}) for _, options in positive):
         log_warnings([

@@ -32,6 +32,14 @@ class MissingModelNode:
         raise AttributeError(name)
 
 
+class RunsAlone(comfy.conds.CONDConstant):
+    """A condition that keeps its pass from running together with another, as ComfyUI asks each of them."""
+
+    def can_concat(self, other) -> bool:
+        """Never."""
+        return False
+
+
 def model_conditions(references: list[torch.Tensor], binding: Binding) -> dict:
     """``model_conds`` of one conditioning entry.
 

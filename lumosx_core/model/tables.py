@@ -70,7 +70,7 @@ def make_tables(
 
 
 def _merge_pads(context: torch.Tensor, weights: torch.Tensor) -> tuple[int, torch.Tensor | None]:
-    """How many keys to keep, and the logarithm of how many tokens each stands for.
+    """How many keys to keep, and the logarithm of how many tokens each stands for, all moved by one constant.
 
     A column that pulls a reference stays by itself, even where the negative prompt is shorter and has a pad there.
     """
@@ -83,8 +83,11 @@ def _merge_pads(context: torch.Tensor, weights: torch.Tensor) -> tuple[int, torc
     kept = min(length, -(-(first_pad + 1) // KEYS_STEP) * KEYS_STEP)
     if kept == length:
         return length, None
-    counts = torch.zeros(kept)
-    counts[first_pad:] = math.log(pads / (kept - first_pad))
+    log_count = math.log(pads / (kept - first_pad))
+    rounded = torch.tensor(log_count).bfloat16().item()
+    # Only differences matter to softmax: what bf16 rounds off, up to 1.6 % of a count, is put onto the other keys.
+    counts = torch.full((kept,), rounded - log_count)
+    counts[first_pad:] = rounded
     return kept, counts.to(context.device)
 
 
@@ -93,7 +96,10 @@ def _text_keys(attention: nn.Module, embedded: torch.Tensor, log_counts: torch.T
 
 
 class TableCache:
-    """The tables of one sampling run. Texts are found again by content, since the host copies them for every step."""
+    """The tables of one sampling run. Texts are found again by content, since the host copies them for every step.
+
+    Some guiders run two models under the same options, so each model has tables of its own.
+    """
 
     def __init__(self):
         self._kept: list[tuple[tuple, torch.Tensor, Tables]] = []
@@ -105,7 +111,7 @@ class TableCache:
         merge_pads: bool = True,
     ) -> Tables:
         """As ``make_tables``, or what it gave before for the same arguments."""
-        key = (layout, options, merge_pads, context.shape, context.dtype, context.device)
+        key = (model, layout, options, merge_pads, context.shape, context.dtype, context.device)
         for known, text, tables in self._kept:
             if known == key and torch.equal(text, context):
                 return tables

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmarks import card, forward
+from benchmarks.dense import pytorch_attention
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
@@ -84,3 +85,17 @@ def test_streamed_weights_give_the_same_velocity():
 
 def test_a_cpu_has_no_attention_in_8_bits():
     assert card.eight_bit_attention(torch.device("cpu"), torch.float32) == {}
+
+
+def test_attention_of_another_backend_is_compared_with_the_exact_one(monkeypatch):
+    """Rounded to bfloat16 in the place of a backend that needs a card."""
+    def rounded(q, k, v, heads):
+        return pytorch_attention(*(x.bfloat16() for x in (q, k, v)), heads).float()
+
+    monkeypatch.setattr(card, "eight_bit_attention", lambda device, dtype: {"rounded": rounded})
+    shape = Shape(256, 256, 2, (1, 4, 4), 64)
+    model = draw_model(shape)
+    found = forward.attention_in_8_bits(model, draw_inputs(shape, bind(*SCENES[3])), 2)["rounded"]
+    assert 0.99 < found["cosine"] < 1 and found["speedup"] > 0 and found["ms"]["min"] > 0
+    # Without references the forward is ComfyUI's, which asks none of ours.
+    assert forward.attention_in_8_bits(model, draw_inputs(shape, bind(*SCENES[0])), 2) == {}

@@ -66,7 +66,8 @@ def test_parts_of_a_run_start_without_memory():
 
 
 @pytest.mark.parametrize(
-    ("steps", "shift", "name"), [(0, 8, "steps"), (-1, 8, "steps"), (5, 0, "shift"), (5, -1, "shift")]
+    ("steps", "shift", "name"), [(0, 8, "steps"), (-1, 8, "steps"), (5, 0, "shift"), (5, -1, "shift"),
+    (5, float("inf"), "shift"), (5, float("nan"), "shift"), (5, 1e-30, "shift"), (5, 1e30, "shift")]
 )
 def test_bad_numbers_are_refused_by_name(steps, shift, name):
     with pytest.raises(LumosXError, match=f"^{name}: "):

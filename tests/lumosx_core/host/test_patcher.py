@@ -329,6 +329,26 @@ def test_a_skipped_layer_is_skipped(relational, encode, make_scene):
     assert not torch.equal(sample(model, encoded), sample(relational, encoded))
 
 
+@pytest.mark.parametrize("block", [0, 3])
+def test_what_replaces_a_block_may_keep_and_mix_both_its_ends(relational, encode, make_scene, block):
+    """As packs do that cache or weaken a block; the last one has nothing to say of references."""
+    kept = []
+
+    def mix(arguments, extra):
+        given, outcome = arguments["img"], extra["original_block"](arguments)["img"]
+        kept.extend((tensor, tensor.clone()) for tensor in (given, outcome))
+        assert given.shape == outcome.shape and not torch.equal(given, outcome)
+        mixed = given + 1.0 * (outcome - given)
+        kept.append((mixed, mixed.clone()))
+        return {"img": mixed}
+
+    encoded = encode(make_scene())
+    model = relational.clone()
+    model.set_model_patch_replace(mix, "dit", "double_block", block)
+    torch.testing.assert_close(sample(model, encoded), sample(relational, encoded), rtol=1e-3, atol=1e-4)
+    assert kept and all(torch.equal(tensor, before) for tensor, before in kept)
+
+
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_a_wrapper_that_passes_by_position_loses_nothing(base, relational, encode, make_scene, first):
     """As the stock forward is called; our timesteps and other nodes' options must come through."""

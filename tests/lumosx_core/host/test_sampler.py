@@ -65,6 +65,16 @@ def test_denoise_takes_the_end_of_a_longer_run():
         flow_sampling(5, 8.0, 0)
 
 
+def test_numbers_that_no_widget_would_let_through():
+    """The host checks no range of what is linked; the schedule of so many steps would fill the memory."""
+    with pytest.raises(LumosXError, match="^steps: 1000000000000000 is above 10000; use fewer"):
+        flow_sampling(10**15, 8.0)
+    with pytest.raises(LumosXError, match="^denoise: 1e-12 is not in"):
+        flow_sampling(50, 8.0, 1e-12)
+    with pytest.raises(LumosXError, match="^guidance_end_step: -1 is below 0"):
+        flow_sampling(50, 8.0, guidance_end_step=-1)
+
+
 @pytest.mark.parametrize("name", DISTILLED)
 def test_a_distilled_schedule_is_walked_as_the_stock_lcm_sampler_walks_it(tiny, encode, make_scene, seen, name):
     """Given the same noise after each step; core's lcm evaluates at 1000 * sigma in float32."""

@@ -1,0 +1,50 @@
+"""What the encoder's report predicts of a run."""
+
+import re
+
+import pytest
+import torch
+
+from benchmarks.shapes import SCENES, bind
+from lumosx_core.layout import SequenceLayout
+from lumosx_core.memory import GIGABYTE, Chunks, forward_flops, peak_bytes
+from lumosx_core.phrases import PhraseMatch, Tokens
+from lumosx_core.relations import Kind, Reference, Scene
+from lumosx_core.report import encoding_report
+
+LAMP = Reference(Kind.OBJECT, "lamp", torch.zeros(1, 4, 4, 3))
+LINE = re.compile(r"one step with guidance is (\S+) TFLOP; activations need (\S+) GB for each video")
+
+
+def report_of(layout):
+    return encoding_report(
+        Scene(objects=(LAMP,)), {LAMP: PhraseMatch(((0, 1),), True)}, Tokens((5,), ("lamp",)), layout, ()
+    )
+
+
+def predicted(layout):
+    work, memory = LINE.search(report_of(layout)).groups()
+    return float(work), float(memory)
+
+
+def test_the_prediction_is_that_of_both_passes_with_the_chunks_that_run():
+    layout = SequenceLayout(21, 30, 52, bind(*SCENES[6]))
+    work, memory = predicted(layout)
+    assert work == pytest.approx(2 * forward_flops(layout) / 1e12, rel=5e-3) == pytest.approx(735, abs=1)
+    assert memory == pytest.approx(peak_bytes(layout, chunks=Chunks(8192)) / GIGABYTE, rel=5e-2)
+
+
+def test_more_references_predict_more_of_both():
+    figures = [predicted(SequenceLayout(21, 30, 52, bind(*SCENES[references]))) for references in (0, 3, 6, 10)]
+    assert figures == sorted(figures) and figures[0][1] < figures[-1][1]
+
+
+def test_a_small_video_is_not_rounded_to_nothing():
+    work, memory = predicted(SequenceLayout(1, 3, 4, bind(*SCENES[1])))
+    assert work > 0 and memory > 0
+
+
+def test_it_says_that_it_is_a_prediction_and_for_what():
+    layout = SequenceLayout(5, 15, 26, bind(*SCENES[3]))
+    last = report_of(layout).splitlines()[-1]
+    assert last.startswith("- Predicted for the 1.3B model in bf16") and "2.8 GB in bf16" in last
