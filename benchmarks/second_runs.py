@@ -77,11 +77,19 @@ def _scene(number: int, people: int, objects: int):
     return Scene(None, things, subjects), prompt
 
 
-def _remaining(references: int) -> Remaining:
+def live_tensors() -> tuple[int, int]:
+    """How many dense tensor objects there are, and the bytes of their storages, each counted once."""
     gc.collect()
     # By exact type, since asking other packages' lazy objects for theirs may wake them.
     tensors = [held for held in gc.get_objects() if issubclass(type(held), torch.Tensor)]
+    # Sparse ones have no storage; torch keeps some of its own.
+    tensors = [tensor for tensor in tensors if tensor.layout is torch.strided]
     storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in tensors}
+    return len(tensors), sum(storages.values())
+
+
+def _remaining(references: int) -> Remaining:
+    tensors, tensor_bytes = live_tensors()
     card = torch.cuda.memory_allocated() if torch.cuda.is_available() else None
     resident = psutil.Process(os.getpid()).memory_info().rss
-    return Remaining(references, len(tensors), sum(storages.values()), resident, card)
+    return Remaining(references, tensors, tensor_bytes, resident, card)

@@ -1,6 +1,5 @@
 """Encodings found again: the same bits, no model touched, and never where more than the inputs decides."""
 
-import gc
 from pathlib import Path
 
 import comfy.hooks
@@ -13,6 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from benchmarks.second_runs import live_tensors
 from lumosx_core.host import encodings
 from lumosx_core.host.encoder import UNCONDITIONAL, VideoSize, encode_scene
 from lumosx_core.host.encodings import Encodings, encodings_folder
@@ -336,12 +336,8 @@ def test_twenty_runs_leave_no_tensors_behind_and_a_bounded_folder(models, pictur
         )
         assert encoded.positive[0][0].any()
         del encoded, people
-        gc.collect()
-        # isinstance would wake lazily imported modules.
-        tensors = [thing for thing in gc.get_objects() if issubclass(type(thing), torch.Tensor)]
-        alive.append((len(tensors), sum(tensor.untyped_storage().nbytes() for tensor in tensors)))
+        alive.append(live_tensors())
         kept.append(sum((encodings_folder() / name).stat().st_size for name in files()))
-        del tensors
     # The first runs may fill caches of torch and the host.
     assert len(set(alive[2:])) == 1
     assert 1 << 20 < kept[-1] <= max(kept) <= 2 << 20
