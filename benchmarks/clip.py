@@ -12,10 +12,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import interleaved, spread, timed, write_json
 from host.golden import relative_error
 
@@ -299,11 +297,5 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    from host import in_process
-    from host.server import BASE_FOLDERS
-
-    with tempfile.TemporaryDirectory(prefix="lumosx-bench-") as base:
-        for name in BASE_FOLDERS:
-            (Path(base) / name).mkdir()
-        in_process.prepare(os.environ["LUMOSX_TEST_COMFYUI"], _parse(sys.argv[1:]).device == "cpu", Path(base))
+    with own_comfyui(_parse(sys.argv[1:]).device == "cpu"):
         sys.exit(main(sys.argv[1:]))

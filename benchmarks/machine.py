@@ -1,7 +1,9 @@
 """Which machine and which packages a figure was measured with."""
 
+import contextlib
 import os
 import platform
+import tempfile
 from pathlib import Path
 
 import torch
@@ -15,6 +17,19 @@ def describe_machine():
         parts.append(f"{int(memory.read_text().split()[1]) / 2**20:.0f} GiB of memory")
     parts.append(torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU")
     return ", ".join([*parts, f"Python {platform.python_version()}, torch {torch.__version__}"])
+
+
+@contextlib.contextmanager
+def own_comfyui(cpu):
+    """The ComfyUI of the tests in this process, with model, user and output folders that are gone afterwards."""
+    from host import in_process
+    from host.server import BASE_FOLDERS
+
+    with tempfile.TemporaryDirectory(prefix="lumosx-bench-") as base:
+        for name in BASE_FOLDERS:
+            (Path(base) / name).mkdir()
+        in_process.prepare(os.environ["LUMOSX_TEST_COMFYUI"], cpu, Path(base))
+        yield
 
 
 def reset_peak():

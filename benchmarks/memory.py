@@ -10,9 +10,7 @@ weights, for cards. The second table is from the small models, in this process.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +19,7 @@ import torch
 from benchmarks.card import peak_bytes as peak_on_card
 from benchmarks.dense import pytorch_attention
 from benchmarks.live import peak_live_bytes
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import write_json
 from benchmarks.second_runs import repeat_runs
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
@@ -148,11 +146,5 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    from host import in_process
-    from host.server import BASE_FOLDERS
-
-    with tempfile.TemporaryDirectory(prefix="lumosx-bench-") as base:
-        for name in BASE_FOLDERS:
-            (Path(base) / name).mkdir()
-        in_process.prepare(os.environ["LUMOSX_TEST_COMFYUI"], _parse(sys.argv[1:]).device == "cpu", Path(base))
+    with own_comfyui(_parse(sys.argv[1:]).device == "cpu"):
         sys.exit(main(sys.argv[1:]))

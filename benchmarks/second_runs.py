@@ -80,8 +80,8 @@ def _scene(number: int, people: int, objects: int):
 def live_tensors() -> tuple[int, int]:
     """How many dense tensor objects there are, and the bytes of their storages, each counted once."""
     gc.collect()
-    # By exact type, since asking other packages' lazy objects for theirs may wake them.
-    tensors = [held for held in gc.get_objects() if issubclass(type(held), torch.Tensor)]
+    # By exact type: compilers keep tensors without storage, and asking other packages' lazy objects may wake them.
+    tensors = [held for held in gc.get_objects() if type(held) in (torch.Tensor, torch.nn.Parameter)]
     # Sparse ones have no storage; torch keeps some of its own.
     tensors = [tensor for tensor in tensors if tensor.layout is torch.strided]
     storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in tensors}
