@@ -25,7 +25,7 @@ import torch
 
 from benchmarks import card
 from benchmarks.counting import count_flops, count_operations
-from benchmarks.live import peak_live_bytes
+from benchmarks.live import LiveBytes
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed, write_json
 from benchmarks.shapes import PROMPT_TOKENS, SCENES, SHAPES, Inputs, Shape, bind, draw_inputs, draw_model
@@ -82,7 +82,7 @@ def _added_bytes(run: Callable[[], torch.Tensor], device: torch.device) -> int:
         if device.type == "cuda":
             most, before = card.peak_bytes(run, device)
             return most - before
-        with peak_live_bytes() as live:
+        with LiveBytes() as live:
             run()
     return live.peak
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -15,7 +14,11 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
-    """Follows every storage that an operator makes until nothing refers to it.
+    """Follows every storage that an operator makes until nothing refers to it; what is from before counts nothing.
+
+        with LiveBytes() as live:
+            forward()
+        print(live.peak)
 
     Room that a kernel takes and gives back inside one operator is not seen.
 
@@ -61,15 +64,3 @@ def tensors_in(tree) -> Iterator[torch.Tensor]:
 def storage_of(tensor: torch.Tensor) -> int:
     """The same number for all views of one memory."""
     return tensor.untyped_storage()._cdata
-
-
-@contextmanager
-def peak_live_bytes() -> Iterator[LiveBytes]:
-    """Count within a ``with``; tensors from before it count nothing.
-
-        with peak_live_bytes() as live:
-            forward()
-        print(live.peak)
-    """
-    with LiveBytes() as live:
-        yield live

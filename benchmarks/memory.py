@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.card import peak_bytes as peak_on_card
 from benchmarks.dense import pytorch_attention
-from benchmarks.live import peak_live_bytes
+from benchmarks.live import LiveBytes
 from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import write_json
 from benchmarks.second_runs import repeat_runs
@@ -61,7 +61,7 @@ def _measure_forward(
     if references:
         with torch.inference_mode():
             run()
-            with peak_live_bytes() as counted:
+            with LiveBytes() as counted:
                 run()
             live = counted.peak
             if device.type == "cuda":

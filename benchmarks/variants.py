@@ -11,7 +11,7 @@ from benchmarks.dense import dense_forward, pytorch_attention
 from benchmarks.release import release_forward
 from benchmarks.shapes import Inputs
 from lumosx_core.attention import DenseAttention
-from lumosx_core.memory import CHUNK_TOKENS, ModelShape, forward_flops, prompt_flops
+from lumosx_core.memory import CHUNK_TOKENS, ModelShape, forward_work, prompt_flops
 from lumosx_core.model import RelationalOptions, TableCache, relational_forward
 
 NAMES = ("release", "dense", "ours")
@@ -42,9 +42,9 @@ class Ours:
         """What the formula says of a call that finds the tables."""
         layout, shape = self.inputs.layout, ModelShape.of(self.model)
         if not self.inputs.references:
-            return forward_flops(layout, shape, prune=False) + prompt_flops(shape)
+            return forward_work(layout, shape, prune=False).total + prompt_flops(shape)
         tables = self.tables.find(self.model, self.inputs.context, layout, RelationalOptions())
-        return forward_flops(layout, shape, text_keys=tables.texts[0].keys.shape[1])
+        return forward_work(layout, shape, text_keys=tables.texts[0].keys.shape[1]).total
 
 
 def release(model: torch.nn.Module, inputs: Inputs) -> Callable[[], torch.Tensor]:

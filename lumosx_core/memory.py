@@ -125,18 +125,6 @@ def forward_work(
     )
 
 
-def forward_flops(
-    layout: SequenceLayout,
-    shape: ModelShape = ModelShape(),
-    batch: int = 1,
-    text_keys: int = TEXT_LENGTH,
-    pool: int = 8,
-    prune: bool = True,
-) -> int:
-    """The sum of ``forward_work``."""
-    return forward_work(layout, shape, batch, text_keys, pool, prune).total
-
-
 def prompt_flops(shape: ModelShape = ModelShape(), text_keys: int = TEXT_LENGTH) -> int:
     """Operations of one prompt's text embedding and of its keys and values in every block: once a run."""
     embedding = shape.text_dim * shape.dim + shape.dim**2

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .layout import SequenceLayout
-from .memory import GIGABYTE, GUIDANCE_PASSES, Chunks, forward_flops, peak_bytes, plan_forward
+from .memory import GIGABYTE, GUIDANCE_PASSES, Chunks, forward_work, peak_bytes, plan_forward
 from .phrases import PhraseMatch, Tokens, marked_text
 from .relations import Reference, Scene
 
@@ -74,7 +74,7 @@ def token_warnings(scene: Scene, layout: SequenceLayout) -> list[str]:
 
 def _prediction(layout: SequenceLayout) -> str:
     """For the model that LumosX is, since the encoder does not know which one will sample."""
-    work = GUIDANCE_PASSES * forward_flops(layout) / 10**12
+    work = GUIDANCE_PASSES * forward_work(layout).total / 10**12
     activations = peak_bytes(layout, chunks=Chunks(plan_forward(layout).chunk_tokens)) / GIGABYTE
     return (
         f"- Predicted for the 1.3B model in bf16: one step with guidance is {work:.3g} TFLOP; activations need "

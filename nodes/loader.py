@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.loader import WEIGHT_DTYPES, check_model, list_models, load_model, model_fingerprint
+from ..lumosx_core.host.loader import WEIGHT_DTYPES, check_model, list_models, load_model, model_file_fingerprint
 from .sockets import CATEGORY, verdict, vram_budget_input
 
 
@@ -41,7 +41,7 @@ class LumosXModelLoader(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, model_name=None, weight_dtype="default", vram_budget=0.0):
-        return "" if model_name is None else model_fingerprint(model_name)
+        return "" if model_name is None else model_file_fingerprint(model_name)
 
     @classmethod
     def execute(cls, model_name, weight_dtype="default", vram_budget=0.0) -> io.NodeOutput:

@@ -86,7 +86,7 @@ def check_model(name: str) -> None:
         find_transformer(source)
 
 
-def model_fingerprint(name: str) -> str:
+def model_file_fingerprint(name: str) -> str:
     """Changes whenever the file does; raises what ``load_model`` would for a bad name."""
     state = os.stat(resolve(name))
     return f"{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.counting import count_flops, count_operations
-from benchmarks.live import peak_live_bytes
+from benchmarks.live import LiveBytes
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
 from benchmarks.variants import Ours, all_variants, dense, release
 from lumosx_core.layout import TEXT_LENGTH
@@ -122,7 +122,7 @@ def test_added_memory_is_at_most_a_third_of_the_release_s(references):
     model, given = draw_model(shape), draw_inputs(shape, bind(*SCENES[references]))
     peaks = {}
     for name, run in (("ours", Ours(model, given)), ("release", release(model, given))):
-        with torch.no_grad(), peak_live_bytes() as live:
+        with torch.no_grad(), LiveBytes() as live:
             run()
         peaks[name] = live.peak
     assert peaks["ours"] <= 0.35 * peaks["release"]

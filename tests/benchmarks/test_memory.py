@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from benchmarks import memory
-from benchmarks.live import peak_live_bytes
+from benchmarks.live import LiveBytes
 from benchmarks.shapes import SCENES, Shape
 
 
 def test_bytes_count_once_while_anything_refers_to_them():
-    with torch.inference_mode(), peak_live_bytes() as live:
+    with torch.inference_mode(), LiveBytes() as live:
         first = torch.ones(1000)
         assert live.now == 4000
         view = first[10:]
@@ -30,7 +30,7 @@ def test_bytes_count_once_while_anything_refers_to_them():
 
 def test_what_was_there_before_counts_nothing():
     before = torch.ones(1000)
-    with torch.inference_mode(), peak_live_bytes() as live:
+    with torch.inference_mode(), LiveBytes() as live:
         view = before.view(10, 100).transpose(0, 1)
         before.mul_(2)
         assert live.peak == 0

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.counting import count_flops
 from benchmarks.dense import pytorch_attention
-from benchmarks.live import peak_live_bytes
+from benchmarks.live import LiveBytes
 from benchmarks.shapes import SCENES, Shape, bind, draw_inputs, draw_model
 from lumosx_core.layout import SequenceLayout
 from lumosx_core.memory import (
@@ -13,7 +13,6 @@ from lumosx_core.memory import (
     Chunks,
     ModelShape,
     forward_bytes,
-    forward_flops,
     forward_work,
     least_budget,
     peak_bytes,
@@ -56,10 +55,10 @@ def test_the_formula_is_that_of_the_table(references):
 @pytest.mark.parametrize("references", [1, 3, 6, 10])
 def test_pruning_and_merging_save_what_was_said(references):
     layout = full_size(references)
-    saved = 1 - forward_flops(layout) / forward_flops(layout, prune=False)
+    saved = 1 - forward_work(layout).total / forward_work(layout, prune=False).total
     assert saved == pytest.approx({1: 0.0005, 3: 0.0013, 6: 0.0024, 10: 0.0036}[references], abs=2e-4)
     assert forward_work(layout, text_keys=128).cross_attention * 4 == forward_work(layout).cross_attention
-    assert forward_flops(layout, batch=2) == 2 * forward_flops(layout)
+    assert forward_work(layout, batch=2).total == 2 * forward_work(layout).total
 
 
 @pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["float32", "bf16"])
@@ -97,7 +96,7 @@ def call(model, references, chunk_tokens=0, batch=1, float32_residual=True):
 def test_every_operation_of_the_real_forward_is_foreseen(model, references, chunk_tokens):
     run, layout, keys = call(model, references, chunk_tokens)
     assert keys < 512
-    assert count_flops(run) == forward_flops(layout, ModelShape.of(model), text_keys=keys)
+    assert count_flops(run) == forward_work(layout, ModelShape.of(model), text_keys=keys).total
 
 
 @pytest.mark.parametrize("float32_residual", [True, False])
@@ -106,7 +105,7 @@ def test_every_operation_of_the_real_forward_is_foreseen(model, references, chun
 @pytest.mark.parametrize("references", [1, 6, 10])
 def test_the_peak_of_the_real_forward_is_foreseen(model, references, chunk_tokens, batch, float32_residual):
     run, layout, _ = call(model, references, chunk_tokens, batch, float32_residual)
-    with torch.inference_mode(), peak_live_bytes() as live:
+    with torch.inference_mode(), LiveBytes() as live:
         run()
     element = dtype_of(model).itemsize
     said = forward_bytes(layout, ModelShape.of(model), element, batch, Chunks(chunk_tokens), float32_residual)

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.shapes import SCENES, bind
 from lumosx_core.layout import SequenceLayout
-from lumosx_core.memory import GIGABYTE, Chunks, forward_flops, peak_bytes
+from lumosx_core.memory import GIGABYTE, Chunks, forward_work, peak_bytes
 from lumosx_core.phrases import PhraseMatch, Tokens
 from lumosx_core.relations import Kind, Reference, Scene
 from lumosx_core.report import encoding_report
@@ -30,7 +30,7 @@ def predicted(layout):
 def test_the_prediction_is_that_of_both_passes_with_the_chunks_that_run():
     layout = SequenceLayout(21, 30, 52, bind(*SCENES[6]))
     work, memory = predicted(layout)
-    assert work == pytest.approx(2 * forward_flops(layout) / 1e12, rel=5e-3) == pytest.approx(735, abs=1)
+    assert work == pytest.approx(2 * forward_work(layout).total / 1e12, rel=5e-3) == pytest.approx(735, abs=1)
     assert memory == pytest.approx(peak_bytes(layout, chunks=Chunks(8192)) / GIGABYTE, rel=5e-2)
 
 
