@@ -1,0 +1,1 @@
+"""Faces in pictures: found, judged, picked, cropped and told apart."""

@@ -1,0 +1,30 @@
+"""Who was seen where in a video: what every score about people starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..media.faces.face import Face
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFrame:
+    """The faces of one frame and whom they were taken for.
+
+    Attributes:
+        index: the frame's number in the video, from 0.
+        faces: every face found.
+        similarity: [faces, subjects] float32, each face against each subject's reference.
+        shown: for each subject the number of its face in ``faces``, or None where it was missed.
+    """
+
+    index: int
+    faces: tuple[Face, ...]
+    similarity: np.ndarray
+    shown: tuple[int | None, ...]
+
+    def face_of(self, subject: int) -> Face | None:
+        """The face taken for a subject, or None."""
+        return None if self.shown[subject] is None else self.faces[self.shown[subject]]
