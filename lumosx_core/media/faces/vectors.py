@@ -1,0 +1,50 @@
+"""What embedders share: comparing vectors, and laying a face on the template that face networks were trained with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+CROP = 112
+"""Width and height in pixels of what face networks take."""
+
+# The five landmarks in a crop of 112 x 112, as published with InsightFace.
+_TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+
+
+def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """[n, m] float32 cosines of vectors [n, d] and [m, d]; 0 where a vector is all zero."""
+    return (_unit(first) @ _unit(second).T).astype(np.float32)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    vectors = vectors.astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def similarity_transform(landmarks: np.ndarray) -> np.ndarray:
+    """[2, 3] float64: the turn, scale and shift that bring five landmarks [5, 2] closest to the template's.
+
+    Least squares in complex numbers: template ~ a * landmarks + b. Never mirrors, as InsightFace's does not.
+    """
+    points, wanted = (np.asarray(side, np.float64) @ (1, 1j) for side in (landmarks, _TEMPLATE))
+    centre, goal = points.mean(), wanted.mean()
+    turn = np.vdot(points - centre, wanted - goal) / np.vdot(points - centre, points - centre)
+    shift = goal - turn * centre
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def resized(crop: np.ndarray) -> np.ndarray:
+    """A whole face crop [H, W, 3] uint8 pulled to [112, 112, 3], bilinear, as the release does."""
+    import cv2
+
+    return cv2.resize(np.ascontiguousarray(crop), (CROP, CROP))
+
+
+def aligned(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """A face of a picture [H, W, 3] uint8 on the template, [112, 112, 3]; black where the picture ends."""
+    import cv2
+
+    return cv2.warpAffine(np.ascontiguousarray(pixels), similarity_transform(landmarks), (CROP, CROP))
