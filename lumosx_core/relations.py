@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -32,9 +35,11 @@ class Reference:
         image: [1, H, W, 3], values in [0, 1]. None only for a face: the words bind, nothing is shown.
         occurrence: 0 binds every occurrence of the phrase in the prompt, n only the n-th.
         source: the node input it came from, named in messages; its kind if nothing is given.
+        full_body: an object that is a whole person, given under the person's words.
 
     Raises:
-        LumosXError: an empty phrase, a missing or misshapen image, a negative occurrence.
+        LumosXError: an empty phrase, a missing or misshapen image, a negative occurrence, or a full body that is no
+            object.
     """
 
     kind: Kind
@@ -42,10 +47,13 @@ class Reference:
     image: torch.Tensor | None
     occurrence: int = 0
     source: str = ""
+    full_body: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "phrase", " ".join(self.phrase.split()))
         object.__setattr__(self, "source", self.source or self.kind.value)
+        if self.full_body and self.kind is not Kind.OBJECT:
+            raise _misplaced(self, Kind.OBJECT)
         if not self.phrase:
             raise LumosXError(
                 f"{self.source}: the phrase is empty; type the words of the prompt that this picture shows."
@@ -61,6 +69,11 @@ class Reference:
                 f"{self.source}: the image has shape {shape}; link one RGB picture, (1, height, width, 3)."
             )
 
+    @property
+    def bound_words(self) -> tuple[str, int]:
+        """What it binds to, the same for references that no prompt can tell apart."""
+        return self.phrase.casefold(), self.occurrence
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -69,6 +82,7 @@ class Subject:
     Attributes:
         face: the face, or None when only attributes are given.
         attributes: clothes and things of this person, in order.
+        full_body: the whole person, for a scene to take as a stand-alone reference (see ``Scene.of_people``).
 
     Raises:
         LumosXError: no image at all, or a reference of the wrong kind.
@@ -76,6 +90,7 @@ class Subject:
 
     face: Reference | None
     attributes: tuple[Reference, ...] = ()
+    full_body: Reference | None = None
 
     def __post_init__(self):
         if self.face is not None and self.face.kind is not Kind.FACE:
@@ -83,7 +98,9 @@ class Subject:
         wrong = [reference for reference in self.attributes if reference.kind is not Kind.ATTRIBUTE]
         if wrong:
             raise _misplaced(wrong[0], Kind.ATTRIBUTE)
-        if not self.references:
+        if self.full_body is not None and not self.full_body.full_body:
+            raise LumosXError(f"{self.full_body.source}: this reference is no full body; mark it as one.")
+        if not self.references and self.full_body is None:
             source = self.face.source if self.face is not None else "subject"
             raise LumosXError(f"{source}: a subject has no picture; link a face image or at least one attribute.")
 
@@ -100,7 +117,7 @@ class Subject:
     @property
     def name(self) -> str:
         """How reports call this person."""
-        return self.words[0].phrase
+        return (*self.words, self.full_body)[0].phrase
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +126,8 @@ class Scene:
 
     Attributes:
         background: the background, if any.
-        objects: stand-alone things, in order.
-        subjects: people, in order.
+        objects: stand-alone things and full bodies, in order.
+        subjects: people who form a group of pictures, in order; none carries a full body.
 
     Raises:
         LumosXError: no reference at all, or a reference of the wrong kind.
@@ -126,8 +143,21 @@ class Scene:
         wrong = [reference for reference in self.objects if reference.kind is not Kind.OBJECT]
         if wrong:
             raise _misplaced(wrong[0], Kind.OBJECT)
+        bodies = [subject.full_body for subject in self.subjects if subject.full_body is not None]
+        if bodies:
+            raise LumosXError(f"{bodies[0].source}: a full body is no part of a group; put it among the objects.")
         if not self.references:
             raise LumosXError("relations: there is no reference; link at least one subject, object or background.")
+
+    @classmethod
+    def of_people(
+        cls, background: Reference | None, objects: Iterable[Reference], people: Iterable[Subject]
+    ) -> Scene:
+        """A scene in which full bodies follow the objects and only people with other pictures form groups."""
+        people = tuple(people)
+        bodies = (person.full_body for person in people if person.full_body is not None)
+        groups = (dataclasses.replace(person, full_body=None) for person in people if person.references)
+        return cls(background, (*objects, *bodies), tuple(groups))
 
     @property
     def non_human(self) -> tuple[Reference, ...]:
@@ -139,20 +169,34 @@ class Scene:
         """Every picture in token order: background, objects, then subject by subject, face before attributes."""
         return self.non_human + tuple(picture for subject in self.subjects for picture in subject.references)
 
+    @property
+    def full_bodies(self) -> tuple[Reference, ...]:
+        """The objects that are whole people."""
+        return tuple(reference for reference in self.objects if reference.full_body)
+
+    def owner_of(self, full_body: Reference) -> int | None:
+        """The index of the subject that a full body shares its words with, if there is exactly one."""
+        words = full_body.bound_words
+        found = [index for index, subject in enumerate(self.subjects) if subject.words[0].bound_words == words]
+        return found[0] if len(found) == 1 else None
+
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant, one sentence each."""
         found = []
-        if len(self.subjects) > TRAINED_SUBJECTS:
+        named = {subject.words[0].bound_words for subject in self.subjects}
+        people = len(self.subjects) + sum(body.bound_words not in named for body in self.full_bodies)
+        if people > TRAINED_SUBJECTS:
             found.append(
-                f"There are {len(self.subjects)} people; the model was trained on at most {TRAINED_SUBJECTS}, "
+                f"There are {people} people; the model was trained on at most {TRAINED_SUBJECTS}, "
                 "so likeness may suffer."
             )
+        bodies = {body.bound_words for body in self.full_bodies}
         for subject in self.subjects:
-            found += _subject_warnings(subject)
-        return tuple(found + self._shared_phrase_warnings())
+            found += _subject_warnings(subject, shown=subject.words[0].bound_words in bodies)
+        return tuple(found + self._shared_phrase_warnings() + self._full_body_warnings())
 
     def _shared_phrase_warnings(self) -> list[str]:
-        own = [{(word.phrase.casefold(), word.occurrence) for word in subject.words} for subject in self.subjects]
+        own = [{word.bound_words for word in subject.words} for subject in self.subjects]
         found = []
         for index, phrases in enumerate(own):
             others = set().union(*(other for position, other in enumerate(own) if position != index))
@@ -164,6 +208,24 @@ class Scene:
                 )
         return found
 
+    def _full_body_warnings(self) -> list[str]:
+        named = {subject.words[0].bound_words for subject in self.subjects}
+        count = Counter(body.bound_words for body in self.full_bodies)
+        # One warning for each words, under the phrase as it was typed.
+        found = []
+        for words, phrase in {body.bound_words: body.phrase for body in self.full_bodies}.items():
+            if words in named:
+                found.append(
+                    f"\"{phrase}\" names a full body and a subject with pictures of its own; in training a person came "
+                    "either as a full body or as face and attributes, so link one of the two."
+                )
+            if count[words] > 1:
+                found.append(
+                    f"\"{phrase}\" names {count[words]} full bodies, so nothing tells them apart; use a phrase such as "
+                    "\"man on the left\" or an occurrence number."
+                )
+        return found
+
 
 def _misplaced(reference: Reference, place: Kind) -> LumosXError:
     return LumosXError(
@@ -172,9 +234,10 @@ def _misplaced(reference: Reference, place: Kind) -> LumosXError:
     )
 
 
-def _subject_warnings(subject: Subject) -> list[str]:
+def _subject_warnings(subject: Subject, shown: bool) -> list[str]:
+    """``shown``: a full body shows this person's face."""
     found = []
-    if subject.face is None or subject.face.image is None:
+    if not shown and (subject.face is None or subject.face.image is None):
         found.append(f"Subject \"{subject.name}\" has no face image; the video invents the face.")
     if len(subject.attributes) > TRAINED_ATTRIBUTES:
         found.append(

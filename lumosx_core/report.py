@@ -18,7 +18,7 @@ def binder_report(scene: Scene) -> str:
     lines = []
     if scene.background is not None:
         lines.append(f"- Background: {_name(scene.background)}")
-    lines += [f"- Object: {_name(reference)}" for reference in scene.objects]
+    lines += [f"- Object: {_name(reference)}{_body_note(scene, reference)}" for reference in scene.objects]
     for number, subject in enumerate(scene.subjects, 1):
         lines += [f"- Subject {number}", *(f"  - {_describe(word)}" for word in subject.words)]
     lines.append(f"- {_count(len(scene.references), 'reference picture')}, {_count(len(scene.subjects), 'subject')}.")
@@ -41,8 +41,8 @@ def encoding_report(
         warnings: see ``token_warnings``; those of the scene are added.
     """
     cost = layout.frame_tokens
-    lines = [f"- {_describe(reference)} {_bound(matches[reference], prompt)}, {cost} tokens"
-             for reference in scene.non_human]
+    lines = [f"- {_describe(reference)}{_body_note(scene, reference)} {_bound(matches[reference], prompt)}, "
+             f"{cost} tokens" for reference in scene.non_human]
     for number, subject in enumerate(scene.subjects, 1):
         lines.append(f"- Subject {number}, {len(subject.references) * cost} tokens")
         for word in subject.words:
@@ -92,6 +92,13 @@ def _bound(match: PhraseMatch, prompt: Tokens) -> str:
 def _describe(word: Reference) -> str:
     note = "" if word.image is not None else " (words only)"
     return f"{word.kind.value} {_name(word)}{note}"
+
+
+def _body_note(scene: Scene, reference: Reference) -> str:
+    if not reference.full_body:
+        return ""
+    index = scene.owner_of(reference)
+    return " (full body)" if index is None else f" (full body of subject {index + 1})"
 
 
 def _name(word: Reference) -> str:

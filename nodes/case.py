@@ -1,9 +1,12 @@
-"""The node that reads a case folder."""
+"""The nodes that read and write case folders."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.folders import BUILT_IN, case_fingerprint, list_cases, read_case
+from ..lumosx_core.host.folders import BUILT_IN, case_fingerprint, check_names, list_cases, read_case, write_case
 from .sockets import CATEGORY, RelationsSocket, verdict
+
+LEAVE_OUT = "leave out"
+STAND_ALONE = "as stand-alone references"
 
 
 class LumosXLoadCase(io.ComfyNode):
@@ -20,8 +23,15 @@ class LumosXLoadCase(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "case", options=list_cases(), default=BUILT_IN,
-                    tooltip="A folder with a caption.txt under ComfyUI's input folder (up to three levels deep), or "
-                    "the drawn case that comes with the pack. Files are taken in natural order, faces first.",
+                    tooltip="A folder with a caption.txt under ComfyUI's input folder, or under its output folder "
+                    "(marked [output]), up to three levels deep; or the drawn case that comes with the pack. Files are "
+                    "taken in natural order, faces first, unless a lumosx.json says otherwise.",
+                ),
+                io.Combo.Input(
+                    "full_body", options=[LEAVE_OUT, STAND_ALONE], default=LEAVE_OUT, optional=True,
+                    tooltip="Pictures of whole persons (fullbody_<phrase>.png): left out as the release does, or given "
+                    "as stand-alone references under these words. A case that LumosX Save Case wrote is always loaded "
+                    "with those that it was saved with.",
                 ),
             ],
             outputs=[
@@ -37,10 +47,61 @@ class LumosXLoadCase(io.ComfyNode):
         return verdict(cls.fingerprint_inputs, case)
 
     @classmethod
-    def fingerprint_inputs(cls, case=None):
+    def fingerprint_inputs(cls, case=None, full_body=LEAVE_OUT):
         # A linked name is known only when the node runs.
         return "" if case is None else case_fingerprint(case)
 
     @classmethod
-    def execute(cls, case) -> io.NodeOutput:
-        return io.NodeOutput(*read_case(case))
+    def execute(cls, case, full_body=LEAVE_OUT) -> io.NodeOutput:
+        return io.NodeOutput(*read_case(case, full_body == STAND_ALONE))
+
+
+class LumosXSaveCase(io.ComfyNode):
+    """RELATIONS and prompt as a case folder."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_SaveCase",
+            display_name="LumosX Save Case",
+            category=CATEGORY,
+            description="Writes a scene and its prompt as a case folder of the LumosX release, with a lumosx.json for "
+            "what that format cannot say, into ComfyUI's output folder. LumosX Load Case reads exactly the same scene "
+            "back; press R, so that it lists the new folder.",
+            inputs=[
+                RelationsSocket.Input("relations", tooltip="The scene, from LumosX Binder or LumosX Load Case."),
+                io.String.Input(
+                    "prompt", default="", multiline=True, tooltip="The prompt; it must contain every phrase."
+                ),
+                io.String.Input(
+                    "name", default="case", tooltip="The name that caption.txt gives the case; no \";\" in it."
+                ),
+                io.String.Input(
+                    "folder", default="lumosx_cases/case",
+                    tooltip="The folder to make in ComfyUI's output folder, at most three levels deep. A number is "
+                    "added (case_00001), unless replace is on.",
+                ),
+                io.Boolean.Input(
+                    "replace", default=False, optional=True,
+                    tooltip="Writes exactly the folder named above, without a number. A case that is there already is "
+                    "removed once the new one is complete; a folder that holds anything else is never touched.",
+                ),
+            ],
+            outputs=[
+                # LumosX Load Case takes it as it takes a choice from its own list.
+                io.Custom("COMBO").Output(
+                    display_name="saved_in", tooltip="The new folder, for the case of LumosX Load Case."
+                ),
+                io.String.Output(display_name="report", tooltip="Where it was written, and what it holds."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, name=None, folder=None):
+        return verdict(check_names, name, folder)
+
+    @classmethod
+    def execute(cls, relations, prompt, name, folder, replace=False) -> io.NodeOutput:
+        saved_in, report = write_case(relations, prompt, name, folder, replace)
+        return io.NodeOutput(saved_in, report, ui=ui.PreviewText(report))

@@ -52,14 +52,21 @@ class LumosXSubject(io.ComfyNode):
                 ),
                 occurrence_input("occurrence", "the person's phrase"),
                 *(occurrence_input(f"attribute_{slot}_occurrence", f"attribute {slot}'s phrase") for slot in SLOTS),
+                io.Image.Input(
+                    "full_body", optional=True,
+                    tooltip="A cut-out of the whole person on white, given as a reference of its own under this "
+                    "person's phrase. Training had it instead of face and attributes, so link either it or them.",
+                ),
             ],
             outputs=[SubjectSocket.Output(display_name="subject", tooltip="This person, for LumosX Binder.")],
         )
 
     @classmethod
-    def execute(cls, phrase, face=None, more_attributes=None, occurrence=0, **slots) -> io.NodeOutput:
+    def execute(
+        cls, phrase, face=None, more_attributes=None, occurrence=0, full_body=None, **slots
+    ) -> io.NodeOutput:
         attributes = attributes_of(slots, SLOTS, more_attributes)
-        return io.NodeOutput(subject_of(phrase, face, occurrence, attributes))
+        return io.NodeOutput(subject_of(phrase, face, occurrence, attributes, full_body))
 
 
 class LumosXObject(io.ComfyNode):

@@ -1,16 +1,18 @@
-"""Case folders under ComfyUI's input folder: listed, resolved and never left."""
+"""Case folders under ComfyUI's input and output folders: listed, resolved, written and never left."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import folder_paths
 
 from ..errors import LumosXError
 from ..media import Case, case_files, load_case
-from ..media.case_folder import CAPTION
+from ..media.case_folder import CAPTION, UNFINISHED
+from ..media.case_writing import check_case_name, write_case_folder
 from ..relations import Scene
 from ..report import binder_report
 from ..tiny.drawing import write_demo_case
@@ -18,43 +20,81 @@ from .scene import log_warnings
 
 BUILT_IN = "[LumosX demo]"
 _DEPTH = 3
+_INPUT, _OUTPUT = "input", "output"
+# ComfyUI's own way of saying which folder a name is in.
+_ANNOTATED = re.compile(rf"(.*) \[({_INPUT}|{_OUTPUT})\]", re.DOTALL)
+# What Windows allows in a name, which is less than the others do; nothing that is passed over when cases are listed.
+_FOLDER = re.compile(
+    r"(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))(?![\s.])[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,100}(?<![\s.])"
+    rf"(?<!{re.escape(UNFINISHED)})", re.IGNORECASE
+)
 
 
 def list_cases() -> list[str]:
-    """The built-in case, then every folder with a caption.txt under the input folder, as relative paths with ``/``."""
-    root = Path(folder_paths.get_input_directory())
-    found = []
-    for folder, children, files in os.walk(root):
-        relative = Path(folder).relative_to(root)
-        children[:] = sorted(child for child in children if not child.startswith("."))
-        if len(relative.parts) >= _DEPTH:
-            children.clear()
-        if CAPTION in files and relative.parts:
-            found.append(relative.as_posix())
-    return [BUILT_IN, *sorted(found)]
+    """The built-in case, then every folder with a caption.txt as a relative path with ``/``.
+
+    First those under the input folder, then those under the output folder with ComfyUI's ``[output]`` behind.
+    """
+    outputs = (f"{name} [{_OUTPUT}]" for name in _cases_under(Path(folder_paths.get_output_directory())))
+    return [BUILT_IN, *_cases_under(Path(folder_paths.get_input_directory())), *outputs]
 
 
-def open_case(name: str) -> Case:
+def open_case(name: str, full_bodies: bool = False) -> Case:
     """Read a case by the name that ``list_cases`` gives it.
 
+    Args:
+        full_bodies: as for ``load_case``.
+
     Raises:
-        LumosXError: a name outside the input folder, or a folder that is no case.
+        LumosXError: a name outside its folder, or a folder that is no case.
     """
     if name == BUILT_IN:
         return load_case(write_demo_case(Path(folder_paths.get_temp_directory()) / "lumosx_demo_case"))
-    return load_case(_resolve(name))
+    return load_case(_resolve(name), full_bodies)
 
 
-def read_case(name: str) -> tuple[Scene, str, str, str]:
+def read_case(name: str, full_bodies: bool = False) -> tuple[Scene, str, str, str]:
     """Scene, prompt, name and report of a case; what was left out and what seems wrong is logged too.
 
     Raises:
         LumosXError: as ``open_case``.
     """
-    case = open_case(name)
+    case = open_case(name, full_bodies)
     log_warnings((*case.notes, *case.scene.warnings()))
     report = "\n".join([binder_report(case.scene), *(f"- **Note:** {note}" for note in case.notes)])
     return case.scene, case.prompt, case.name, report
+
+
+def check_names(name: str | None, folder: str | None) -> None:
+    """Whether a case can be written under these names; None is not known yet.
+
+    Raises:
+        LumosXError: a name that a caption cannot hold, or a folder that is not below the output folder.
+    """
+    if name is not None:
+        check_case_name(name)
+    if folder is not None:
+        _new_folder(folder)
+
+
+def write_case(scene: Scene, prompt: str, name: str, folder: str, replace: bool) -> tuple[str, str]:
+    """Write a case under the output folder.
+
+    Args:
+        folder: relative to it, with ``/``; see ``write_case_folder`` for numbers and ``replace``.
+
+    Returns:
+        The name by which ``open_case`` finds it, and a report.
+
+    Raises:
+        LumosXError: as ``check_names`` and ``write_case_folder``.
+    """
+    check_names(name, folder)
+    made = write_case_folder(scene, prompt, name, _new_folder(folder), replace)
+    missing = _missing_phrases(scene, prompt)
+    log_warnings(missing)
+    lines = [f"- Saved in {made}", binder_report(scene), *(f"- **Warning:** {warning}" for warning in missing)]
+    return f"{made.relative_to(_root(_OUTPUT)).as_posix()} [{_OUTPUT}]", "\n".join(lines)
 
 
 def case_fingerprint(name: str) -> str:
@@ -68,17 +108,63 @@ def case_fingerprint(name: str) -> str:
     return digest.hexdigest()
 
 
+def _cases_under(root: Path) -> list[str]:
+    found = []
+    for folder, children, files in os.walk(root):
+        relative = Path(folder).relative_to(root)
+        children[:] = [child for child in children if not child.startswith(".") and not child.endswith(UNFINISHED)]
+        if len(relative.parts) >= _DEPTH:
+            children.clear()
+        if CAPTION in files and relative.parts:
+            found.append(relative.as_posix())
+    return sorted(found)
+
+
+def _root(place: str) -> Path:
+    get = folder_paths.get_output_directory if place == _OUTPUT else folder_paths.get_input_directory
+    return Path(get()).resolve()
+
+
 def _resolve(name: str) -> Path:
-    root = Path(folder_paths.get_input_directory()).resolve()
     try:
-        path = (root / name).resolve()
+        annotated = _ANNOTATED.fullmatch(name)
+        plain, place = annotated.groups() if annotated else (name, _INPUT)
+        root = _root(place)
+        path = (root / plain).resolve()
         path.is_dir()
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise LumosXError(f"case: {name!r} is no name of a folder ({error}); choose one from the list.") from error
     if path == root or not path.is_relative_to(root):
         raise LumosXError(
-            f"case: \"{name}\" is not inside ComfyUI's input folder; put the folder itself there, not a link to it."
+            f"case: \"{plain}\" is not inside ComfyUI's {place} folder; put the folder itself there, not a link to it."
         )
     if not path.is_dir():
-        raise LumosXError(f"case: the input folder has no folder \"{name}\"; put the case there or choose another.")
+        raise LumosXError(
+            f"case: the {place} folder has no folder \"{plain}\"; put the case there or choose another."
+        )
     return path
+
+
+def _new_folder(name: str) -> Path:
+    """Where a folder of this name goes, with every link on the way followed."""
+    parts = name.strip().split("/")
+    if len(parts) > _DEPTH or not all(map(_FOLDER.fullmatch, parts)):
+        raise LumosXError(
+            f"folder: {name[:60]!r} is no plain folder name; use up to {_DEPTH} names of letters, digits, - and _ with "
+            "/ between them."
+        )
+    root = _root(_OUTPUT)
+    try:
+        parent = root.joinpath(*parts[:-1]).resolve()
+    except (OSError, RuntimeError) as error:
+        raise LumosXError(f"folder: {name[:60]!r} cannot be opened ({error}); choose another.") from error
+    if not parent.is_relative_to(root):
+        raise LumosXError(f"folder: {name[:60]!r} leads out of ComfyUI's output folder by a link; choose another.")
+    return parent / parts[-1]
+
+
+def _missing_phrases(scene: Scene, prompt: str) -> list[str]:
+    text = " ".join(prompt.split()).casefold()
+    words = (*scene.non_human, *(word for subject in scene.subjects for word in subject.words))
+    phrases = dict.fromkeys(word.phrase for word in words if word.phrase.casefold() not in text)
+    return [f"\"{phrase}\" is not in the prompt, letter by letter; it may bind to nothing." for phrase in phrases]

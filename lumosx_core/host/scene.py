@@ -38,18 +38,30 @@ def attributes_of(
 
 
 def subject_of(
-    phrase: str, face: torch.Tensor | None, occurrence: int, attributes: tuple[Reference, ...]
+    phrase: str,
+    face: torch.Tensor | None,
+    occurrence: int,
+    attributes: tuple[Reference, ...],
+    full_body: torch.Tensor | None = None,
 ) -> Subject:
     """One person.
 
     Raises:
-        LumosXError: nothing linked, or a face without a phrase.
+        LumosXError: nothing linked, or a face or a full body without a phrase.
     """
+    body = None
+    if full_body is not None:
+        body = _reference(Kind.OBJECT, "LumosX Subject", "full_body", full_body, "phrase", phrase, occurrence, True)
     if face is None and not phrase.strip():
         if not attributes:
-            raise LumosXError("face: nothing is linked; link a face image and type its phrase, or link an attribute.")
+            raise LumosXError(
+                "face: nothing is linked; link a face image and type its phrase, or link a full body or an attribute."
+            )
         return Subject(None, attributes)
-    return Subject(_reference(Kind.FACE, "LumosX Subject", "face", face, "phrase", phrase, occurrence), attributes)
+    if face is None and body is not None and not attributes:
+        return Subject(None, full_body=body)
+    named = _reference(Kind.FACE, "LumosX Subject", "face", face, "phrase", phrase, occurrence)
+    return Subject(named, attributes, body)
 
 
 def objects_of(
@@ -71,7 +83,7 @@ def bind(
     background: Reference | None,
     earlier: Scene | None,
 ) -> tuple[Scene, str]:
-    """A scene and its report; what ``earlier`` holds comes first, and warnings are logged.
+    """A scene and its report; what ``earlier`` holds comes first, full bodies last, and warnings are logged.
 
     Raises:
         LumosXError: no reference, or two backgrounds.
@@ -83,7 +95,7 @@ def bind(
     if earlier is not None:
         background = earlier.background if background is None else background
         objects, subjects = [*earlier.objects, *objects], [*earlier.subjects, *subjects]
-    scene = Scene(background, tuple(objects), tuple(subjects))
+    scene = Scene.of_people(background, objects, subjects)
     log_warnings(scene.warnings())
     return scene, binder_report(scene)
 
@@ -95,7 +107,14 @@ def log_warnings(warnings: Iterable[str]) -> None:
 
 
 def _reference(
-    kind: Kind, node: str, image_input: str, image: torch.Tensor | None, phrase_input: str, phrase: str, occurrence: int
+    kind: Kind,
+    node: str,
+    image_input: str,
+    image: torch.Tensor | None,
+    phrase_input: str,
+    phrase: str,
+    occurrence: int,
+    full_body: bool = False,
 ) -> Reference:
     picture = None if image is None else one_picture(image, f"{node} {image_input}")
-    return Reference(kind, phrase, picture, occurrence, f"{node} {phrase_input}")
+    return Reference(kind, phrase, picture, occurrence, f"{node} {phrase_input}", full_body)

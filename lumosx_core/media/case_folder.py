@@ -1,27 +1,29 @@
 """Test-case folders in the format of the release: pictures whose file names are the phrases.
 
 ``caption.txt`` = ``name;prompt``, ``subjects/<n>/face_<phrase>.png``, ``subjects/<n>/<phrase>.png``,
-``objects/<phrase>.png``, ``background/<phrase>.png``.
+``objects/<phrase>.png``, ``background/<phrase>.png``. A ``lumosx.json`` beside them says what names cannot.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from ..errors import LumosXError
 from ..relations import Kind, Reference, Scene, Subject
+from .case_description import DESCRIPTION, PARTS, Description, Entry, file_key, read_description
 from .pictures import to_image
 
 CAPTION = "caption.txt"
-PARTS = ("subjects", "objects", "background")
+UNFINISHED = ".part"
+"""How the name of a folder ends that is still being written, or was left by a kill."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-_FACE = re.compile(r"face_", re.IGNORECASE)
-_FULL_BODY = re.compile(r"full(full)?body", re.IGNORECASE)
+FACE = re.compile(r"face_", re.IGNORECASE)
+FULL_BODY = re.compile(r"full(full)?body", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -41,32 +43,58 @@ class Case:
     notes: tuple[str, ...]
 
 
-def load_case(folder: Path) -> Case:
+@dataclass
+class _Person:
+    """What was found of one person so far."""
+
+    face: Reference | None = None
+    attributes: list[Reference] = field(default_factory=list)
+    full_body: Reference | None = None
+
+    def subject(self) -> Subject | None:
+        """The person, unless nothing was found."""
+        if self.face is None and not self.attributes and self.full_body is None:
+            return None
+        return Subject(self.face, tuple(self.attributes), self.full_body)
+
+
+@dataclass
+class _Found:
+    """What was found of a scene so far; people by the name of their folder, in order."""
+
+    background: Reference | None = None
+    objects: list[Reference] = field(default_factory=list)
+    people: dict[str, _Person] = field(default_factory=dict)
+
+
+def load_case(folder: Path, full_bodies: bool = False) -> Case:
     """Read a case folder.
 
-    Files are taken in natural order (2 before 10), faces before attributes; dotfiles are passed over, anything else
-    that is no picture is named in the notes.
+    With a ``lumosx.json`` that decides on order, phrases and occurrences; pictures that it does not name follow, and
+    the notes name them. Otherwise files are taken in natural order (2 before 10), faces before attributes. Dotfiles are
+    passed over, anything else that is no picture is named in the notes.
+
+    Args:
+        full_bodies: take pictures of whole persons as stand-alone references, if their name alone says that they are.
 
     Raises:
-        LumosXError: no folder, no caption, a broken picture, an empty phrase, or nothing to bind.
+        LumosXError: no folder, no caption, a broken picture, an empty phrase, nothing to bind, or a ``lumosx.json``
+            that does not fit the folder.
     """
     if not folder.is_dir():
         raise LumosXError(f"case: there is no folder {folder.name}; put the case folder into ComfyUI's input folder.")
     name, prompt = _read_caption(folder)
     notes = _stray_entries(folder)
-    background, *spare = _references(folder / "background", Kind.BACKGROUND, notes) or [None]
-    notes += [f"background/{_file(extra)} was left out: a scene has one background." for extra in spare]
-    objects = tuple(_references(folder / "objects", Kind.OBJECT, notes))
-    subjects = tuple(
-        subject for person in _entries(folder / "subjects", notes, folders=True)
-        if (subject := _subject(person, notes)) is not None
-    )
-    if background is None and not objects and not subjects:
+    description = read_description(folder)
+    found = _Found() if description is None else _described(folder, description)
+    _add_by_name(folder, found, description, full_bodies, notes)
+    people = [subject for person in found.people.values() if (subject := person.subject()) is not None]
+    if found.background is None and not found.objects and not people:
         raise LumosXError(
             f"case: {folder.name} holds no pictures; it needs subjects/1/face_<phrase>.png, objects/<phrase>.png "
             "or background/<phrase>.png."
         )
-    return Case(name, prompt, Scene(background, objects, subjects), tuple(notes))
+    return Case(name, prompt, Scene.of_people(found.background, found.objects, people), tuple(notes))
 
 
 def case_files(folder: Path) -> list[Path]:
@@ -84,7 +112,7 @@ def case_files(folder: Path) -> list[Path]:
 def _stray_entries(folder: Path) -> list[str]:
     """What lies in a case beside its parts; a picture there was surely meant for one of them."""
     stray = [path for path in sorted(folder.iterdir(), key=_natural)
-             if path.name not in (CAPTION, *PARTS) and not path.name.startswith(".")]
+             if path.name not in (CAPTION, DESCRIPTION, *PARTS) and not path.name.startswith(".")]
     return [f"{path.name} was left out: a case has only {CAPTION}, {', '.join(PARTS)}." for path in stray]
 
 
@@ -104,24 +132,81 @@ def _read_caption(folder: Path) -> tuple[str, str]:
     return name.strip() or folder.name, prompt.strip()
 
 
-def _subject(folder: Path, notes: list[str]) -> Subject | None:
-    faces, attributes = [], []
-    for path in _entries(folder, notes):
-        if _FULL_BODY.match(path.stem):
-            notes.append(f"{_short(path)} was left out: a full-body picture belongs under objects.")
-        elif _FACE.match(path.stem):
-            faces.append(_read(path, Kind.FACE, path.stem.partition("_")[2]))
+def _described(folder: Path, description: Description) -> _Found:
+    def read(kind: Kind, entry: Entry) -> Reference:
+        if entry.file is None:
+            return Reference(kind, entry.phrase, None, entry.occurrence, f"case file {DESCRIPTION}")
+        return _read(folder / entry.file, kind, entry.phrase, entry.occurrence, entry.full_body)
+
+    found = _Found(objects=[read(Kind.OBJECT, entry) for entry in description.objects])
+    if description.background is not None:
+        found.background = read(Kind.BACKGROUND, description.background)
+    for number, person in enumerate(description.subjects):
+        files = [entry.file for entry in (person.face, *person.attributes) if entry is not None and entry.file]
+        place = files[0].split("/")[1] if files else ""
+        # Two people of one folder can only be told apart by their number, which is no name of a folder.
+        found.people[f"/{number}" if place in found.people else place] = _Person(
+            None if person.face is None else read(Kind.FACE, person.face),
+            [read(Kind.ATTRIBUTE, entry) for entry in person.attributes],
+        )
+    return found
+
+
+def _add_by_name(
+    folder: Path, found: _Found, description: Description | None, full_bodies: bool, notes: list[str]
+) -> None:
+    """Take the pictures that no description names for what their names say."""
+    known = {file_key(entry.file) for entry in description.entries if entry.file} if description else set()
+
+    def fresh(path: Path) -> bool:
+        return file_key(path.relative_to(folder).as_posix()) not in known
+
+    def add(path: Path) -> None:
+        if description is not None:
+            notes.append(f"{_short(path)} was added, although {DESCRIPTION} does not name it.")
+
+    for path in filter(fresh, _entries(folder / "background", notes)):
+        if found.background is not None:
+            notes.append(f"{_short(path)} was left out: a scene has one background.")
+            continue
+        found.background = _read(path, Kind.BACKGROUND, path.stem)
+        add(path)
+    for path in filter(fresh, _entries(folder / "objects", notes)):
+        found.objects.append(_read(path, Kind.OBJECT, path.stem))
+        add(path)
+    for place in _entries(folder / "subjects", notes, folders=True):
+        paths = _entries(place, notes)
+        person = found.people.setdefault(place.name, _Person())
+        for path in filter(fresh, paths):
+            if _take(path, person, full_bodies, notes):
+                add(path)
+        if person.subject() is None and all(map(fresh, paths)):
+            notes.append(f"{_short(place)} was left out: it holds no pictures.")
+
+
+def _take(path: Path, person: _Person, full_bodies: bool, notes: list[str]) -> bool:
+    """Whether a picture of a person's folder became part of the person; if not, a note says why."""
+    prefix, _, phrase = path.stem.partition("_")
+    if body := FULL_BODY.match(path.stem):
+        if not full_bodies or body.group() != prefix:
+            notes.append(
+                f"{_short(path)} was left out, as the release does; LumosX Load Case takes fullbody_<phrase>.png if "
+                "its full_body says so."
+            )
+        elif person.full_body is not None:
+            notes.append(f"{_short(path)} was left out: a subject has one full body.")
         else:
-            attributes.append(_read(path, Kind.ATTRIBUTE, path.stem))
-    notes += [f"{face.source} was left out: a subject has one face." for face in faces[1:]]
-    if not faces and not attributes:
-        notes.append(f"{_short(folder)} was left out: it holds no pictures.")
-        return None
-    return Subject(faces[0] if faces else None, tuple(attributes))
-
-
-def _references(folder: Path, kind: Kind, notes: list[str]) -> list[Reference]:
-    return [_read(path, kind, path.stem) for path in _entries(folder, notes)]
+            person.full_body = _read(path, Kind.OBJECT, phrase, full_body=True)
+            return True
+    elif not FACE.match(path.stem):
+        person.attributes.append(_read(path, Kind.ATTRIBUTE, path.stem))
+        return True
+    elif person.face is not None:
+        notes.append(f"{_short(path)} was left out: a subject has one face.")
+    else:
+        person.face = _read(path, Kind.FACE, phrase)
+        return True
+    return False
 
 
 def _entries(folder: Path, notes: list[str], folders: bool = False) -> list[Path]:
@@ -139,13 +224,13 @@ def _entries(folder: Path, notes: list[str], folders: bool = False) -> list[Path
     return found
 
 
-def _read(path: Path, kind: Kind, phrase: str) -> Reference:
+def _read(path: Path, kind: Kind, phrase: str, occurrence: int = 0, full_body: bool = False) -> Reference:
     try:
         with Image.open(path) as picture:
             image = to_image(picture)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise LumosXError(f"case: {_short(path)} is no readable picture ({error}); replace it.") from error
-    return Reference(kind, phrase, image, source=f"case file {_short(path)}")
+    return Reference(kind, phrase, image, occurrence, f"case file {_short(path)}", full_body)
 
 
 def _natural(path: Path) -> list[tuple[int, int | str]]:
@@ -155,7 +240,3 @@ def _natural(path: Path) -> list[tuple[int, int | str]]:
 
 def _short(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
-
-
-def _file(reference: Reference) -> str:
-    return reference.source.rpartition("/")[2]

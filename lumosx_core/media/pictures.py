@@ -30,7 +30,7 @@ def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
     if image.shape[0] != 1:
         raise LumosXError(
             f"{source}: {image.shape[0]} pictures came in one batch, but each reference is one picture; "
-            "pick one with ImageFromBatch, or give each an input of its own."
+            "pick one with ImageFromBatch, choose with LumosX Views, or give each an input of its own."
         )
     if not torch.isfinite(image).all():
         raise LumosXError(f"{source}: the image holds values that are no numbers; check the node that made it.")

@@ -103,3 +103,64 @@ def test_more_than_the_model_was_trained_on_is_warned_about():
     )
     attributes = Scene(subjects=(person("man", "a", "b", "c", "d"),)).warnings()
     assert len(attributes) == 1 and "4 attributes" in attributes[0]
+
+
+def full_body(phrase, occurrence=0):
+    return Reference(Kind.OBJECT, phrase, torch.rand(1, 4, 5, 3), occurrence, source="the body", full_body=True)
+
+
+def test_a_full_body_becomes_an_object_and_only_groups_stay_people():
+    man = Subject(picture(Kind.FACE, "man"), (picture(Kind.ATTRIBUTE, "hat"),), full_body("man"))
+    words_only = Subject(picture(Kind.FACE, "boy", image=False), (), full_body("boy"))
+    alone = Subject(None, full_body=full_body("woman"))
+    scene = Scene.of_people(picture(Kind.BACKGROUND, "park"), [picture(Kind.OBJECT, "lamp")], [alone, man, words_only])
+    assert [reference.phrase for reference in scene.references] == ["park", "lamp", "woman", "man", "boy", "man", "hat"]
+    assert [reference.phrase for reference in scene.full_bodies] == ["woman", "man", "boy"]
+    assert len(scene.subjects) == 1 and scene.subjects[0].full_body is None and man.full_body is not None
+    assert [scene.owner_of(body) for body in scene.full_bodies] == [None, 0, None]
+    assert (alone.name, man.name) == ("woman", "man")
+
+
+def test_full_bodies_stand_only_where_they_may():
+    with pytest.raises(LumosXError, match="the body: a full body is no part of a group; put it among the objects"):
+        Scene(subjects=(Subject(picture(Kind.FACE, "man"), full_body=full_body("man")),))
+    with pytest.raises(LumosXError, match="the object: this reference is no full body"):
+        Subject(None, full_body=picture(Kind.OBJECT, "man"))
+    with pytest.raises(LumosXError, match="has kind face but stands in the place of kind object"):
+        Reference(Kind.FACE, "man", torch.rand(1, 4, 5, 3), full_body=True)
+    with pytest.raises(LumosXError, match="no reference; link at least one"):
+        Scene.of_people(None, [], [])
+
+
+def test_a_person_as_both_is_warned_about_once():
+    man = Subject(picture(Kind.FACE, "man"), (), full_body("Man"))
+    warnings = Scene.of_people(None, [], [man]).warnings()
+    assert len(warnings) == 1
+    assert warnings[0].startswith('"Man" names a full body and a subject with pictures of its own')
+
+
+def test_two_full_bodies_of_the_same_words_are_warned_about():
+    people = [Subject(None, full_body=full_body("man")) for _ in range(2)]
+    warnings = Scene.of_people(None, [], people).warnings()
+    assert warnings == (
+        '"man" names 2 full bodies, so nothing tells them apart; use a phrase such as "man on the left" or an '
+        "occurrence number.",
+    )
+    told_apart = [Subject(None, full_body=full_body("man", number)) for number in (1, 2)]
+    assert Scene.of_people(None, [], told_apart).warnings() == ()
+
+
+def test_full_bodies_do_not_set_off_warnings_about_groups():
+    """They have no group: words are not shared with one, and a face that they show is not invented."""
+    man = Subject(picture(Kind.FACE, "man", occurrence=1))
+    other = Subject(None, full_body=full_body("man", 2))
+    assert Scene.of_people(None, [], [man, other]).warnings() == ()
+    dressed = Subject(picture(Kind.FACE, "man", image=False), (picture(Kind.ATTRIBUTE, "hat"),), full_body("man"))
+    assert not any("no face image" in warning for warning in Scene.of_people(None, [], [dressed]).warnings())
+
+
+def test_full_bodies_count_as_people_once():
+    people = [Subject(None, full_body=full_body(name)) for name in ("man", "woman", "boy", "girl")]
+    assert Scene.of_people(None, [], people).warnings()[0].startswith("There are 4 people")
+    both = [Subject(picture(Kind.FACE, name), (), full_body(name)) for name in ("man", "woman")]
+    assert not any(warning.startswith("There are") for warning in Scene.of_people(None, [], both).warnings())

@@ -1,22 +1,41 @@
-"""Case folders under ComfyUI's input folder."""
+"""Case folders under ComfyUI's input and output folders."""
 
 import os
 from pathlib import Path
 
 import folder_paths
 import pytest
+import torch
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.folders import BUILT_IN, case_fingerprint, list_cases, open_case
+from lumosx_core.host.folders import (
+    BUILT_IN,
+    case_fingerprint,
+    check_names,
+    list_cases,
+    open_case,
+    read_case,
+    write_case,
+)
+from lumosx_core.relations import Kind, Reference, Scene
 from lumosx_core.tiny.drawing import write_demo_case
+
+SCENE = Scene(objects=(Reference(Kind.OBJECT, "lamp", torch.zeros(1, 4, 4, 3)),))
 
 
 @pytest.fixture
 def inputs(tmp_path, monkeypatch):
     monkeypatch.setattr(folder_paths, "input_directory", str(tmp_path / "input"))
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path / "output"))
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
     (tmp_path / "input").mkdir()
     return tmp_path / "input"
+
+
+@pytest.fixture
+def outputs(inputs):
+    (inputs.parent / "output").mkdir()
+    return inputs.parent / "output"
 
 
 def test_cases_are_listed_with_the_built_in_one_first(inputs):
@@ -80,3 +99,81 @@ def test_the_fingerprint_follows_the_files(inputs):
     caption = Path(folder) / "caption.txt"
     caption.write_text(caption.read_text(encoding="utf-8") + " more", encoding="utf-8")
     assert case_fingerprint("mine") != before
+
+
+def test_cases_of_the_output_folder_follow_in_comfyuis_form(inputs, outputs):
+    write_demo_case(inputs / "b")
+    for name in ("lumosx_cases/case_00001", "a", "lumosx_cases/lumosx-0123.part", ".x", "one/two/three/four"):
+        write_demo_case(outputs / name)
+    assert list_cases() == [BUILT_IN, "b", "a [output]", "lumosx_cases/case_00001 [output]"]
+    assert open_case("a [output]").scene.references and open_case("b [input]").scene.references
+    assert case_fingerprint("a [output]") != case_fingerprint("b")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("../input/b [output]", "is not inside ComfyUI's output folder"),
+        (" [output]", "is not inside ComfyUI's output folder"),
+        ("/etc [output]", "is not inside ComfyUI's output folder"),
+        ("b [output]", 'the output folder has no folder "b"'),
+        ("b [temp]", "the input folder has no folder"),
+        ("a\0b [output]", "is no name of a folder"),
+    ],
+)
+def test_no_name_leaves_the_output_folder(inputs, outputs, name, sentence):
+    write_demo_case(inputs / "b")
+    for ask in (open_case, case_fingerprint):
+        with pytest.raises(LumosXError, match=sentence):
+            ask(name)
+
+
+def test_what_is_written_is_listed_and_read_back(inputs, outputs):
+    saved_in, report = write_case(SCENE, "A white lamp", "first", "mine/lamps/case", replace=False)
+    assert saved_in == "mine/lamps/case_00001 [output]" and saved_in in list_cases()
+    scene, prompt, name, _ = read_case(saved_in)
+    assert (prompt, name, scene.objects[0].phrase) == ("A white lamp", "first", "lamp")
+    assert str(outputs / "mine/lamps/case_00001") in report and "Warning" not in report
+    before = case_fingerprint(saved_in)
+    assert write_case(SCENE, "A lamp", "x", "mine/lamps/case_00001", replace=True)[0] == saved_in
+    assert read_case(saved_in)[1] == "A lamp" and case_fingerprint(saved_in) != before
+
+
+def test_phrases_that_the_prompt_lacks_are_warned_about(outputs, caplog):
+    _, report = write_case(SCENE, "A dark room", "n", "case", replace=False)
+    assert '**Warning:** "lamp" is not in the prompt' in report and '"lamp" is not in the prompt' in caplog.text
+    assert "Warning" not in write_case(SCENE, "The LAMP", "n", "case", replace=False)[1]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["", " ", "..", "../x", "a/../b", "/etc", "C:/x", "C:x", "a\\b", "a//b", "a/", ".hidden", "a/.hidden", "nul",
+     "x/CON.txt", "a\0b", "a b.", "x.part", "a/b/c/d", "x" * 101, "a\nb", "\ud800", "a /b", "what?"],
+)
+def test_folders_that_are_no_plain_names_are_refused_before_anything_is_written(outputs, folder):
+    for refuse in (lambda: check_names("n", folder), lambda: write_case(SCENE, "lamp", "n", folder, False)):
+        with pytest.raises(LumosXError, match="folder: .* is no plain folder name"):
+            refuse()
+    assert list(outputs.iterdir()) == []
+
+
+def test_names_that_are_not_known_yet_are_not_checked(outputs):
+    check_names(None, None)
+    check_names("a name", "Fälle/白色 (2)/case-1.5")
+    with pytest.raises(LumosXError, match="name: 'a;b' cannot"):
+        check_names("a;b", None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_writing_does_not_follow_a_link_out_of_the_output_folder(inputs, outputs):
+    (outputs / "away").symlink_to(inputs)
+    with pytest.raises(LumosXError, match="leads out of ComfyUI's output folder by a link"):
+        write_case(SCENE, "lamp", "n", "away/case", False)
+    with pytest.raises(LumosXError, match="is a link or a file"):
+        write_case(SCENE, "lamp", "n", "away", True)
+    assert list(inputs.iterdir()) == []
+    (outputs / "circle").symlink_to("circle")
+    with pytest.raises(LumosXError, match="cannot be (opened|written)"):
+        write_case(SCENE, "lamp", "n", "circle/case", False)
+    with pytest.raises(LumosXError, match="^case: "):
+        open_case("circle [output]")

@@ -67,3 +67,28 @@ def test_two_backgrounds_are_refused():
     room = background_of(IMAGE, "room", 0)
     with pytest.raises(LumosXError, match="background: the linked relations have one already"):
         bind([], [], room, bind([], [], room, None)[0])
+
+
+def test_a_full_body_stands_under_the_persons_words():
+    attributes = attributes_of({"attribute_1": IMAGE, "attribute_1_phrase": "hat"}, SLOTS, None)
+    whole = subject_of("man", None, 2, (), IMAGE)
+    assert (whole.face, whole.full_body.phrase, whole.full_body.occurrence) == (None, "man", 2)
+    both = subject_of("man", IMAGE, 0, attributes, IMAGE)
+    assert (both.face.phrase, both.full_body.phrase) == ("man", "man")
+    words = subject_of("man", None, 0, attributes, IMAGE)
+    assert words.face.image is None and words.full_body.full_body
+    with pytest.raises(LumosXError, match="LumosX Subject phrase: the phrase is empty"):
+        subject_of(" ", None, 0, (), IMAGE)
+    with pytest.raises(LumosXError, match="LumosX Subject full_body: 2 pictures came in one batch"):
+        subject_of("man", None, 0, (), torch.rand(2, 4, 5, 3))
+
+
+def test_binding_puts_full_bodies_behind_the_objects():
+    lamp = objects_of(IMAGE, "lamp", None, 0)
+    first, _ = bind([subject_of("man", None, 0, (), IMAGE)], [lamp], None, None)
+    second, report = bind([subject_of("woman", IMAGE, 0, (), IMAGE)], [objects_of(IMAGE, "cup", None, 0)], None, first)
+    assert [r.phrase for r in second.objects] == ["lamp", "man", "cup", "woman"]
+    assert [r.full_body for r in second.objects] == [False, True, False, True]
+    assert '- Object: "man" (full body)\n' in report and '- Object: "woman" (full body of subject 1)' in report
+    assert "5 reference pictures, 1 subject." in report
+    assert '"woman" names a full body and a subject with pictures of its own' in report

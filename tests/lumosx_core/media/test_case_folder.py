@@ -1,5 +1,6 @@
 """Case folders: the release's format, read the same everywhere."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -126,6 +127,138 @@ def test_the_drawn_case_reads_the_same_after_a_move(tmp_path):
     first = write_demo_case(tmp_path / "first")
     shutil.copytree(first, tmp_path / "second")
     assert phrases(load_case(first).scene) == phrases(load_case(tmp_path / "second").scene)
+
+
+@pytest.fixture
+def described(case):
+    """described(entries, *files) writes a folder of pictures with a lumosx.json around the given parts."""
+    def write(*files, **parts):
+        root = case(*files)
+        whole = {"version": 1, "background": None, "objects": [], "subjects": [], **parts}
+        (root / "lumosx.json").write_text(json.dumps(whole), encoding="utf-8")
+        return root
+
+    return write
+
+
+def entry(file, phrase="lamp", occurrence=0, **more):
+    return {"file": file, "phrase": phrase, "occurrence": occurrence, **more}
+
+
+def test_a_description_decides_and_what_it_does_not_name_follows_with_a_note(described):
+    found = load_case(described(
+        "objects/b.png", "objects/a.png", "objects/more.png", "background/room.png", "subjects/1/x.png",
+        "subjects/1/face_new.png", "subjects/1/tie.png", "subjects/7/face_boy.png", "subjects/3/man.png",
+        objects=[entry("objects/b.png", "blue lamp", 2), entry("objects/a.png", "a/b"),
+                 entry("subjects/3/man.png", "man", full_body=True)],
+        subjects=[{"face": entry(None, "woman", 1), "attributes": [entry("subjects/1/x.png", "coat")]}],
+    ))
+    assert phrases(found.scene) == [
+        ("background", "room"), ("object", "blue lamp"), ("object", "a/b"), ("object", "man"), ("object", "more"),
+        ("attribute", "coat"), ("attribute", "tie"), ("face", "boy"),
+    ]
+    assert [word.occurrence for word in found.scene.objects] == [2, 0, 0, 0]
+    assert [word.full_body for word in found.scene.objects] == [False, False, True, False]
+    assert (found.scene.subjects[0].face.phrase, found.scene.subjects[0].face.occurrence) == ("woman", 1)
+    assert sorted(found.notes) == sorted([
+        *(f"{name} was added, although lumosx.json does not name it."
+          for name in ("objects/more.png", "background/room.png", "1/tie.png", "7/face_boy.png")),
+        "1/face_new.png was left out: a subject has one face.",
+    ])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "cannot be read"),
+        ("[" * 100000, "cannot be read"),
+        ("[]", "needs exactly version, background, objects, subjects at the whole file"),
+        ("{}", "needs exactly version"),
+        ('{"version": 2, "anything": 1}', "has version 2, but this LumosX reads 1"),
+        ('{"version": true, "background": null, "objects": [], "subjects": []}', "no whole number as its version"),
+        ('{"version": 1, "background": null, "objects": {}, "subjects": []}', "has no list at objects"),
+        ('{"version": 1, "background": null, "objects": [], "subjects": [], "extra": 1}', "needs exactly"),
+    ],
+)
+def test_a_broken_description_ends_in_a_sentence(case, text, sentence):
+    root = case("objects/lamp.png")
+    (root / "lumosx.json").write_text(text, encoding="utf-8")
+    with pytest.raises(LumosXError, match=f"case: case/lumosx.json .*{sentence}.*; mend it, or delete it"):
+        load_case(root)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (entry("objects/gone.png"), "names 'objects/gone.png', which is not there"),
+        (entry("objects/../../outside.png"), "which is no path to a picture in subjects, objects, background"),
+        (entry("../outside.png"), "which is no path"),
+        (entry("/etc/hostname"), "which is no path"),
+        (entry("objects\\lamp.png"), "which is no path"),
+        (entry("objects/a\0b"), "which is no path"),
+        (entry("objects//lamp.png"), "which is no path"),
+        (entry("caption.txt"), "which is no path"),
+        (entry("objects"), "which is no path"),
+        (entry("objects/" + "x" * 300), "which cannot be opened"),
+        (entry("objects/lamp.png", "\ud800"), "cannot be read"),
+        (entry(None), "file, phrase or occurrence of the wrong type at objects 1"),
+        (entry("objects/lamp.png", 5), "wrong type at objects 1"),
+        (entry("objects/lamp.png", "x", True), "wrong type at objects 1"),
+        (entry("objects/lamp.png", "x", 1.0), "wrong type at objects 1"),
+        (entry("objects/lamp.png", full_body="yes"), "full_body that is neither true nor false"),
+        (entry("objects/lamp.png", full_body=1), "full_body that is neither true nor false"),
+        (entry("objects/lamp.png", occurence=1), "needs exactly file, phrase, occurrence at objects 1"),
+        ("objects/lamp.png", "needs exactly file, phrase, occurrence at objects 1"),
+    ],
+)
+def test_an_entry_that_does_not_fit_ends_in_a_sentence(described, value, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        load_case(described("objects/lamp.png", objects=[value]))
+
+
+@pytest.mark.parametrize(
+    ("person", "sentence"),
+    [
+        ({"face": None, "attributes": []}, "has nothing at subjects 1"),
+        ({"face": entry(None, "man"), "attributes": []}, "case file lumosx.json: a subject has no picture"),
+        ({"face": entry("objects/lamp.png", full_body=True), "attributes": []}, "needs exactly file, phrase"),
+        ({"face": entry("objects/lamp.png", ""), "attributes": []}, "the phrase is empty"),
+        ({"face": entry("objects/lamp.png", "x", -1), "attributes": []}, "occurrence -1 is below 0"),
+        ({"face": entry("objects/lamp.png")}, "needs exactly face, attributes at subjects 1"),
+    ],
+)
+def test_a_person_that_does_not_fit_ends_in_a_sentence(described, person, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        load_case(described("objects/lamp.png", subjects=[person]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_description_does_not_follow_links_out_of_the_case(described, tmp_path):
+    root = described("objects/lamp.png", objects=[entry("objects/link.png")])
+    Image.new("RGB", (2, 2)).save(tmp_path / "secret.png")
+    (root / "objects" / "link.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(LumosXError, match="a link that leads out of the case"):
+        load_case(root)
+    (root / "objects" / "link.png").unlink()
+    (root / "objects" / "link.png").symlink_to("link.png")
+    with pytest.raises(LumosXError, match="which (cannot be opened|is not there)"):
+        load_case(root)
+
+
+def test_full_bodies_are_taken_when_asked_for(case):
+    root = case(
+        "objects/lamp.png", "subjects/1/face_man.png", "subjects/1/fullbody_tall man.png", "subjects/1/fullbody_x.png",
+        "subjects/2/FullFullBody_woman.png", "subjects/3/hat.png", "subjects/3/fullbodysuit.png",
+    )
+    scene = load_case(root).scene
+    assert phrases(scene) == [("object", "lamp"), ("face", "man"), ("attribute", "hat")]
+    found = load_case(root, full_bodies=True)
+    assert [(word.phrase, word.full_body) for word in found.scene.objects] == [
+        ("lamp", False), ("tall man", True), ("woman", True),
+    ]
+    assert len(found.scene.subjects) == 2
+    assert len(found.notes) == 2 and "fullbody_x.png was left out: a subject has one full body" in found.notes[0]
+    assert "fullbodysuit.png was left out" in found.notes[1]
 
 
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the photographs are not part of the project")

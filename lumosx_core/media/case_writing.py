@@ -1,0 +1,210 @@
+"""A scene as a case folder: the release's layout, and ``lumosx.json`` for what that cannot say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import unicodedata
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import LumosXError
+from ..relations import Reference, Scene
+from .case_description import DESCRIPTION, PARTS, Description, Entry, Person
+from .case_folder import CAPTION, FACE, FULL_BODY, PICTURES, UNFINISHED
+from .pictures import from_image
+
+# Both scripts of the release pass over pictures of this name.
+_FULL_BODY_PREFIX = "fullfullbody_"
+_MOST_BYTES = 120
+"""Of a picture's name, so that it and its folder fit every file system."""
+_FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]|^\.")
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\.|$)", re.IGNORECASE)
+
+# What file managers leave behind.
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
+
+
+def check_case_name(name: str) -> None:
+    """Whether a caption can hold a name.
+
+    Raises:
+        LumosXError: it is empty, or has a ``;`` or a line break, which end it there.
+    """
+    if not _tidy_name(name) or ";" in name or len(name.splitlines()) != 1:
+        raise LumosXError(f"name: {name[:60]!r} cannot be a case's name; type a name without \";\" and line breaks.")
+
+
+def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replace: bool = False) -> Path:
+    """Write a case so that ``load_case`` gives the same scene, prompt and name; pictures are kept in 8 bits.
+
+    The folder is written aside and appears complete or not at all.
+
+    Args:
+        target: the folder to make, without its number: ``case`` becomes ``case_00001``, or the next that is free.
+        replace: make exactly ``target``; a case that is there is removed once the new one is in place.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        LumosXError: a name or a prompt that a caption cannot hold, a folder in the way that is no case, or one that
+            cannot be written.
+    """
+    check_case_name(name)
+    prompt = " ".join(prompt.split())
+    if not prompt:
+        raise LumosXError("prompt: it is empty; type or link the prompt that holds every phrase.")
+    description, pictures = _described(scene)
+    try:
+        texts = {
+            CAPTION: f"{_tidy_name(name)};{prompt}".encode(),
+            DESCRIPTION: description.to_json().encode(),
+        }
+    except UnicodeEncodeError as error:
+        raise LumosXError("prompt: the text or a phrase holds half a character; type it anew.") from error
+    try:
+        if replace:
+            _check_replaceable(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _unfinished_beside(target) as part:
+            for file, reference in pictures.items():
+                (part / file).parent.mkdir(parents=True, exist_ok=True)
+                from_image(reference.image).save(part / file)
+            for file, text in texts.items():
+                (part / file).write_bytes(text)
+            return _swap(part, target) if replace else _number(part, target)
+    except OSError as error:
+        raise LumosXError(f"folder: {target.name} cannot be written ({error}); choose another or make room.") from error
+
+
+def picture_name(phrase: str, prefix: str, taken: set[str]) -> str:
+    """A file name for a phrase that every system takes; the phrase itself wherever that is possible.
+
+    Args:
+        prefix: what the name begins with; if it is empty, the name does not begin as that of a face or a full body.
+        taken: names of the folder that are used already; the new one is added.
+    """
+    stem = _FORBIDDEN.sub("_", prefix + phrase)
+    if not prefix and (FACE.match(stem) or FULL_BODY.match(stem)) or _RESERVED.match(stem):
+        stem = "_" + stem
+    stem = stem.encode()[:_MOST_BYTES].decode(errors="ignore")
+    name, number = f"{stem}.png", 1
+    while _alike(name) in taken:
+        number += 1
+        name = f"{stem} ({number}).png"
+    taken.add(_alike(name))
+    return name
+
+
+def _tidy_name(name: str) -> str:
+    """As reading gives it back; a byte order mark would be taken for the file's."""
+    return " ".join(name.replace("\ufeff", "").split())
+
+
+def _alike(name: str) -> str:
+    """Equal for names that some file system takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _described(scene: Scene) -> tuple[Description, dict[str, Reference]]:
+    """What lumosx.json says, and the pictures by their files."""
+    files: dict[str, Reference] = {}
+    taken: dict[str, set[str]] = {}
+
+    def entry(reference: Reference, folder: str, prefix: str = "") -> Entry:
+        file = None
+        if reference.image is not None:
+            file = f"{folder}/{picture_name(reference.phrase, prefix, taken.setdefault(folder, set()))}"
+            files[file] = reference
+        return Entry(file, reference.phrase, reference.occurrence, reference.full_body)
+
+    def object_entry(reference: Reference) -> Entry:
+        owner = scene.owner_of(reference) if reference.full_body else None
+        # Somebody without a group would leave a folder without a face, which the release cannot read.
+        return entry(reference, "objects") if owner is None else entry(
+            reference, f"subjects/{owner + 1}", _FULL_BODY_PREFIX
+        )
+
+    description = Description(
+        None if scene.background is None else entry(scene.background, "background"),
+        tuple(map(object_entry, scene.objects)),
+        tuple(
+            Person(
+                None if subject.face is None else entry(subject.face, f"subjects/{number}", "face_"),
+                tuple(entry(attribute, f"subjects/{number}") for attribute in subject.attributes),
+            )
+            for number, subject in enumerate(scene.subjects, 1)
+        ),
+    )
+    return description, files
+
+
+@contextmanager
+def _unfinished_beside(target: Path) -> Iterator[Path]:
+    """A folder beside the target; move it away once it is whole, else it is gone at the end."""
+    part = _aside(target)
+    part.mkdir()
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _aside(target: Path) -> Path:
+    # Not from the target's own name, which may be as long as names can be.
+    return target.with_name(f"lumosx-{uuid.uuid4().hex}{UNFINISHED}")
+
+
+def _number(part: Path, target: Path) -> Path:
+    """Move a folder to the target's name with the next number."""
+    number = re.compile(re.escape(target.name) + r"_(\d+)(\D|$)", re.IGNORECASE)
+    used = [int(match[1]) for path in target.parent.iterdir() if (match := number.match(path.name))]
+    following = max(used, default=0) + 1
+    while True:
+        numbered = target.with_name(f"{target.name}_{following:05}")
+        try:
+            return part.rename(numbered)
+        except OSError:
+            # Somebody else may have taken the number meanwhile.
+            if not numbered.exists():
+                raise
+            following += 1
+
+
+def _check_replaceable(target: Path) -> None:
+    if target.is_symlink() or target.is_file():
+        raise LumosXError(f"folder: {target.name} is a link or a file there, not a case; choose another name.")
+    if not target.exists():
+        return
+    files = sorted(path.relative_to(target) for path in target.rglob("*") if not path.is_dir())
+    strange = [file for file in files if not _is_of_a_case(file)]
+    if strange or (files and Path(CAPTION) not in files):
+        what = f"holds {strange[0].as_posix()!r} too" if strange else f"has no {CAPTION}"
+        raise LumosXError(
+            f"folder: {target.name} {what}, so it is not just a case; it stays as it is: choose another name, or turn "
+            "replace off."
+        )
+
+
+def _is_of_a_case(file: Path) -> bool:
+    """Whether a file, relative to its folder, is lost with a case rather than by mistake."""
+    if file.name in _LITTER or file.as_posix() in (CAPTION, DESCRIPTION):
+        return True
+    return file.parts[0] in PARTS and len(file.parts) > 1 and file.suffix.lower() in PICTURES
+
+
+def _swap(part: Path, target: Path) -> Path:
+    if not target.exists():
+        return part.rename(target)
+    old = _aside(target)
+    target.rename(old)
+    try:
+        made = part.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    return made

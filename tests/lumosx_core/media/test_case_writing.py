@@ -1,0 +1,287 @@
+"""Cases written and read back: the same scene, prompt and name, whatever the phrases are."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.media import load_case, write_case_folder
+from lumosx_core.media.case_folder import FACE, FULL_BODY
+from lumosx_core.media.case_writing import picture_name
+from lumosx_core.relations import Kind, Reference, Scene, Subject
+
+PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "cases"
+ODD = [
+    "con", "NUL.txt", "com1", "face_man", "FACE_", "fullbody", "fullfullbody_man", ".hidden", "..", "...",
+    "dr. martens.", "a/b\\c", "C:\\x", "a?*<>|\"b", "Hat", "hat", "HAT", "ß", "ss", "é", "e\u0301",
+    "\U0001f469\u200d\U0001f467", "白色外套", "x" * 400, "é" * 300, "hat (2)", "caption.txt", "a\x00b", "\x7f",
+    "lumosx.json", "cozy, warmly lit room", "man's \"hat\"", "-rf", "~", "%s",
+]
+letters = st.characters(exclude_categories=["Cs"])
+phrases = (st.sampled_from(ODD) | st.text(letters, min_size=1, max_size=12)).filter(lambda text: text.split())
+occurrences = st.integers(0, 3)
+
+
+@st.composite
+def pictures(draw):
+    height, width = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    pixels = draw(st.lists(st.integers(0, 255), min_size=height * width * 3, max_size=height * width * 3))
+    return torch.tensor(pixels, dtype=torch.uint8).reshape(1, height, width, 3).float() / 255
+
+
+def references(kind, image, full_body=False):
+    return st.builds(
+        Reference, st.just(kind), phrases, image, occurrences, st.just(""),
+        st.booleans() if full_body else st.just(False),
+    )
+
+
+@st.composite
+def subjects(draw):
+    attributes = tuple(draw(st.lists(references(Kind.ATTRIBUTE, pictures()), max_size=3)))
+    face = references(Kind.FACE, st.none() | pictures() if attributes else pictures())
+    return Subject(draw(st.none() | face if attributes else face), attributes)
+
+
+@st.composite
+def scenes(draw):
+    background = draw(st.none() | references(Kind.BACKGROUND, pictures()))
+    objects = draw(st.lists(references(Kind.OBJECT, pictures(), full_body=True), max_size=3))
+    people = draw(st.lists(subjects(), min_size=0 if background or objects else 1, max_size=3))
+    if people and people[0].words and draw(st.booleans()):
+        word = people[0].words[0]
+        objects.append(Reference(Kind.OBJECT, word.phrase, draw(pictures()), word.occurrence, full_body=True))
+    return Scene(background, tuple(objects), tuple(people))
+
+
+def content(scene):
+    """A scene as plain values, pixels included."""
+    def of(word):
+        pixels = None if word is None or word.image is None else (word.image.shape, word.image.numpy().tobytes())
+        return word and (word.kind, word.phrase, word.occurrence, word.full_body, pixels)
+
+    people = [(of(subject.face), [of(word) for word in subject.attributes]) for subject in scene.subjects]
+    return of(scene.background), [of(word) for word in scene.objects], people
+
+
+def picture(kind, phrase, value=0.0, occurrence=0, full_body=False):
+    return Reference(kind, phrase, torch.full((1, 2, 2, 3), value), occurrence, full_body=full_body)
+
+
+@pytest.fixture
+def scene():
+    return Scene(
+        picture(Kind.BACKGROUND, "park"),
+        (picture(Kind.OBJECT, "lamp"), picture(Kind.OBJECT, "boy", full_body=True),
+         picture(Kind.OBJECT, "man", full_body=True)),
+        (Subject(picture(Kind.FACE, "man"), (picture(Kind.ATTRIBUTE, "z hat"), picture(Kind.ATTRIBUTE, "a coat"))),
+         Subject(Reference(Kind.FACE, "woman", None, 2), (picture(Kind.ATTRIBUTE, "dress"),))),
+    )
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@settings(max_examples=150)
+@given(scenes(), st.text(letters), st.text(letters))
+def test_any_scene_reads_back_exactly(tmp_path_factory, scene, prompt, name):
+    name = " ".join(name.replace(";", "").replace("\ufeff", "").split()) or "name"
+    prompt = " ".join(prompt.split()) or "prompt"
+    target = tmp_path_factory.getbasetemp() / "any" / "case"
+    folder = write_case_folder(scene, prompt, name, target)
+    try:
+        for full_bodies in (False, True):
+            case = load_case(folder, full_bodies)
+            assert content(case.scene) == content(scene)
+            assert (case.prompt, case.name, case.notes) == (prompt, name, ())
+    finally:
+        shutil.rmtree(folder)
+
+
+@settings(max_examples=300)
+@given(st.lists(phrases, max_size=6), st.sampled_from(["", "face_", "fullfullbody_"]))
+def test_names_are_what_every_system_takes_and_no_two_are_alike(found, prefix):
+    taken = set()
+    names = [picture_name(" ".join(phrase.split()), prefix, taken) for phrase in found]
+    assert len({name.casefold() for name in names}) == len(names)
+    for name in names:
+        assert len(name.encode()) <= 140 and not name.startswith(".") and name.endswith(".png")
+        assert not set('<>:"/\\|?*') & set(name) and all(ord(letter) >= 32 for letter in name)
+        assert name.split(".")[0].rstrip().casefold() not in ("con", "prn", "aux", "nul", "com1", "lpt9")
+        assert prefix or not (FACE.match(name) or FULL_BODY.match(name))
+
+
+def test_plain_phrases_are_the_names_as_the_release_reads_them(tmp_path, scene):
+    folder = write_case_folder(scene, "a prompt", "name", tmp_path / "case")
+    assert files(folder) == [
+        "background/park.png", "caption.txt", "lumosx.json", "objects/boy.png", "objects/lamp.png",
+        "subjects/1/a coat.png", "subjects/1/face_man.png", "subjects/1/fullfullbody_man.png", "subjects/1/z hat.png",
+        "subjects/2/dress.png",
+    ]
+    assert (folder / "caption.txt").read_bytes() == b"name;a prompt"
+    with Image.open(folder / "subjects/1/a coat.png") as found:
+        assert found.mode == "RGB" and np.asarray(found).max() == 0
+    (folder / "lumosx.json").unlink()
+    case = load_case(folder)
+    assert [word.phrase for word in case.scene.references] == ["park", "boy", "lamp", "man", "a coat", "z hat", "dress"]
+    assert len(case.notes) == 1 and "fullfullbody_man.png was left out" in case.notes[0]
+    assert [word.phrase for word in load_case(folder, True).scene.full_bodies] == ["man"]
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the photographs are not part of the project")
+@pytest.mark.parametrize("name", ["identity_1", "identity_2", "subject_1", "subject_2"])
+def test_the_releases_own_cases_come_out_as_they_went_in(tmp_path, name):
+    first = load_case(PHOTOGRAPHS / name)
+    folder = write_case_folder(first.scene, first.prompt, first.name, tmp_path / "case")
+    assert [file for file in files(folder) if file != "lumosx.json"] == files(PHOTOGRAPHS / name)
+    assert (folder / "caption.txt").read_bytes() == (PHOTOGRAPHS / name / "caption.txt").read_bytes()
+    assert content(load_case(folder).scene) == content(first.scene)
+
+
+def test_numbers_follow_the_highest_there(tmp_path, scene):
+    def write():
+        return write_case_folder(scene, "p", "n", tmp_path / "a" / "case").name
+
+    assert [write(), write()] == ["case_00001", "case_00002"]
+    (tmp_path / "a" / "case_00007").mkdir()
+    (tmp_path / "a" / "CASE_00011.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "a" / "case_x").mkdir()
+    (tmp_path / "a" / "case_00099x_other").mkdir()
+    assert write() == "case_00100"
+
+
+def test_replacing_swaps_the_whole_case(tmp_path, scene):
+    target = tmp_path / "case"
+    assert write_case_folder(scene, "p", "n", target, replace=True) == target
+    (target / ".DS_Store").write_bytes(b"x")
+    (target / "subjects" / "1" / "added.jpg").write_bytes(b"x")
+    small = Scene(picture(Kind.BACKGROUND, "beach"))
+    assert write_case_folder(small, "q", "n", target, replace=True) == target
+    assert files(target) == ["background/beach.png", "caption.txt", "lumosx.json"]
+    assert os.listdir(tmp_path) == ["case"]
+
+
+@pytest.mark.parametrize(
+    "stray", ["video.mp4", "notes/a.txt", "red hat.png", ".git/config", "subjects/1/take.mp4", ".secret"]
+)
+def test_what_is_no_case_is_never_replaced(tmp_path, scene, stray):
+    target = write_case_folder(scene, "p", "n", tmp_path / "case", replace=True)
+    (target / stray).parent.mkdir(exist_ok=True)
+    (target / stray).write_bytes(b"mine")
+    before = files(target)
+    with pytest.raises(LumosXError, match=f"folder: case holds '{stray}' too, so it is not just a case"):
+        write_case_folder(scene, "p", "n", target, replace=True)
+    other = tmp_path / "other"
+    (other / "objects").mkdir(parents=True)
+    (other / "objects" / "lamp.png").write_bytes(b"mine")
+    with pytest.raises(LumosXError, match=r"folder: other has no caption\.txt"):
+        write_case_folder(scene, "p", "n", other, replace=True)
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(LumosXError, match="folder: file is a link or a file"):
+        write_case_folder(scene, "p", "n", tmp_path / "file", replace=True)
+    assert files(target) == before and sorted(os.listdir(tmp_path)) == ["case", "file", "other"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "sentence"),
+    [
+        (" \n", "n", "prompt: it is empty"),
+        ("p", "a;b", "name: 'a;b' cannot be a case's name"),
+        ("p", "a\nb", "cannot be a case's name"),
+        ("p", " ", "cannot be a case's name"),
+        ("p", "a\u2028b", "cannot be a case's name"),
+        ("p\ud800", "n", "half a character"),
+        ("p", "\udfff", "half a character"),
+    ],
+)
+def test_what_a_caption_cannot_hold_is_refused_before_anything_is_written(tmp_path, scene, prompt, name, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        write_case_folder(scene, prompt, name, tmp_path / "case")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_link_is_not_replaced(tmp_path, scene):
+    real = write_case_folder(scene, "p", "n", tmp_path / "real", replace=True)
+    (tmp_path / "link").symlink_to(real)
+    with pytest.raises(LumosXError, match="is a link or a file"):
+        write_case_folder(scene, "p", "n", tmp_path / "link", replace=True)
+    assert (tmp_path / "link").is_symlink() and (real / "caption.txt").is_file()
+
+
+def test_a_failure_halfway_leaves_the_old_case_and_nothing_else(tmp_path, scene, monkeypatch):
+    target = write_case_folder(scene, "p", "n", tmp_path / "case", replace=True)
+    before = files(target)
+    saved = Image.Image.save
+
+    def full_disk(self, path, *arguments, **options):
+        if "dress" in str(path):
+            raise OSError(28, "No space left on device")
+        saved(self, path, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    for replace in (True, False):
+        with pytest.raises(LumosXError, match="folder: case cannot be written .*No space left"):
+            write_case_folder(scene, "p", "n", target, replace=replace)
+    assert files(target) == before and os.listdir(tmp_path) == ["case"]
+
+
+def test_a_swap_that_fails_puts_the_old_case_back(tmp_path, scene, monkeypatch):
+    target = write_case_folder(scene, "old", "n", tmp_path / "case", replace=True)
+    moved = Path.rename
+
+    def denied(self, to):
+        if Path(to) == target and (self / "caption.txt").read_text(encoding="utf-8") == "n;new":
+            raise PermissionError(13, "in use")
+        return moved(self, to)
+
+    monkeypatch.setattr(Path, "rename", denied)
+    with pytest.raises(LumosXError, match="cannot be written"):
+        write_case_folder(scene, "new", "n", target, replace=True)
+    assert load_case(target).prompt == "old" and os.listdir(tmp_path) == ["case"]
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from pathlib import Path
+from lumosx_core.media import write_case_folder
+from lumosx_core.relations import Kind, Reference, Scene
+things = tuple(Reference(Kind.OBJECT, f"thing {number}", torch.rand(1, 64, 64, 3)) for number in range(40))
+while True:
+    write_case_folder(Scene(objects=things), "p", "n", Path(sys.argv[2]) / "case", sys.argv[3] == "replace")
+    print("written", flush=True)
+"""
+
+
+def is_whole(folder):
+    try:
+        case = load_case(folder)
+    except LumosXError:
+        return False
+    return len(case.scene.references) == 40 and case.notes == ()
+
+
+@pytest.mark.parametrize("how", ["number", "replace"])
+@pytest.mark.parametrize("delay", [0.001, 0.013, 0.05, 0.11])
+def test_a_kill_leaves_whole_cases_only(tmp_path, delay, how):
+    arguments = [sys.executable, "-c", KILLED, str(Path(__file__).parents[3]), str(tmp_path), how]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout.readline().strip() == b"written"
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(delay)
+        writer.kill()
+    assert all(is_whole(path) for path in tmp_path.iterdir() if not path.name.endswith(".part"))
+    # At no moment is there no copy at all.
+    assert any(is_whole(path) for path in tmp_path.iterdir())

@@ -1,0 +1,234 @@
+"""Cut-outs: by masks to the pixel, by GrabCut against masks that are known."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.media import to_image
+from lumosx_core.media.cutouts import SOFT, TRAINING, Box, cut_out, estimated_mask, fitting_mask
+from lumosx_core.tiny.drawing import GREEN, draw_jacket
+
+PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "cases"
+
+
+def photograph(name):
+    """One of scikit-image's own."""
+    return Image.open(Path(find_spec("skimage").origin).parent / "data" / name).convert("RGB")
+
+
+def silhouette(picture):
+    """[H, W] bool of what is on white, holes of white included."""
+    from scipy.ndimage import binary_fill_holes
+
+    return binary_fill_holes(np.asarray(picture.convert("RGB")).min(-1) < 245)
+
+
+def pasted(thing, background, enlarged=1):
+    """A picture with the thing in its middle, the true mask [H, W] bool, and a box a little larger than the thing."""
+    background = background.resize((background.width * enlarged, background.height * enlarged))
+    scale = min(0.6 * background.width / thing.width, 0.6 * background.height / thing.height)
+    size = int(thing.width * scale), int(thing.height * scale)
+    mask = Image.fromarray((silhouette(thing) * 255).astype(np.uint8)).resize(size)
+    at = (background.width - size[0]) // 2, (background.height - size[1]) // 2
+    background.paste(thing.convert("RGB").resize(size), at, mask)
+    truth = np.zeros((background.height, background.width), bool)
+    truth[at[1]:at[1] + size[1], at[0]:at[0] + size[0]] = np.asarray(mask) > 127
+    margin = min(size) // 16
+    return to_image(background), truth, Box(
+        at[0] - margin, at[1] - margin, size[0] + 2 * margin, size[1] + 2 * margin
+    )
+
+
+def overlap(mask, truth):
+    """Intersection over union."""
+    found = mask[0].numpy() > 0.5
+    return (found & truth).sum() / (found | truth).sum()
+
+
+@pytest.fixture
+def gradient():
+    """image [1, 60, 80, 3] in which no two pixels are equal, and a mask [1, 60, 80] with a soft edge."""
+    image = (torch.arange(60 * 80 * 3).reshape(1, 60, 80, 3).float() + 1) / (60 * 80 * 3 + 2)
+    mask = torch.zeros(1, 60, 80)
+    mask[:, 10:55, 5:60] = 0.25
+    mask[:, 12:53, 7:58] = 1
+    return image, mask
+
+
+def test_soft_edges_are_blended_with_white(gradient):
+    image, mask = gradient
+    made = cut_out(image, mask, SOFT)
+    assert made.box == Box(5, 10, 55, 45) and made.warnings == ()
+    assert torch.equal(made.mask, mask[:, 10:55, 5:60])
+    assert torch.equal(made.image[:, 2:43, 2:53], image[:, 12:53, 7:58])
+    torch.testing.assert_close(made.image[0, 0, 0], image[0, 10, 5] * 0.25 + 0.75)
+
+
+def test_edges_as_in_training_keep_every_colour_that_the_mask_touches(gradient):
+    image, mask = gradient
+    mask[0, 30, 30] = 0
+    made = cut_out(image, mask, TRAINING)
+    assert (made.image[0, 20, 25] == 1).all()
+    rest = made.mask > 0
+    assert torch.equal(made.image[rest], image[:, 10:55, 5:60][rest])
+
+
+def test_padding_is_white_on_every_side(gradient):
+    made = cut_out(*gradient, padding=7)
+    plain = cut_out(*gradient)
+    assert made.image.shape == (1, 45 + 14, 55 + 14, 3) and made.mask.shape == (1, 45 + 14, 55 + 14)
+    assert torch.equal(made.image[:, 7:-7, 7:-7], plain.image)
+    assert (made.image[:, :7] == 1).all() and (made.image[:, :, -7:] == 1).all()
+    assert (made.mask[:, :7] == 0).all() and made.mask.sum() == plain.mask.sum()
+
+
+@given(st.integers(0, 7), st.integers(0, 7), st.integers(1, 8), st.integers(1, 8))
+def test_the_crop_is_tight(left, top, width, height):
+    mask = torch.zeros(1, 15, 15)
+    mask[:, top:top + height, left:left + width] = 1
+    # What 8 bits round to nothing is no edge.
+    mask[0, 14, 14] = max(mask[0, 14, 14].item(), 1e-3)
+    made = cut_out(torch.rand(1, 15, 15, 3), mask)
+    assert made.box == Box(left, top, width, height)
+    assert made.image.shape == (1, height, width, 3) and made.mask.min() == 1
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        (torch.zeros(1, 60, 80), "mask: it is empty, so nothing would be cut out"),
+        (torch.zeros(64, 64), "mask: this is the empty 64x64 mask that Load Image sends"),
+        (torch.ones(3, 60, 80), "mask: 3 masks came in one batch; pick one"),
+        (torch.full((1, 60, 80), torch.nan), "mask: it holds values that are no numbers"),
+        (torch.ones(1, 60, 60), "mask: it is 60x60 pixels but the image is 80x60"),
+        (torch.ones(1, 80, 60), "mask: it is 60x80 pixels but the image is 80x60"),
+        (torch.ones(5), r"mask: it has shape \(5,\)"),
+        (torch.ones(1, 0, 5), r"mask: it has shape \(1, 0, 5\)"),
+    ],
+)
+def test_bad_masks_are_refused(mask, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        cut_out(torch.rand(1, 60, 80, 3), fitting_mask(mask, 60, 80, False))
+
+
+def test_the_mask_of_no_transparency_is_refused_inverted_too():
+    with pytest.raises(LumosXError, match="that Load Image sends"):
+        fitting_mask(torch.zeros(1, 64, 64), 60, 80, True)
+    assert fitting_mask(torch.zeros(1, 64, 64), 64, 64, True).min() == 1
+
+
+def test_masks_of_another_size_and_values_beyond_the_range():
+    half = torch.zeros(1, 30, 40)
+    half[:, 10:20, 10:30] = 1
+    fitted = fitting_mask(half, 60, 80, False)
+    assert fitted.shape == (1, 60, 80) and fitted[0, 30, 40] == 1 and 0 < fitted[0, 19, 40] < 1
+    assert fitting_mask(torch.rand(1, 1, 101, 200), 60, 119, False).shape == (1, 60, 119)
+    wild = torch.full((60, 80), -3.0)
+    wild[5:, :] = 7
+    assert set(fitting_mask(wild, 60, 80, True).unique().tolist()) == {0.0, 1.0}
+    assert fitting_mask(wild, 60, 80, True)[0, 0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("area", "sentence"),
+    [
+        ((slice(0, 600), slice(0, 800)), "covers the whole image and cuts nothing out"),
+        ((slice(100, 140), slice(100, 300)), "The cut-out is 200x40 pixels; below 41"),
+        ((slice(0, 599), slice(0, 800)), "The mask fills 100% of its box"),
+        ((slice(0, 30), slice(0, 30)), r"The thing covers 0.19% of the image, below 0.2%"),
+    ],
+)
+def test_odd_masks_are_warned_about(area, sentence):
+    mask = torch.zeros(1, 600, 800)
+    mask[(slice(None), *area)] = 1
+    warnings = cut_out(torch.rand(1, 600, 800, 3), mask).warnings
+    assert any(sentence in warning for warning in warnings)
+
+
+def test_a_mask_that_hardly_fills_its_box_is_warned_about():
+    mask = torch.zeros(1, 600, 800)
+    mask[:, 0:20, 0:800] = mask[:, 580:600, 0:10] = 1
+    assert any("fills 3% of its box" in warning for warning in cut_out(torch.rand(1, 600, 800, 3), mask).warnings)
+
+
+@pytest.mark.parametrize("background", ["coffee.png", "gravel.png", "rocket.jpg"])
+def test_a_box_finds_a_drawn_jacket_before_a_photograph(background):
+    image, truth, box = pasted(draw_jacket(GREEN), photograph(background))
+    mask = estimated_mask(image, box)
+    assert overlap(mask, truth) > 0.97
+    outside = mask.clone()
+    outside[:, box.y:box.y + box.height, box.x:box.x + box.width] = 0
+    assert outside.max() == 0
+    # Both edges of a row through the thing together, about a pixel each at half strength.
+    row = mask[0, box.y + box.height // 2]
+    assert 2 <= ((row > 0.02) & (row < 0.98)).sum() <= 12
+
+
+def test_a_large_photograph_is_cut_out_at_its_own_size():
+    image, truth, box = pasted(draw_jacket(GREEN), photograph("coffee.png"), enlarged=4)
+    assert image.shape[1:3] == (1600, 2400)
+    mask = estimated_mask(image, box)
+    assert mask.shape == image.shape[:3] and overlap(mask, truth) > 0.97
+
+
+def test_the_same_box_gives_the_same_mask():
+    image = to_image(photograph("astronaut.png"))
+    box = Box(20, 5, 440, 505)
+    first = estimated_mask(image, box)
+    assert torch.equal(estimated_mask(image, box), first)
+    # The face, the suit, and the flag behind.
+    assert first[0, 130, 225] > 0.9 and first[0, 420, 200] > 0.9
+    assert first[0, 40, 60] < 0.1
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the photographs are not part of the project")
+@pytest.mark.parametrize(
+    ("file", "background", "least"),
+    [
+        ("subject_1/subjects/2/black jacket.png", "coffee.png", 0.97),
+        ("subject_1/subjects/2/black jacket.png", "rocket.jpg", 0.97),
+        ("subject_2/subjects/1/denim jacket.png", "gravel.png", 0.92),
+        ("subject_2/subjects/1/white shirt.png", "rocket.jpg", 0.95),
+        ("subject_2/subjects/2/light brown sweater.png", "gravel.png", 0.92),
+    ],
+)
+def test_a_box_finds_real_clothes(file, background, least):
+    image, truth, box = pasted(Image.open(PHOTOGRAPHS / file), photograph(background))
+    assert overlap(estimated_mask(image, box), truth) > least
+
+
+@pytest.mark.parametrize(
+    ("box", "sentence"),
+    [
+        (Box(50, 0, 40, 40), "box: 40x40 at 50, 0 leaves the image of 80x60 pixels"),
+        (Box(0, 30, 40, 31), "box: 40x31 at 0, 30 leaves the image"),
+        (Box(0, 0, 40, 0), "box: 40x0 at 0, 0 is too small; box_width and box_height must be 8 pixels or more"),
+        (Box(0, 0, 80, 60), "box: 80x60 at 0, 0 is the whole image, which leaves no background"),
+        (Box(10, 10, 20, 20), "box: GrabCut finds nothing in it that differs"),
+    ],
+)
+def test_bad_boxes_are_refused_with_figures(box, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        estimated_mask(torch.full((1, 60, 80, 3), 0.5), box)
+
+
+def test_without_opencv_masks_still_work_and_a_box_says_what_to_install(monkeypatch, gradient):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert cut_out(*gradient).image.numel()
+    with pytest.raises(LumosXError, match="OpenCV cannot be used .*; install it"):
+        estimated_mask(gradient[0], Box(10, 10, 20, 20))
+
+
+@pytest.mark.parametrize("box", [Box(4, 4, 8, 8), Box(0, 0, 19, 20), Box(0, 0, 20, 19), Box(1, 0, 19, 20)])
+def test_the_smallest_boxes_and_margins_do_no_harm(box):
+    image = torch.zeros(1, 20, 20, 3)
+    image[:, 6:10, 6:10] = 1
+    assert estimated_mask(image, box)[0, 7, 7] > 0.5
