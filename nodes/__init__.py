@@ -3,15 +3,20 @@
 from comfy_api.latest import ComfyExtension, io
 
 from .attention import LumosXAttention
+from .attribute_scores import LumosXAttributeScore, LumosXMotionScore
 from .binder import LumosXBinder
-from .case import LumosXLoadCase
+from .case import LumosXLoadCase, LumosXSaveCase
 from .convert import LumosXConvertWeights
+from .cutout import LumosXCutOut
 from .encode import LumosXRelationalEncode
+from .faces import LumosXFaceCrop
 from .loader import LumosXModelLoader
 from .model import LumosXModel
 from .references import LumosXBackground, LumosXObject, LumosXSubject
 from .sampler import LumosXSampler, LumosXSchedule
+from .scores import LumosXIdentityScore
 from .tiny import LumosXTinyModels
+from .views import LumosXViews
 
 
 class LumosXExtension(ComfyExtension):
@@ -32,6 +37,13 @@ class LumosXExtension(ComfyExtension):
             LumosXModelLoader,
             LumosXConvertWeights,
             LumosXAttention,
+            LumosXFaceCrop,
+            LumosXCutOut,
+            LumosXViews,
+            LumosXSaveCase,
+            LumosXIdentityScore,
+            LumosXAttributeScore,
+            LumosXMotionScore,
         ]
 
 

@@ -38,9 +38,9 @@ class LumosXCutOut(io.ComfyNode):
                 _box_input("box_height", "The height of the box, in pixels; 0 means no box."),
                 io.Boolean.Input(
                     "invert_mask", default=False, optional=True,
-                    tooltip="Turns kept and removed around. Load Image's mask is 1 where the picture is transparent, or "
-                    "where you painted in the mask editor: leave this off to keep what you painted, turn it on to keep "
-                    "what is not transparent.",
+                    tooltip="Turns kept and removed around. Load Image's mask is 1 where the picture is transparent or "
+                    "was painted over in the mask editor: leave this off to keep what you painted, turn it on to "
+                    "keep what is not transparent.",
                 ),
                 io.Combo.Input(
                     "edges", options=list(EDGES), default=SOFT, optional=True,

@@ -17,6 +17,6 @@ def opencv() -> ModuleType:
         import cv2
     except ImportError as error:
         raise LumosXError(
-            f"image: OpenCV cannot be used ({error}); install it with pip install -r requirements.txt of the pack."
+            f"OpenCV cannot be used ({error}); install it with pip install -r requirements.txt of the pack."
         ) from error
     return cv2

@@ -12,6 +12,7 @@ from lumosx_core.phrases import PhraseMatch, Tokens
 from lumosx_core.relations import Kind, Reference, Scene
 from lumosx_core.report import encoding_report
 
+BODY = Reference(Kind.OBJECT, "man", torch.zeros(1, 4, 4, 3), full_body=True)
 LAMP = Reference(Kind.OBJECT, "lamp", torch.zeros(1, 4, 4, 3))
 LINE = re.compile(r"one step with guidance is (\S+) TFLOP; activations need (\S+) GB for each video")
 
@@ -25,6 +26,13 @@ def report_of(layout):
 def predicted(layout):
     work, memory = LINE.search(report_of(layout)).groups()
     return float(work), float(memory)
+
+
+def test_a_full_body_is_told_from_an_object():
+    layout = SequenceLayout(5, 15, 26, bind(*SCENES[3]))
+    matches = {reference: PhraseMatch(((0, 1),), True) for reference in (LAMP, BODY)}
+    report = encoding_report(Scene(objects=(LAMP, BODY)), matches, Tokens((5,), ("lamp",)), layout, ())
+    assert '- object "lamp" -> ' in report and '- object "man" (full body) -> ' in report
 
 
 def test_the_prediction_is_that_of_both_passes_with_the_chunks_that_run():

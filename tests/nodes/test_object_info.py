@@ -6,11 +6,11 @@ NODES = {
     "LumosX_Subject": [
         "phrase", "face", "attribute_1", "attribute_1_phrase", "attribute_2", "attribute_2_phrase", "attribute_3",
         "attribute_3_phrase", "more_attributes", "occurrence", "attribute_1_occurrence", "attribute_2_occurrence",
-        "attribute_3_occurrence",
+        "attribute_3_occurrence", "full_body",
     ],
     "LumosX_Object": ["image", "phrase", "previous", "occurrence"],
     "LumosX_Background": ["image", "phrase", "occurrence"],
-    "LumosX_LoadCase": ["case"],
+    "LumosX_LoadCase": ["case", "full_body"],
     "LumosX_Binder": [
         "subject_1", "subject_2", "subject_3", "object_1", "object_2", "object_3", "background", "relations",
     ],
@@ -30,6 +30,24 @@ NODES = {
     "LumosX_ModelLoader": ["model_name", "weight_dtype", "vram_budget"],
     "LumosX_ConvertWeights": ["source", "format", "file_name"],
     "LumosX_Attention": ["model", "backend"],
+    "LumosX_FaceCrop": [
+        "image", "order", "pick", "upright", "detector", "like", "embedder", "margin_up", "margin_down", "margin_sides",
+        "min_score",
+    ],
+    "LumosX_CutOut": [
+        "image", "mask", "box_x", "box_y", "box_width", "box_height", "invert_mask", "edges", "padding",
+    ],
+    "LumosX_Views": [
+        "shows", "use", "phrase", "image_1", "image_2", "image_3", "image_4", "previous", "occurrence", "detector",
+    ],
+    "LumosX_SaveCase": ["relations", "prompt", "name", "folder", "replace"],
+    "LumosX_IdentityScore": [
+        "images", "relations", "mode", "embedder", "second_embedder", "detector", "every_nth_frame", "order", "save_as",
+    ],
+    "LumosX_AttributeScore": [
+        "images", "relations", "by", "locate", "embedder", "detector", "every_nth_frame",
+    ],
+    "LumosX_MotionScore": ["images", "fps"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -45,6 +63,13 @@ OUTPUTS = {
     "LumosX_ModelLoader": ["MODEL"],
     "LumosX_ConvertWeights": ["COMBO", "STRING"],
     "LumosX_Attention": ["MODEL"],
+    "LumosX_FaceCrop": ["IMAGE", "IMAGE", "IMAGE", "IMAGE", "IMAGE", "IMAGE", "STRING"],
+    "LumosX_CutOut": ["IMAGE", "MASK", "STRING"],
+    "LumosX_Views": ["IMAGE", "LUMOSX_REFERENCES", "STRING"],
+    "LumosX_SaveCase": ["COMBO", "STRING"],
+    "LumosX_IdentityScore": ["STRING", "STRING", "IMAGE", "IMAGE", "FLOAT"],
+    "LumosX_AttributeScore": ["STRING", "STRING", "IMAGE"],
+    "LumosX_MotionScore": ["STRING", "STRING", "BOOLEAN"],
 }
 
 

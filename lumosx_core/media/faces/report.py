@@ -1,0 +1,42 @@
+"""What was found in photos, as a list in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .picking import Candidate
+
+
+def faces_report(
+    candidates: Sequence[Candidate], picked: Sequence[int], found_by: str, measure: str, warnings: Sequence[str]
+) -> str:
+    """Every face with its figures, then the warnings.
+
+    Args:
+        candidates: in the order of their numbers.
+        picked: numbers from 1.
+        found_by: the detector, for the first line, and what tells faces apart where something does.
+        measure: what a likeness is, e.g. "cosine".
+    """
+    count = f"{len(candidates)} face{'' if len(candidates) == 1 else 's'}"
+    lines = [f"- {count} found by {found_by}; picked: {', '.join(map(str, picked))}."]
+    lines += [_line(number, candidate, measure) for number, candidate in enumerate(candidates, 1)]
+    return "\n".join([*lines, *(f"- **Warning:** {warning}" for warning in warnings)])
+
+
+def picked_warnings(candidates: Sequence[Candidate], picked: Sequence[int]) -> list[str]:
+    """What is wrong with the picked faces, one sentence each."""
+    return [
+        f"face {number}: {problem}." for number in picked for problem in candidates[number - 1].quality.problems()
+    ]
+
+
+def _line(number: int, candidate: Candidate, measure: str) -> str:
+    face, quality = candidate.face, candidate.quality
+    left, top, right, bottom = (round(side) for side in face.box)
+    likeness = "" if candidate.likeness is None else f", likeness {candidate.likeness:.3f} ({measure})"
+    return (
+        f"- Face {number}: photo {candidate.photo + 1}, box {left}, {top} to {right}, {bottom}, {face.width:.0f} x "
+        f"{face.height:.0f} px, score {face.score:.2f}, sharpness {quality.sharpness:.0f}, frontality "
+        f"{quality.frontality:.2f}{likeness}"
+    )

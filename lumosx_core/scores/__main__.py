@@ -1,0 +1,96 @@
+"""``python -m lumosx_core.scores``: how much the people of a video look like their references, without ComfyUI."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import LumosXError
+from ..media.case_folder import load_case
+from ..media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
+from ..media.faces.face import ModelFolders
+from .command import describe, score_folder, score_video
+from .models import NO_SECOND, SECOND_EMBEDDERS, ModelNames, open_models
+from .summary import IdentityPlan
+from .swaps import AS_IT_STARTS, ORDERS
+from .watching import MODES, RECOMMENDED, Tick
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0, or 1 with a sentence on stderr or with cases that could not be scored, or 130 after Ctrl-C. Wrong arguments
+        leave with 2.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal or a log file has no letter for is shown as an escape.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except LumosXError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename}: it cannot be written or read ({error.strerror}).", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; files of the video in work were not written.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    plan = IdentityPlan(options.mode, options.every, options.order)
+    folders = ModelFolders()
+    if options.models is not None:
+        folders = ModelFolders((options.models / "insightface",), (options.models / "lumosx",))
+    names = ModelNames(options.detector, options.embedder, options.second_embedder)
+    if not options.video.is_dir():
+        case = load_case(options.case)
+        models = open_models(names, folders)
+        print(describe(score_video(options.video, case, models, plan, options.out, _progress("")), case))
+        return 0
+    if not options.case.is_dir():
+        raise LumosXError(f"case: {options.case} is no folder; with a folder of videos, give the folder of the cases.")
+    result = score_folder(options.video, options.case, open_models(names, folders), plan, options.out, _progress)
+    print(result.report())
+    return 1 if result.failed else 0
+
+
+def _progress(name: str) -> Tick:
+    """A line on stderr for each fifth of the frames, where their number is known."""
+    shown = 0
+
+    def tick(done: int, total: int) -> None:
+        nonlocal shown
+        fifth = 5 * done // total if total else 0
+        if fifth > shown:
+            shown = fifth
+            print(f"{name} {done} of {total} frames".strip(), file=sys.stderr)
+
+    return tick
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lumosx_core.scores", description=__doc__)
+    parser.add_argument("video", type=Path, help="a video file, or a folder of them")
+    parser.add_argument("case", type=Path, help="its case folder, or with a folder of videos the folder of the cases")
+    parser.add_argument("--mode", choices=MODES, default=RECOMMENDED)
+    parser.add_argument("--embedder", choices=EMBEDDERS, default=AUTOMATIC, help="tells faces apart")
+    parser.add_argument("--second-embedder", choices=SECOND_EMBEDDERS, default=NO_SECOND, help="judges them again")
+    parser.add_argument("--detector", choices=DETECTORS, default=DETECTORS[0], help="finds faces")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="watch each n-th frame only")
+    parser.add_argument("--order", choices=ORDERS, default=AS_IT_STARTS, help="what people's places are compared with")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="the models folder of a ComfyUI")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON, plot and annotated video into this folder")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

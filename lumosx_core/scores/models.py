@@ -1,0 +1,57 @@
+"""The detector and the embedders of identity scores, opened by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import LumosXError
+from ..media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS, open_detector, open_embedder
+from ..media.faces.face import Detector, Embedder, ModelFolders
+
+if TYPE_CHECKING:
+    import torch
+
+NO_SECOND = "none"
+SECOND_EMBEDDERS = (NO_SECOND, *(name for name in EMBEDDERS if name != AUTOMATIC))
+
+
+@dataclass(frozen=True)
+class ModelNames:
+    """What a user chose, by the names of ``media.faces.catalogue``; the second embedder may be "none"."""
+
+    detector: str = DETECTORS[0]
+    embedder: str = AUTOMATIC
+    second_embedder: str = NO_SECOND
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreModels:
+    """What finds faces and what tells them apart.
+
+    Attributes:
+        detector, embedder: needed for any score.
+        second: judges the same faces again; None without.
+        notes: what had to be left out, one sentence each.
+    """
+
+    detector: Detector
+    embedder: Embedder
+    second: Embedder | None = None
+    notes: tuple[str, ...] = ()
+
+
+def open_models(names: ModelNames, folders: ModelFolders, device: torch.device | str = "cpu") -> ScoreModels:
+    """Open them; a second embedder that is missing is left out and named, since the first one's numbers stand without.
+
+    Raises:
+        LumosXError: a detector or a first embedder that is not there.
+    """
+    detector = open_detector(names.detector, folders)
+    embedder = open_embedder(names.embedder, folders, device)
+    if names.second_embedder == NO_SECOND:
+        return ScoreModels(detector, embedder)
+    try:
+        return ScoreModels(detector, embedder, open_embedder(names.second_embedder, folders, device))
+    except LumosXError as error:
+        return ScoreModels(detector, embedder, notes=(f"The second embedder was left out: {error}",))

@@ -1,0 +1,219 @@
+"""Whose attribute is on whom: the attribute-owner matrix, leakage, and what follows from them.
+
+With s(a, q) the likeness of attribute a to the region of person q in a frame, and p the owner of a:
+L(a) = max over q != p of s(a, q) - s(a, p). Leakage is the mean of max(L, 0) over the frames that show p and somebody
+else; the win rate is the share of them with L < 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .regions import Region
+from .similarity import Located
+from .table import markdown_table
+
+VERSION = 1
+"""Of the JSON's form."""
+# Two means that differ by less tell nothing.
+SAME = 0.02
+# Above this share of frames that clearly say the opposite, one word for all of them would hide a change.
+CHANGES = 0.1
+
+
+@dataclass(frozen=True)
+class OwnerScore:
+    """One attribute by one measure.
+
+    Attributes:
+        phrase: the attribute.
+        owner: the person it belongs to, from 0.
+        measure: what was compared, e.g. "CLIP-I".
+        frames: for each watched frame and each person the likeness, None where the person is not seen. 0 where a
+            locator finds no box, or where the frame cuts off the part of the body.
+    """
+
+    phrase: str
+    owner: int
+    measure: str
+    frames: tuple[tuple[float | None, ...], ...]
+
+    @property
+    def score(self) -> float:
+        """The mean likeness to the owner's region over all watched frames; one without the owner counts 0."""
+        return sum(row[self.owner] or 0.0 for row in self.frames) / len(self.frames)
+
+    @property
+    def row(self) -> tuple[float | None, ...]:
+        """This attribute's row of the matrix: the mean over the frames that show both owner and person."""
+        return tuple(_mean([row[person] for row in self._both(person)]) for person in range(len(self.frames[0])))
+
+    @property
+    def leakage(self) -> float | None:
+        """The mean of max(L, 0); None if no frame shows the owner and somebody else."""
+        return _mean([max(value, 0.0) for value in self.leaks])
+
+    @property
+    def win_rate(self) -> float | None:
+        """The share of frames where the owner's region is ahead; None as for ``leakage``."""
+        return _mean([float(value < 0) for value in self.leaks])
+
+    @property
+    def leaks(self) -> tuple[float, ...]:
+        """L of each frame that shows the owner and somebody else."""
+        return tuple(max(others) - row[self.owner] for row in self._both(self.owner) if (others := [
+            value for person, value in enumerate(row) if person != self.owner and value is not None
+        ]))
+
+    @property
+    def rival(self) -> tuple[int, float] | None:
+        """The other person whose region is most like it, and by how much more than the owner's, on their common frames.
+
+        None if no frame shows the owner and somebody else.
+        """
+        ahead = {
+            person: _mean([row[person] - row[self.owner] for row in self._both(person)])
+            for person in range(len(self.frames[0])) if person != self.owner
+        }
+        known = [(difference, -person) for person, difference in ahead.items() if difference is not None]
+        return (-max(known)[1], max(known)[0]) if known else None
+
+    @property
+    def verdict(self) -> str:
+        """In words; people are numbered from 1."""
+        if self.rival is None:
+            return "nobody to compare with"
+        person, difference = self.rival
+        right, wrong = (sum(sign * value >= SAME for value in self.leaks) for sign in (-1, 1))
+        if min(right, wrong) > CHANGES * (right + wrong):
+            return f"on the right person in {right} of {len(self.leaks)} frames"
+        if abs(difference) < SAME:
+            return "not told apart"
+        return f"on subject {person + 1} instead" if difference > 0 else "on the right person"
+
+    def as_json(self) -> dict:
+        """Strict JSON; people are numbered from 1."""
+        return {
+            "attribute": self.phrase, "subject": self.owner + 1, "measure": self.measure, "score": self.score,
+            "matrix_row": list(self.row), "leakage": self.leakage, "win_rate": self.win_rate,
+            "compared_frames": len(self.leaks), "verdict": self.verdict, "frames": [list(row) for row in self.frames],
+        }
+
+    def _both(self, person: int) -> list[tuple[float | None, ...]]:
+        return [row for row in self.frames if row[self.owner] is not None and row[person] is not None]
+
+
+@dataclass(frozen=True)
+class ObjectScore:
+    """One object by one measure.
+
+    Attributes:
+        phrase: the object.
+        measure: what was compared.
+        frames: for each watched frame the best likeness in the whole picture; 0 where a locator finds no box.
+    """
+
+    phrase: str
+    measure: str
+    frames: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        """The mean over all watched frames."""
+        return sum(self.frames) / len(self.frames)
+
+    def as_json(self) -> dict:
+        """Strict JSON."""
+        return {"object": self.phrase, "measure": self.measure, "score": self.score, "frames": list(self.frames)}
+
+
+@dataclass(frozen=True, eq=False)
+class FrameView:
+    """Where was looked in a frame.
+
+    Attributes:
+        index: the frame's number in the video, from 0.
+        regions: of each person; None for one who is not seen.
+        located: what a locator found, in pixels of the frame: the person it was found on (None for an object), the
+            phrase, and the box.
+    """
+
+    index: int
+    regions: tuple[Region | None, ...]
+    located: tuple[tuple[int | None, str, Located], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class AttributeScores:
+    """What was found in a video.
+
+    Attributes:
+        people: how each subject is called.
+        owners: every attribute by every measure.
+        objects: every object by every measure.
+        measures: each measure with a line that says what it is.
+        looked: where was looked, in words.
+        views: the watched frames.
+        notes: what was left out or counts 0, one sentence each.
+    """
+
+    people: tuple[str, ...]
+    owners: tuple[OwnerScore, ...]
+    objects: tuple[ObjectScore, ...]
+    measures: dict[str, str]
+    looked: str
+    views: tuple[FrameView, ...]
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict:
+        """Strict JSON: no NaN, null for what cannot be told; people are numbered from 1."""
+        return {
+            "version": VERSION, "people": list(self.people), "measures": self.measures, "looked_at": self.looked,
+            "watched_frames": [view.index for view in self.views],
+            "seen": [self._seen(person) for person in range(len(self.people))],
+            "attributes": [owner.as_json() for owner in self.owners],
+            "objects": [thing.as_json() for thing in self.objects], "notes": list(self.notes),
+        }
+
+    def report(self) -> str:
+        """Markdown: a matrix for each measure, objects, how to read it, and notes."""
+        parts = ["## Attributes: who wears what"]
+        for measure, line in self.measures.items():
+            owners = [owner for owner in self.owners if owner.measure == measure]
+            objects = [thing for thing in self.objects if thing.measure == measure]
+            parts.append(f"### {line}")
+            if owners:
+                parts.append(self._matrix(owners))
+            if objects:
+                parts.append(markdown_table(("object", "score"), ((thing.phrase, thing.score) for thing in objects)))
+        notes = [f"**Note:** {note}" for note in self.notes]
+        parts.append("\n".join(f"- {line}" for line in (*self._legend(), *notes)))
+        return "\n\n".join(parts)
+
+    def _matrix(self, owners: Sequence[OwnerScore]) -> str:
+        people = [f"{number} {name}" for number, name in enumerate(self.people, 1)]
+        header = ("attribute", "of", *(f"on {name}" for name in people), "score", "leakage", "wins", "verdict")
+        return markdown_table(header, (
+            (owner.phrase, people[owner.owner], *owner.row, owner.score, owner.leakage, owner.win_rate, owner.verdict)
+            for owner in owners
+        ))
+
+    def _legend(self) -> list[str]:
+        seen = ", ".join(f"{name} in {self._seen(person)}" for person, name in enumerate(self.people))
+        told = [f"{len(self.views)} frames were watched" + (f"; seen: {seen}." if seen else "."),
+                f"Looked at: {self.looked}."]
+        if self.owners:
+            told.append(
+                "on: mean likeness over frames that show the owner and this person. score: the owner's over all "
+                "watched frames, a miss counts 0. leakage: how far somebody else is ahead, 0 is best. wins: share of "
+                f"frames where the owner is ahead. Differences below {SAME} tell nothing."
+            )
+        return told
+
+    def _seen(self, person: int) -> int:
+        return sum(view.regions[person] is not None for view in self.views)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,106 @@
+"""Nodes that score what the people of a video wear, and how much moves."""
+
+from comfy_api.latest import io, ui
+
+from ..lumosx_core.host.attribute_scores import score_attributes, score_motion, weights_state
+from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
+from ..lumosx_core.scores.attributes import LOCATE, MEASURES, AttributePlan
+from .sockets import CATEGORY, RelationsSocket
+
+
+class LumosXAttributeScore(io.ComfyNode):
+    """Whether each thing is on the person it belongs to."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_AttributeScore",
+            display_name="LumosX Attribute Score",
+            category=CATEGORY,
+            description="Tells whether each attribute is on the right person: finds the people by their faces, "
+            "compares every attribute's picture with every person, and says where it leaked. Objects are looked for in "
+            "the whole picture. CLIP, DINOv2 and OWLv2 are used if their folders are in models/lumosx; nothing is "
+            "downloaded.",
+            inputs=[
+                io.Image.Input("images", tooltip="The video's frames, from VAE Decode or Load Video."),
+                RelationsSocket.Input(
+                    "relations",
+                    tooltip="The scene that the video was made from, from LumosX Binder or LumosX Load Case. "
+                    "People are found by their face pictures.",
+                ),
+                io.Combo.Input(
+                    "by", options=list(MEASURES), default=MEASURES[0],
+                    tooltip="What compares. colour needs no weights and sees colours only: a stand-in. CLIP gives "
+                    "CLIP-I (picture) and CLIP-T (phrase), DINOv2 gives DINO-I. everything there is: all whose weights "
+                    "are found, and the report names what is missing and where to put it.",
+                ),
+                io.Combo.Input(
+                    "locate", options=list(LOCATE), default=LOCATE[0],
+                    tooltip="Where to look. person region: the body below each face. OWLv2 inside the person: the best "
+                    "box for the phrase inside that region, as the release does; no box counts 0. It needs OWLv2.",
+                ),
+                io.Combo.Input(
+                    "embedder", options=list(EMBEDDERS), default=AUTOMATIC,
+                    tooltip="What tells faces apart: automatic takes InsightFace, ArcFace or dlib, whichever is there "
+                    "first.",
+                ),
+                io.Combo.Input(
+                    "detector", options=list(DETECTORS), default=DETECTORS[0], tooltip="What finds the faces.",
+                ),
+                io.Int.Input(
+                    "every_nth_frame", default=4, min=1, max=10000,
+                    tooltip="1 looks at every frame, 4 at every fourth. Time falls with it.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="report", tooltip="Who wears what, as text for Preview Any."),
+                io.String.Output(display_name="scores_json", tooltip="The same and every frame's numbers, as JSON."),
+                io.Image.Output(
+                    display_name="annotated",
+                    tooltip="The frames that were looked at, with each person's region and what was located in it.",
+                ),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs):
+        return weights_state()
+
+    @classmethod
+    def execute(cls, images, relations, by, locate, embedder, detector, every_nth_frame) -> io.NodeOutput:
+        plan = AttributePlan(by, locate, every_nth_frame)
+        report, text, annotated = score_attributes(images, relations, plan, embedder, detector)
+        return io.NodeOutput(report, text, annotated, ui=ui.PreviewImage(annotated, cls=cls))
+
+
+class LumosXMotionScore(io.ComfyNode):
+    """Whether a video moves."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_MotionScore",
+            display_name="LumosX Motion Score",
+            category=CATEGORY,
+            description="Dynamic degree: frames and thresholds of the release's benchmark, but the flow comes from "
+            "OpenCV DIS, a stand-in for RAFT that needs no weights. Not comparable with published numbers.",
+            inputs=[
+                io.Image.Input("images", tooltip="The video's frames; at 16 a second at least 10."),
+                io.Float.Input(
+                    "fps", default=16.0, min=1.0, max=240.0, step=1.0,
+                    tooltip="Frames a second of the video; LumosX makes 16. About 8 frames a second are looked at.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="report", tooltip="How much moves, as text for Preview Any."),
+                io.String.Output(display_name="scores_json", tooltip="The same and every pair's number, as JSON."),
+                io.Boolean.Output(display_name="dynamic", tooltip="True if enough of the video moves."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, images, fps) -> io.NodeOutput:
+        report, text, dynamic = score_motion(images, fps)
+        return io.NodeOutput(report, text, dynamic, ui=ui.PreviewText(report))

@@ -1,0 +1,118 @@
+"""The node that takes faces out of photos."""
+
+from comfy_api.latest import io, ui
+
+from ..lumosx_core.host.faces import FACE_OUTPUTS, CropPlan, check_crop, crop_faces
+from ..lumosx_core.media.faces.catalogue import DETECTORS, EMBEDDERS
+from ..lumosx_core.media.faces.crop import RELEASE_DOWN, RELEASE_UP, SIDES, Margins
+from ..lumosx_core.media.faces.picking import LEFT_TO_RIGHT, ORDERS
+from .sockets import CATEGORY, advanced, verdict
+
+LEAST_SCORE = 0.5
+
+
+def _margin_input(name, default, what):
+    return advanced(
+        io.Float, name, default=default, min=0.0, max=2.0, step=0.01, optional=True,
+        tooltip=f"How much is added {what}; cut off at the edge of the photo.",
+    )
+
+
+def _inputs():
+    return [
+        io.Image.Input(
+            "image",
+            tooltip="A photo with one or more faces. Several photos in one batch are numbered on, photo after photo. "
+            "Transparency becomes white.",
+        ),
+        io.Combo.Input(
+            "order", options=[*ORDERS], default=LEFT_TO_RIGHT,
+            tooltip="How the faces of a photo are numbered: as they stand, by size, or by likeness to the picture at "
+            "like.",
+        ),
+        io.String.Input(
+            "pick", default="",
+            tooltip="The numbers of the faces to take, in the order of the outputs, e.g. \"2\" or \"2, 1\". Empty: all "
+            "of them. The preview shows the numbers.",
+        ),
+        io.Boolean.Input(
+            "upright", default=False,
+            tooltip="Turns each face so that its eyes are level; what was outside the photo repeats its edge. Off: the "
+            "photo's own pixels, as in the release.",
+        ),
+        io.Combo.Input(
+            "detector", options=[*DETECTORS], default=DETECTORS[0],
+            tooltip="What finds the faces. CenterFace comes with the pack's requirements and needs no download. "
+            "InsightFace takes a pack such as buffalo_l or antelopev2 that lies in ComfyUI/models/insightface.",
+        ),
+        io.Image.Input(
+            "like", optional=True,
+            tooltip="For order likeness: a picture of the person to look for; its largest face counts.",
+        ),
+        advanced(
+            io.Combo, "embedder", options=[*EMBEDDERS], default=EMBEDDERS[0], optional=True,
+            tooltip="What tells faces apart for order likeness. automatic takes the best whose weights are there.",
+        ),
+        _margin_input("margin_up", RELEASE_UP, "above the face's box, as a share of its height: 0.17 in the release"),
+        _margin_input(
+            "margin_down", RELEASE_DOWN,
+            "below, as a share of the height with the margin above: 0.03 in the release",
+        ),
+        _margin_input("margin_sides", SIDES, "on each side, as a share of the box's width, for hair and ears"),
+        advanced(
+            io.Float, "min_score", default=LEAST_SCORE, min=LEAST_SCORE, max=1.0, step=0.01, optional=True,
+            tooltip="Faces of which the detector is less sure are passed over. Raise it when something is taken for a "
+            "face.",
+        ),
+    ]
+
+
+def _outputs():
+    return [
+        *(
+            io.Image.Output(
+                display_name=f"face_{number}",
+                tooltip=f"Picked face {number}, for face of LumosX Subject. When there is none, only what is linked "
+                "here stops.",
+            )
+            for number in FACE_OUTPUTS
+        ),
+        io.Image.Output(
+            display_name="faces", is_output_list=True, tooltip="All picked faces, each a picture of its own size.",
+        ),
+        io.Image.Output(display_name="preview", tooltip="The photos with numbered boxes; grey where not picked."),
+        io.String.Output(
+            display_name="report", tooltip="Size, sharpness and frontality of every face, and warnings, as text.",
+        ),
+    ]
+
+
+class LumosXFaceCrop(io.ComfyNode):
+    """Faces of photos as references."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_FaceCrop",
+            display_name="LumosX Face Crop",
+            category=CATEGORY,
+            description="Finds every face in a photo, numbers them, and cuts out those you pick with the margins of "
+            "the release, hair and ears included. Faces that are blurred, cut off or turned away are named in the "
+            "report and in the log; one below 48 pixels is refused.",
+            inputs=_inputs(),
+            outputs=_outputs(),
+        )
+
+    @classmethod
+    def validate_inputs(cls, order=None, pick=None):
+        return verdict(check_crop, order, pick)
+
+    @classmethod
+    def execute(
+        cls, image, order, pick, upright, detector, like=None, embedder=EMBEDDERS[0], margin_up=RELEASE_UP,
+        margin_down=RELEASE_DOWN, margin_sides=SIDES, min_score=LEAST_SCORE,
+    ) -> io.NodeOutput:
+        margins = Margins(margin_up, margin_down, margin_sides)
+        plan = CropPlan(order, pick, upright, detector, embedder, margins, min_score)
+        outputs, faces, preview, report = crop_faces(image, like, plan)
+        return io.NodeOutput(*outputs, faces, preview, report, ui=ui.PreviewImage(preview, cls=cls))

@@ -1,0 +1,96 @@
+"""The node that scores how much the people of a video look like their references."""
+
+from comfy_api.latest import io, ui
+
+from ..lumosx_core.host.scores import check_save_name, score_images
+from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
+from ..lumosx_core.scores.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames
+from ..lumosx_core.scores.summary import IdentityPlan
+from ..lumosx_core.scores.swaps import AS_IT_STARTS, ORDERS
+from ..lumosx_core.scores.watching import MODES, RECOMMENDED
+from .sockets import CATEGORY, RelationsSocket, verdict
+
+
+class LumosXIdentityScore(io.ComfyNode):
+    """Likeness, swaps and steadiness of the people in a video."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_IdentityScore",
+            display_name="LumosX Identity Score",
+            category=CATEGORY,
+            description="Tells whether a video shows the people it was given: finds every face in every frame, takes "
+            "each for one person, and says how alike they are, who was missed, who changed places and who turned into "
+            "whom. docs/scores.md says what each number means. Nothing is downloaded.",
+            inputs=[
+                io.Image.Input("images", tooltip="The video's frames, from VAE Decode or Load Video."),
+                RelationsSocket.Input(
+                    "relations",
+                    tooltip="The scene that the video was made from, from LumosX Binder or LumosX Load Case; at least "
+                    "one subject needs a face image.",
+                ),
+                *_model_inputs(),
+                io.Int.Input(
+                    "every_nth_frame", default=1, min=1, max=10000,
+                    tooltip="1 watches every frame, as the release does; 4 every fourth, in a quarter of the time.",
+                ),
+                io.Combo.Input(
+                    "order", options=list(ORDERS), default=AS_IT_STARTS,
+                    tooltip="What people's places are compared with: as the video starts takes the order in the first "
+                    "second that shows them all; as listed wants subject 1 leftmost, then 2, 3 …",
+                ),
+                io.String.Input(
+                    "save_as", default="", optional=True,
+                    tooltip="A name under ComfyUI's output folder, e.g. scores/run: writes run_00001_.json and the "
+                    "plot run_00001_.png there. Empty writes nothing.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="report", tooltip="All scores and warnings, as text for Preview Any."),
+                io.String.Output(display_name="scores_json", tooltip="The same with every frame's rows, as JSON."),
+                io.Image.Output(display_name="plot", tooltip="Likeness of everybody over the frames."),
+                io.Image.Output(
+                    display_name="annotated", tooltip="The watched frames with everybody's box, name and likeness."
+                ),
+                io.Float.Output(
+                    display_name="score",
+                    tooltip="The mean likeness over all frames and references, a miss counting 0: ArcSim, if the "
+                    "embedder is ArcFace.",
+                ),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, save_as=None):
+        # A linked name is known only when the node runs.
+        return save_as is None or verdict(check_save_name, save_as)
+
+    @classmethod
+    def execute(
+        cls, images, relations, mode, embedder, second_embedder, detector, every_nth_frame, order, save_as=""
+    ) -> io.NodeOutput:
+        plan = IdentityPlan(mode, every_nth_frame, order)
+        names = ModelNames(detector, embedder, second_embedder)
+        report, text, plot, annotated, score = score_images(images, relations, plan, names, save_as)
+        return io.NodeOutput(report, text, plot, annotated, score, ui=ui.PreviewImage(plot, cls=cls))
+
+
+def _model_inputs():
+    yield io.Combo.Input(
+        "mode", options=list(MODES), default=RECOMMENDED,
+        tooltip="recommended aligns faces by their eyes and mouth before they are compared. release does as the "
+        "release's benchmark: boxes enlarged and taken whole, for numbers called ArcSim and CurSim.",
+    )
+    yield io.Combo.Input(
+        "embedder", options=list(EMBEDDERS), default=AUTOMATIC,
+        tooltip="What tells faces apart: automatic takes InsightFace, ArcFace or dlib, whichever is there first. "
+        "ArcSim comes from ArcFace IR-100. Numbers of different embedders cannot be compared.",
+    )
+    yield io.Combo.Input(
+        "second_embedder", options=list(SECOND_EMBEDDERS), default=NO_SECOND,
+        tooltip="Judges the same faces a second time, over the first one's choice of who is who: CurSim comes from "
+        "CurricularFace IR-101 with ArcFace IR-100 as the first. What is missing is left out and named.",
+    )
+    yield io.Combo.Input("detector", options=list(DETECTORS), default=DETECTORS[0], tooltip="What finds the faces.")

@@ -1,0 +1,92 @@
+"""The node for several photos of one person or thing."""
+
+from comfy_api.latest import io
+
+from ..lumosx_core.host.views import ViewsPlan, check_views, choose_views
+from ..lumosx_core.media.faces.catalogue import DETECTORS
+from ..lumosx_core.media.views import BEST, FACE, SHOWS, USES
+from .sockets import CATEGORY, ReferencesSocket, advanced, occurrence_input, verdict
+
+SLOTS = (1, 2, 3, 4)
+
+
+def _inputs():
+    return [
+        io.Combo.Input(
+            "shows", options=[*SHOWS], default=FACE,
+            tooltip="What the pictures show. a face: ranked by the face's size, sharpness and frontality; each picture "
+            "must show exactly one. a thing: ranked by size and sharpness.",
+        ),
+        io.Combo.Input(
+            "use", options=[*USES], default=BEST,
+            tooltip="the best one: the others are left out, as in the model's training, where a group held one picture "
+            "of each thing. each as its own reference: the others follow as references of the same words, each at the "
+            "cost of one more video frame.",
+        ),
+        io.String.Input(
+            "phrase", default="",
+            tooltip="The words of the prompt that name it, for the other views; only needed for each as its own "
+            "reference. The best view gets its words where you link it.",
+        ),
+        *(
+            io.Image.Input(
+                f"image_{slot}", optional=True,
+                tooltip="A picture of the same person or thing, or a batch of them; each picture is a view. Faces are "
+                "not cropped here: let LumosX Face Crop do so before. Transparency becomes white.",
+            )
+            for slot in SLOTS
+        ),
+        ReferencesSocket.Input(
+            "previous", optional=True,
+            tooltip="References that come before the other views in others: LumosX Objects or another LumosX Views.",
+        ),
+        occurrence_input("occurrence", "the phrase"),
+        advanced(
+            io.Combo, "detector", options=[*DETECTORS], default=DETECTORS[0], optional=True,
+            tooltip="What finds the face, as in LumosX Face Crop.",
+        ),
+    ]
+
+
+class LumosXViews(io.ComfyNode):
+    """The best of several pictures, and the others."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_Views",
+            display_name="LumosX Views",
+            category=CATEGORY,
+            description="Several photos of one person or one thing: picks the best by size, sharpness and frontality, "
+            "or makes each a reference of its own in the same group. The model was trained with one picture of each "
+            "thing in a group, so compare before you rely on more.",
+            inputs=_inputs(),
+            outputs=[
+                io.Image.Output(
+                    display_name="best",
+                    tooltip="The best picture, unchanged: for face or an attribute of LumosX Subject, or for LumosX "
+                    "Object.",
+                ),
+                ReferencesSocket.Output(
+                    display_name="others",
+                    tooltip="The other views after previous: for more_attributes of LumosX Subject, or for previous of "
+                    "LumosX Object. With the best one only what came in at previous.",
+                ),
+                io.String.Output(
+                    display_name="report", tooltip="Size, sharpness, frontality and rank of every view, as text.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, shows=None, use=None, phrase=None):
+        # A linked value is known only when the node runs.
+        return None in (shows, use, phrase) or verdict(check_views, shows, use, phrase)
+
+    @classmethod
+    def execute(
+        cls, shows, use, phrase, previous=None, occurrence=0, detector=DETECTORS[0], **slots
+    ) -> io.NodeOutput:
+        pictures = {f"image_{slot}": slots.get(f"image_{slot}") for slot in SLOTS}
+        plan = ViewsPlan(shows, use, phrase, occurrence, detector)
+        return io.NodeOutput(*choose_views(pictures, previous, plan))

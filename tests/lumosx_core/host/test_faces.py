@@ -1,0 +1,239 @@
+"""LumosX Face Crop behind its schema, on real photographs."""
+
+import logging
+
+import pytest
+import torch
+from comfy_execution.graph_utils import ExecutionBlocker
+from PIL import Image
+
+from host.photographs import astronaut_file, six_people_file
+from lumosx_core.errors import LumosXError
+from lumosx_core.host.faces import FACE_OUTPUTS, CropPlan, as_picture, as_pixels, crop_faces
+from lumosx_core.media import to_image
+from lumosx_core.media.faces.catalogue import CENTERFACE, DLIB
+from lumosx_core.media.faces.crop import Margins
+from lumosx_core.media.faces.picking import LARGEST_FIRST, LEFT_TO_RIGHT, LIKENESS
+
+# Where each of the six stands, from the left.
+CENTRES = ((114, 327), (324, 209), (518, 344), (798, 417), (958, 135), (1181, 337))
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    return to_image(Image.open(astronaut_file()))
+
+
+@pytest.fixture(scope="module")
+def six():
+    return to_image(Image.open(six_people_file()))
+
+
+def plan(order=LEFT_TO_RIGHT, pick="", upright=False, detector=CENTERFACE, embedder=DLIB, **others):
+    return CropPlan(order, pick, upright, detector, embedder, **others)
+
+
+def place_in(photo, crop):
+    """Left and top of where a crop was cut out of a photo, or None."""
+    height, width = crop.shape[1:3]
+    corner = (photo[0] == crop[0, 0, 0]).all(-1).nonzero().tolist()
+    return next(
+        ((left, top) for top, left in corner if torch.equal(photo[:, top:top + height, left:left + width], crop)), None
+    )
+
+
+def middles(photo, crops):
+    return [
+        (left + crop.shape[2] / 2, top + crop.shape[1] / 2)
+        for crop in crops for left, top in [place_in(photo, crop)]
+    ]
+
+
+def test_every_face_is_cut_out_of_the_photos_own_pixels(six):
+    outputs, faces, preview, report = crop_faces(six, None, plan())
+    assert len(faces) == 6 and preview.shape == six.shape
+    assert all(output is face for output, face in zip(outputs, faces))
+    for (x, y), middle in zip(CENTRES, middles(six, faces)):
+        assert abs(middle[0] - x) < 15 and abs(middle[1] - y) < 20
+    assert "6 faces found by CenterFace; picked: 1, 2, 3, 4, 5, 6." in report
+    assert report.count("- Face ") == 6
+
+
+def test_floating_point_pixels_stay_exact(six):
+    """Not through eight bits: what a node before has computed is kept."""
+    shifted = (six + 0.0003).clamp(0, 1)
+    _, faces, _, _ = crop_faces(shifted, None, plan(pick="3"))
+    assert place_in(shifted, faces[0]) is not None
+
+
+def test_numbers_choose_faces_and_their_order(six):
+    outputs, faces, _, report = crop_faces(six, None, plan(pick="5, 1"))
+    found = middles(six, faces)
+    assert [x for x, _ in found] == pytest.approx([958, 114], abs=15) and "picked: 5, 1." in report
+    assert torch.equal(outputs[0], faces[0]) and torch.equal(outputs[1], faces[1])
+    assert [type(output) for output in outputs[2:]] == [ExecutionBlocker] * 2
+    assert outputs[2].message.startswith("LumosX Face Crop face_3: pick names only 2 faces; ")
+
+
+def test_a_face_that_is_not_there_stops_its_own_output_only(astronaut):
+    outputs, faces, _, _ = crop_faces(astronaut, None, plan())
+    assert len(faces) == 1 and torch.equal(outputs[0], faces[0])
+    for number in FACE_OUTPUTS[1:]:
+        sentence = f"LumosX Face Crop face_{number}: the image shows only 1 face; link a photo that shows more"
+        assert outputs[number - 1].message.startswith(sentence)
+
+
+def test_largest_first(six):
+    _, faces, _, _ = crop_faces(six, None, plan(LARGEST_FIRST, margins=Margins(0, 0, 0)))
+    areas = [face.shape[1] * face.shape[2] for face in faces]
+    assert areas[0] == pytest.approx(max(areas), rel=0.02) and areas[-1] == pytest.approx(min(areas), rel=0.02)
+
+
+def test_likeness_finds_a_person_again(six):
+    """From a crop that is brighter, smaller and mirrored."""
+    crops = crop_faces(six, None, plan())[1]
+    for wanted in (2, 5):
+        like = torch.nn.functional.interpolate(crops[wanted].movedim(-1, 1), scale_factor=0.8, mode="area")
+        like = (like.movedim(1, -1).flip(2) * 1.1).clamp(0, 1)
+        _, faces, _, report = crop_faces(six, like, plan(LIKENESS, "1"))
+        assert torch.equal(faces[0], crops[wanted])
+        assert report.count(", likeness ") == 6 and "told apart by dlib" in report
+
+
+def test_a_batch_is_numbered_photo_after_photo(six):
+    batch = torch.cat([six, six.flip(2)])
+    _, faces, preview, report = crop_faces(batch, None, plan(pick="1, 7, 12"))
+    assert preview.shape == batch.shape
+    assert "12 faces found" in report and "- Face 7: photo 2" in report
+    assert place_in(batch[:1], faces[0]) is not None
+    found = middles(batch[1:], faces[1:])
+    # The mirrored photo's first face is the other's last.
+    assert [x for x, _ in found] == pytest.approx([1280 - 1181, 1280 - 114], abs=15)
+
+
+def test_each_photo_of_a_batch_shows_its_own_faces(six):
+    batch = torch.cat([six, torch.full_like(six, 0.5), six.flip(2)])
+    preview = crop_faces(batch, None, plan())[2]
+    assert torch.equal(preview[0], crop_faces(six, None, plan())[2][0])
+    assert (preview[1] - 0.5).abs().max() < 1 / 255 and not torch.equal(preview[2], preview[0])
+
+
+def test_a_crop_does_not_keep_the_photo_in_memory(six):
+    face = crop_faces(six, None, plan(pick="1"))[1][0]
+    assert face.untyped_storage().nbytes() == face.nbytes
+
+
+def test_of_several_faces_in_like_the_largest_counts(six):
+    crops = crop_faces(six, None, plan())[1]
+    for large, small in ((2, 5), (5, 2)):
+        like = torch.full((1, 200, 400, 3), 0.5)
+        little = shrunk(crops[small], 0.6)
+        like[:, :crops[large].shape[1], :crops[large].shape[2]] = crops[large][:, :200, :200]
+        like[:, 20:20 + little.shape[1], 250:250 + little.shape[2]] = little
+        assert torch.equal(crop_faces(six, like, plan(LIKENESS, "1"))[1][0], crops[large])
+
+
+def test_a_photo_of_nobody_among_others_is_a_warning(six, caplog):
+    batch = torch.cat([torch.full_like(six, 0.5), six])
+    with caplog.at_level(logging.WARNING, "LumosX"):
+        _, faces, _, report = crop_faces(batch, None, plan(pick="1"))
+    assert place_in(six, faces[0]) is not None
+    assert "- **Warning:** CenterFace finds no face in photo 1." in report
+    assert "LumosX Face Crop: CenterFace finds no face in photo 1." in caplog.text
+
+
+def test_transparency_becomes_white(astronaut):
+    alpha = torch.ones(1, 512, 512, 1)
+    alpha[:, :, 280:] = 0
+    outputs, _, preview, _ = crop_faces(torch.cat([astronaut, alpha], -1), None, plan())
+    assert outputs[0].shape[-1] == 3 and (preview[:, 10, 310:] == 1).all()
+    assert (outputs[0][:, :, -1] == 1).all()
+
+
+def test_an_upright_crop_has_level_eyes(six):
+    _, faces, _, _ = crop_faces(six, None, plan(pick="1", upright=True))
+    assert faces[0].shape[3] == 3 and place_in(six, faces[0]) is None
+    assert faces[0].min() >= 0 and faces[0].max() <= 1
+
+
+def test_nothing_given_is_changed(six):
+    before = six.clone()
+    crop_faces(six, None, plan(upright=True))[1][0].zero_()
+    crop_faces(six, None, plan())[1][0].zero_()
+    assert torch.equal(six, before)
+
+
+def test_pictures_and_pixels_are_the_same_thing():
+    pixels = torch.randint(0, 256, (4, 5, 3), dtype=torch.uint8).numpy()
+    assert (as_pixels(as_picture(pixels)) == pixels).all()
+
+
+def shrunk(photo, scale):
+    return torch.nn.functional.interpolate(photo.movedim(-1, 1), scale_factor=scale, mode="area").movedim(1, -1)
+
+
+def test_faces_below_48_pixels_are_refused_with_the_figure(six):
+    with pytest.raises(LumosXError, match=r"pick: face 1 is \d\d px on its short side, below 48 px; link a large"):
+        crop_faces(shrunk(six, 0.35), None, plan())
+
+
+def test_a_small_face_that_is_not_picked_stops_nobody(six):
+    """And the sentence says who could be picked."""
+    both = torch.full((1, 900, 1700, 3), 0.5)
+    both[:, :886, :1280] = six
+    small = shrunk(six, 0.3)
+    both[:, :small.shape[1], 1290:1290 + small.shape[2]] = small
+    with pytest.raises(LumosXError, match="pick from the larger ones, 1, 2, 3, 4, 5, 6, or link a larger photo"):
+        crop_faces(both, None, plan())
+    assert len(crop_faces(both, None, plan(pick="1, 6"))[1]) == 2
+
+
+def test_blurred_cut_off_and_turned_faces_are_warnings(six, caplog):
+    with caplog.at_level(logging.WARNING, "LumosX"):
+        report = crop_faces(six, None, plan())[3]
+    assert "**Warning:** face 5: it is turned far away, frontality 0.3" in report
+    assert "face 5: it is turned far away" in caplog.text
+    blurred = torch.nn.functional.avg_pool2d(six.movedim(-1, 1), 15, 1, 7).movedim(1, -1)
+    assert "**Warning:** face 3: it is blurred, sharpness" in crop_faces(blurred, None, plan(pick="3"))[3]
+    # Through the middle of the third face.
+    cut = crop_faces(six[:, :, 500:], None, plan())[3]
+    assert "**Warning:** face 1: " in cut and "of it is cut off by the edge of the picture" in cut
+
+
+@pytest.mark.parametrize(
+    ("order", "like", "sentence"),
+    [
+        (LIKENESS, False, "LumosX Face Crop like: nothing is linked, but order is likeness"),
+        (LEFT_TO_RIGHT, True, "LumosX Face Crop order: a picture is linked at like, but order is left to right"),
+    ],
+)
+def test_a_picture_of_whom_and_its_order_belong_together(astronaut, order, like, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        crop_faces(astronaut, astronaut if like else None, plan(order))
+
+
+@pytest.mark.parametrize(
+    ("made", "sentence"),
+    [
+        (plan(pick="2"), "pick: 2 was asked for, but there is only 1 face"),
+        (plan(pick="x"), "pick: 'x' is no list of numbers"),
+        (plan(min_score=0.99), "finds no face with a score of 0.99 or more"),
+        (plan("by age"), "order: 'by age' is not known"),
+        (plan(detector="none"), "detector: 'none' is not known"),
+    ],
+)
+def test_bad_widgets_end_in_a_sentence(astronaut, made, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        crop_faces(astronaut, None, made)
+
+
+def test_pictures_of_nobody(astronaut):
+    nobody = torch.rand(1, 200, 200, 3)
+    with pytest.raises(LumosXError, match="LumosX Face Crop image: CenterFace finds no face"):
+        crop_faces(nobody, None, plan())
+    with pytest.raises(LumosXError, match="LumosX Face Crop like: CenterFace finds no face in it"):
+        crop_faces(astronaut, nobody, plan(LIKENESS))
+    with pytest.raises(LumosXError, match="LumosX Face Crop image: the image has shape"):
+        crop_faces(torch.rand(0, 20, 20, 3), None, plan())
+    with pytest.raises(LumosXError, match="LumosX Face Crop like: 2 pictures came in one batch"):
+        crop_faces(astronaut, torch.rand(2, 20, 20, 3), plan(LIKENESS))

@@ -1,0 +1,287 @@
+"""Whose clothes are on whom: on drawn people, on photographs, and on plain squares from first to last."""
+
+import json
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from host.coloured_faces import BLUE, GREEN, RED, ColourDetector, ColourEmbedder
+from host.dressed import PHOTOGRAPHS, dressed_frame, seen_at
+from host.transformers_folders import write_clip, write_dino, write_owl
+from lumosx_core.errors import LumosXError
+from lumosx_core.media import load_case, to_image
+from lumosx_core.media.faces.face import ModelFolders
+from lumosx_core.media.pictures import from_image
+from lumosx_core.relations import Kind, Reference, Scene, Subject
+from lumosx_core.scores.attributes import (
+    AttributePlan,
+    attribute_scores_of_case,
+    check_scene,
+    open_tools,
+    score_attributes,
+)
+from lumosx_core.tiny.drawing import draw_dress, draw_guitar, draw_jacket
+from lumosx_core.tiny.people import MAN, WOMAN, draw_face
+
+JACKET, DRESS = draw_jacket((62, 140, 92)), draw_dress((250, 204, 66))
+FACES = draw_face(MAN), draw_face(WOMAN)
+NOTHING = ModelFolders()
+
+
+def reference(kind, phrase, picture):
+    return Reference(kind, phrase, to_image(picture))
+
+
+def drawn_scene(phrases=("green jacket", "yellow dress"), objects=()):
+    people = [
+        Subject(reference(Kind.FACE, name, face), (reference(Kind.ATTRIBUTE, phrase, thing),))
+        for name, face, phrase, thing in zip(("man", "woman"), FACES, phrases, (JACKET, DRESS))
+    ]
+    return Scene(None, tuple(reference(Kind.OBJECT, phrase, picture) for phrase, picture in objects), tuple(people))
+
+
+def score(scene, frames, seen, folders=NOTHING, place=None, **plan):
+    options = {} if place is None else {"place": place}
+    return score_attributes(frames, seen, scene, open_tools(AttributePlan(**plan), folders), **options)
+
+
+def verdicts(scores, measure="colour"):
+    return [owner.verdict for owner in scores.owners if owner.measure == measure]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    for write in (write_clip, write_dino, write_owl):
+        write(root)
+    return ModelFolders(lumosx=(root,))
+
+
+@pytest.mark.parametrize("ground", [(120, 140, 110), (245, 245, 245), (15, 15, 20)])
+def test_drawn_clothes_are_found_on_the_right_person_and_on_the_wrong_one(ground):
+    right = dressed_frame(FACES, (JACKET, DRESS), ground)
+    swapped = dressed_frame(FACES, (DRESS, JACKET), ground)
+    assert verdicts(score(drawn_scene(), [right], [seen_at(0)])) == ["on the right person"] * 2
+    found = score(drawn_scene(), [swapped], [seen_at(0)])
+    assert verdicts(found) == ["on subject 2 instead", "on subject 1 instead"]
+    assert all(owner.leakage > 0.1 and owner.win_rate == 0 for owner in found.owners)
+
+
+def test_clothes_that_change_hands_halfway_leak_in_half_of_the_frames():
+    orders = [(JACKET, DRESS)] * 2 + [(DRESS, JACKET)] * 2
+    frames = [dressed_frame(FACES, order, shift=index) for index, order in enumerate(orders)]
+    found = score(drawn_scene(), frames, [seen_at(index, shift=index) for index in range(4)])
+    for owner in found.owners:
+        assert owner.win_rate == 0.5 and owner.leakage > 0.05
+        assert owner.verdict == "on the right person in 2 of 4 frames"
+        assert [leak < 0 for leak in owner.leaks] == [True, True, False, False]
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the photographs are not part of the project")
+@pytest.mark.parametrize(
+    ("case", "phrases"),
+    [("subject_1", ("white jacket", "black jacket")), ("subject_2", ("denim jacket", "light brown sweater"))],
+)
+@pytest.mark.parametrize("ground", [(120, 140, 110), (245, 245, 245), (20, 20, 25)])
+def test_jackets_of_real_photographs_are_told_apart(case, phrases, ground):
+    scene = load_case(PHOTOGRAPHS / case).scene
+    faces = [from_image(subject.face.image) for subject in scene.subjects]
+    things = [from_image(next(attribute.image for attribute in subject.attributes if attribute.phrase == phrase))
+              for subject, phrase in zip(scene.subjects, phrases)]
+    for order, expected in (
+        (things, ["on the right person"] * 2), (things[::-1], ["on subject 2 instead", "on subject 1 instead"])
+    ):
+        found = score(scene, [dressed_frame(faces, order, ground)], [seen_at(0)])
+        told = [owner for owner in found.owners if owner.phrase in phrases]
+        assert [owner.verdict for owner in told] == expected
+        assert all(abs(owner.rival[1]) > 0.2 for owner in told)
+
+
+def test_a_frame_without_the_owner_counts_0_and_is_compared_with_nobody():
+    frames = [dressed_frame(FACES, (JACKET, DRESS))] * 2
+    found = score(drawn_scene(), frames, [seen_at(0), seen_at(1, shown=(None, 1))])
+    jacket, dress = found.owners
+    assert jacket.frames[1][0] is None and jacket.score == pytest.approx(jacket.frames[0][0] / 2)
+    assert len(jacket.leaks) == len(dress.leaks) == 1
+    assert "seen: man in 1, woman in 2" in found.report()
+
+
+def test_one_person_has_no_leakage():
+    scene = drawn_scene()
+    alone = Scene(None, (), scene.subjects[:1])
+    seen = seen_at(0)
+    seen = type(seen)(0, seen.faces[:1], seen.similarity[:1, :1], (0,))
+    owner, = score(alone, [dressed_frame(FACES, (JACKET, DRESS))], [seen]).owners
+    assert (owner.leakage, owner.win_rate, owner.verdict) == (None, None, "nobody to compare with")
+    assert owner.score > 0.5
+
+
+def test_an_object_is_looked_for_in_the_whole_picture():
+    guitar = draw_guitar((58, 110, 196))
+    scene = drawn_scene(objects=[("blue guitar", guitar)])
+    without = dressed_frame(FACES, (JACKET, DRESS))
+    shown = without.copy()
+    pixels = np.asarray(guitar.convert("RGB").resize((150, 200)))
+    shown[270:470, 340:490] = np.where(pixels.min(axis=2, keepdims=True) < 245, pixels, shown[270:470, 340:490])
+    (there,), (missing,) = (score(scene, [frame], [seen_at(0)]).objects for frame in (shown, without))
+    assert there.score > missing.score + 0.1
+
+
+def test_what_the_picture_cuts_off_counts_0_and_is_told():
+    scene = drawn_scene(phrases=("green jeans", "yellow dress"))
+    found = score(scene, [dressed_frame(FACES, (JACKET, DRESS))[:380]], [seen_at(0)])
+    assert found.owners[0].frames == ((0.0, 0.0),) and found.owners[0].verdict == "not told apart"
+    assert 'colour: "green jeans" counts 0 on its owner, subject 1, in 1 of 1 frames' in found.report()
+
+
+def test_missing_weights_are_named_and_the_rest_goes_on():
+    found = score(drawn_scene(), [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)])
+    assert list(found.measures) == ["colour"] and "a stand-in, needs no weights" in found.measures["colour"]
+    clip, dino = found.notes
+    assert clip.startswith("CLIP-I and CLIP-T left out: CLIP has no weights here; put model.safetensors, config.json")
+    assert clip.endswith("into models/lumosx/clip-vit-large-patch14.") and "models/lumosx/dinov2-base." in dino
+    assert not score(drawn_scene(), [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)], by="colour").notes
+
+
+@pytest.mark.parametrize(
+    ("plan", "sentence"),
+    [
+        ({"by": "CLIP"}, "by: CLIP has no weights here; put .* into models/lumosx/clip-vit-large-patch14"),
+        ({"by": "DINOv2"}, "by: DINOv2 has no weights here; put .* into models/lumosx/dinov2-base"),
+        ({"locate": "OWLv2 inside the person"}, "locate: OWLv2 has no weights here; put .*owlv2-base-patch16-ensemble"),
+        ({"by": "magic"}, "by: there is no magic; choose one of everything there is, colour, CLIP, DINOv2"),
+        ({"locate": "magic"}, "locate: there is no magic; choose one of person region"),
+    ],
+)
+def test_what_is_asked_for_by_name_must_be_there(plan, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        open_tools(AttributePlan(**plan), NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("by", "measures"),
+    [("everything there is", ["colour", "CLIP-I", "CLIP-T", "DINO-I"]), ("CLIP", ["CLIP-I", "CLIP-T"]),
+     ("DINOv2", ["DINO-I"]), ("colour", ["colour"])],
+)
+def test_all_measures_in_the_region(folders, by, measures):
+    scene = drawn_scene(objects=[("blue guitar", draw_guitar((58, 110, 196)))])
+    found = score(scene, [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)], folders, by=by)
+    assert [owner.measure for owner in found.owners[::2]] == measures == [thing.measure for thing in found.objects]
+    assert not found.notes
+    json.dumps(found.as_json(), allow_nan=False)
+    assert all(-1.001 <= value <= 1.001 for owner in found.owners for value in owner.frames[0])
+
+
+def test_located_boxes_lie_inside_their_regions_and_are_what_is_compared(folders):
+    scene = drawn_scene(objects=[("blue guitar", draw_guitar((58, 110, 196)))])
+    frame = dressed_frame(FACES, (JACKET, DRESS))
+    found = score(scene, [frame], [seen_at(0)], folders, locate="OWLv2 inside the person")
+    view, = found.views
+    assert [(person, phrase) for person, phrase, _ in view.located] == [
+        (0, "green jacket"), (0, "yellow dress"), (1, "green jacket"), (1, "yellow dress"), (None, "blue guitar")
+    ]
+    for person, _, place in view.located[:4]:
+        left, top, right, bottom = view.regions[person].box
+        assert left <= place.box[0] < place.box[2] <= right and top <= place.box[1] < place.box[3] <= bottom
+    tools = open_tools(AttributePlan("DINOv2"), folders)
+    left, top, right, bottom = view.located[2][2].box
+    wanted = tools.comparers[0].of_references([scene.subjects[0].attributes[0]])["DINO-I"][0]
+    by_hand = wanted @ tools.comparers[0].of_crops([frame[top:bottom, left:right]])[0]
+    jacket = next(owner for owner in found.owners if owner.measure == "DINO-I")
+    assert jacket.frames[0][1] == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_nothing_located_counts_0_and_is_told(tmp_path):
+    write_owl(tmp_path, sureness=-40.0)
+    scene = drawn_scene(objects=[("blue guitar", draw_guitar((58, 110, 196)))])
+    frames = [dressed_frame(FACES, (JACKET, DRESS))] * 2
+    seen = [seen_at(0), seen_at(1, shown=(None, 1))]
+    found = score(scene, frames, seen, ModelFolders(lumosx=(tmp_path,)), by="colour", locate="OWLv2 inside the person")
+    assert [owner.frames for owner in found.owners] == [((0.0, 0.0), (None, 0.0))] * 2
+    assert found.objects[0].frames == (0.0, 0.0) and found.views[0].located == ()
+    assert found.notes == (
+        'colour: "green jacket" counts 0 on its owner, subject 1, in 1 of 2 frames, since no box is found.',
+        'colour: "yellow dress" counts 0 on its owner, subject 2, in 2 of 2 frames, since no box is found.',
+    )
+
+
+def test_networks_are_taken_back_from_the_device_even_after_an_interrupt(folders):
+    inside = []
+
+    @contextmanager
+    def place(model):
+        inside.append(model)
+        try:
+            yield
+        finally:
+            inside.remove(model)
+
+    def interrupt(done, total):
+        assert len(inside) == 2
+        raise KeyboardInterrupt
+
+    tools = open_tools(AttributePlan(), folders)
+    with pytest.raises(KeyboardInterrupt):
+        score_attributes([dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)], drawn_scene(), tools, interrupt, place)
+    assert inside == []
+
+
+@pytest.mark.parametrize(
+    ("scene", "sentence"),
+    [
+        (Scene(None, (), (Subject(None, (reference(Kind.ATTRIBUTE, "coat", JACKET),)),)),
+         "relations: no subject has a face picture"),
+        (Scene(None, (), (Subject(reference(Kind.FACE, "man", FACES[0])),)),
+         "relations: there is no attribute of a person with a face and no object"),
+        (Scene(None, (reference(Kind.OBJECT, "lamp", JACKET),), ()), "relations: no subject has a face picture"),
+    ],
+)
+def test_scenes_with_nothing_to_score_are_refused(scene, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        check_scene(scene)
+
+
+def squares_scene():
+    """Two people with faces and clothes of plain colours, and a third whose face nobody knows."""
+    def plain(colour):
+        return Image.new("RGB", (20, 20), colour)
+
+    purple, orange = (150, 40, 160), (230, 130, 20)
+    return Scene(None, (), (
+        Subject(reference(Kind.FACE, "red", plain(RED)), (reference(Kind.ATTRIBUTE, "purple coat", plain(purple)),)),
+        Subject(
+            reference(Kind.FACE, "green", plain(GREEN)), (reference(Kind.ATTRIBUTE, "orange coat", plain(orange)),)
+        ),
+        Subject(None, (reference(Kind.ATTRIBUTE, "blue coat", plain(BLUE)),)),
+    )), purple, orange
+
+
+def test_from_frames_to_scores():
+    scene, purple, orange = squares_scene()
+    frames = []
+    for index in range(6):
+        frame = np.full((160, 200, 3), 128, np.uint8)
+        # The coats change hands from frame 4 on.
+        coats = (purple, orange) if index < 4 else (orange, purple)
+        for left, face, coat in zip((30, 130), (RED, GREEN), coats):
+            frame[20:40, left:left + 20] = face
+            frame[42:140, left - 20:left + 40] = coat
+        frames.append(frame)
+    before = [frame.copy() for frame in frames]
+    ticks = []
+    found = attribute_scores_of_case(
+        frames, scene, ColourDetector(), ColourEmbedder(), NOTHING, AttributePlan("colour", every=2),
+        lambda done, total: ticks.append((done, total)),
+    )
+    assert [view.index for view in found.views] == [0, 2, 4]
+    assert [owner.phrase for owner in found.owners] == ["purple coat", "orange coat"]
+    for owner in found.owners:
+        assert owner.frames[0][owner.owner] > 0.95 and owner.frames[2][owner.owner] < 0.1
+        assert owner.win_rate == pytest.approx(2 / 3) and owner.leakage == pytest.approx(owner.leaks[2] / 3)
+    assert found.notes == (
+        'Subject 3 ("blue coat") has no face picture and cannot be recognised, so its attributes were left out.',
+    )
+    assert ticks == sorted(ticks) and ticks[-1] == (6, 6) and {total for _, total in ticks} == {6}
+    assert all((frame == same).all() for frame, same in zip(frames, before))
