@@ -8,7 +8,7 @@ import pytest
 from host.client import ComfyClient
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
-API_FORMS = {"LumosX demo without downloads": "demo"}
+API_FORMS = {"LumosX demo without downloads": "demo", "LumosX from snapshots": "snapshots"}
 # Only the page draws these.
 NOTES = {"Note", "MarkdownNote"}
 
