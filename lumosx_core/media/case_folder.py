@@ -111,7 +111,7 @@ def case_files(folder: Path) -> list[Path]:
 
 def _stray_entries(folder: Path) -> list[str]:
     """What lies in a case beside its parts; a picture there was surely meant for one of them."""
-    stray = [path for path in sorted(folder.iterdir(), key=_natural)
+    stray = [path for path in sorted(folder.iterdir(), key=natural)
              if path.name not in (CAPTION, DESCRIPTION, *PARTS) and not path.name.startswith(".")]
     return [f"{path.name} was left out: a case has only {CAPTION}, {', '.join(PARTS)}." for path in stray]
 
@@ -214,7 +214,7 @@ def _entries(folder: Path, notes: list[str], folders: bool = False) -> list[Path
     if not folder.is_dir():
         return []
     found = []
-    for path in sorted(folder.iterdir(), key=_natural):
+    for path in sorted(folder.iterdir(), key=natural):
         if path.name.startswith("."):
             continue
         if path.is_dir() if folders else path.is_file() and path.suffix.lower() in PICTURES:
@@ -233,7 +233,8 @@ def _read(path: Path, kind: Kind, phrase: str, occurrence: int = 0, full_body: b
     return Reference(kind, phrase, image, occurrence, f"case file {_short(path)}", full_body)
 
 
-def _natural(path: Path) -> list[tuple[int, int | str]]:
+def natural(path: Path) -> list[tuple[int, int | str]]:
+    """What to sort by for 2 to come before 10."""
     parts = re.split(r"(\d+)", path.name.casefold())
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
 

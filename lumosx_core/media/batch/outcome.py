@@ -1,0 +1,94 @@
+"""How a prompt ended: from ComfyUI's history, or from the files that it left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+_ENDS = ("execution_success", "execution_error", "execution_interrupted")
+_MP4_PARTS = {b"ftyp", b"moov", b"mdat"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of one prompt.
+
+    Attributes:
+        error: a sentence; empty when it went well.
+        outputs: ``filename``, ``subfolder`` and ``type`` of each saved file.
+        started, finished: by the server's clock, in milliseconds since 1970; None where it did not say.
+    """
+
+    error: str = ""
+    outputs: tuple[dict[str, str], ...] = ()
+    started: int | None = None
+    finished: int | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """What the execution took."""
+        if self.started is None or self.finished is None:
+            return None
+        return (self.finished - self.started) / 1000
+
+
+def read_history(entry: dict) -> Outcome:
+    """The outcome of an entry of ``/history``."""
+    status = entry.get("status") or {}
+    messages = dict(status.get("messages") or [])
+    outputs = tuple(_saved_files(entry.get("outputs") or {}))
+    started = messages.get("execution_start", {}).get("timestamp")
+    finished = next((messages[end].get("timestamp") for end in _ENDS if end in messages), None)
+    error = ""
+    if "execution_interrupted" in messages:
+        error = "It was interrupted at the server."
+    elif status.get("status_str") == "error":
+        error = _what_was_raised(messages.get("execution_error", {}))
+    elif not outputs:
+        error = "It ended without saving anything; look at the server's log."
+    return Outcome(error, outputs, started, finished)
+
+
+def iso_time(milliseconds: int | None) -> str | None:
+    """A time as ISO 8601 in UTC, to the millisecond."""
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).isoformat(timespec="milliseconds")
+
+
+def is_whole_mp4(path: Path) -> bool:
+    """Whether a file is an MP4 that was written to its end.
+
+    Its boxes must fill it exactly, and the index (``moov``), which FFmpeg writes last, must be among them: a server
+    that is killed in the middle leaves a box of size 0 or one that is longer than the file.
+    """
+    size, position, kinds = path.stat().st_size, 0, set()
+    with path.open("rb") as file:
+        while position < size:
+            file.seek(position)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:
+                length = int.from_bytes(head[8:], "big")
+            # Also what is shorter than its own head, which would never end.
+            if length < 8 or position + length > size:
+                return False
+            kinds.add(head[4:8])
+            position += length
+    return kinds >= _MP4_PARTS
+
+
+def _saved_files(outputs: dict[str, dict]) -> list[dict[str, str]]:
+    """What nodes saved for good; pictures that only the page shows are of type ``temp``."""
+    files = [
+        {key: str(item.get(key, "")) for key in ("filename", "subfolder", "type")}
+        for node in outputs.values() for items in node.values() if isinstance(items, list)
+        for item in items if isinstance(item, dict) and item.get("type") == "output" and item.get("filename")
+    ]
+    return list({tuple(file.values()): file for file in files}.values())
+
+
+def _what_was_raised(data: dict) -> str:
+    node, message = data.get("node_type") or "A node", str(data.get("exception_message") or "").strip()
+    return f"{node}: {message or data.get('exception_type') or 'it failed without a word; look at the server log'}"

@@ -1,0 +1,278 @@
+"""A batch: every case of a folder through a server, each exactly once, whatever is killed on the way."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from ...errors import LumosXError
+from .. import case_files, load_case
+from ..case_folder import CAPTION, PICTURES, UNFINISHED, natural
+from .client import Refused, Server, ServerAway
+from .graph import Graph, plain
+from .journal import DONE, FAILED, Journal, Posted, Results, replacing
+from .outcome import Outcome, is_whole_mp4, iso_time, read_history
+from .progress import Progress
+
+UNDER_WAY = 2
+"""One prompt runs and one waits: the server never idles, and little goes on after Ctrl-C."""
+POLL_SECONDS = 0.5
+SETTLE_SECONDS = 2.0
+"""How long a prompt must be unknown to the server: a request of a runner that was killed may still be on its way."""
+_PAUSES = (1, 10)
+_SENT = (*PICTURES, ".txt", ".json")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose.
+
+    Attributes:
+        root: the folder of cases.
+        graph: with the seed set.
+        download: where outputs are fetched to; None leaves them at the server.
+        wait: seconds to wait for a server that does not answer.
+        timeout: seconds for one case to run; None for ever.
+    """
+
+    root: Path
+    graph: Graph
+    download: Path | None = None
+    wait: float = 600
+    timeout: float | None = None
+
+
+def find_cases(root: Path) -> tuple[list[str], list[str]]:
+    """The case folders of a folder, and its other folders; in natural order (2 before 10), without dot folders.
+
+    Raises:
+        LumosXError: no folder, a case itself, or no case in it.
+    """
+    if not root.is_dir():
+        raise LumosXError(f"ROOT: there is no folder {root}; give the folder that holds the case folders.")
+    if (root / CAPTION).is_file():
+        raise LumosXError(f"ROOT: {root} is itself a case; give the folder that it lies in.")
+    folders = [path for path in sorted(root.iterdir(), key=natural) if path.is_dir() and path.name[0] != "."]
+    cases = [path.name for path in folders if (path / CAPTION).is_file() and not path.name.endswith(UNFINISHED)]
+    if not cases:
+        raise LumosXError(f"ROOT: no folder in {root} has a {CAPTION}; docs/cases.md says what a case is.")
+    return cases, [path.name for path in folders if path.name not in cases]
+
+
+class Batch:
+    """Posts cases, waits for them and writes a line for each.
+
+    A prompt's id is on disk before the server hears of it. So whoever resumes asks for that id: a prompt in the queue
+    is waited for, one in the history is taken, one whose video lies whole at the server is taken too, and only one of
+    which nothing is left is posted again.
+    """
+
+    def __init__(
+        self, settings: Settings, server: Server, results: Results, journal: Journal, progress: Progress
+    ) -> None:
+        self.settings, self.server, self.progress = settings, server, progress
+        self.results, self.journal = results, journal
+        # The same for every run on a folder, so that its videos lie together at the server.
+        self._folder = PurePosixPath("lumosx_batch", plain(settings.root.resolve().name) or "cases")
+        self._unknown_since: dict[str, float] = {}
+        self._running_since: dict[str, float] = {}
+
+    def run(self, cases: list[str]) -> None:
+        """Go on until every case has a line.
+
+        Raises:
+            LumosXError: the server stays away or lacks nodes, or a file cannot be written; the next run goes on there.
+        """
+        self._check_server()
+        under_way = self.journal.under_way
+        for case in list(under_way):
+            if case in self.results.lines:
+                self.journal.drop(case)
+        left = deque(case for case in cases if case not in self.results.lines and case not in under_way)
+        while left or under_way:
+            while left and len(under_way) < UNDER_WAY:
+                self._begin(left.popleft())
+            self._look()
+            if under_way:
+                time.sleep(POLL_SECONDS)
+        self.journal.remove()
+
+    def _check_server(self) -> None:
+        lacking = self._patiently(self.server.lacks, self.settings.graph.class_types)
+        if lacking:
+            raise LumosXError(f"server: {self.server.url} lacks {', '.join(lacking)}; install what has it there.")
+        if self.journal.under_way and self.journal.server != self.server.url:
+            self.progress.say(
+                f"What was under way at {self.journal.server} and not finished is posted anew at {self.server.url}."
+            )
+        self.journal.server = self.server.url
+
+    def _begin(self, case: str) -> None:
+        prompt_id = str(uuid.uuid4())
+        graph = self.settings.graph
+        prefix = self._folder / f"{plain(case)}-{prompt_id[:8]}"
+        posted = Posted(case, case, prompt_id, str(prefix), graph.sha256, graph.seed)
+        try:
+            case.encode()
+            posted = replace(posted, name=load_case(self.settings.root / case, graph.full_bodies).name)
+        except UnicodeEncodeError:
+            self._write(replace(posted, prompt_id=""), Outcome("case: the folder's name is not UTF-8; rename it."))
+        except LumosXError as error:
+            self._write(replace(posted, prompt_id=""), Outcome(str(error)))
+        else:
+            self._post(posted)
+
+    def _post(self, posted: Posted) -> None:
+        self.journal.put(posted)
+        folder = self.settings.root / posted.case
+        # Deeper than the node lists folders, and new for every prompt, so that no older upload is taken for it.
+        target = self._folder / posted.prompt_id[:8] / posted.case
+        try:
+            for path in case_files(folder):
+                relative = path.relative_to(folder)
+                if path.suffix.lower() in _SENT and not any(part.startswith(".") for part in relative.parts):
+                    self.server.upload(str(target / relative.parent.as_posix()), relative.name, path)
+            # The ending says which folder it lies in, whatever the case's own name ends with.
+            self.server.post(self.settings.graph.filled(f"{target} [input]", posted.prefix), posted.prompt_id)
+        except Refused as refusal:
+            self._write(posted, Outcome(str(refusal)))
+        except OSError as error:
+            self._write(posted, Outcome(f"case: a file of {posted.case} cannot be read ({error.strerror})."))
+        except ServerAway:
+            # Whether it was queued is found out as after a kill.
+            return
+
+    def _look(self) -> None:
+        """Ask once for everything under way. The queue comes first: ComfyUI moves prompts from there to the history."""
+        running, waiting = self._patiently(self.server.queue)
+        for case, posted in list(self.journal.under_way.items()):
+            if posted.prompt_id in running | waiting:
+                self._unknown_since.pop(case, None)
+                self._stop_if_too_long(posted, posted.prompt_id in running)
+                continue
+            entry = self._patiently(self.server.history, posted.prompt_id)
+            if entry is not None:
+                self._write(posted, read_history(entry))
+            elif time.monotonic() - self._unknown_since.setdefault(case, time.monotonic()) >= SETTLE_SECONDS:
+                self._unknown_since.pop(case)
+                self._recover(posted)
+
+    def _stop_if_too_long(self, posted: Posted, running: bool) -> None:
+        limit = self.settings.timeout
+        if limit is None or not running:
+            return
+        if time.monotonic() - self._running_since.setdefault(posted.case, time.monotonic()) >= limit:
+            self._patiently(self.server.cancel, posted.prompt_id)
+            self._write(posted, Outcome(f"It ran longer than {limit / 60:g} minutes and was stopped."))
+
+    def _recover(self, posted: Posted) -> None:
+        """A prompt that the server does not know: it never came, or the server has been restarted."""
+        outputs = self._patiently(self._finished_videos, posted)
+        if outputs:
+            self._write(posted, Outcome(outputs=outputs))
+            return
+        self.progress.say(f"{posted.case}: the server does not know it (any more); it is posted again.")
+        graph = self.settings.graph
+        self._post(replace(posted, workflow=graph.sha256, seed=graph.seed))
+
+    def _finished_videos(self, posted: Posted) -> tuple[dict[str, str], ...]:
+        """The whole videos under a case's own prefixes; none unless every prefix has one."""
+        found = []
+        for prefix in self.settings.graph.video_prefixes(posted.prefix) or ():
+            subfolder, _, stem = prefix.rpartition("/")
+            number, whole = 1, None
+            with tempfile.TemporaryDirectory() as folder:
+                target = Path(folder, "video.mp4")
+                while True:
+                    file = {"filename": f"{stem}_{number:05}_.mp4", "subfolder": subfolder, "type": "output"}
+                    if not self.server.fetch(file, target):
+                        break
+                    whole = file if is_whole_mp4(target) else whole
+                    number += 1
+            if whole is None:
+                return ()
+            found.append(whole)
+        return tuple(found)
+
+    def _write(self, posted: Posted, outcome: Outcome) -> None:
+        """Fetch what a case made, write its line and forget its prompt."""
+        error, downloaded = outcome.error, []
+        if self.settings.download is not None and not error:
+            try:
+                downloaded = self._download(posted.case, outcome.outputs)
+            except Refused as refusal:
+                error = f"Its output cannot be fetched: {refusal}"
+        self.results.add({
+            "case": posted.case,
+            "name": posted.name,
+            "prompt_id": posted.prompt_id or None,
+            "status": FAILED if error else DONE,
+            "error": error or None,
+            "outputs": list(outcome.outputs),
+            "downloaded": downloaded,
+            "seconds": outcome.seconds,
+            "started": iso_time(outcome.started),
+            "finished": iso_time(outcome.finished),
+            "workflow": posted.workflow,
+            "seed": posted.seed,
+        })
+        self.journal.drop(posted.case)
+        for times in (self._running_since, self._unknown_since):
+            times.pop(posted.case, None)
+        self.progress.ended(self.results.lines[posted.case], len(self.results.lines))
+
+    def _download(self, case: str, outputs: tuple[dict[str, str], ...]) -> list[str]:
+        """Fetch one output to DIR/<case>.mp4, several to DIR/<case>/1.mp4 and so on."""
+        targets = []
+        for number, file in enumerate(outputs, 1):
+            # The name is the server's word; only a plain ending is taken from it.
+            ending = re.search(r"(\.[A-Za-z0-9]{1,8})?$", file["filename"]).group()
+            name = case + ending if len(outputs) == 1 else f"{case}/{number}{ending}"
+            target = self.settings.download / name
+            self._patiently(self._fetch, file, target)
+            targets.append(str(target))
+        return targets
+
+    def _fetch(self, file: dict[str, str], target: Path) -> None:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LumosXError(f"download: {target.parent} cannot be made ({error.strerror}).") from error
+        with replacing(target) as part:
+            if not self.server.fetch(file, part):
+                raise Refused(f"the server has no {file['filename']} any more.", 404)
+
+    def _patiently(self, call: Callable[..., T], *arguments: object) -> T:
+        """Repeat a call that may be repeated until the server answers, with growing pauses."""
+        pause, longest = _PAUSES
+        deadline = None
+        while True:
+            try:
+                answer = call(*arguments)
+            except ServerAway as away:
+                now = time.monotonic()
+                if deadline is None:
+                    deadline = now + self.settings.wait
+                    self.progress.say(
+                        f"{self.server.url} does not answer ({away}); waiting for {self.settings.wait:g} s at most."
+                    )
+                if now >= deadline:
+                    raise LumosXError(
+                        f"server: {self.server.url} did not answer for {self.settings.wait:g} s ({away}); start it and "
+                        "run the same command again, nothing is lost."
+                    ) from away
+                time.sleep(min(pause, deadline - now))
+                pause = min(2 * pause, longest)
+            else:
+                if deadline is not None:
+                    self.progress.say("The server is back.")
+                return answer
