@@ -51,14 +51,17 @@ def test_what_ships_is_safe_and_only_the_host_room_knows_comfy(path):
     assert used <= allowed
 
 
-def test_importing_the_core_loads_no_host_and_starts_no_cuda():
-    """In a fresh interpreter, for users of the core outside ComfyUI."""
+def test_importing_the_core_loads_no_host_nothing_optional_and_starts_no_cuda():
+    """In a fresh interpreter, for users of the core outside ComfyUI and for ComfyUI's start."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import lumosx_core.model, lumosx_core.media, lumosx_core.sampling, lumosx_core.report\n"
-        "import lumosx_core.tiny.drawing\n"
+        "import lumosx_core.tiny.drawing, lumosx_core.media.faces.catalogue, lumosx_core.media.batch.run\n"
+        "import lumosx_core.media.cutouts, lumosx_core.media.views, lumosx_core.scores.command\n"
+        "import lumosx_core.scores.attributes, lumosx_core.scores.motion\n"
         "import torch; assert not torch.cuda.is_initialized()\n"
-        "assert not [name for name in sys.modules if name.split('.')[0] in ('comfy', 'folder_paths')]"
+        "late = 'comfy folder_paths cv2 onnx onnxruntime insightface dlib matplotlib transformers scipy av'.split()\n"
+        "assert not {name.split('.')[0] for name in sys.modules} & set(late)"
     )
     subprocess.run([sys.executable, "-I", "-c", code, str(ROOT)], check=True)
 
