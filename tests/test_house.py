@@ -44,7 +44,9 @@ def test_what_ships_is_safe_and_only_the_host_room_knows_comfy(path):
     text = path.read_text(encoding="utf-8")
     assert not TRIPWIRES.search(text)
     assert path.relative_to(ROOT) == MAY_CONNECT or not CONNECTIONS.search(text)
-    host = {"comfy", "comfy_api", "folder_paths", "latent_preview", "nodes", "server"}
+    host = {
+        "comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview", "nodes", "server",
+    }
     used = {name.partition(".")[0] for name in imported(path)} & host
     room = path.relative_to(ROOT).parts[:2]
     allowed = host if room == ("lumosx_core", "host") else {"comfy_api"} if room[0] == "nodes" else set()
