@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io, ui
 
+from ..lumosx_core.host.attribute_scores import weights_state
 from ..lumosx_core.host.scores import check_save_name, score_images
 from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..lumosx_core.scores.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames
@@ -22,7 +23,8 @@ class LumosXIdentityScore(io.ComfyNode):
             category=CATEGORY,
             description="Tells whether a video shows the people it was given: finds every face in every frame, takes "
             "each for one person, and says how alike they are, who was missed, who changed places and who turned into "
-            "whom. docs/scores.md says what each number means. Nothing is downloaded.",
+            "whom. Without anything that tells faces apart it counts them. docs/scores.md says what each number means. "
+            "Nothing is downloaded.",
             inputs=[
                 io.Image.Input("images", tooltip="The video's frames, from VAE Decode or Load Video."),
                 RelationsSocket.Input(
@@ -49,14 +51,17 @@ class LumosXIdentityScore(io.ComfyNode):
             outputs=[
                 io.String.Output(display_name="report", tooltip="All scores and warnings, as text for Preview Any."),
                 io.String.Output(display_name="scores_json", tooltip="The same with every frame's rows, as JSON."),
-                io.Image.Output(display_name="plot", tooltip="Likeness of everybody over the frames."),
+                io.Image.Output(
+                    display_name="plot",
+                    tooltip="Likeness of everybody over the frames. Stopped where faces are only counted.",
+                ),
                 io.Image.Output(
                     display_name="annotated", tooltip="The watched frames with everybody's box, name and likeness."
                 ),
                 io.Float.Output(
                     display_name="score",
                     tooltip="The mean likeness over all frames and references, a miss counting 0: ArcSim, if the "
-                    "embedder is ArcFace.",
+                    "embedder is ArcFace. Stopped where faces are only counted.",
                 ),
             ],
             is_output_node=True,
@@ -68,13 +73,17 @@ class LumosXIdentityScore(io.ComfyNode):
         return save_as is None or verdict(check_save_name, save_as)
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs):
+        return weights_state()
+
+    @classmethod
     def execute(
         cls, images, relations, mode, embedder, second_embedder, detector, every_nth_frame, order, save_as=""
     ) -> io.NodeOutput:
         plan = IdentityPlan(mode, every_nth_frame, order)
         names = ModelNames(detector, embedder, second_embedder)
-        report, text, plot, annotated, score = score_images(images, relations, plan, names, save_as)
-        return io.NodeOutput(report, text, plot, annotated, score, ui=ui.PreviewImage(plot, cls=cls))
+        outputs, shown = score_images(images, relations, plan, names, save_as)
+        return io.NodeOutput(*outputs, ui=ui.PreviewImage(shown, cls=cls))
 
 
 def _model_inputs():
@@ -86,7 +95,8 @@ def _model_inputs():
     yield io.Combo.Input(
         "embedder", options=list(EMBEDDERS), default=AUTOMATIC,
         tooltip="What tells faces apart: automatic takes InsightFace, ArcFace or dlib, whichever is there first. "
-        "ArcSim comes from ArcFace IR-100. Numbers of different embedders cannot be compared.",
+        "ArcSim comes from ArcFace IR-100. Numbers of different embedders cannot be compared. If automatic finds none, "
+        "the faces are counted and the report says what to install.",
     )
     yield io.Combo.Input(
         "second_embedder", options=list(SECOND_EMBEDDERS), default=NO_SECOND,

@@ -17,8 +17,8 @@ from ..scores.motion import motion_score
 from ..scores.owners import AttributeScores
 from ..scores.region_marks import mark_regions
 from .face_models import model_folders
+from .frames import ImageFrames, as_batch, frame_ticks
 from .scene import log_warnings
-from .scores import ImageFrames, frame_ticks
 
 # What a network computes needs room on the card beside its weights.
 _ROOM = 1.5
@@ -82,8 +82,8 @@ def weights_state() -> str:
 
 
 def _annotated(frames: ImageFrames, scores: AttributeScores) -> torch.Tensor:
-    pictures = [mark_regions(frames[view.index], view, scores.people) for view in scores.views]
-    return torch.stack([torch.from_numpy(picture) for picture in pictures]).float() / 255
+    drawn = (mark_regions(frames[view.index], view, scores.people) for view in scores.views)
+    return as_batch(drawn, len(scores.views))
 
 
 def _text(values: dict) -> str:

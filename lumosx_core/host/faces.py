@@ -19,8 +19,8 @@ from ..media.faces.preview import draw_faces
 from ..media.faces.quality import judge
 from ..media.faces.report import faces_report, picked_warnings
 from .face_models import model_folders
+from .frames import as_picture, as_pixels, frame_ticks, split_batch
 from .scene import log_warnings
-from .scores import frame_ticks
 
 NODE = "LumosX Face Crop"
 FACE_OUTPUTS = (1, 2, 3, 4)
@@ -94,30 +94,6 @@ def crop_faces(
     found_by = detector.name if embedder is None else f"{detector.name}, told apart by {embedder.name}"
     report = faces_report(candidates, picked, found_by, "" if embedder is None else embedder.measure, warnings)
     return _outputs(crops, len(candidates), numbers), crops, _preview(photos, candidates, picked), report
-
-
-def as_pixels(picture: torch.Tensor) -> np.ndarray:
-    """An RGB picture [1, H, W, 3] in [0, 1] as [H, W, 3] uint8."""
-    return (picture[0] * 255).round().to(torch.uint8).cpu().numpy()
-
-
-def as_picture(pixels: np.ndarray) -> torch.Tensor:
-    """[H, W, 3] uint8 as an RGB picture [1, H, W, 3] in [0, 1]."""
-    return torch.from_numpy(pixels.astype(np.float32) / 255)[None]
-
-
-def split_batch(image: torch.Tensor, source: str) -> list[torch.Tensor]:
-    """Each picture of an IMAGE as RGB [1, H, W, 3] in [0, 1], transparency laid on white.
-
-    Args:
-        source: the input's name, for messages.
-
-    Raises:
-        LumosXError: as ``one_picture``.
-    """
-    if image.ndim != 4 or len(image) == 0:
-        return [one_picture(image, source)]
-    return [one_picture(picture[None], source) for picture in image]
 
 
 def _photos(image: torch.Tensor) -> list[torch.Tensor]:

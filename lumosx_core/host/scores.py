@@ -3,60 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import comfy.model_management
-import comfy.utils
 import folder_paths
 import numpy as np
 import torch
+from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..errors import LumosXError
 from ..files import unfinished_beside
-from ..media.pictures import from_image, one_picture
 from ..relations import Scene
 from ..scores.annotate import annotate_frame
 from ..scores.identity_report import identity_report
-from ..scores.models import ModelNames, open_models
+from ..scores.models import FacesOnly, ModelNames, open_models
 from ..scores.people import people_of
 from ..scores.plot import as_png, plot_identity
-from ..scores.summary import IdentityPlan, IdentityScores, score_identity
+from ..scores.presence import count_faces, number_faces
+from ..scores.summary import IdentityPlan, score_identity
 from .face_models import model_folders
+from .frames import ImageFrames, as_batch, as_picture, frame_ticks
 from .scene import log_warnings
 
 # A number and an ending follow, and the whole must fit into what file systems take.
 _LONGEST_NAME = 150
 
 
-class ImageFrames:
-    """An IMAGE batch [frames, H, W, channels] as RGB frames [H, W, 3] uint8, made one at a time.
-
-    Raises:
-        LumosXError: on reading a frame that is no picture.
-    """
-
-    def __init__(self, images: torch.Tensor):
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return np.array(from_image(one_picture(self.images[index], "images")))
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[index] for index in range(len(self)))
+# What ComfyUI gives to the outputs of a node; a blocker stops what is linked to its own only.
+Outputs = tuple[str, str, torch.Tensor | ExecutionBlocker, torch.Tensor, float | ExecutionBlocker]
 
 
 def score_images(
     images: torch.Tensor, scene: Scene, plan: IdentityPlan, names: ModelNames, save_as: str = ""
-) -> tuple[str, str, torch.Tensor, torch.Tensor, float]:
-    """Report, JSON, plot [1, H, W, 3], annotated watched frames [n, H, W, 3] and the score of a video's frames.
+) -> tuple[Outputs, torch.Tensor]:
+    """Score a video's frames; where "automatic" finds nothing that tells faces apart, count the faces.
 
     Args:
         images: IMAGE, the frames.
         save_as: a prefix under the output folder for JSON and plot; empty for no files.
+
+    Returns:
+        Report, JSON, plot [1, H, W, 3], annotated watched frames [n, H, W, 3] and score; of counted faces no plot and
+        no score, but what stops these outputs with the sentence that says what is missing. And the picture for the
+        node itself: the plot, or the first annotated frame.
 
     Raises:
         LumosXError: a scene without a face picture, a model or a package that is missing, a name that will not do, or
@@ -65,27 +54,18 @@ def score_images(
     check_save_name(save_as)
     models = open_models(names, model_folders(), comfy.model_management.get_torch_device())
     frames = ImageFrames(images)
+    if isinstance(models, FacesOnly):
+        return _counted(frames, scene, plan, models, save_as)
     scores = score_identity(frames, people_of(scene), models, plan, frame_ticks())
-    report = identity_report(scores)
     plot = plot_identity(scores)
-    text = json.dumps(scores.as_json(), ensure_ascii=False, allow_nan=False)
-    if save_as.strip():
-        report += f"\n\n- Saved as {_save(save_as, text, plot)}."
+    text = _text(scores.as_json())
+    report = identity_report(scores) + _saved(save_as, text, plot)
     log_warnings(scores.warnings())
-    return report, text, _image(plot)[None], _annotated(frames, scores), scores.score
-
-
-def frame_ticks() -> Callable[[int, int], None]:
-    """What a loop calls with the frames done and their number: it moves the progress bar and stops on interrupt."""
-    bar = None
-
-    def tick(done: int, total: int) -> None:
-        nonlocal bar
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        bar = bar or comfy.utils.ProgressBar(total)
-        bar.update_absolute(done, total)
-
-    return tick
+    annotated = as_batch(
+        (annotate_frame(frames[frame.index], frame, scores) for frame in scores.frames), len(scores.frames)
+    )
+    shown = as_picture(plot)
+    return (report, text, shown, annotated, scores.score), shown
 
 
 def check_save_name(save_as: str) -> None:
@@ -115,30 +95,36 @@ def check_save_name(save_as: str) -> None:
         )
 
 
-def _save(save_as: str, text: str, plot: np.ndarray) -> str:
-    """Write both files under the host's next number; their name without the endings."""
-    height, width = plot.shape[:2]
+def _counted(
+    frames: ImageFrames, scene: Scene, plan: IdentityPlan, models: FacesOnly, save_as: str
+) -> tuple[Outputs, torch.Tensor]:
+    scores = count_faces(frames, people_of(scene), models, plan.every, frame_ticks())
+    text = _text(scores.as_json())
+    report = scores.report() + _saved(save_as, text, None)
+    log_warnings([scores.reason])
+    annotated = as_batch((number_faces(frames[frame.index], frame) for frame in scores.frames), len(scores.frames))
+    blocker = ExecutionBlocker(scores.reason)
+    return (report, text, blocker, annotated, blocker), annotated[:1]
+
+
+def _saved(save_as: str, text: str, plot: np.ndarray | None) -> str:
+    """Write JSON and, if there is one, plot under the host's next number; the report's line about it."""
+    if not save_as.strip():
+        return ""
+    height, width = (0, 0) if plot is None else plot.shape[:2]
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
         save_as.strip(), folder_paths.get_output_directory(), width, height
     )
     # ComfyUI counts on names that end in an underscore; without it the next run would take the same number.
     stem = f"{name}_{counter:05}_"
-    for ending, content in ((".json", text.encode()), (".png", as_png(plot))):
+    files = {".json": text.encode(), **({} if plot is None else {".png": as_png(plot)})}
+    for ending, content in files.items():
         target = Path(folder, stem + ending)
         with unfinished_beside(target) as part:
             part.write_bytes(content)
             part.replace(target)
-    return f"{Path(subfolder, stem).as_posix()}.json and .png"
+    return f"\n\n- Saved as {Path(subfolder, stem).as_posix()}{' and '.join(files)}."
 
 
-def _annotated(frames: ImageFrames, scores: IdentityScores) -> torch.Tensor:
-    first = frames[0]
-    result = torch.empty(len(scores.frames), *first.shape)
-    for number, frame in enumerate(scores.frames):
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        result[number] = _image(annotate_frame(frames[frame.index], frame, scores))
-    return result
-
-
-def _image(pixels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(pixels.astype(np.float32) / 255)
+def _text(values: dict) -> str:
+    return json.dumps(values, ensure_ascii=False, allow_nan=False)

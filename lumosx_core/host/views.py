@@ -13,9 +13,8 @@ from ..media.faces.quality import judge, sharpness
 from ..media.views import EACH, FACE, SHARPNESS_SIDE, SHOWS, USES, View, rank, views_report
 from ..relations import Kind, Reference
 from .face_models import model_folders
-from .faces import as_pixels, split_batch
+from .frames import as_pixels, frame_ticks, split_batch
 from .scene import log_warnings
-from .scores import frame_ticks
 
 NODE = "LumosX Views"
 

@@ -1,20 +1,23 @@
-"""``python -m lumosx_core.scores``: how much the people of a video look like their references, without ComfyUI."""
+"""``python -m lumosx_core.scores``: who is in a video, who wears what and how much moves, without ComfyUI."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from ..errors import LumosXError
 from ..media.case_folder import load_case
 from ..media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..media.faces.face import ModelFolders
-from .command import describe, score_folder, score_video
+from .attributes import EVERYTHING, LOCATE, MEASURES, REGION, AttributePlan, open_tools
+from .command import score_folder, score_video
 from .models import NO_SECOND, SECOND_EMBEDDERS, ModelNames, open_models
 from .summary import IdentityPlan
 from .swaps import AS_IT_STARTS, ORDERS
+from .video_scores import Equipment
 from .watching import MODES, RECOMMENDED, Tick
 
 INTERRUPTED = 130
@@ -47,23 +50,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     plan = IdentityPlan(options.mode, options.every, options.order)
-    folders = ModelFolders()
-    if options.models is not None:
-        folders = ModelFolders((options.models / "insightface",), (options.models / "lumosx",))
-    names = ModelNames(options.detector, options.embedder, options.second_embedder)
     if not options.video.is_dir():
         case = load_case(options.case)
-        models = open_models(names, folders)
-        print(describe(score_video(options.video, case, models, plan, options.out, _progress("")), case))
+        print(score_video(options.video, case, _equipment(options), plan, options.out, _progress).report())
         return 0
     if not options.case.is_dir():
         raise LumosXError(f"case: {options.case} is no folder; with a folder of videos, give the folder of the cases.")
-    result = score_folder(options.video, options.case, open_models(names, folders), plan, options.out, _progress)
+    result = score_folder(options.video, options.case, _equipment(options), plan, options.out, _progress)
     print(result.report())
     return 1 if result.failed else 0
 
 
-def _progress(name: str) -> Tick:
+def _equipment(options: argparse.Namespace) -> Equipment:
+    folders = ModelFolders()
+    if options.models is not None:
+        folders = ModelFolders((options.models / "insightface",), (options.models / "lumosx",))
+    names = ModelNames(options.detector, options.embedder, options.second_embedder)
+    wanted = AttributePlan(options.by, options.locate)
+    # Opened for the first case that has attributes, and then kept for all.
+    return Equipment(open_models(names, folders), cache(lambda: open_tools(wanted, folders)))
+
+
+def _progress(*names: str) -> Tick:
     """A line on stderr for each fifth of the frames, where their number is known."""
     shown = 0
 
@@ -72,7 +80,7 @@ def _progress(name: str) -> Tick:
         fifth = 5 * done // total if total else 0
         if fifth > shown:
             shown = fifth
-            print(f"{name} {done} of {total} frames".strip(), file=sys.stderr)
+            print(" ".join(names), f"{done} of {total} frames", file=sys.stderr)
 
     return tick
 
@@ -87,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--detector", choices=DETECTORS, default=DETECTORS[0], help="finds faces")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="watch each n-th frame only")
     parser.add_argument("--order", choices=ORDERS, default=AS_IT_STARTS, help="what people's places are compared with")
+    parser.add_argument("--by", choices=MEASURES, default=EVERYTHING, help="compares attributes")
+    parser.add_argument("--locate", choices=LOCATE, default=REGION, help="where attributes are looked for")
     parser.add_argument("--models", type=Path, metavar="DIR", help="the models folder of a ComfyUI")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON, plot and annotated video into this folder")
     return parser

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,22 @@ from ..errors import LumosXError
 from ..files import unfinished_beside
 from ..media.case_folder import CAPTION, Case, load_case
 from .annotate import annotate_frame
-from .identity_report import identity_report
-from .models import ScoreModels
 from .pairing import VIDEO_ENDINGS, pair_videos
-from .people import people_of
 from .plot import as_png, plot_identity
-from .summary import IdentityPlan, IdentityScores, score_identity
+from .presence import number_faces
+from .summary import IdentityPlan
 from .table import markdown_table
 from .video import VideoFile, write_video
+from .video_scores import Equipment, TickOf, VideoScores, mean_of_known, score_all
 from .watching import Tick
 
 GROUPS = {1: "1 person", 2: "2 people", 3: "3 people"}
-_MEANS = ("score", "second_score", "swap_rate", "switches")
+# Sentences about single attributes would bury the tables; those about missing weights are about most cases.
+_SHOWN_NOTES = 12
+_MEANS = {
+    "score": "Score", "second_score": "Second score", "swap_rate": "Order swap rate", "switches": "Identity switches",
+    "leakage": "Leakage", "win_rate": "Wins", "dynamic": "Dynamic",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,46 +50,66 @@ class BatchResult:
     def means(self) -> dict[str, dict]:
         """For cases of 1, 2 and 3 people, and of all: how many, and the mean of each score; None for an empty group.
 
-        As in the release, a group's score is the mean over its videos; cases without a score do not count.
+        As in the release, a group's score is the mean over its videos; cases without a score do not count. That of
+        dynamic is the share of dynamic videos.
         """
         scored = [line for line in self.lines if "error" not in line]
         groups = {name: [line for line in scored if line["people"] == people] for people, name in GROUPS.items()}
-        return {name: {"cases": len(lines), **{key: _mean([line[key] for line in lines]) for key in _MEANS}}
+        return {name: {"cases": len(lines), **{key: mean_of_known([line[key] for line in lines]) for key in _MEANS}}
                 for name, lines in {**groups, "overall": scored}.items()}
 
     def report(self) -> str:
-        """A table of the cases, one of the means, and what went wrong."""
-        cases = [[line["case"], line.get("people"), *(line.get(key) for key in _MEANS)] for line in self.lines]
+        """A table of the cases, one of the means, what went wrong, and what was left out of the most cases."""
+        cases = [[line["case"], line.get("people"), *(_shown(line.get(key)) for key in _MEANS)] for line in self.lines]
         means = [[name, group["cases"], *(group[key] for key in _MEANS)] for name, group in self.means().items()]
-        heads = ["Score", "Second score", "Order swap rate", "Identity switches"]
-        failures = [f"- **Warning:** Case {line['case']} has no score: {line['error']}" for line in self.failed]
+        told = [f"- **Warning:** Case {line['case']} has no score: {line['error']}" for line in self.failed]
+        told += self._notes()
         return "\n\n".join([
-            markdown_table(["Case", "People", *heads], cases), markdown_table(["Mean over", "Cases", *heads], means),
-            *(["\n".join(failures)] if failures else []),
+            markdown_table(["Case", "People", *_MEANS.values()], cases),
+            markdown_table(["Mean over", "Cases", *_MEANS.values()], means),
+            *(["\n".join(told)] if told else []),
         ])
+
+    def _notes(self) -> list[str]:
+        """What was left out, each sentence once with the cases it is about, the commonest first."""
+        cases: dict[str, list[str]] = {}
+        for line in self.lines:
+            for note in line.get("left_out", ()):
+                cases.setdefault(note, []).append(line["case"])
+        told = []
+        for note, names in sorted(cases.items(), key=lambda entry: -len(entry[1])):
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            told.append(f"- **Note:** Case {names[0]}{others}: {note}")
+        more = len(told) - _SHOWN_NOTES
+        return [*told[:_SHOWN_NOTES], *([f"- And {more} more, all in scores.jsonl."] if more > 0 else [])]
 
 
 def score_video(
-    video: Path, case: Case, models: ScoreModels, plan: IdentityPlan, out: Path | None, tick: Tick
-) -> IdentityScores:
-    """Score a video file against a case; with ``out`` write scores.json, plot.png and annotated.mp4 into that folder.
+    video: Path, case: Case, equipment: Equipment, plan: IdentityPlan, out: Path | None, tick_of: TickOf
+) -> VideoScores:
+    """Score a video file against a case, and note what was left out of either.
+
+    With ``out`` write scores.json, annotated.mp4 and, where people are told apart, plot.png into that folder.
 
     Raises:
-        LumosXError: no readable video, or what ``score_identity`` raises.
+        LumosXError: no readable video, or what ``score_all`` raises.
     """
     frames = VideoFile(video)
-    scores = score_identity(frames, people_of(case.scene), models, replace(plan, fps=frames.fps), tick)
+    scores = score_all(frames, case.scene, equipment, plan, tick_of)
+    scores = replace(scores, notes=(*case.notes, *scores.notes))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(scores.as_json(), ensure_ascii=False, allow_nan=False, indent=1)
         _write(out / "scores.json", text.encode())
-        _write(out / "plot.png", as_png(plot_identity(scores)))
+        if scores.identity is not None:
+            _write(out / "plot.png", as_png(plot_identity(scores.identity)))
         write_video(_annotated(frames, scores), out / "annotated.mp4", frames.fps / plan.every)
     return scores
 
 
 def score_folder(
-    videos: Path, root: Path, models: ScoreModels, plan: IdentityPlan, out: Path | None, tick_of: Callable[[str], Tick]
+    videos: Path, root: Path, equipment: Equipment, plan: IdentityPlan, out: Path | None,
+    tick_of: Callable[[str, str], Tick],
 ) -> BatchResult:
     """Score every case below ``root`` by its video in ``videos``; a case that cannot be scored is named, not skipped.
 
@@ -92,7 +117,7 @@ def score_folder(
     the means.
 
     Args:
-        tick_of: makes a case's tick from its name.
+        tick_of: makes the tick of one pass over a video from the names of the case and the pass.
 
     Raises:
         LumosXError: no case, or no video at all.
@@ -111,7 +136,7 @@ def score_folder(
             continue
         own = None if out is None else out / name
         try:
-            lines.append(_line(name, video, score_video(video, case, models, plan, own, tick_of(name))))
+            lines.append(_line(name, video, score_video(video, case, equipment, plan, own, partial(tick_of, name))))
         except LumosXError as error:
             lines.append({"case": name, "video": video.name, "error": str(error)})
     result = BatchResult(tuple(lines))
@@ -121,11 +146,6 @@ def score_folder(
         _write(out / "scores.jsonl", text.encode())
         _write(out / "means.json", json.dumps(result.means(), allow_nan=False, indent=1).encode())
     return result
-
-
-def describe(scores: IdentityScores, case: Case) -> str:
-    """The report of one video, with what was left out of its case."""
-    return "\n\n".join([identity_report(scores), *(f"- **Note:** {note}" for note in case.notes)])
 
 
 def _cases(root: Path) -> dict[str, Case | LumosXError]:
@@ -142,22 +162,32 @@ def _cases(root: Path) -> dict[str, Case | LumosXError]:
     return found
 
 
-def _line(name: str, video: Path, scores: IdentityScores) -> dict:
-    """A case's line: everything but the rows of single frames."""
-    row = scores.as_json()
-    del row["frames"]
+def _line(name: str, video: Path, scores: VideoScores) -> dict:
+    """A case's line: everything about its people but the rows of single frames, and what the rest comes to."""
+    people, identity = scores.people.as_json(), scores.identity
+    del people["frames"]
+    second = None if identity is None else identity.second_judge
     return {
-        "case": name, "video": video.name, "people": len(scores.names), **row,
-        "score": scores.score, "score_name": scores.judge.score,
-        "second_score": scores.second_score,
-        "second_score_name": None if scores.second_judge is None else scores.second_judge.score,
-        "swap_rate": scores.order.rate, "switches": len(scores.switches.events),
+        "case": name, "video": video.name, "people": len(scores.people.names), **people,
+        "score": None if identity is None else identity.score,
+        "score_name": None if identity is None else identity.judge.score,
+        "second_score": None if identity is None else identity.second_score,
+        "second_score_name": None if second is None else second.score,
+        "swap_rate": None if identity is None else identity.order.rate,
+        "switches": None if identity is None else len(identity.switches.events),
+        "measure": scores.measure, "leakage": scores.leakage, "win_rate": scores.win_rate,
+        "dynamic": None if scores.motion is None else scores.motion.dynamic,
+        "left_out": [*scores.left_out, *(() if scores.attributes is None else scores.attributes.notes)],
     }
 
 
-def _annotated(frames: VideoFile, scores: IdentityScores) -> Iterator[np.ndarray]:
-    watched = {frame.index: frame for frame in scores.frames}
-    return (annotate_frame(pixels, watched[index], scores) for index, pixels in enumerate(frames) if index in watched)
+def _annotated(frames: VideoFile, scores: VideoScores) -> Iterator[np.ndarray]:
+    watched = {frame.index: frame for frame in scores.people.frames}
+    for index, pixels in enumerate(frames):
+        if index in watched and scores.identity is not None:
+            yield annotate_frame(pixels, watched[index], scores.identity)
+        elif index in watched:
+            yield number_faces(pixels, watched[index])
 
 
 def _write(target: Path, content: bytes) -> None:
@@ -166,6 +196,7 @@ def _write(target: Path, content: bytes) -> None:
         part.replace(target)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _shown(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value

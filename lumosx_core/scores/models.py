@@ -41,14 +41,36 @@ class ScoreModels:
     notes: tuple[str, ...] = ()
 
 
-def open_models(names: ModelNames, folders: ModelFolders, device: torch.device | str = "cpu") -> ScoreModels:
+@dataclass(frozen=True, eq=False)
+class FacesOnly:
+    """What finds faces, where nothing tells them apart.
+
+    Attributes:
+        reason: the sentence that says what is missing and what to do.
+    """
+
+    detector: Detector
+    reason: str
+
+
+def open_models(
+    names: ModelNames, folders: ModelFolders, device: torch.device | str = "cpu"
+) -> ScoreModels | FacesOnly:
     """Open them; a second embedder that is missing is left out and named, since the first one's numbers stand without.
 
+    Returns:
+        The models; with embedder "automatic", where none can be used, the detector alone.
+
     Raises:
-        LumosXError: a detector or a first embedder that is not there.
+        LumosXError: a detector, or a first embedder that was asked for by its name, is not there.
     """
     detector = open_detector(names.detector, folders)
-    embedder = open_embedder(names.embedder, folders, device)
+    try:
+        embedder = open_embedder(names.embedder, folders, device)
+    except LumosXError as error:
+        if names.embedder != AUTOMATIC:
+            raise
+        return FacesOnly(detector, str(error))
     if names.second_embedder == NO_SECOND:
         return ScoreModels(detector, embedder)
     try:

@@ -1,12 +1,17 @@
 """LumosX Identity Score on a real server, from photographs to a report that names the swap."""
 
 import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from host.client import ExecutionFailed, Interrupted, PromptRejected
 from host.face_videos import people_of_photograph, still_video
+from host.server import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +94,51 @@ def test_an_interrupt_stops_it(client, scored):
 
     with pytest.raises(Interrupted):
         client.run(scored(frames=12), on_event=stop, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def pack():
+    """The pack in this process, loaded by its folder as ComfyUI does; the name of its package."""
+    name = "lumosx_pack_in_process"
+    spec = spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    yield name
+    for loaded in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[loaded]
+
+
+def test_on_a_fresh_install_the_node_shows_counted_faces_and_stops_plot_and_score_only(pack, tmp_path, monkeypatch):
+    """In process, since the server has dlib."""
+    from comfy_execution.graph_utils import ExecutionBlocker
+
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    monkeypatch.setattr("folder_paths.models_dir", str(tmp_path / "models"))
+    monkeypatch.setattr("folder_paths.temp_directory", str(tmp_path))
+    relations = sys.modules[f"{pack}.lumosx_core.relations"]
+    people = people_of_photograph()[1:3]
+    frames = torch.from_numpy(np.stack(still_video(*people, frames=2))).float() / 255
+    scene = relations.Scene(subjects=tuple(
+        relations.Subject(relations.Reference(
+            relations.Kind.FACE, person.name, torch.from_numpy(person.picture.copy()).float()[None] / 255
+        )) for person in people
+    ))
+    node = sys.modules[f"{pack}.nodes.scores"].LumosXIdentityScore
+    result = node.execute(frames, scene, "recommended", "automatic", "none", "CenterFace", 1, "as the video starts")
+    report, text, plot, annotated, score = result.args
+    missing = json.loads(text)["missing"]
+    assert report.startswith(f"- **Warning:** {missing}") and "pip install dlib-bin" in missing
+    for blocker in (plot, score):
+        assert isinstance(blocker, ExecutionBlocker) and blocker.message == missing
+    shown, = result.ui.as_dict()["images"]
+    with Image.open(tmp_path / shown["filename"]) as picture:
+        assert np.abs(np.asarray(picture) - annotated[0].numpy() * 255).max() <= 1
+
+
+def test_weights_that_are_put_there_make_the_node_run_again(pack, tmp_path, monkeypatch):
+    monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
+    node = sys.modules[f"{pack}.nodes.scores"].LumosXIdentityScore
+    before = node.fingerprint_inputs()
+    (tmp_path / "lumosx").mkdir()
+    (tmp_path / "lumosx" / "backbone.pth").write_bytes(b"")
+    assert node.fingerprint_inputs() != before

@@ -1,6 +1,7 @@
 """Attribute and motion scores of an IMAGE batch, with faces that are really found and told apart."""
 
 import json
+import sys
 
 import comfy.model_management
 import numpy as np
@@ -89,6 +90,13 @@ def test_what_cannot_be_done_is_told_before_any_frame_is_watched(scene):
         score(none, Scene(None, (), (Subject(scene.subjects[0].face),)))
     with pytest.raises(LumosXError, match="images: the video has no frame"):
         score(none, scene)
+
+
+def test_people_must_be_told_apart(scene, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
+    with pytest.raises(LumosXError, match="^embedder: nothing that tells faces apart is there; pip install dlib-bin"):
+        score(torch.zeros(0, 16, 16, 3), scene)
 
 
 def test_an_interrupt_stops_the_loop(images, scene):

@@ -10,11 +10,13 @@ import folder_paths
 import numpy as np
 import pytest
 import torch
+from comfy_execution.graph_utils import ExecutionBlocker
 from PIL import Image
 
 from host.face_videos import people_of_photograph, still_video
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.scores import ImageFrames, check_save_name, frame_ticks, score_images
+from lumosx_core.host.frames import ImageFrames
+from lumosx_core.host.scores import check_save_name, score_images
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.models import ModelNames
 from lumosx_core.scores.summary import IdentityPlan
@@ -49,11 +51,11 @@ def output(tmp_path, monkeypatch):
 def test_a_swapped_video(scene, pair, output):
     images = image_of(still_video(*pair, frames=6, swap_at=4))
     before = images.clone()
-    report, text, plot, annotated, score = score_images(images, scene, IdentityPlan(every=2), DLIB)
+    (report, text, plot, annotated, score), shown = score_images(images, scene, IdentityPlan(every=2), DLIB)
     scores = json.loads(text)
     assert scores["switches"]["events"][0] == {"frame": 4, "from": 1, "to": 2}
     assert scores["score"]["value"] == score and f"{score:.3f}" in report and "1 woman -> 2 man" in report
-    assert plot.shape == (1, 420, 1000, 3) and plot.min() >= 0 and plot.max() <= 1
+    assert shown is plot and plot.shape == (1, 420, 1000, 3) and plot.min() >= 0 and plot.max() <= 1
     assert annotated.shape == (3, *images.shape[1:]) and annotated.dtype == torch.float32
     # Boxes and names are drawn, the rest is the frame itself.
     changed = (annotated != images[::2]).any(dim=3).float().mean()
@@ -62,7 +64,8 @@ def test_a_swapped_video(scene, pair, output):
 
 
 def test_one_frame_works(scene, pair, output):
-    _, text, plot, annotated, score = score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB)
+    outputs, _ = score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB)
+    _, text, plot, annotated, score = outputs
     scores = json.loads(text)
     assert [subject["steadiness"] for subject in scores["subjects"]] == [None, None]
     assert len(plot) == len(annotated) == 1 and score > 0.7
@@ -71,7 +74,7 @@ def test_one_frame_works(scene, pair, output):
 def test_files_are_numbered_and_never_overwritten(scene, pair, output):
     images = image_of(still_video(*pair, frames=1))
     for number in (1, 2):
-        report, text, plot, *_ = score_images(images, scene, IdentityPlan(), DLIB, "scores/run")
+        (report, text, plot, *_), _ = score_images(images, scene, IdentityPlan(), DLIB, "scores/run")
         stem = f"run_0000{number}_"
         assert f"Saved as scores/{stem}.json and .png" in report
         assert json.loads((output / "scores" / f"{stem}.json").read_text(encoding="utf-8")) == json.loads(text)
@@ -112,7 +115,7 @@ def test_a_bad_name_and_missing_weights_stop_before_any_frame(scene, output, mon
 
 def test_a_missing_second_embedder_is_named_and_the_rest_computed(scene, pair, output):
     names = ModelNames(embedder="dlib", second_embedder="CurricularFace IR-101")
-    report, text, *_ = score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), names)
+    (report, text, *_), _ = score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), names)
     assert "**Warning:** The second embedder was left out: embedder: CurricularFace IR-101 needs the file" in report
     assert json.loads(text)["second_score"] is None
 
@@ -132,32 +135,47 @@ def test_an_interrupt_stops_between_frames(scene, pair, output):
     assert list(output.iterdir()) == []
 
 
-def test_ticks_move_the_progress_bar():
-    import comfy.utils
-
-    seen = []
-    comfy.utils.set_progress_bar_global_hook(lambda done, total, *rest, **more: seen.append((done, total)))
-    try:
-        tick = frame_ticks()
-        for done in range(4):
-            tick(done, 3)
-    finally:
-        comfy.utils.set_progress_bar_global_hook(None)
-    # ComfyUI may leave out some that come close together.
-    assert seen[0] == (0, 3) and seen[-1] == (3, 3) and seen == sorted(seen)
-
-
-def test_frames_are_exact_and_transparency_becomes_white():
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)
-    frames = ImageFrames(image_of(pixels))
-    assert len(frames) == 2 and np.array_equal(np.stack(list(frames)), pixels)
-    clear = ImageFrames(torch.zeros(1, 2, 2, 4))
-    assert (clear[0] == 255).all()
-    with pytest.raises(LumosXError, match="images: the image holds values that are no numbers"):
-        ImageFrames(torch.full((1, 2, 2, 3), float("nan")))[0]
 
 
 def test_a_plot_file_is_a_png(scene, pair, output):
     score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB, "run")
     content = Path(output, "run_00001_.png").read_bytes()
     assert Image.open(io.BytesIO(content)).format == "PNG"
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch, tmp_path):
+    """As on a machine with no dlib and empty models folders."""
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
+
+
+def test_without_an_embedder_faces_are_counted_and_only_plot_and_score_stop(
+    scene, pair, output, nothing_installed, caplog
+):
+    images = image_of(still_video(*pair, frames=3, leaves_at=2))
+    outputs, shown = score_images(images, scene, IdentityPlan(), ModelNames())
+    report, text, plot, annotated, score = outputs
+    values = json.loads(text)
+    assert [frame["faces"] for frame in values["frames"]] == [2, 2, 1]
+    assert report.startswith(f"- **Warning:** {values['missing']}") and values["missing"] in caplog.text
+    assert "pip install dlib-bin" in values["missing"] and "backbone.pth" in values["missing"]
+    for blocker in (plot, score):
+        assert isinstance(blocker, ExecutionBlocker) and blocker.message == values["missing"]
+    assert annotated.shape == images.shape and torch.equal(shown, annotated[:1])
+    assert 0 < (annotated != images).any(dim=3).float().mean() < 0.2 and list(output.iterdir()) == []
+
+
+def test_counted_faces_are_saved_as_json_alone(scene, pair, output, nothing_installed):
+    images = image_of(still_video(*pair, frames=1))
+    for number in (1, 2):
+        (report, text, *_), _ = score_images(images, scene, IdentityPlan(), ModelNames(), "run")
+        stem = f"run_0000{number}_"
+        assert report.endswith(f"- Saved as {stem}.json.")
+        assert json.loads((output / f"{stem}.json").read_text(encoding="utf-8")) == json.loads(text)
+    assert len(list(output.iterdir())) == 2
+
+
+def test_a_named_embedder_that_is_missing_stays_an_error(scene, output, nothing_installed):
+    with pytest.raises(LumosXError, match="^embedder: dlib is not installed; pip install dlib-bin"):
+        score_images(torch.zeros(1, 64, 64, 3), scene, IdentityPlan(), DLIB)

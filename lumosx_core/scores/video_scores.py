@@ -1,0 +1,154 @@
+"""All scores of one video: its people, what they wear, and how much moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ..errors import LumosXError
+from ..relations import Scene
+from .attributes import COLOUR, Tools, check_scene, score_attributes
+from .identity_report import identity_report
+from .models import FacesOnly, ScoreModels
+from .motion import MotionScore, motion_score
+from .owners import AttributeScores, OwnerScore
+from .people import people_of
+from .presence import PresenceScores, count_faces
+from .summary import IdentityPlan, IdentityScores, score_identity
+from .video import VideoFile
+from .watching import Tick
+
+VERSION = 2
+"""Of the JSON's form; 1 held the identity scores alone."""
+
+TickOf = Callable[[str], Tick]
+"""Makes the tick of one pass over a video from its name."""
+
+Score = TypeVar("Score")
+
+
+@dataclass(frozen=True, eq=False)
+class Equipment:
+    """What scores are computed with.
+
+    Attributes:
+        models: what finds faces and, where it is there, what tells them apart.
+        tools: opens what compares attributes, or raises a LumosXError; called for a scene that has some.
+    """
+
+    models: ScoreModels | FacesOnly
+    tools: Callable[[], Tools]
+
+
+@dataclass(frozen=True, eq=False)
+class VideoScores:
+    """What one video says.
+
+    Attributes:
+        people: who was seen; or only how many faces, where nothing tells them apart.
+        attributes, motion: None if they could not be computed.
+        notes: what was left out and why, one sentence each.
+    """
+
+    people: IdentityScores | PresenceScores
+    attributes: AttributeScores | None
+    motion: MotionScore | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> IdentityScores | None:
+        """None where nothing tells faces apart."""
+        return self.people if isinstance(self.people, IdentityScores) else None
+
+    @property
+    def measure(self) -> str | None:
+        """What leakage and win rate are by: the first measure of a network, else colour; None without attributes."""
+        if self.attributes is None:
+            return None
+        return next((name for name in self.attributes.measures if name != COLOUR), COLOUR)
+
+    @property
+    def leakage(self) -> float | None:
+        """The mean of the attributes' leakage; None if there is none to compare."""
+        return mean_of_known([owner.leakage for owner in self._owners()])
+
+    @property
+    def win_rate(self) -> float | None:
+        """The mean of the attributes' win rate; None as for ``leakage``."""
+        return mean_of_known([owner.win_rate for owner in self._owners()])
+
+    @property
+    def left_out(self) -> list[str]:
+        """Why there are no identity scores, and the notes."""
+        missing = [] if self.identity is not None else [f"Identity scores left out: {self.people.reason}"]
+        return [*missing, *self.notes]
+
+    def as_json(self) -> dict:
+        """Strict JSON; null for what was not computed, and a sentence among the notes says why."""
+        known = self.identity is not None
+        return {
+            "version": VERSION,
+            "identity": self.people.as_json() if known else None,
+            "presence": None if known else self.people.as_json(),
+            "attributes": None if self.attributes is None else self.attributes.as_json(),
+            "motion": None if self.motion is None else self.motion.as_json(),
+            "notes": self.left_out,
+        }
+
+    def report(self) -> str:
+        """Markdown: one report of all."""
+        parts = [identity_report(self.people) if self.identity is not None else self.people.report()]
+        parts += [part.report() for part in (self.attributes, self.motion) if part is not None]
+        if self.notes:
+            parts.append("\n".join(f"- **Note:** {note}" for note in self.notes))
+        return "\n\n".join(parts)
+
+    def _owners(self) -> list[OwnerScore]:
+        return [] if self.attributes is None else [
+            owner for owner in self.attributes.owners if owner.measure == self.measure
+        ]
+
+
+def score_all(
+    frames: VideoFile, scene: Scene, equipment: Equipment, plan: IdentityPlan, tick_of: TickOf
+) -> VideoScores:
+    """Score a video file, which is read once for each kind of score; faces are looked for in the first pass only.
+
+    Raises:
+        LumosXError: as ``score_identity`` or ``count_faces``; what else cannot be computed is noted.
+    """
+    people, notes = people_of(scene), []
+    if isinstance(equipment.models, FacesOnly):
+        seen = count_faces(frames, people, equipment.models, plan.every, tick_of("faces"))
+    else:
+        plan = replace(plan, fps=frames.fps)
+        seen = score_identity(frames, people, equipment.models, plan, tick_of("identity"))
+    attributes = _or_note(
+        "Attribute scores", notes, lambda: _attributes(frames, seen, scene, equipment, tick_of("attributes"))
+    )
+    motion = _or_note("Motion", notes, lambda: motion_score(frames, frames.fps, tick_of("motion")))
+    return VideoScores(seen, attributes, motion, tuple(notes))
+
+
+def mean_of_known(values: Sequence[float | None]) -> float | None:
+    """The mean without the Nones; None if nothing else is there."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _attributes(
+    frames: VideoFile, seen: IdentityScores | PresenceScores, scene: Scene, equipment: Equipment, tick: Tick
+) -> AttributeScores:
+    check_scene(scene)
+    if isinstance(seen, PresenceScores):
+        raise LumosXError("whose clothes they are is told from the faces, and nothing that tells faces apart is there.")
+    return score_attributes(frames, seen.frames, scene, equipment.tools(), tick)
+
+
+def _or_note(what: str, notes: list[str], compute: Callable[[], Score]) -> Score | None:
+    try:
+        return compute()
+    except LumosXError as error:
+        notes.append(f"{what} left out: {error}")
+        return None
