@@ -9,6 +9,8 @@ from PIL import Image, ImageOps
 from ..errors import LumosXError
 
 WHITE = (255, 255, 255)
+# Sharpening and decoders overshoot a little; far above 1 are 8-bit values that nobody divided.
+_BRIGHTEST = 8.0
 
 
 def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
@@ -20,7 +22,7 @@ def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
 
     Raises:
         LumosXError: several pictures in one batch, another number of channels, an empty picture or values that are no
-            numbers.
+            numbers or far above 1.
     """
     image = image[None] if image.ndim == 3 else image
     if image.ndim != 4 or image.shape[3] not in (1, 3, 4) or 0 in image.shape:
@@ -34,6 +36,11 @@ def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
         )
     if not torch.isfinite(image).all():
         raise LumosXError(f"{source}: the image holds values that are no numbers; check the node that made it.")
+    if image.max() > _BRIGHTEST:
+        raise LumosXError(
+            f"{source}: the image holds values up to {image.max():g}, but white is 1; divide by 255, or check the node "
+            "that made it."
+        )
     image = image.float()
     if image.shape[3] == 1:
         image = image.expand(-1, -1, -1, 3)
