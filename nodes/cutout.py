@@ -11,6 +11,49 @@ def _box_input(name, tooltip):
     return io.Int.Input(name, default=0, min=0, max=65536, optional=True, tooltip=tooltip)
 
 
+def _inputs():
+    return [
+        io.Image.Input("image", tooltip="One picture. If it has transparency, that is used when neither a mask "
+                       "is linked nor a box given."),
+        io.Mask.Input(
+            "mask", optional=True,
+            tooltip="1 where the picture is kept. One mask; of another size only if its shape is that of the "
+            "picture.",
+        ),
+        _box_input("box_x", "Without a mask: the left edge of a box around the thing, in pixels of the "
+                   "picture. Leave some background around the thing inside the box, and outside of it too."),
+        _box_input("box_y", "The upper edge of the box, in pixels."),
+        _box_input("box_width", "The width of the box, in pixels; 0 means no box."),
+        _box_input("box_height", "The height of the box, in pixels; 0 means no box."),
+        io.Boolean.Input(
+            "invert_mask", default=False, optional=True,
+            tooltip="Turns kept and removed around. Load Image's mask is 1 where the picture is transparent or "
+            "was painted over in the mask editor: leave this off to keep what you painted, turn it on to "
+            "keep what is not transparent.",
+        ),
+        io.Combo.Input(
+            "edges", options=list(EDGES), default=SOFT, optional=True,
+            tooltip="soft: pixels that the mask keeps in part are blended with white. as in training: they "
+            "keep their colour, and only pixels that the mask removes become white; some background stays at the edge.",
+        ),
+        io.Int.Input(
+            "padding", default=0, min=0, max=4096, optional=True,
+            tooltip="White pixels to add on every side. Training had none.",
+        ),
+    ]
+
+
+def _outputs():
+    return [
+        io.Image.Output(
+            display_name="cut_out",
+            tooltip="The thing on white, for an attribute, a full body or a LumosX Object.",
+        ),
+        io.Mask.Output(display_name="cut_out_mask", tooltip="Its mask, of the same size: 1 where it is kept."),
+        io.String.Output(display_name="report", tooltip="Sizes, and warnings if it is too small or odd."),
+    ]
+
+
 class LumosXCutOut(io.ComfyNode):
     """What a mask or a box marks, on white."""
 
@@ -23,43 +66,9 @@ class LumosXCutOut(io.ComfyNode):
             description="Cuts clothes, a thing or a whole person out of a picture and lays it on white, tightly "
             "cropped, as the model was trained with. Link a mask of any segmentation node, or give a box: then "
             "OpenCV's GrabCut estimates the background, which works if its colours differ from those of the thing.",
-            inputs=[
-                io.Image.Input("image", tooltip="One picture. If it has transparency, that is used when neither a mask "
-                               "is linked nor a box given."),
-                io.Mask.Input(
-                    "mask", optional=True,
-                    tooltip="1 where the picture is kept. One mask; of another size only if its shape is that of the "
-                    "picture.",
-                ),
-                _box_input("box_x", "Without a mask: the left edge of a box around the thing, in pixels of the "
-                           "picture. Leave some background around the thing inside the box, and outside of it too."),
-                _box_input("box_y", "The upper edge of the box, in pixels."),
-                _box_input("box_width", "The width of the box, in pixels; 0 means no box."),
-                _box_input("box_height", "The height of the box, in pixels; 0 means no box."),
-                io.Boolean.Input(
-                    "invert_mask", default=False, optional=True,
-                    tooltip="Turns kept and removed around. Load Image's mask is 1 where the picture is transparent or "
-                    "was painted over in the mask editor: leave this off to keep what you painted, turn it on to "
-                    "keep what is not transparent.",
-                ),
-                io.Combo.Input(
-                    "edges", options=list(EDGES), default=SOFT, optional=True,
-                    tooltip="soft: pixels that the mask keeps in part are blended with white. as in training: they "
-                    "keep their colour, and only pixels with mask 0 become white; some background stays at the edge.",
-                ),
-                io.Int.Input(
-                    "padding", default=0, min=0, max=4096, optional=True,
-                    tooltip="White pixels to add on every side. Training had none.",
-                ),
-            ],
-            outputs=[
-                io.Image.Output(
-                    display_name="cut_out",
-                    tooltip="The thing on white, for an attribute, a full body or a LumosX Object.",
-                ),
-                io.Mask.Output(display_name="cut_out_mask", tooltip="Its mask, of the same size: 1 where it is kept."),
-                io.String.Output(display_name="report", tooltip="Sizes, and warnings if it is too small or odd."),
-            ],
+            inputs=_inputs(),
+            outputs=_outputs(),
+            is_output_node=True,
         )
 
     @classmethod

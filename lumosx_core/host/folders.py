@@ -12,7 +12,7 @@ import folder_paths
 from ..errors import LumosXError
 from ..media import Case, case_files, load_case
 from ..media.case_folder import CAPTION, UNFINISHED
-from ..media.case_writing import check_case_name, write_case_folder
+from ..media.case_writing import RESERVED, check_case_name, release_warnings, write_case_folder
 from ..relations import Scene
 from ..report import binder_report
 from ..tiny.drawing import write_demo_case
@@ -25,7 +25,7 @@ _INPUT, _OUTPUT = "input", "output"
 _ANNOTATED = re.compile(rf"(.*) \[({_INPUT}|{_OUTPUT})\]", re.DOTALL)
 # What Windows allows in a name, which is less than the others do; nothing that is passed over when cases are listed.
 _FOLDER = re.compile(
-    r"(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))(?![\s.])[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,100}(?<![\s.])"
+    rf"(?!{RESERVED.pattern})" r"(?![\s.])[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,100}(?<![\s.])"
     rf"(?<!{re.escape(UNFINISHED)})", re.IGNORECASE
 )
 
@@ -91,9 +91,9 @@ def write_case(scene: Scene, prompt: str, name: str, folder: str, replace: bool)
     """
     check_names(name, folder)
     made = write_case_folder(scene, prompt, name, _new_folder(folder), replace)
-    missing = _missing_phrases(scene, prompt)
-    log_warnings(missing)
-    lines = [f"- Saved in {made}", binder_report(scene), *(f"- **Warning:** {warning}" for warning in missing)]
+    warnings = [*_missing_phrases(scene, prompt), *release_warnings(scene, prompt)]
+    log_warnings(warnings)
+    lines = [f"- Saved in {made}", binder_report(scene), *(f"- **Warning:** {warning}" for warning in warnings)]
     return f"{made.relative_to(_root(_OUTPUT)).as_posix()} [{_OUTPUT}]", "\n".join(lines)
 
 

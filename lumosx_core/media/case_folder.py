@@ -78,9 +78,19 @@ def load_case(folder: Path, full_bodies: bool = False) -> Case:
         full_bodies: take pictures of whole persons as stand-alone references, if their name alone says that they are.
 
     Raises:
-        LumosXError: no folder, no caption, a broken picture, an empty phrase, nothing to bind, or a ``lumosx.json``
-            that does not fit the folder.
+        LumosXError: no folder, no caption, a broken picture, an empty phrase, nothing to bind, a ``lumosx.json`` that
+            does not fit the folder, or something that cannot be read.
     """
+    try:
+        return _load(folder, full_bodies)
+    except OSError as error:
+        name = Path(error.filename or folder).name
+        raise LumosXError(
+            f"case: {name} of {folder.name} cannot be read ({error.strerror}); make the case's files readable."
+        ) from error
+
+
+def _load(folder: Path, full_bodies: bool) -> Case:
     if not folder.is_dir():
         raise LumosXError(f"case: there is no folder {folder.name}; put the case folder into ComfyUI's input folder.")
     name, prompt = _read_caption(folder)
@@ -98,15 +108,16 @@ def load_case(folder: Path, full_bodies: bool = False) -> Case:
 
 
 def case_files(folder: Path) -> list[Path]:
-    """Every file that a case is made of, sorted, for telling whether it changed."""
+    """Every file that a case is made of, sorted."""
     found = []
     # As reading does, this follows links; a folder that links to its own parent is seen once.
     seen = set()
     for place, children, files in os.walk(folder, followlinks=True):
         seen.add(os.path.realpath(place))
-        children[:] = [child for child in children if os.path.realpath(os.path.join(place, child)) not in seen]
+        children[:] = [child for child in children
+                       if child[0] != "." and os.path.realpath(os.path.join(place, child)) not in seen]
         found += [Path(place, file) for file in files if not file.startswith(".")]
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in found if os.path.isfile(path))
 
 
 def _stray_entries(folder: Path) -> list[str]:

@@ -6,22 +6,25 @@ import re
 import shutil
 import unicodedata
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import LumosXError
-from ..relations import Reference, Scene
+from ..relations import Kind, Reference, Scene
 from .case_description import DESCRIPTION, PARTS, Description, Entry, Person
 from .case_folder import CAPTION, FACE, FULL_BODY, PICTURES, UNFINISHED
 from .pictures import from_image
 
 # Both scripts of the release pass over pictures of this name.
 _FULL_BODY_PREFIX = "fullfullbody_"
+_A = {Kind.FACE: "a face", Kind.ATTRIBUTE: "an attribute", Kind.OBJECT: "an object", Kind.BACKGROUND: "a background"}
 _MOST_BYTES = 120
 """Of a picture's name, so that it and its folder fit every file system."""
 _FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]|^\.")
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\.|$)", re.IGNORECASE)
+RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\.|$)", re.IGNORECASE)
+"""How names begin that Windows takes for devices."""
 
 # What file managers leave behind.
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
@@ -88,7 +91,7 @@ def picture_name(phrase: str, prefix: str, taken: set[str]) -> str:
         taken: names of the folder that are used already; the new one is added.
     """
     stem = _FORBIDDEN.sub("_", prefix + phrase)
-    if not prefix and (FACE.match(stem) or FULL_BODY.match(stem)) or _RESERVED.match(stem):
+    if not prefix and (FACE.match(stem) or FULL_BODY.match(stem)) or RESERVED.match(stem):
         stem = "_" + stem
     stem = stem.encode()[:_MOST_BYTES].decode(errors="ignore")
     name, number = f"{stem}.png", 1
@@ -97,6 +100,48 @@ def picture_name(phrase: str, prefix: str, taken: set[str]) -> str:
         name = f"{stem} ({number}).png"
     taken.add(_alike(name))
     return name
+
+
+def release_warnings(scene: Scene, prompt: str) -> list[str]:
+    """What the release's scripts make of the folder of a scene otherwise than it is meant, one sentence each.
+
+    They take every picture of a person whose name has "face" in it for the face, with the words after its first "_";
+    an object's or a background's words end at the first dot; of a person's pictures, or of all others, one with the
+    same words replaces another; and a "{" in the prompt begins something else.
+    """
+    found, read = [], Counter()
+    description, pictures = _described(scene)
+    for file, reference in pictures.items():
+        kind, phrase = _as_the_release_reads(file)
+        if kind is None:
+            if not reference.full_body:
+                found.append(f"The release passes over \"{reference.phrase}\", since it takes it for a full body.")
+            continue
+        if (kind, phrase) != (reference.kind, reference.phrase):
+            words = f"with the words \"{phrase}\"" if phrase else "without words, bound to nothing"
+            found.append(f"The release reads \"{reference.phrase}\" as {_A[kind]} {words}.")
+        folder = file.rpartition("/")[0]
+        read[folder if folder.startswith("subjects") else "", phrase] += 1
+    found += [f"The release takes one picture only of {count} with the words \"{phrase}\"."
+              for (_, phrase), count in read.items() if count > 1]
+    for number, person in enumerate(description.subjects, 1):
+        if person.face is not None and person.face.file is None:
+            found.append(f"The release does not know the words of subject {number}, \"{person.face.phrase}\", since "
+                         "there is no face picture.")
+    if "{" in prompt or prompt.startswith("|0|"):
+        found.append("The release takes a \"{\" in the prompt, or \"|0|\" at its start, for something else than words.")
+    return found
+
+
+def _as_the_release_reads(file: str) -> tuple[Kind | None, str]:
+    """Kind and phrase of a file of a case; None for one that is passed over."""
+    part, *_, name = file.split("/")
+    if part != "subjects":
+        return Kind.OBJECT if part == "objects" else Kind.BACKGROUND, name.partition(".")[0]
+    if _FULL_BODY_PREFIX.rstrip("_") in name:
+        return None, ""
+    stem = name.rpartition(".")[0]
+    return (Kind.FACE, stem.partition("_")[2]) if "face" in name else (Kind.ATTRIBUTE, stem)
 
 
 def _tidy_name(name: str) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..media.opencv import opencv
 from ..media.pictures import from_image
-from ..relations import Reference
-from .regions import HEAD, LEGS, TORSO
+from ..media.scipy import scipy
+from ..relations import Kind, Reference
+from .regions import FACE, HAIR, HEAD, LEGS, NECK, TORSO
 
 # At and above this in all three channels a pixel of a cut-out is taken for its white ground.
 _GROUND = 248
@@ -22,10 +23,19 @@ _SPREAD = 1.0
 _MOST_PIXELS = 256 * 256
 
 _WORN = {
-    HEAD: "hat cap beanie helmet headscarf headband beret turban crown hood hijab bandana",
-    LEGS: "trousers pants jeans skirt shorts shoes boots sneakers sandals socks leggings tights",
+    HEAD: "hat cap beanie helmet headscarf headband beret turban crown tiara hood hijab bandana fedora",
+    HAIR: "hair hairstyle haircut wig ponytail braid bun curls afro bangs headphone headset veil",
+    FACE: "face glasses sunglasses eyeglasses spectacles goggles mask beard moustache mustache makeup lipstick earring "
+    "earbud earphone monocle",
+    NECK: "necklace scarf scarves shawl tie bowtie necktie choker collar pendant pearls",
+    LEGS: "trousers pants jeans skirt shorts shoe boot sneaker sandal sock stocking leggings tights heels",
+    # So that a jeans jacket is a jacket.
+    TORSO: "jacket coat shirt tshirt blouse sweater sweatshirt jumper hoodie cardigan dress suit top vest blazer gown "
+    "robe",
 }
-_WORN = {part: re.compile(rf"\b({'|'.join(words.split())})s?\b", re.IGNORECASE) for part, words in _WORN.items()}
+_WORDS = {word: part for part, words in _WORN.items() for word in words.split()}
+_JOINTS = re.compile(r"\b(?:with|and|in|on|of|from)\b")
+_PLACES = {part: f"the {part}" for part in _WORN} | {HEAD: "the head above the eyes", HAIR: "the whole head"}
 
 
 class ColourLikeness:
@@ -36,18 +46,36 @@ class ColourLikeness:
     """
 
     name = "colour"
-    measures = {
-        "colour": "colour (a stand-in, needs no weights): Bhattacharyya coefficient of L*a*b* histograms, looked at on "
-        "the torso, or on head or legs if the phrase names such a thing"
-    }
     models = ()
 
+    def __init__(self) -> None:
+        self._attributes: tuple[str, ...] = ()
+
+    @property
+    def measures(self) -> dict[str, str]:
+        """What it gives; once it knows the references, with the part of the body where each attribute is looked for."""
+        places = ", ".join(f"\"{phrase}\" on {_PLACES[self.part(phrase)]}" for phrase in self._attributes)
+        return {
+            "colour": "colour (a stand-in, needs no weights): Bhattacharyya coefficient of L*a*b* histograms; without "
+            f"OWLv2 {places or 'on the part of the body that the phrase tells, else on the torso'}"
+        }
+
     def part(self, phrase: str) -> str:
-        """Where a thing of this phrase is worn, since colours of the whole region would be those of its ground."""
-        return next((part for part, words in _WORN.items() if words.search(phrase)), TORSO)
+        """Where a thing of this phrase is worn, since colours of the whole region would be those of its ground.
+
+        The last word that is known decides, but of "shirt with a tie" the shirt; without any it is the torso.
+        """
+        for piece in _JOINTS.split(phrase.casefold()):
+            for word in reversed(re.findall(r"\w+", piece)):
+                for form in (word, word.removesuffix("s"), word.removesuffix("es")):
+                    if form in _WORDS:
+                        return _WORDS[form]
+        return TORSO
 
     def of_references(self, references: Sequence[Reference]) -> dict[str, np.ndarray]:
         """{"colour": [n, d] float32} of the references' pictures without their white ground."""
+        things = (reference.phrase for reference in references if reference.kind is Kind.ATTRIBUTE)
+        self._attributes = tuple(dict.fromkeys(things))
         return {"colour": np.stack([_histogram(_thing(pixels_of(reference))) for reference in references])}
 
     def of_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
@@ -78,6 +106,4 @@ def _histogram(pixels: np.ndarray) -> np.ndarray:
 
 def _smooth(counts: np.ndarray) -> np.ndarray:
     """Spread each bin over its neighbours, so that a shift of light by half a bin changes little."""
-    from scipy.ndimage import gaussian_filter
-
-    return gaussian_filter(counts, _SPREAD, mode="nearest")
+    return scipy().ndimage.gaussian_filter(counts, _SPREAD, mode="nearest")

@@ -11,11 +11,13 @@ from .seen import SeenFrame
 
 Box = tuple[int, int, int, int]
 
-WHOLE, HEAD, TORSO, LEGS = "whole", "head", "torso", "legs"
+WHOLE, HEAD, HAIR, FACE, NECK, TORSO, LEGS = "whole", "head", "hair", "face", "neck", "torso", "legs"
 
 # In face widths and face heights; a grown body is about three faces wide and seven high, arms down.
 _HALF_WIDTH, _ABOVE, _BELOW = 1.5, 0.6, 5.0
-_TORSO_HALF_WIDTH, _WAIST = 1.0, 2.5
+_EYES, _NECK, _WAIST = 0.3, 0.6, 2.5
+# How far each part reaches beside the face; the others are as wide as the region.
+_ASIDE = {HEAD: 0.0, HAIR: 0.35, FACE: 0.1, NECK: 0.2, TORSO: 0.5}
 _WHITE = 255
 
 
@@ -32,19 +34,24 @@ class Region:
     face: Face
 
     def window(self, part: str) -> Box | None:
-        """A part of the region: "whole", "head" (above the eyes), "torso" or "legs"; None if the frame cuts it off."""
+        """A part of the region; None if the frame cuts it off.
+
+        Args:
+            part: "whole"; "head" above the eyes; "hair" down to the chin, with what is beside the face; "face" with the
+                ears; "neck" for what hangs around it; "torso"; or "legs".
+        """
         left, top, right, bottom = self.box
         face_left, face_top, face_right, chin = self.face.box
-        middle, waist = (face_left + face_right) / 2, chin + _WAIST * self.face.height
-        if part == HEAD:
-            bottom = min(bottom, face_top + 0.3 * self.face.height)
-            left, right = max(left, face_left), min(right, face_right)
-        elif part == TORSO:
-            reach = _TORSO_HALF_WIDTH * self.face.width
-            left, right = max(left, middle - reach), min(right, middle + reach)
-            top, bottom = max(top, chin), min(bottom, waist)
-        elif part == LEGS:
-            top = max(top, waist)
+        width, height = self.face.width, self.face.height
+        waist = chin + _WAIST * height
+        rows = {
+            HEAD: (top, face_top + _EYES * height), HAIR: (top, chin), FACE: (face_top, chin),
+            NECK: (chin, chin + _NECK * height), TORSO: (chin, waist), LEGS: (waist, bottom),
+        }
+        if part in rows:
+            top, bottom = max(top, rows[part][0]), min(bottom, rows[part][1])
+        if part in _ASIDE:
+            left, right = max(left, face_left - _ASIDE[part] * width), min(right, face_right + _ASIDE[part] * width)
         return _whole_pixels((left, top, right, bottom))
 
 

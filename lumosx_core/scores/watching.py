@@ -11,6 +11,8 @@ import numpy as np
 from ..errors import LumosXError
 from ..media.faces.crop import Margins, crop_box
 from ..media.faces.face import Detector, Embedder, Face
+from ..media.faces.picking import largest
+from ..media.scipy import scipy
 from .seen import SeenFrame
 
 Tick = Callable[[int, int], None]
@@ -155,12 +157,9 @@ def assign(similarity: np.ndarray) -> tuple[int | None, ...]:
     Args:
         similarity: [faces, subjects]; a column of NaN is a subject without a picture, who gets no face.
     """
-    # SciPy takes a while to import, and few runs keep scores.
-    from scipy.optimize import linear_sum_assignment
-
     known = np.flatnonzero(~np.isnan(similarity).any(axis=0))
     chosen: list[int | None] = [None] * similarity.shape[1]
-    for face, column in zip(*linear_sum_assignment(1 - similarity[:, known].astype(np.float64))):
+    for face, column in zip(*scipy().optimize.linear_sum_assignment(1 - similarity[:, known].astype(np.float64))):
         chosen[known[column]] = int(face)
     return tuple(chosen)
 
@@ -183,4 +182,4 @@ def _main_face(picture: np.ndarray, subject: int, detector: Detector) -> Face:
             f"relations: no face is found in the picture of subject {subject + 1}; give it a picture of a face with "
             f"hair and ears, or use mode {RELEASE}, which takes the picture whole."
         )
-    return max(faces, key=lambda face: face.width * face.height)
+    return largest(faces)

@@ -59,6 +59,12 @@ def test_a_box_without_a_mask(client, server, photo):
     assert (cut[:5] == 255).all() and (cut[len(cut) // 2, len(cut) // 2] == (230, 120, 60)).all()
 
 
+def test_it_runs_alone_and_shows_its_picture(client, photo):
+    graph = graph_of("alpha.png", invert_mask=True)
+    run = client.run({node: graph[node] for node in ("1", "2")}, timeout=300)
+    assert run.outputs["2"]["images"][0]["type"] == "temp"
+
+
 @pytest.mark.parametrize(
     ("graph", "sentence"),
     [

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import LumosXError
+from ...terminal import accept_all_letters
 from .client import Server
 from .graph import DEMO, Graph, read_graph
 from .journal import DONE, FAILED, Journal, Results, only_runner
@@ -25,10 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when every case is done, 1 when some failed or it cannot go on, 130 after Ctrl-C; 2 for wrong
         arguments.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            # A terminal or a log file may have no letter for something.
-            stream.reconfigure(errors="backslashreplace")
+    accept_all_letters()
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
@@ -54,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
             _forget_failed(results, journal)
         _say_what_differs(results, graph)
         settings = Settings(options.root, graph, options.download, options.wait, options.timeout)
-        with shown_progress(len({*cases, *results.lines, *journal.under_way}), len(results.lines)) as progress:
+        with shown_progress(len({*cases, *results.lines}), len(results.lines)) as progress:
             Batch(settings, server, results, journal, progress).run(cases)
     failed = sum(line["status"] == FAILED for line in results.lines.values())
     print(f"{len(results.lines)} cases: {len(results.lines) - failed} done, {failed} failed; see {path}.", flush=True)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ...errors import LumosXError
 
 DONE, FAILED = STATUSES = ("done", "failed")
+PREFIX = "lumosx_batch"
+"""The folder of all batches at the server."""
+_PREFIXES = re.compile(rf"{PREFIX}(/[A-Za-z0-9_-]+)+")
+_LINE_BEGINS = b'{"case": '
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,21 @@ class Posted:
     workflow: str
     seed: int | None
 
+    def check(self) -> None:
+        """Whether it is such as a batch writes, since a journal may have come with somebody else's folder.
+
+        Raises:
+            ValueError: a wrong type, a case that is a path, an id that is no UUID, or a prefix beside ``PREFIX``.
+        """
+        texts = (self.case, self.name, self.prompt_id, self.prefix, self.workflow)
+        if not all(isinstance(text, str) for text in texts) or type(self.seed) not in (int, type(None)):
+            raise ValueError("a wrong type")
+        # On Windows this knows backslashes and drives too.
+        if self.case == ".." or "\0" in self.case or PurePath(self.case).name != self.case or not self.case:
+            raise ValueError(self.case)
+        if str(uuid.UUID(self.prompt_id)) != self.prompt_id or not _PREFIXES.fullmatch(self.prefix):
+            raise ValueError(self.prefix)
+
 
 class Journal:
     """The prompts under way; every change is on disk before the call returns, except ``drop``.
@@ -42,7 +63,7 @@ class Journal:
         path: a small JSON file, read when it exists.
 
     Raises:
-        LumosXError: a file that is no journal, or that cannot be written.
+        LumosXError: a file that is no journal, names anything but plain folders, or that cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,6 +75,8 @@ class Journal:
                 state = json.loads(path.read_text(encoding="utf-8"))
                 self.server = state["server"]
                 self.under_way = {entry["case"]: Posted(**entry) for entry in state["under_way"]}
+                for posted in self.under_way.values():
+                    posted.check()
             except (OSError, ValueError, TypeError, KeyError) as error:
                 raise LumosXError(f"results: {path} is no journal of a batch; take it away to begin anew.") from error
 
@@ -95,7 +118,9 @@ class Results:
             whole = data[: data.rfind(b"\n") + 1]
             for number, text in enumerate(whole.splitlines(), 1):
                 self._take(number, text)
-            if len(whole) < len(data):
+            if rest := data[len(whole):]:
+                if not (rest.startswith(_LINE_BEGINS) or _LINE_BEGINS.startswith(rest)):
+                    self._take(len(self.lines) + 1, rest)
                 os.truncate(path, len(whole))
         except OSError as error:
             raise LumosXError(f"results: {path} cannot be read ({error.strerror}).") from error
@@ -132,8 +157,8 @@ class Results:
     def _take(self, number: int, text: bytes) -> None:
         try:
             line = json.loads(text)
-            if line["status"] not in STATUSES:
-                raise ValueError(line["status"])
+            if line["status"] not in STATUSES or not isinstance(line["case"], str):
+                raise ValueError(text)
             self.lines[line["case"]] = line
         except (ValueError, TypeError, KeyError) as error:
             raise LumosXError(
@@ -152,6 +177,8 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     part = target.with_name(f"{target.name}.part")
     try:
+        # It may be a link that came with somebody else's folder.
+        part.unlink(missing_ok=True)
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())

@@ -79,11 +79,11 @@ def is_whole_mp4(path: Path) -> bool:
     return kinds >= _MP4_PARTS
 
 
-def _saved_files(outputs: dict[str, dict]) -> list[dict[str, str]]:
+def _saved_files(outputs: dict[str, dict | None]) -> list[dict[str, str]]:
     """What nodes saved for good; pictures that only the page shows are of type ``temp``."""
     files = [
         {key: str(item.get(key, "")) for key in ("filename", "subfolder", "type")}
-        for node in outputs.values() for items in node.values() if isinstance(items, list)
+        for node in outputs.values() if isinstance(node, dict) for items in node.values() if isinstance(items, list)
         for item in items if isinstance(item, dict) and item.get("type") == "output" and item.get("filename")
     ]
     return list({tuple(file.values()): file for file in files}.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 import time
@@ -17,7 +18,7 @@ from .. import case_files, load_case
 from ..case_folder import CAPTION, PICTURES, UNFINISHED, natural
 from .client import Refused, Server, ServerAway
 from .graph import Graph, plain
-from .journal import DONE, FAILED, Journal, Posted, Results, replacing
+from .journal import DONE, FAILED, PREFIX, Journal, Posted, Results, replacing
 from .outcome import Outcome, is_whole_mp4, iso_time, read_history
 from .progress import Progress
 
@@ -55,17 +56,51 @@ def find_cases(root: Path) -> tuple[list[str], list[str]]:
     """The case folders of a folder, and its other folders; in natural order (2 before 10), without dot folders.
 
     Raises:
-        LumosXError: no folder, a case itself, or no case in it.
+        LumosXError: no folder, a case itself, no case in it, or it cannot be read.
     """
-    if not root.is_dir():
-        raise LumosXError(f"ROOT: there is no folder {root}; give the folder that holds the case folders.")
-    if (root / CAPTION).is_file():
-        raise LumosXError(f"ROOT: {root} is itself a case; give the folder that it lies in.")
-    folders = [path for path in sorted(root.iterdir(), key=natural) if path.is_dir() and path.name[0] != "."]
-    cases = [path.name for path in folders if (path / CAPTION).is_file() and not path.name.endswith(UNFINISHED)]
+    try:
+        if not root.is_dir():
+            raise LumosXError(f"ROOT: there is no folder {root}; give the folder that holds the case folders.")
+        if (root / CAPTION).is_file():
+            raise LumosXError(f"ROOT: {root} is itself a case; give the folder that it lies in.")
+        folders = [path for path in sorted(root.iterdir(), key=natural) if os.path.isdir(path) and path.name[0] != "."]
+    except OSError as error:
+        raise LumosXError(f"ROOT: {root} cannot be read ({error.strerror}); give another folder.") from error
+    cases = [path.name for path in folders if _may_be_case(path) and not path.name.endswith(UNFINISHED)]
     if not cases:
         raise LumosXError(f"ROOT: no folder in {root} has a {CAPTION}; docs/cases.md says what a case is.")
     return cases, [path.name for path in folders if path.name not in cases]
+
+
+def files_to_send(folder: Path) -> list[Path]:
+    """The files of a case that its server needs, sorted.
+
+    Raises:
+        LumosXError: a link that leads out of the case, since whoever made the folder chose what it points to.
+    """
+    home = os.path.realpath(folder)
+    # Without following links: one to the root of a disk would be walked for hours.
+    for place, children, files in os.walk(folder):
+        children[:] = [child for child in children if child[0] != "."]
+        for path in (Path(place, name) for name in (*children, *filter(_is_sent, files))):
+            if not Path(os.path.realpath(path)).is_relative_to(home):
+                raise LumosXError(
+                    f"case: {path.relative_to(folder).as_posix()} of {folder.name} is a link that leads out of the "
+                    "case, so nothing of it is sent; put the file itself there."
+                )
+    return [path for path in case_files(folder) if _is_sent(path.name)]
+
+
+def _is_sent(name: str) -> bool:
+    return name[0] != "." and name.lower().endswith(_SENT)
+
+
+def _may_be_case(folder: Path) -> bool:
+    try:
+        return (folder / CAPTION).is_file()
+    except OSError:
+        # Reading it says in its own line what is wrong.
+        return True
 
 
 class Batch:
@@ -82,7 +117,7 @@ class Batch:
         self.settings, self.server, self.progress = settings, server, progress
         self.results, self.journal = results, journal
         # The same for every run on a folder, so that its videos lie together at the server.
-        self._folder = PurePosixPath("lumosx_batch", plain(settings.root.resolve().name) or "cases")
+        self._folder = PurePosixPath(PREFIX, plain(settings.root.resolve().name) or "cases")
         self._unknown_since: dict[str, float] = {}
         self._running_since: dict[str, float] = {}
 
@@ -95,7 +130,9 @@ class Batch:
         self._check_server()
         under_way = self.journal.under_way
         for case in list(under_way):
-            if case in self.results.lines:
+            if case not in cases and case not in self.results.lines:
+                self.progress.say(f"{case}: it is no case of ROOT (any more); what was under way of it is forgotten.")
+            if case not in cases or case in self.results.lines:
                 self.journal.drop(case)
         left = deque(case for case in cases if case not in self.results.lines and case not in under_way)
         while left or under_way:
@@ -122,10 +159,12 @@ class Batch:
         prefix = self._folder / f"{plain(case)}-{prompt_id[:8]}"
         posted = Posted(case, case, prompt_id, str(prefix), graph.sha256, graph.seed)
         try:
-            case.encode()
+            for path in files_to_send(self.settings.root / case):
+                str(path.relative_to(self.settings.root)).encode()
             posted = replace(posted, name=load_case(self.settings.root / case, graph.full_bodies).name)
         except UnicodeEncodeError:
-            self._write(replace(posted, prompt_id=""), Outcome("case: the folder's name is not UTF-8; rename it."))
+            sentence = "case: a name in it, or its own, is not UTF-8; rename it."
+            self._write(replace(posted, prompt_id=""), Outcome(sentence))
         except LumosXError as error:
             self._write(replace(posted, prompt_id=""), Outcome(str(error)))
         else:
@@ -137,14 +176,13 @@ class Batch:
         # Deeper than the node lists folders, and new for every prompt, so that no older upload is taken for it.
         target = self._folder / posted.prompt_id[:8] / posted.case
         try:
-            for path in case_files(folder):
+            for path in files_to_send(folder):
                 relative = path.relative_to(folder)
-                if path.suffix.lower() in _SENT and not any(part.startswith(".") for part in relative.parts):
-                    self.server.upload(str(target / relative.parent.as_posix()), relative.name, path)
+                self.server.upload(str(target / relative.parent.as_posix()), relative.name, path)
             # The ending says which folder it lies in, whatever the case's own name ends with.
             self.server.post(self.settings.graph.filled(f"{target} [input]", posted.prefix), posted.prompt_id)
-        except Refused as refusal:
-            self._write(posted, Outcome(str(refusal)))
+        except LumosXError as error:
+            self._write(posted, Outcome(str(error)))
         except OSError as error:
             self._write(posted, Outcome(f"case: a file of {posted.case} cannot be read ({error.strerror})."))
         except ServerAway:

@@ -17,7 +17,7 @@ from lumosx_core.host.folders import (
     read_case,
     write_case,
 )
-from lumosx_core.relations import Kind, Reference, Scene
+from lumosx_core.relations import Kind, Reference, Scene, Subject
 from lumosx_core.tiny.drawing import write_demo_case
 
 SCENE = Scene(objects=(Reference(Kind.OBJECT, "lamp", torch.zeros(1, 4, 4, 3)),))
@@ -145,10 +145,19 @@ def test_phrases_that_the_prompt_lacks_are_warned_about(outputs, caplog):
     assert "Warning" not in write_case(SCENE, "The LAMP", "n", "case", replace=False)[1]
 
 
+def test_what_the_release_reads_otherwise_is_warned_about(outputs, caplog):
+    mask = Reference(Kind.ATTRIBUTE, "face mask", torch.zeros(1, 4, 4, 3))
+    face = Reference(Kind.FACE, "nurse", torch.zeros(1, 4, 4, 3))
+    _, report = write_case(Scene(None, (), (Subject(face, (mask,)),)), "A nurse, a face mask", "n", "case", False)
+    sentence = 'The release reads "face mask" as a face without words, bound to nothing.'
+    assert f"**Warning:** {sentence}" in report and sentence in caplog.text
+
+
 @pytest.mark.parametrize(
     "folder",
     ["", " ", "..", "../x", "a/../b", "/etc", "C:/x", "C:x", "a\\b", "a//b", "a/", ".hidden", "a/.hidden", "nul",
-     "x/CON.txt", "a\0b", "a b.", "x.part", "a/b/c/d", "x" * 101, "a\nb", "\ud800", "a /b", "what?"],
+     "x/CON.txt", "a\0b", "a b.", "x.part", "a/b/c/d", "conin$", "CONOUT$.x", "com\u00b9", "lpt3 .x", "x" * 101,
+     "a\nb", "\ud800", "a /b", "what?"],
 )
 def test_folders_that_are_no_plain_names_are_refused_before_anything_is_written(outputs, folder):
     for refuse in (lambda: check_names("n", folder), lambda: write_case(SCENE, "lamp", "n", folder, False)):

@@ -270,3 +270,11 @@ def test_real_photographs(name, references):
     assert (len(found.scene.references), len(found.scene.subjects)) == (references, 2)
     assert all(reference.phrase in found.prompt for reference in found.scene.references)
     assert found.notes == () and found.scene.warnings() == ()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="only Linux has a file that nobody can read")
+def test_a_caption_that_cannot_be_read_is_one_sentence(case):
+    folder = case("objects/lamp.png", caption=None)
+    (folder / "caption.txt").symlink_to("/proc/self/mem")
+    with pytest.raises(LumosXError, match="^case: .* of case cannot be read"):
+        load_case(folder)

@@ -16,7 +16,7 @@ from PIL import Image
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import load_case, write_case_folder
 from lumosx_core.media.case_folder import FACE, FULL_BODY
-from lumosx_core.media.case_writing import picture_name
+from lumosx_core.media.case_writing import picture_name, release_warnings
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 
 PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "cases"
@@ -285,3 +285,48 @@ def test_a_kill_leaves_whole_cases_only(tmp_path, delay, how):
     assert all(is_whole(path) for path in tmp_path.iterdir() if not path.name.endswith(".part"))
     # At no moment is there no copy at all.
     assert any(is_whole(path) for path in tmp_path.iterdir())
+
+
+def plain_scene(attributes=(), objects=(), background=None, face="man"):
+    """A scene of 1x1 pictures with these phrases."""
+    def made(kind, phrase):
+        return Reference(kind, phrase, torch.zeros(1, 1, 1, 3))
+
+    subject = Subject(made(Kind.FACE, face), tuple(made(Kind.ATTRIBUTE, phrase) for phrase in attributes))
+    return Scene.of_people(
+        None if background is None else made(Kind.BACKGROUND, background),
+        [made(Kind.OBJECT, phrase) for phrase in objects], [subject],
+    )
+
+
+@pytest.mark.parametrize(
+    ("scene", "sentence"),
+    [
+        ({"attributes": ["surface pattern"]}, '"surface pattern" as a face without words, bound to nothing.'),
+        ({"attributes": ["face_man"]}, '"face_man" as a face with the words "face_man".'),
+        ({"attributes": ["a/b"]}, '"a/b" as an attribute with the words "a_b".'),
+        ({"attributes": ["hat", "hat"]}, '"hat" as an attribute with the words "hat (2)".'),
+        ({"objects": ["dr. martens"]}, '"dr. martens" as an object with the words "dr".'),
+        ({"background": "st. peter"}, '"st. peter" as a background with the words "st".'),
+        ({"face": "a/b"}, '"a/b" as a face with the words "a_b".'),
+        ({"objects": ["park"], "background": "park"}, 'one picture only of 2 with the words "park".'),
+        ({"attributes": ["man"]}, 'one picture only of 2 with the words "man".'),
+        ({"attributes": ["a fullfullbody suit"]}, 'passes over "a fullfullbody suit"'),
+    ],
+)
+def test_what_the_release_reads_otherwise_is_told(scene, sentence):
+    warning, = release_warnings(plain_scene(**scene), "a prompt")
+    assert warning.startswith("The release ") and sentence in warning
+
+
+def test_what_the_release_reads_alike_is_not_warned_about():
+    scene = plain_scene(["no. 5 shirt", "Facebook shirt"], ["lamp", "box"], "cozy, warmly lit room", "man_on the left")
+    assert release_warnings(scene, "a prompt") == []
+    assert "for something else than words" in release_warnings(scene, "a {prompt")[0]
+
+
+def test_words_of_a_person_without_a_face_picture_are_told():
+    hat = Reference(Kind.ATTRIBUTE, "hat", torch.zeros(1, 1, 1, 3))
+    scene = Scene(None, (), (Subject(Reference(Kind.FACE, "man", None), (hat,)),))
+    warning, = release_warnings(scene, "a prompt")
+    assert 'does not know the words of subject 1, "man"' in warning

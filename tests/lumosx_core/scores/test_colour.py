@@ -1,9 +1,12 @@
 """Likeness of colours."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from lumosx_core.errors import LumosXError
 from lumosx_core.media import to_image
 from lumosx_core.relations import Kind, Reference
 from lumosx_core.scores.colour import ColourLikeness
@@ -64,10 +67,21 @@ def test_drawn_clothes_are_told_apart():
         assert likeness(own, pixels[pixels.min(axis=2) < 248][None]) < 0.5
 
 
+def test_without_scipy_a_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.ndimage", None)
+    with pytest.raises(LumosXError, match="the package scipy cannot be used .*pip install scipy"):
+        likeness(plain(200, 30, 30), plain(200, 30, 30))
+
+
 @pytest.mark.parametrize(
     ("phrase", "part"),
     [("red hat", "head"), ("baseball caps", "head"), ("blue jeans", "legs"), ("white shirt", "torso"),
-     ("Black Boots", "legs"), ("cape", "torso"), ("chat shirt", "torso"), ("", "torso")],
+     ("Black Boots", "legs"), ("cape", "torso"), ("chat shirt", "torso"), ("", "torso"),
+     ("sunglasses", "face"), ("reading glasses", "face"), ("gold earrings", "face"), ("beard", "face"),
+     ("face mask", "face"), ("long blonde hair", "hair"), ("headphones", "hair"), ("curly wig", "hair"),
+     ("silver necklace", "neck"), ("bow tie", "neck"), ("wool scarves", "neck"), ("tie-dye t-shirt", "torso"),
+     ("jeans jacket", "torso"), ("shirt with a tie", "torso"), ("red and white hat", "head"), ("dresses", "torso"),
+     ("pair of jeans", "legs"), ("dress shoes", "legs")],
 )
 def test_where_a_thing_is_worn_is_told_from_its_phrase(phrase, part):
     assert COLOUR.part(phrase) == part

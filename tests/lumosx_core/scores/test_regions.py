@@ -67,7 +67,7 @@ def test_regions_lie_in_the_picture_and_never_overlap(boxes):
             left, top, right, bottom = region.box
             assert 0 <= left < right <= 200 and 0 <= top < bottom <= 240
             covered[top:bottom, left:right] += 1
-            for part in ("whole", "head", "torso", "legs"):
+            for part in ("whole", "head", "hair", "face", "neck", "torso", "legs"):
                 window = region.window(part)
                 if window is not None:
                     assert left <= window[0] < window[2] <= right and top <= window[1] < window[3] <= bottom
@@ -78,6 +78,9 @@ def test_parts_of_a_person():
     region, = person_regions(frame((400, 100, 440, 150)), 1000, 1000)
     assert region.window("whole") == region.box
     assert region.window("head") == (400, 70, 440, 115)
+    assert region.window("hair") == (386, 70, 454, 150)
+    assert region.window("face") == (396, 100, 444, 150)
+    assert region.window("neck") == (392, 150, 448, 180)
     assert region.window("torso") == (380, 150, 460, 275)
     assert region.window("legs") == (360, 275, 480, 400)
     close, = person_regions(frame((400, 100, 440, 150)), 200, 1000)

@@ -2,11 +2,13 @@
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import PureWindowsPath
 
 import pytest
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.media.batch import journal
 from lumosx_core.media.batch.journal import Journal, Posted, Results, only_runner, replacing
 
 POSTED = Posted("case 1", "demo", "0f8fad5b-d9cb-469f-a165-70867728950e", "lumosx_batch/case_1", "ab" * 32, 5)
@@ -52,6 +54,36 @@ def test_a_strange_journal_is_refused(tmp_path, content):
         Journal(tmp_path / "journal")
 
 
+@pytest.mark.parametrize(("field", "value"), [
+    ("case", "../private"), ("case", ".."), ("case", "."), ("case", ""), ("case", "/etc"), ("case", "a/b"),
+    ("case", "a/"), ("case", "a\0"), ("case", 5), ("name", None), ("prompt_id", "../../etc"), ("prompt_id", ""),
+    ("prompt_id", POSTED.prompt_id.upper()), ("prompt_id", "{" + POSTED.prompt_id + "}"), ("prompt_id", 5),
+    ("prefix", "lumosx_batch"), ("prefix", "lumosx_batch/../x"), ("prefix", "/lumosx_batch/x"),
+    ("prefix", "lumosx_batch//x"), ("prefix", "lumosx_batch/x/"), ("prefix", "lumosx_batch/x\n"), ("prefix", "x"),
+    ("prefix", "lumosx_batch/a b"), ("workflow", 1), ("seed", "1"), ("seed", True),
+])
+def test_a_journal_that_came_with_a_folder_leads_nowhere_else(tmp_path, field, value):
+    entry = {**asdict(POSTED), field: value}
+    (tmp_path / "journal").write_text(json.dumps({"server": "http://a", "under_way": [entry]}))
+    with pytest.raises(LumosXError, match="is no journal of a batch; take it away"):
+        Journal(tmp_path / "journal")
+
+
+@pytest.mark.parametrize("case", ["..\\private", "C:x", "C:\\x", "a\\b"])
+def test_a_path_of_windows_is_no_case_there(monkeypatch, case):
+    replace(POSTED, case=case).check()
+    monkeypatch.setattr(journal, "PurePath", PureWindowsPath)
+    with pytest.raises(ValueError, match="."):
+        replace(POSTED, case=case).check()
+
+
+def test_a_link_where_a_part_is_written_is_not_followed(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "journal.part").symlink_to(tmp_path / "mine")
+    Journal(tmp_path / "journal").put(POSTED)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
 def test_lines_are_read_again(path):
     results = Results(path)
     results.add(LINE)
@@ -73,13 +105,22 @@ def test_a_line_that_was_cut_off_is_taken_away_wherever_it_was_cut(path):
     assert list(Results(path).lines) == ["case 1", "case 2"]
 
 
-@pytest.mark.parametrize("line", ["{}", "no JSON", '{"case": "a", "status": "?"}', "[]"])
+@pytest.mark.parametrize("line", ["{}", "no JSON", '{"case": "a", "status": "?"}', "[]",
+                                  '{"case": 5, "status": "done"}'])
 def test_a_file_of_something_else_is_left_alone(path, line):
     path.write_text(json.dumps(LINE) + f"\n{line}\n")
     before = path.read_bytes()
     with pytest.raises(LumosXError, match="line 2 of .* is not from a batch"):
         Results(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ['{"something": "else"}', "a", "{}", '{"case":1'])
+def test_a_file_of_one_line_without_an_end_is_left_alone(path, text):
+    path.write_text(text)
+    with pytest.raises(LumosXError, match="line 1 of .* is not from a batch"):
+        Results(path)
+    assert path.read_text() == text
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a disk that is always full")

@@ -55,6 +55,7 @@ def _entry(status, outputs=None, **messages):
 def test_a_success_has_files_and_times():
     saved = {"filename": "a_00001_.mp4", "subfolder": "s", "type": "output"}
     outputs = {"8": {"images": [saved], "animated": [True]}, "9": {"text": ["hm"]},
+               "1": None, "2": {"images": None},
                "7": {"images": [{"filename": "b.png", "subfolder": "", "type": "temp"}]}}
     outcome = read_history(_entry("success", outputs, start={"timestamp": 1000}, success={"timestamp": 3500}))
     assert outcome.outputs == (saved,) and outcome.error == "" and outcome.seconds == 2.5
