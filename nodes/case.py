@@ -2,11 +2,17 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.folders import BUILT_IN, case_fingerprint, check_names, list_cases, read_case, write_case
+from ..lumosx_core.host.folders import (
+    BUILT_IN,
+    FULL_BODIES,
+    LEAVE_OUT,
+    case_fingerprint,
+    check_names,
+    list_cases,
+    read_case,
+    write_case,
+)
 from .sockets import CATEGORY, RelationsSocket, verdict
-
-LEAVE_OUT = "leave out"
-STAND_ALONE = "as stand-alone references"
 
 
 class LumosXLoadCase(io.ComfyNode):
@@ -28,7 +34,7 @@ class LumosXLoadCase(io.ComfyNode):
                     "taken in natural order, faces first, unless a lumosx.json says otherwise.",
                 ),
                 io.Combo.Input(
-                    "full_body", options=[LEAVE_OUT, STAND_ALONE], default=LEAVE_OUT, optional=True,
+                    "full_body", options=list(FULL_BODIES), default=LEAVE_OUT, optional=True,
                     tooltip="Pictures of whole persons (fullbody_<phrase>.png): left out as the release does, or given "
                     "as stand-alone references under these words. A case that LumosX Save Case wrote is always loaded "
                     "with those that it was saved with.",
@@ -53,7 +59,7 @@ class LumosXLoadCase(io.ComfyNode):
 
     @classmethod
     def execute(cls, case, full_body=LEAVE_OUT) -> io.NodeOutput:
-        return io.NodeOutput(*read_case(case, full_body == STAND_ALONE))
+        return io.NodeOutput(*read_case(case, full_body))
 
 
 class LumosXSaveCase(io.ComfyNode):

@@ -19,7 +19,11 @@ from ..tiny.drawing import write_demo_case
 from .scene import log_warnings
 
 BUILT_IN = "[LumosX demo]"
+LEAVE_OUT, STAND_ALONE = "leave out", "as stand-alone references"
+FULL_BODIES = (LEAVE_OUT, STAND_ALONE)
 _DEPTH = 3
+# A number and a unique ending are added while a case is written.
+_MOST_BYTES = 200
 _INPUT, _OUTPUT = "input", "output"
 # ComfyUI's own way of saying which folder a name is in.
 _ANNOTATED = re.compile(rf"(.*) \[({_INPUT}|{_OUTPUT})\]", re.DOTALL)
@@ -53,13 +57,18 @@ def open_case(name: str, full_bodies: bool = False) -> Case:
     return load_case(_resolve(name), full_bodies)
 
 
-def read_case(name: str, full_bodies: bool = False) -> tuple[Scene, str, str, str]:
+def read_case(name: str, full_body: str = LEAVE_OUT) -> tuple[Scene, str, str, str]:
     """Scene, prompt, name and report of a case; what was left out and what seems wrong is logged too.
 
+    Args:
+        full_body: one of ``FULL_BODIES``.
+
     Raises:
-        LumosXError: as ``open_case``.
+        LumosXError: as ``open_case``, or an unknown choice.
     """
-    case = open_case(name, full_bodies)
+    if full_body not in FULL_BODIES:
+        raise LumosXError(f"full_body: {full_body!r} is not known; choose one of {', '.join(FULL_BODIES)}.")
+    case = open_case(name, full_body == STAND_ALONE)
     log_warnings((*case.notes, *case.scene.warnings()))
     report = "\n".join([binder_report(case.scene), *(f"- **Note:** {note}" for note in case.notes)])
     return case.scene, case.prompt, case.name, report
@@ -148,10 +157,11 @@ def _resolve(name: str) -> Path:
 def _new_folder(name: str) -> Path:
     """Where a folder of this name goes, with every link on the way followed."""
     parts = name.strip().split("/")
-    if len(parts) > _DEPTH or not all(map(_FOLDER.fullmatch, parts)):
+    too_long = any(len(part.encode(errors="replace")) > _MOST_BYTES for part in parts)
+    if len(parts) > _DEPTH or too_long or not all(map(_FOLDER.fullmatch, parts)):
         raise LumosXError(
-            f"folder: {name[:60]!r} is no plain folder name; use up to {_DEPTH} names of letters, digits, - and _ with "
-            "/ between them."
+            f"folder: {name[:60]!r} is no plain folder name; use up to {_DEPTH} short names of letters, digits, - and "
+            "_ with / between them."
         )
     root = _root(_OUTPUT)
     try:

@@ -67,7 +67,7 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
             DESCRIPTION: description.to_json().encode(),
         }
     except UnicodeEncodeError as error:
-        raise LumosXError("prompt: the text or a phrase holds half a character; type it anew.") from error
+        raise LumosXError("prompt: the text, the name or a phrase holds half a character; type it anew.") from error
     try:
         if replace:
             _check_replaceable(target)

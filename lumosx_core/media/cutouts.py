@@ -28,7 +28,8 @@ _SAME_SHAPE = 0.01
 _LOAD_IMAGE_NONE = (64, 64)
 
 _ROUNDS = 5
-_MOST_PIXELS = 1_000_000
+# GrabCut cannot be interrupted: a megapixel took up to six seconds.
+_MOST_PIXELS = 400_000
 _SMALLEST_BOX = 8
 _SPECK = 0.02
 # Pixels of a soft edge below ``CLEAR`` that belong to what is clearly kept.
@@ -80,8 +81,10 @@ def cut_out(image: torch.Tensor, mask: torch.Tensor, edges: str = SOFT, padding:
         padding: white pixels to add on every side.
 
     Raises:
-        LumosXError: the mask keeps nothing.
+        LumosXError: the mask keeps nothing, or unknown edges.
     """
+    if edges not in EDGES:
+        raise LumosXError(f"edges: {edges!r} is not known; choose one of {', '.join(EDGES)}.")
     clear = (mask[0] > CLEAR).cpu().numpy()
     if not clear.any():
         faint = f"nowhere above {CLEAR:.0%}" if (mask > NOTHING).any() else "empty"

@@ -87,6 +87,12 @@ def test_a_name_in_another_encoding_does_no_harm(inputs):
     assert open_case("mine").scene.references
 
 
+def test_an_unknown_choice_is_refused(inputs):
+    """ComfyUI 0.3.75 does not check it."""
+    with pytest.raises(LumosXError, match="full_body: 'both' is not known; choose one of leave out, as stand-alone"):
+        read_case(BUILT_IN, "both")
+
+
 def test_a_missing_case_is_named(inputs):
     with pytest.raises(LumosXError, match='the input folder has no folder "gone"'):
         open_case("gone")
@@ -157,7 +163,7 @@ def test_what_the_release_reads_otherwise_is_warned_about(outputs, caplog):
     "folder",
     ["", " ", "..", "../x", "a/../b", "/etc", "C:/x", "C:x", "a\\b", "a//b", "a/", ".hidden", "a/.hidden", "nul",
      "x/CON.txt", "a\0b", "a b.", "x.part", "a/b/c/d", "conin$", "CONOUT$.x", "com\u00b9", "lpt3 .x", "x" * 101,
-     "a\nb", "\ud800", "a /b", "what?"],
+     "a\nb", "\ud800", "a /b", "what?", "\u4e2d" * 80],
 )
 def test_folders_that_are_no_plain_names_are_refused_before_anything_is_written(outputs, folder):
     for refuse in (lambda: check_names("n", folder), lambda: write_case(SCENE, "lamp", "n", folder, False)):

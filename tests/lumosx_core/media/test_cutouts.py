@@ -81,6 +81,12 @@ def test_edges_as_in_training_keep_every_colour_that_the_mask_touches(gradient):
     assert torch.equal(made.image[rest], image[:, 10:55, 5:60][rest])
 
 
+def test_unknown_edges_are_refused(gradient):
+    """ComfyUI 0.3.75 does not check them."""
+    with pytest.raises(LumosXError, match="edges: 'hard' is not known; choose one of soft, as in training"):
+        cut_out(*gradient, "hard")
+
+
 def test_padding_is_white_on_every_side(gradient):
     made = cut_out(*gradient, padding=7)
     plain = cut_out(*gradient)
