@@ -2,13 +2,13 @@
 
 from comfy_api.latest import io, ui
 
+from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.host.faces import FACE_OUTPUTS, CropPlan, check_crop, crop_faces
-from ..lumosx_core.media.faces.catalogue import DETECTORS, EMBEDDERS
+from ..lumosx_core.media.faces.catalogue import DETECTORS, EMBEDDERS, INSIGHTFACE
+from ..lumosx_core.media.faces.centerface import LEAST_SCORE
 from ..lumosx_core.media.faces.crop import RELEASE_DOWN, RELEASE_UP, SIDES, Margins
-from ..lumosx_core.media.faces.picking import LEFT_TO_RIGHT, ORDERS
+from ..lumosx_core.media.faces.picking import LEFT_TO_RIGHT, LIKENESS, ORDERS
 from .sockets import CATEGORY, advanced, verdict
-
-LEAST_SCORE = 0.5
 
 
 def _margin_input(name, default, what):
@@ -18,53 +18,54 @@ def _margin_input(name, default, what):
     )
 
 
-def _inputs():
-    return [
-        io.Image.Input(
-            "image",
-            tooltip="A photo with one or more faces. Several photos in one batch are numbered on, photo after photo. "
-            "Transparency becomes white.",
-        ),
-        io.Combo.Input(
-            "order", options=[*ORDERS], default=LEFT_TO_RIGHT,
-            tooltip="How the faces of a photo are numbered: as they stand, by size, or by likeness to the picture at "
-            "like.",
-        ),
-        io.String.Input(
-            "pick", default="",
-            tooltip="The numbers of the faces to take, in the order of the outputs, e.g. \"2\" or \"2, 1\". Empty: all "
-            "of them. The preview shows the numbers.",
-        ),
-        io.Boolean.Input(
-            "upright", default=False,
-            tooltip="Turns each face so that its eyes are level; what was outside the photo repeats its edge. Off: the "
-            "photo's own pixels, as in the release.",
-        ),
-        io.Combo.Input(
-            "detector", options=[*DETECTORS], default=DETECTORS[0],
-            tooltip="What finds the faces. CenterFace comes with the pack's requirements and needs no download. "
-            "InsightFace takes a pack such as buffalo_l or antelopev2 that lies in ComfyUI/models/insightface.",
-        ),
-        io.Image.Input(
-            "like", optional=True,
-            tooltip="For order likeness: a picture of the person to look for; its largest face counts.",
-        ),
-        advanced(
-            io.Combo, "embedder", options=[*EMBEDDERS], default=EMBEDDERS[0], optional=True,
-            tooltip="What tells faces apart for order likeness. automatic takes the best whose weights are there.",
-        ),
-        _margin_input("margin_up", RELEASE_UP, "above the face's box, as a share of its height: 0.17 in the release"),
-        _margin_input(
-            "margin_down", RELEASE_DOWN,
-            "below, as a share of the height with the margin above: 0.03 in the release",
-        ),
-        _margin_input("margin_sides", SIDES, "on each side, as a share of the box's width, for hair and ears"),
-        advanced(
-            io.Float, "min_score", default=LEAST_SCORE, min=LEAST_SCORE, max=1.0, step=0.01, optional=True,
-            tooltip="Faces of which the detector is less sure are passed over. Raise it when something is taken for a "
-            "face.",
-        ),
-    ]
+def _main_inputs():
+    yield io.Image.Input(
+        "image",
+        tooltip="A photo with one or more faces. Several photos in one batch are numbered on, photo after photo. "
+        "Transparency becomes white, but Load Image takes it off: put it back by Join Image with Alpha.",
+    )
+    yield io.Combo.Input(
+        "order", options=[*ORDERS], default=LEFT_TO_RIGHT,
+        tooltip="How the faces of a photo are numbered: as they stand, by size, or by likeness to the picture at like.",
+    )
+    yield io.String.Input(
+        "pick", default="",
+        tooltip="The numbers of the faces to take, in the order of the outputs, e.g. \"2\" or \"2, 1\". Empty: all of "
+        "at least 48 pixels. The preview shows the numbers: run this node alone to see them.",
+    )
+    yield io.Boolean.Input(
+        "upright", default=False,
+        tooltip="Turns each face so that its eyes are level; what was outside the photo repeats its edge. Off: the "
+        "photo's own pixels, as in the release.",
+    )
+    yield io.Combo.Input(
+        "detector", options=[*DETECTORS], default=DETECTORS[0],
+        tooltip="What finds the faces. CenterFace comes with the pack's requirements and needs no download. "
+        "InsightFace takes a pack such as buffalo_l or antelopev2 that lies in ComfyUI/models/insightface.",
+    )
+
+
+def _more_inputs():
+    yield io.Image.Input(
+        "like", optional=True,
+        tooltip="For order likeness: a picture of the person to look for; its largest face counts.",
+    )
+    yield advanced(
+        io.Combo, "embedder", options=[*EMBEDDERS], default=EMBEDDERS[0], optional=True,
+        tooltip="What tells faces apart for order likeness. automatic takes the best whose weights are there.",
+    )
+    yield _margin_input(
+        "margin_up", RELEASE_UP, "above the face's box, as a share of its height: 0.17 in the release"
+    )
+    yield _margin_input(
+        "margin_down", RELEASE_DOWN, "below, as a share of the height with the margin above: 0.03 in the release"
+    )
+    yield _margin_input("margin_sides", SIDES, "on each side, as a share of the box's width, for hair and ears")
+    yield advanced(
+        io.Float, "min_score", default=LEAST_SCORE, min=LEAST_SCORE, max=1.0, step=0.01, optional=True,
+        tooltip="Faces of which the detector is less sure are passed over. Raise it when something is taken for a "
+        "face.",
+    )
 
 
 def _outputs():
@@ -98,14 +99,20 @@ class LumosXFaceCrop(io.ComfyNode):
             category=CATEGORY,
             description="Finds every face in a photo, numbers them, and cuts out those you pick with the margins of "
             "the release, hair and ears included. Faces that are blurred, cut off or turned away are named in the "
-            "report and in the log; one below 48 pixels is refused.",
-            inputs=_inputs(),
+            "report and in the log. Faces below 48 pixels are left out; picked by their number they are refused.",
+            inputs=[*_main_inputs(), *_more_inputs()],
             outputs=_outputs(),
+            is_output_node=True,
         )
 
     @classmethod
     def validate_inputs(cls, order=None, pick=None):
         return verdict(check_crop, order, pick)
+
+    @classmethod
+    def fingerprint_inputs(cls, order=None, detector=None, **others):
+        # None stands for a linked value, which is known only when the node runs.
+        return weights_state() if order in (LIKENESS, None) or detector in (INSIGHTFACE, None) else ""
 
     @classmethod
     def execute(

@@ -2,8 +2,10 @@
 
 from comfy_api.latest import io
 
+from ..lumosx_core.host.face_models import INSIGHTFACE as PACKS
+from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.host.views import ViewsPlan, check_views, choose_views
-from ..lumosx_core.media.faces.catalogue import DETECTORS
+from ..lumosx_core.media.faces.catalogue import DETECTORS, INSIGHTFACE
 from ..lumosx_core.media.views import BEST, FACE, SHOWS, USES
 from .sockets import CATEGORY, ReferencesSocket, advanced, occurrence_input, verdict
 
@@ -32,7 +34,8 @@ def _inputs():
             io.Image.Input(
                 f"image_{slot}", optional=True,
                 tooltip="A picture of the same person or thing, or a batch of them; each picture is a view. Faces are "
-                "not cropped here: let LumosX Face Crop do so before. Transparency becomes white.",
+                "not cropped here: let LumosX Face Crop do so before. Transparency becomes white, but Load Image takes "
+                "it off: put it back by Join Image with Alpha.",
             )
             for slot in SLOTS
         ),
@@ -82,6 +85,11 @@ class LumosXViews(io.ComfyNode):
     def validate_inputs(cls, shows=None, use=None, phrase=None):
         # A linked value is known only when the node runs.
         return None in (shows, use, phrase) or verdict(check_views, shows, use, phrase)
+
+    @classmethod
+    def fingerprint_inputs(cls, shows=None, detector=DETECTORS[0], **others):
+        # None stands for a linked value, which is known only when the node runs.
+        return weights_state(PACKS) if shows in (FACE, None) and detector in (INSIGHTFACE, None) else ""
 
     @classmethod
     def execute(

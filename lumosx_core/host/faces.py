@@ -12,12 +12,13 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ..errors import LumosXError
 from ..media import one_picture
 from ..media.faces.catalogue import open_detector, open_embedder
+from ..media.faces.centerface import LEAST_SCORE
 from ..media.faces.crop import Margins, crop_box, upright_crop
 from ..media.faces.face import SMALLEST_FACE, Detector, Embedder
 from ..media.faces.picking import LIKENESS, Candidate, check_order, choose, largest, likeness_to, ordered, read_pick
 from ..media.faces.preview import draw_faces
 from ..media.faces.quality import judge
-from ..media.faces.report import faces_report, picked_warnings
+from ..media.faces.report import faces_report, left_out_warnings, picked_warnings
 from .face_models import model_folders
 from .frames import as_picture, as_pixels, frame_ticks, split_batch
 from .scene import log_warnings
@@ -32,7 +33,7 @@ class CropPlan:
 
     Attributes:
         order: one of ``media.faces.picking.ORDERS``.
-        pick: the numbers to take, as text; empty for all.
+        pick: the numbers to take, as text; empty for all that are large enough.
         upright: whether faces are turned until their eyes are level.
         detector, embedder: names of ``media.faces.catalogue``; the embedder is opened for order likeness only.
         margins: what is kept around a face.
@@ -45,7 +46,7 @@ class CropPlan:
     detector: str
     embedder: str
     margins: Margins = Margins()
-    min_score: float = 0.5
+    min_score: float = LEAST_SCORE
 
 
 def check_crop(order: str | None, pick: str | None) -> None:
@@ -75,8 +76,8 @@ def crop_faces(
         [n, H, W, 3]; the report, whose warnings are logged too.
 
     Raises:
-        LumosXError: a wrong pick, no face, a picked face that is too small, order likeness without a picture of whom,
-            or what opening the detector or the embedder raises.
+        LumosXError: a wrong pick, no face, a face picked by number that is too small, only such faces, order likeness
+            without a picture of whom, or what opening the detector or the embedder raises.
     """
     check_crop(plan.order, plan.pick)
     numbers = read_pick(plan.pick)
@@ -86,14 +87,15 @@ def crop_faces(
     embedder = open_embedder(plan.embedder, model_folders()) if plan.order == LIKENESS else None
     wanted = None if like is None else _wanted(like, detector, embedder)
     candidates, warnings = _candidates(photos, detector, embedder, wanted, plan)
-    picked = choose(numbers, len(candidates))
-    _refuse_small(candidates, picked)
+    picked = _large_enough(candidates, choose(numbers, len(candidates)), numbers)
     crops = [_crop(photos, candidates[number - 1], plan) for number in picked]
+    if not numbers:
+        warnings += left_out_warnings(candidates, picked)
     warnings += picked_warnings(candidates, picked)
     log_warnings(f"{NODE}: {warning}" for warning in warnings)
     found_by = detector.name if embedder is None else f"{detector.name}, told apart by {embedder.name}"
     report = faces_report(candidates, picked, found_by, "" if embedder is None else embedder.measure, warnings)
-    return _outputs(crops, len(candidates), numbers), crops, _preview(photos, candidates, picked), report
+    return _outputs(crops, numbers), crops, _preview(photos, candidates, picked), report
 
 
 def _photos(image: torch.Tensor) -> list[torch.Tensor]:
@@ -147,10 +149,14 @@ def _candidates(
     return ordered(found, plan.order), warnings
 
 
-def _refuse_small(candidates: Sequence[Candidate], picked: Sequence[int]) -> None:
+def _large_enough(
+    candidates: Sequence[Candidate], picked: Sequence[int], numbers: Sequence[int]
+) -> Sequence[int]:
+    """The picked faces that are not too small; a passer-by stops nobody, unless the face was picked by its number."""
     small = [number for number in picked if candidates[number - 1].quality.too_small]
-    if not small:
-        return
+    large = [number for number in picked if number not in small]
+    if not small or (large and not numbers):
+        return large
     others = [str(number) for number, one in enumerate(candidates, 1) if not one.quality.too_small]
     advice = f"pick from the larger ones, {', '.join(others)}, or link" if others else "link"
     side = candidates[small[0] - 1].quality.short_side
@@ -170,12 +176,15 @@ def _crop(photos: Sequence[torch.Tensor], candidate: Candidate, plan: CropPlan) 
 
 
 def _outputs(
-    crops: Sequence[torch.Tensor], found: int, numbers: Sequence[int]
+    crops: Sequence[torch.Tensor], numbers: Sequence[int]
 ) -> tuple[torch.Tensor | ExecutionBlocker, ...]:
     if numbers:
         reason = f"pick names only {_faces(len(numbers))}; add a number to pick, or unlink this output"
     else:
-        reason = f"the image shows only {_faces(found)}; link a photo that shows more, or unlink this output"
+        reason = (
+            f"the image shows only {_faces(len(crops))} of {SMALLEST_FACE} px and more; link a photo that shows more, "
+            "or unlink this output"
+        )
     return tuple(
         crops[output - 1] if output <= len(crops) else ExecutionBlocker(f"{NODE} face_{output}: {reason}.")
         for output in FACE_OUTPUTS

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
+from host.server import ROOT
 from host.weight_files import small_transformer
 
 DEMO = Path(__file__).parents[1] / "workflows" / "demo.json"
@@ -22,6 +25,18 @@ def graph():
     nodes["4"]["inputs"].update(width=64, height=48, frames=5)
     nodes["5"]["inputs"].update(steps=2)
     return copy.deepcopy(nodes)
+
+
+@pytest.fixture(scope="module")
+def pack():
+    """The pack in this process, loaded by its folder as ComfyUI does; the name of its package."""
+    name = "lumosx_pack_in_process"
+    spec = spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    yield name
+    for loaded in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[loaded]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_the_order_of_a_pick_is_the_order_of_the_outputs(client, crop, pictures)
 
 def test_a_face_that_is_not_there_stops_only_what_is_linked_to_it(client, crop):
     error = failed(client, crop("one", linked=(0, 1)))
-    assert "LumosX Face Crop face_2: the image shows only 1 face; link a photo that shows more" in str(error)
+    assert "LumosX Face Crop face_2: the image shows only 1 face of 48 px and more; link a photo" in str(error)
     # The client stops listening at the error; the server went on.
     outputs = client.history(error.run.prompt_id)["outputs"]
     assert error.node_id == "11" and len(outputs["10"]["images"]) == 1 and "11" not in outputs
@@ -147,6 +148,58 @@ def test_likeness_and_its_picture(client, crop, pictures):
     }}
     third = pictures(client.run(crop("six", linked=(0,), pick="3"), timeout=300), "10")[0]
     np.testing.assert_array_equal(pictures(client.run(graph, timeout=300), "10")[0], third)
+
+
+def test_the_node_runs_alone_so_that_its_numbers_can_be_seen(client, crop, pictures):
+    assert pictures(client.run(crop("six", linked=()), timeout=300), "2")[0].shape == read(six_people_file()).shape
+
+
+def test_transparency_comes_back_by_join_image_with_alpha_and_becomes_white(server, client, crop, pictures):
+    """Load Image takes it off, and what the file hides is seen again."""
+    rgba = np.dstack([read(astronaut_file()), np.full((512, 512), 255, np.uint8)])
+    rgba[:, 290:, 3] = 0
+    Image.fromarray(rgba).save(server.base / "input" / "half.png")
+    graph = crop("one", linked=(5,))
+    graph["1"]["inputs"]["image"] = "half.png"
+    bare = pictures(client.run(graph, timeout=300), "15")[0]
+    assert not (bare[400:, 300:] == 255).all(-1).all()
+    graph["3"] = {"class_type": "JoinImageWithAlpha", "inputs": {"image": ["1", 0], "alpha": ["1", 1]}}
+    graph["2"]["inputs"]["image"] = ["3", 0]
+    joined = pictures(client.run(graph, timeout=300), "15")[0]
+    assert (joined[400:, 300:] == 255).all()
+    np.testing.assert_array_equal(joined[400:, :280], rgba[400:, :280, :3])
+
+
+@pytest.mark.parametrize(("node", "name"), [("LumosX_FaceCrop", "image"), ("LumosX_Views", "image_1")])
+def test_the_tooltip_says_what_load_image_does(client, node, name):
+    inputs = client.object_info()[node]["input"]
+    _, options = {**inputs["required"], **inputs["optional"]}[name]
+    assert "Load Image takes it off: put it back by Join Image with Alpha." in options["tooltip"]
+
+
+def fingerprints(pack, tmp_path, monkeypatch, node, cases):
+    """For each case whether new weights change the fingerprint of a node."""
+    monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
+    node = getattr(sys.modules[f"{pack}.nodes.{node[0]}"], node[1])
+    before = [node.fingerprint_inputs(**inputs) for inputs in cases]
+    (tmp_path / "insightface").mkdir()
+    (tmp_path / "insightface" / "net.onnx").write_bytes(b"")
+    return [node.fingerprint_inputs(**inputs) != old for inputs, old in zip(cases, before)]
+
+
+def test_new_weights_make_the_nodes_run_again_that_may_use_them(pack, tmp_path, monkeypatch):
+    cases = [{"order": order, "detector": "CenterFace"} for order in ("left to right", "likeness", None)]
+    cases += [{"order": "left to right", "detector": detector} for detector in ("InsightFace", None)]
+    crop = fingerprints(pack, tmp_path, monkeypatch, ("faces", "LumosXFaceCrop"), cases)
+    assert crop == [False, True, True, True, True]
+
+
+def test_new_weights_make_views_run_again_that_may_use_them(pack, tmp_path, monkeypatch):
+    cases = [{"shows": "a face"}, {"shows": "a thing", "detector": "InsightFace"}]
+    either = (("a face", "InsightFace"), ("a face", None), (None, "InsightFace"), (None, None))
+    cases += [{"shows": shows, "detector": detector} for shows, detector in either]
+    views = fingerprints(pack, tmp_path, monkeypatch, ("views", "LumosXViews"), cases)
+    assert views == [False, False, True, True, True, True]
 
 
 def test_a_photo_that_lies_on_its_side_is_turned_by_its_tag(client, crop, pictures):
@@ -192,7 +245,7 @@ def test_a_pick_may_be_linked(client, crop, pictures):
 
 def test_the_best_view_comes_through_unchanged(client, views, pictures):
     graph = views("one")
-    # The same photo, an eighth of its size.
+    # The same photo at 60 % of its width.
     graph["30"] = {"class_type": "ImageScaleBy", "inputs": {
         "image": ["21", 0], "upscale_method": "area", "scale_by": 0.6,
     }}

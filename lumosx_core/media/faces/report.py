@@ -31,6 +31,14 @@ def picked_warnings(candidates: Sequence[Candidate], picked: Sequence[int]) -> l
     ]
 
 
+def left_out_warnings(candidates: Sequence[Candidate], picked: Sequence[int]) -> list[str]:
+    """Why faces were left out that nobody picked by number, one sentence each."""
+    return [
+        f"face {number} is left out: {one.quality.problems()[0]}."
+        for number, one in enumerate(candidates, 1) if number not in picked
+    ]
+
+
 def _line(number: int, candidate: Candidate, measure: str) -> str:
     face, quality = candidate.face, candidate.quality
     left, top, right, bottom = (round(side) for side in face.box)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
 import numpy as np
+
+from ..opencv import opencv
+from .face import Face
 
 CROP = 112
 """Width and height in pixels of what face networks take."""
@@ -38,13 +44,28 @@ def similarity_transform(landmarks: np.ndarray) -> np.ndarray:
 
 def resized(crop: np.ndarray) -> np.ndarray:
     """A whole face crop [H, W, 3] uint8 pulled to [112, 112, 3], bilinear, as the release does."""
-    import cv2
-
-    return cv2.resize(np.ascontiguousarray(crop), (CROP, CROP))
+    return opencv().resize(np.ascontiguousarray(crop), (CROP, CROP))
 
 
 def aligned(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """A face of a picture [H, W, 3] uint8 on the template, [112, 112, 3]; black where the picture ends."""
-    import cv2
+    return opencv().warpAffine(np.ascontiguousarray(pixels), similarity_transform(landmarks), (CROP, CROP))
 
-    return cv2.warpAffine(np.ascontiguousarray(pixels), similarity_transform(landmarks), (CROP, CROP))
+
+class CosineEmbedder(ABC):
+    """What embedders share that take crops of 112 x 112 and compare vectors by their angle."""
+
+    measure = "cosine"
+
+    def embed_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        return self.embed([resized(crop) for crop in crops])
+
+    def embed_faces(self, pixels: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
+        return self.embed([aligned(pixels, face.landmarks) for face in faces])
+
+    def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return cosine(first, second)
+
+    @abstractmethod
+    def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """[n, d] float32 of RGB crops [112, 112, 3] uint8."""

@@ -1,10 +1,29 @@
-"""The small models, in process, and a scene bound to a prompt by the real encoder."""
+"""Two photographs, the small models, in process, and a scene bound to a prompt by the real encoder."""
 
 import pytest
 import torch
+from PIL import Image
+
+from host.photographs import astronaut_file, six_people_file
 
 PROMPT = "A man on the left with a red hat and a woman on the right with a blue scarf in a sunny park near a lamp"
 WIDTH, HEIGHT, FRAMES = 64, 48, 9
+
+
+@pytest.fixture(scope="session")
+def astronaut():
+    """One woman, [1, 512, 512, 3]."""
+    from lumosx_core.media import to_image
+
+    return to_image(Image.open(astronaut_file()))
+
+
+@pytest.fixture(scope="session")
+def six():
+    """Six people at a table, [1, 886, 1280, 3]."""
+    from lumosx_core.media import to_image
+
+    return to_image(Image.open(six_people_file()))
 
 
 @pytest.fixture(scope="session")

@@ -1,32 +1,25 @@
 """LumosX Face Crop behind its schema, on real photographs."""
 
 import logging
+import math
+import re
 
+import cv2
 import pytest
 import torch
 from comfy_execution.graph_utils import ExecutionBlocker
-from PIL import Image
 
-from host.photographs import astronaut_file, six_people_file
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.faces import FACE_OUTPUTS, CropPlan, as_picture, as_pixels, crop_faces
-from lumosx_core.media import to_image
+from lumosx_core.host.faces import FACE_OUTPUTS, CropPlan, crop_faces
+from lumosx_core.host.frames import as_picture, as_pixels
 from lumosx_core.media.faces.catalogue import CENTERFACE, DLIB
+from lumosx_core.media.faces.centerface import CenterFace
 from lumosx_core.media.faces.crop import Margins
 from lumosx_core.media.faces.picking import LARGEST_FIRST, LEFT_TO_RIGHT, LIKENESS
+from lumosx_core.media.faces.preview import LEFT_OUT
 
 # Where each of the six stands, from the left.
 CENTRES = ((114, 327), (324, 209), (518, 344), (798, 417), (958, 135), (1181, 337))
-
-
-@pytest.fixture(scope="module")
-def astronaut():
-    return to_image(Image.open(astronaut_file()))
-
-
-@pytest.fixture(scope="module")
-def six():
-    return to_image(Image.open(six_people_file()))
 
 
 def plan(order=LEFT_TO_RIGHT, pick="", upright=False, detector=CENTERFACE, embedder=DLIB, **others):
@@ -79,7 +72,7 @@ def test_a_face_that_is_not_there_stops_its_own_output_only(astronaut):
     outputs, faces, _, _ = crop_faces(astronaut, None, plan())
     assert len(faces) == 1 and torch.equal(outputs[0], faces[0])
     for number in FACE_OUTPUTS[1:]:
-        sentence = f"LumosX Face Crop face_{number}: the image shows only 1 face; link a photo that shows more"
+        sentence = f"LumosX Face Crop face_{number}: the image shows only 1 face of 48 px and more; link a photo"
         assert outputs[number - 1].message.startswith(sentence)
 
 
@@ -150,10 +143,18 @@ def test_transparency_becomes_white(astronaut):
     assert (outputs[0][:, :, -1] == 1).all()
 
 
-def test_an_upright_crop_has_level_eyes(six):
-    _, faces, _, _ = crop_faces(six, None, plan(pick="1", upright=True))
-    assert faces[0].shape[3] == 3 and place_in(six, faces[0]) is None
-    assert faces[0].min() >= 0 and faces[0].max() <= 1
+@pytest.mark.parametrize("degrees", (-25, 25))
+def test_an_upright_crop_has_level_eyes(astronaut, degrees):
+    turn = cv2.getRotationMatrix2D((225, 120), degrees, 1)
+    tilted = as_picture(cv2.warpAffine(as_pixels(astronaut), turn, (512, 512), borderMode=cv2.BORDER_REPLICATE))
+    tilts = {}
+    for upright in (False, True):
+        crop = crop_faces(tilted, None, plan(upright=upright))[1][0]
+        assert crop.min() >= 0 and crop.max() <= 1
+        (face,) = CenterFace().detect(as_pixels(crop))
+        along, down = face.landmarks[1] - face.landmarks[0]
+        tilts[upright] = abs(math.degrees(math.atan2(down, along)))
+    assert tilts[False] > 17 and tilts[True] < 6
 
 
 def test_nothing_given_is_changed(six):
@@ -163,9 +164,12 @@ def test_nothing_given_is_changed(six):
     assert torch.equal(six, before)
 
 
-def test_pictures_and_pixels_are_the_same_thing():
-    pixels = torch.randint(0, 256, (4, 5, 3), dtype=torch.uint8).numpy()
-    assert (as_pixels(as_picture(pixels)) == pixels).all()
+def with_passers_by(six):
+    """The six people at the right, and at the left the same again, too small."""
+    both, small = torch.full((1, 900, 1760, 3), 0.5), shrunk(six, 0.36)
+    both[:, :886, 470:1750] = six
+    both[:, :small.shape[1], :small.shape[2]] = small
+    return both
 
 
 def shrunk(photo, scale):
@@ -179,13 +183,32 @@ def test_faces_below_48_pixels_are_refused_with_the_figure(six):
 
 def test_a_small_face_that_is_not_picked_stops_nobody(six):
     """And the sentence says who could be picked."""
-    both = torch.full((1, 900, 1700, 3), 0.5)
-    both[:, :886, :1280] = six
-    small = shrunk(six, 0.3)
-    both[:, :small.shape[1], 1290:1290 + small.shape[2]] = small
-    with pytest.raises(LumosXError, match="pick from the larger ones, 1, 2, 3, 4, 5, 6, or link a larger photo"):
-        crop_faces(both, None, plan())
-    assert len(crop_faces(both, None, plan(pick="1, 6"))[1]) == 2
+    both = with_passers_by(six)
+    with pytest.raises(LumosXError, match="pick from the larger ones, 7, 8, 9, 10, 11, 12, or link a larger photo"):
+        crop_faces(both, None, plan(pick="7, 2"))
+    assert len(crop_faces(both, None, plan(pick="7, 12"))[1]) == 2
+
+
+def test_small_faces_that_nobody_named_are_left_out(six, caplog):
+    """They keep their numbers, and are grey in the preview."""
+    both = with_passers_by(six)
+    with caplog.at_level(logging.WARNING, "LumosX"):
+        outputs, faces, preview, report = crop_faces(both, None, plan())
+    assert [x for x, _ in middles(both, faces)] == pytest.approx([470 + x for x, _ in CENTRES], abs=15)
+    assert all(output is face for output, face in zip(outputs, faces))
+    assert "12 faces found by CenterFace; picked: 7, 8, 9, 10, 11, 12." in report
+    told = r"face 1 is left out: its short side is \d\d px, below 48 px\."
+    assert re.search(rf"\*\*Warning:\*\* {told}", report) and re.search(f"LumosX Face Crop: {told}", caplog.text)
+    shown = (as_pixels(preview[:1]) == LEFT_OUT).all(-1)
+    assert shown[:, :470].any() and not shown[:, 470:].any()
+
+
+def test_an_output_without_a_face_counts_the_large_ones(six, astronaut):
+    both = torch.full((1, 512, 900, 3), 0.5)
+    both[:, :, :512] = astronaut
+    both[:, :265, 512:896] = shrunk(six, 0.3)
+    outputs = crop_faces(both, None, plan())[0]
+    assert outputs[1].message.startswith("LumosX Face Crop face_2: the image shows only 1 face of 48 px and more; link")
 
 
 def test_blurred_cut_off_and_turned_faces_are_warnings(six, caplog):

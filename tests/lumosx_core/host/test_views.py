@@ -4,27 +4,14 @@ import itertools
 
 import pytest
 import torch
-from PIL import Image
 
-from host.photographs import astronaut_file, six_people_file
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.faces import CropPlan, crop_faces
 from lumosx_core.host.scene import attributes_of, bind, objects_of, subject_of
 from lumosx_core.host.views import ViewsPlan, choose_views
-from lumosx_core.media import to_image
 from lumosx_core.media.faces.catalogue import CENTERFACE
 from lumosx_core.media.faces.picking import LEFT_TO_RIGHT
 from lumosx_core.media.views import BEST, EACH, FACE, THING
-
-
-@pytest.fixture(scope="module")
-def astronaut():
-    return to_image(Image.open(astronaut_file()))
-
-
-@pytest.fixture(scope="module")
-def six():
-    return to_image(Image.open(six_people_file()))
 
 
 @pytest.fixture(scope="module")

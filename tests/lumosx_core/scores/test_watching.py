@@ -1,5 +1,6 @@
 """Who is taken for whom, in both modes."""
 
+import sys
 from itertools import permutations
 
 import numpy as np
@@ -158,3 +159,9 @@ def test_references_are_compared_with_each_other():
     likeness = Likeness.of(pictures(RED, None, RED, GREEN), ColourDetector(), ColourEmbedder())
     between = likeness.between_references()
     assert between[0, 2] == pytest.approx(1) and between[0, 3] < 0 and np.isnan(between[1]).all()
+
+
+def test_without_scipy_a_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    with pytest.raises(LumosXError, match="the package scipy cannot be used .*pip install scipy"):
+        assign(np.eye(2, dtype=np.float32))

@@ -1,6 +1,6 @@
 """Detectors and embedders by name: what is opened, and what is said of what is missing."""
 
-import socket
+import logging
 import sys
 
 import numpy as np
@@ -30,15 +30,6 @@ def folders(tmp_path):
 @pytest.fixture
 def without_dlib(monkeypatch):
     monkeypatch.setattr(dlib_embedder, "find_spec", lambda name: None)
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*_args, **_options):
-        raise AssertionError("something wants to connect")
-
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def put_arcface(folders):
@@ -91,11 +82,34 @@ def test_automatic_goes_on_without_insightfaces_package(folders, monkeypatch):
         assert sentence(open_it, "InsightFace", folders).endswith("); pip install insightface.")
 
 
-def test_automatic_does_not_pass_over_a_broken_pack(folders):
-    put_arcface(folders)
+@pytest.mark.parametrize("content", [b"", b"<html>"])
+def test_automatic_passes_over_what_is_broken_and_says_why(folders, caplog, content):
+    put_pack(folders)
+    (folders.insightface[0] / "models" / "buffalo_l" / "w600k_r50.onnx").write_bytes(content)
+    (folders.lumosx[0] / "backbone.pth").write_bytes(content)
+    with caplog.at_level(logging.WARNING, "LumosX"):
+        assert open_embedder("automatic", folders).name == "dlib (face-recognition-models)"
+    network, backbone = [record.getMessage() for record in caplog.records]
+    assert network.startswith("embedder: automatic takes dlib (face-recognition-models), because: ")
+    assert "w600k_r50.onnx: " in network and "backbone.pth: " in backbone
+    assert "w600k_r50.onnx: " in sentence(open_embedder, "InsightFace", folders)
+
+
+def test_automatic_goes_on_without_the_package_onnx(folders, monkeypatch, caplog):
+    put_pack(folders)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert open_embedder("automatic", folders).name == "dlib (face-recognition-models)"
+    assert "InsightFace: its package cannot be imported (" in caplog.text
+    assert sentence(open_embedder, "InsightFace", folders).startswith("InsightFace: its package cannot be imported (")
+
+
+@pytest.mark.usefixtures("without_dlib")
+def test_automatic_says_why_nothing_works(folders):
     put_pack(folders)
     (folders.insightface[0] / "models" / "buffalo_l" / "w600k_r50.onnx").write_bytes(b"<html>")
-    assert "w600k_r50.onnx: it is no readable ONNX file" in sentence(open_embedder, "automatic", folders)
+    told = sentence(open_embedder, "automatic", folders)
+    assert told.startswith("embedder: nothing that tells faces apart can be used (")
+    assert "w600k_r50.onnx: it is no readable ONNX file (DecodeError); unpack the pack again); pip install dlib" in told
 
 
 @pytest.mark.parametrize("place", [

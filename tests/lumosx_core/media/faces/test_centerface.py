@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from host.photographs import CASES, astronaut_file, case_faces, read, six_people_file
+from host.photographs import CASES, case_faces, read
 from lumosx_core.errors import LumosXError
 from lumosx_core.media.faces import centerface
 from lumosx_core.media.faces.centerface import CenterFace
@@ -16,21 +16,6 @@ from lumosx_core.tiny.drawing import write_demo_case
 
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the photographs are not part of the project")
 SCALES = (0.25, 0.5, 1, 2, 4)
-
-
-@pytest.fixture(scope="module")
-def detector():
-    return CenterFace()
-
-
-@pytest.fixture(scope="module")
-def astronaut():
-    return read(astronaut_file())
-
-
-@pytest.fixture(scope="module")
-def six_people():
-    return read(six_people_file())
 
 
 def scaled(pixels, scale):
@@ -91,16 +76,48 @@ def test_tilted_crops_and_groups(detector, six_people):
         assert [len(detector.detect(rotated(pixels, degrees)[0])) for pixels in case_faces().values()] == [1] * 8
 
 
-def test_small_faces_in_a_large_photo(detector, astronaut):
-    """48 pixels of 4000: one hundredth of the width."""
-    photo = np.full((2400, 4000, 3), 150, np.uint8)
-    places = {48: (100, 100), 60: (2000, 300), 300: (1500, 700)}
-    for width, (x, y) in places.items():
-        person = scaled(astronaut, width / 91)
-        photo[y:y + person.shape[0], x:x + person.shape[1]] = person[:2400 - y, :4000 - x]
+@pytest.mark.parametrize("length", (4000, 8160))
+def test_small_faces_in_a_large_photo(detector, astronaut, length):
+    """48 pixels of 4000: one hundredth of the width; of 8160 less than that."""
+    photo = np.full((2400, length, 3), 150, np.uint8)
+    places = {48: (100, 100), 49: (length - 300, 2000), 60: (2000, 300), 130: (2500, 300), 300: (1000, 700)}
+    for width, place in places.items():
+        put(photo, astronaut, width, place)
     found = sorted(detector.detect(photo), key=lambda face: face.width)
-    assert len(found) == 3
+    assert len(found) == len(places)
     np.testing.assert_allclose([face.width for face in found], list(places), rtol=0.15)
+
+
+def test_a_face_that_lies_between_tiles_is_found_once_and_whole(detector, astronaut):
+    """Wherever the tiles of a long photo end; and one that is larger than what they share."""
+    head = astronaut[20:230, 130:330]
+    photo = np.full((1400, 6500, 3), 150, np.uint8)
+    places = [(x, index % 4 * 350) for index, x in enumerate(range(2400, 4100, 90))]
+    for place in places:
+        put(photo, head, 150, place)
+    found = detector.detect(photo)
+    assert len(found) == len(places)
+    np.testing.assert_allclose([face.width for face in found], 150, rtol=0.1)
+    for left in (1700, 2300, 2900):
+        photo = np.full((1700, 6500, 3), 150, np.uint8)
+        put(photo, head, 700, (left, 40))
+        (face,) = detector.detect(photo)
+        np.testing.assert_allclose((face.width, face.centre[0]), (700, left + 95 * 700 / 91), rtol=0.1)
+
+
+def put(photo, person, face_width, place):
+    """Draw the astronaut into a photo, her picture's upper left corner at a place."""
+    (x, y), person = place, scaled(person, face_width / 91)
+    height, width = photo[y:y + person.shape[0], x:x + person.shape[1]].shape[:2]
+    photo[y:y + height, x:x + width] = person[:height, :width]
+
+
+def test_opencv_gets_no_path(monkeypatch, astronaut):
+    """It opens none with letters beyond ASCII on Windows."""
+    real, given = cv2.dnn.readNetFromONNX, []
+    monkeypatch.setattr(cv2.dnn, "readNetFromONNX", lambda file: (given.append(file), real(file))[1])
+    assert len(CenterFace().detect(astronaut)) == 1
+    assert given and all(isinstance(file, np.ndarray) for file in given)
 
 
 def test_landmarks_lie_where_eyes_nose_and_mouth_are(detector, astronaut):

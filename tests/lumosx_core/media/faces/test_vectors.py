@@ -1,9 +1,12 @@
 """Cosines, and faces on InsightFace's template."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from lumosx_core.media.faces.vectors import aligned, cosine, similarity_transform
+from lumosx_core.errors import LumosXError
+from lumosx_core.media.faces.vectors import aligned, cosine, resized, similarity_transform
 
 LANDMARKS = np.array([[40, 60], [80, 52], [66, 84], [52, 108], [86, 100]], dtype=np.float32)
 
@@ -43,3 +46,11 @@ def test_a_crop_is_insightfaces():
     ours, theirs = aligned(pixels, LANDMARKS).astype(int), norm_crop(pixels, LANDMARKS).astype(int)
     assert ours.shape == (112, 112, 3)
     assert np.abs(ours - theirs).max() <= 1
+
+
+def test_without_opencv_the_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    pixels = np.zeros((20, 20, 3), np.uint8)
+    for make in (lambda: resized(pixels), lambda: aligned(pixels, LANDMARKS)):
+        with pytest.raises(LumosXError, match="OpenCV cannot be used .*; install it with pip install -r requirements"):
+            make()

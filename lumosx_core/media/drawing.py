@@ -1,0 +1,34 @@
+"""What pictures for people to look at share: boxes that end at the edge, and words on a coloured ground."""
+
+from __future__ import annotations
+
+from PIL import ImageDraw, ImageFont
+
+Colour = tuple[int, int, int]
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+
+
+def inside(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The pixels of a box that lie in a picture of this width and height; at least one."""
+    left, top, right, bottom = (round(side) for side in box)
+    left, top = min(max(left, 0), size[0] - 1), min(max(top, 0), size[1] - 1)
+    return left, top, max(left, min(right, size[0] - 1)), max(top, min(bottom, size[1] - 1))
+
+
+def label(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, ground: Colour, ink: Colour,
+    font: ImageFont.FreeTypeFont, above: bool = False,
+) -> None:
+    """Words on a coloured ground, pushed inside the picture from the right.
+
+    Args:
+        place: x and y of the ground's upper left corner.
+        above: the ground stands on ``place`` instead, where there is room for it.
+    """
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    pad = max(2, (bottom - top) // 4)
+    width, height = right - left + 2 * pad, bottom - top + 2 * pad
+    x = max(0, min(place[0], draw.im.size[0] - width))
+    y = place[1] - height if above and place[1] >= height else place[1]
+    draw.rectangle((x, y, x + width, y + height), fill=ground)
+    draw.text((x + pad - left, y + pad - top), text, fill=ink, font=font)
