@@ -2,10 +2,59 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.attribute_scores import score_attributes, score_motion, weights_state
+from ..lumosx_core.host.attribute_scores import score_attributes, score_motion
+from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..lumosx_core.scores.attributes import LOCATE, MEASURES, AttributePlan
 from .sockets import CATEGORY, RelationsSocket
+
+
+def _what():
+    yield io.Image.Input("images", tooltip="The video's frames, from VAE Decode or Load Video.")
+    yield RelationsSocket.Input(
+        "relations",
+        tooltip="The scene that the video was made from, from LumosX Binder or LumosX Load Case. People are found by "
+        "their face pictures.",
+    )
+
+
+def _how():
+    yield io.Combo.Input(
+        "by", options=list(MEASURES), default=MEASURES[0],
+        tooltip="What compares. colour needs no weights and sees colours only: a stand-in. CLIP gives CLIP-I (picture) "
+        "and CLIP-T (phrase), DINOv2 gives DINO-I. everything there is: all whose weights are found, and the report "
+        "names what is missing and where to put it.",
+    )
+    yield io.Combo.Input(
+        "locate", options=list(LOCATE), default=LOCATE[0],
+        tooltip="Where to look. person region: the body below each face. OWLv2 inside the person: the best box for the "
+        "phrase inside that region, as the release does; no box counts 0. It needs OWLv2.",
+    )
+    yield io.Combo.Input(
+        "embedder", options=list(EMBEDDERS), default=AUTOMATIC,
+        tooltip="What tells faces apart: automatic takes InsightFace, ArcFace or dlib, whichever is there first.",
+    )
+    yield io.Combo.Input("detector", options=list(DETECTORS), default=DETECTORS[0], tooltip="What finds the faces.")
+    yield io.Int.Input(
+        "every_nth_frame", default=4, min=1, max=10000,
+        tooltip="1 looks at every frame, 4 at every fourth. Time falls with it.",
+    )
+
+
+def _outputs():
+    return [
+        io.String.Output(display_name="report", tooltip="Who wears what, as text for Preview Any."),
+        io.String.Output(display_name="scores_json", tooltip="The same and every frame's numbers, as JSON."),
+        io.Image.Output(
+            display_name="annotated",
+            tooltip="The frames that were looked at, with each person's region and what was located in it.",
+        ),
+        io.Image.Output(
+            display_name="plot",
+            tooltip="How far each attribute's owner is ahead of the best other person over the frames; of one person, "
+            "the likeness.",
+        ),
+    ]
 
 
 class LumosXAttributeScore(io.ComfyNode):
@@ -21,45 +70,8 @@ class LumosXAttributeScore(io.ComfyNode):
             "compares every attribute's picture with every person, and says where it leaked. Objects are looked for in "
             "the whole picture. CLIP, DINOv2 and OWLv2 are used if their folders are in models/lumosx; nothing is "
             "downloaded.",
-            inputs=[
-                io.Image.Input("images", tooltip="The video's frames, from VAE Decode or Load Video."),
-                RelationsSocket.Input(
-                    "relations",
-                    tooltip="The scene that the video was made from, from LumosX Binder or LumosX Load Case. "
-                    "People are found by their face pictures.",
-                ),
-                io.Combo.Input(
-                    "by", options=list(MEASURES), default=MEASURES[0],
-                    tooltip="What compares. colour needs no weights and sees colours only: a stand-in. CLIP gives "
-                    "CLIP-I (picture) and CLIP-T (phrase), DINOv2 gives DINO-I. everything there is: all whose weights "
-                    "are found, and the report names what is missing and where to put it.",
-                ),
-                io.Combo.Input(
-                    "locate", options=list(LOCATE), default=LOCATE[0],
-                    tooltip="Where to look. person region: the body below each face. OWLv2 inside the person: the best "
-                    "box for the phrase inside that region, as the release does; no box counts 0. It needs OWLv2.",
-                ),
-                io.Combo.Input(
-                    "embedder", options=list(EMBEDDERS), default=AUTOMATIC,
-                    tooltip="What tells faces apart: automatic takes InsightFace, ArcFace or dlib, whichever is there "
-                    "first.",
-                ),
-                io.Combo.Input(
-                    "detector", options=list(DETECTORS), default=DETECTORS[0], tooltip="What finds the faces.",
-                ),
-                io.Int.Input(
-                    "every_nth_frame", default=4, min=1, max=10000,
-                    tooltip="1 looks at every frame, 4 at every fourth. Time falls with it.",
-                ),
-            ],
-            outputs=[
-                io.String.Output(display_name="report", tooltip="Who wears what, as text for Preview Any."),
-                io.String.Output(display_name="scores_json", tooltip="The same and every frame's numbers, as JSON."),
-                io.Image.Output(
-                    display_name="annotated",
-                    tooltip="The frames that were looked at, with each person's region and what was located in it.",
-                ),
-            ],
+            inputs=[*_what(), *_how()],
+            outputs=_outputs(),
             is_output_node=True,
         )
 
@@ -70,8 +82,8 @@ class LumosXAttributeScore(io.ComfyNode):
     @classmethod
     def execute(cls, images, relations, by, locate, embedder, detector, every_nth_frame) -> io.NodeOutput:
         plan = AttributePlan(by, locate, every_nth_frame)
-        report, text, annotated = score_attributes(images, relations, plan, embedder, detector)
-        return io.NodeOutput(report, text, annotated, ui=ui.PreviewImage(annotated, cls=cls))
+        report, text, annotated, plot = score_attributes(images, relations, plan, embedder, detector)
+        return io.NodeOutput(report, text, annotated, plot, ui=ui.PreviewImage(plot, cls=cls))
 
 
 class LumosXMotionScore(io.ComfyNode):
@@ -96,11 +108,13 @@ class LumosXMotionScore(io.ComfyNode):
                 io.String.Output(display_name="report", tooltip="How much moves, as text for Preview Any."),
                 io.String.Output(display_name="scores_json", tooltip="The same and every pair's number, as JSON."),
                 io.Boolean.Output(display_name="dynamic", tooltip="True if enough of the video moves."),
+                io.Image.Output(display_name="plot", tooltip="How much each pair of frames moves, and the threshold."),
             ],
             is_output_node=True,
         )
 
     @classmethod
     def execute(cls, images, fps) -> io.NodeOutput:
-        report, text, dynamic = score_motion(images, fps)
-        return io.NodeOutput(report, text, dynamic, ui=ui.PreviewText(report))
+        report, text, dynamic, plot = score_motion(images, fps)
+        shown = {**ui.PreviewText(report).as_dict(), **ui.PreviewImage(plot, cls=cls).as_dict()}
+        return io.NodeOutput(report, text, dynamic, plot, ui=shown)

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.attribute_scores import weights_state
+from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.host.scores import check_save_name, score_images
 from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..lumosx_core.scores.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames
@@ -12,78 +12,13 @@ from ..lumosx_core.scores.watching import MODES, RECOMMENDED
 from .sockets import CATEGORY, RelationsSocket, verdict
 
 
-class LumosXIdentityScore(io.ComfyNode):
-    """Likeness, swaps and steadiness of the people in a video."""
-
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="LumosX_IdentityScore",
-            display_name="LumosX Identity Score",
-            category=CATEGORY,
-            description="Tells whether a video shows the people it was given: finds every face in every frame, takes "
-            "each for one person, and says how alike they are, who was missed, who changed places and who turned into "
-            "whom. Without anything that tells faces apart it counts them. docs/scores.md says what each number means. "
-            "Nothing is downloaded.",
-            inputs=[
-                io.Image.Input("images", tooltip="The video's frames, from VAE Decode or Load Video."),
-                RelationsSocket.Input(
-                    "relations",
-                    tooltip="The scene that the video was made from, from LumosX Binder or LumosX Load Case; at least "
-                    "one subject needs a face image.",
-                ),
-                *_model_inputs(),
-                io.Int.Input(
-                    "every_nth_frame", default=1, min=1, max=10000,
-                    tooltip="1 watches every frame, as the release does; 4 every fourth, in a quarter of the time.",
-                ),
-                io.Combo.Input(
-                    "order", options=list(ORDERS), default=AS_IT_STARTS,
-                    tooltip="What people's places are compared with: as the video starts takes the order in the first "
-                    "second that shows them all; as listed wants subject 1 leftmost, then 2, 3 …",
-                ),
-                io.String.Input(
-                    "save_as", default="", optional=True,
-                    tooltip="A name under ComfyUI's output folder, e.g. scores/run: writes run_00001_.json and the "
-                    "plot run_00001_.png there. Empty writes nothing.",
-                ),
-            ],
-            outputs=[
-                io.String.Output(display_name="report", tooltip="All scores and warnings, as text for Preview Any."),
-                io.String.Output(display_name="scores_json", tooltip="The same with every frame's rows, as JSON."),
-                io.Image.Output(
-                    display_name="plot",
-                    tooltip="Likeness of everybody over the frames. Stopped where faces are only counted.",
-                ),
-                io.Image.Output(
-                    display_name="annotated", tooltip="The watched frames with everybody's box, name and likeness."
-                ),
-                io.Float.Output(
-                    display_name="score",
-                    tooltip="The mean likeness over all frames and references, a miss counting 0: ArcSim, if the "
-                    "embedder is ArcFace. Stopped where faces are only counted.",
-                ),
-            ],
-            is_output_node=True,
-        )
-
-    @classmethod
-    def validate_inputs(cls, save_as=None):
-        # A linked name is known only when the node runs.
-        return save_as is None or verdict(check_save_name, save_as)
-
-    @classmethod
-    def fingerprint_inputs(cls, **inputs):
-        return weights_state()
-
-    @classmethod
-    def execute(
-        cls, images, relations, mode, embedder, second_embedder, detector, every_nth_frame, order, save_as=""
-    ) -> io.NodeOutput:
-        plan = IdentityPlan(mode, every_nth_frame, order)
-        names = ModelNames(detector, embedder, second_embedder)
-        outputs, shown = score_images(images, relations, plan, names, save_as)
-        return io.NodeOutput(*outputs, ui=ui.PreviewImage(shown, cls=cls))
+def _what():
+    yield io.Image.Input("images", tooltip="The video's frames, from VAE Decode or Load Video.")
+    yield RelationsSocket.Input(
+        "relations",
+        tooltip="The scene that the video was made from, from LumosX Binder or LumosX Load Case; at least one subject "
+        "needs a face image.",
+    )
 
 
 def _model_inputs():
@@ -104,3 +39,77 @@ def _model_inputs():
         "CurricularFace IR-101 with ArcFace IR-100 as the first. What is missing is left out and named.",
     )
     yield io.Combo.Input("detector", options=list(DETECTORS), default=DETECTORS[0], tooltip="What finds the faces.")
+
+
+def _how():
+    yield io.Int.Input(
+        "every_nth_frame", default=1, min=1, max=10000,
+        tooltip="1 watches every frame, as the release does; 4 every fourth, in a quarter of the time.",
+    )
+    yield io.Combo.Input(
+        "order", options=list(ORDERS), default=AS_IT_STARTS,
+        tooltip="What people's places are compared with: as the video starts takes the order in the first second that "
+        "shows them all; as listed wants subject 1 leftmost, then 2, 3 …",
+    )
+    yield io.String.Input(
+        "save_as", default="", optional=True,
+        tooltip="A name under ComfyUI's output folder, e.g. scores/run: writes run_00001_.json and the plot "
+        "run_00001_.png there. Empty writes nothing.",
+    )
+
+
+def _outputs():
+    return [
+        io.String.Output(display_name="report", tooltip="All scores and warnings, as text for Preview Any."),
+        io.String.Output(display_name="scores_json", tooltip="The same with every frame's rows, as JSON."),
+        io.Image.Output(
+            display_name="plot", tooltip="Likeness of everybody over the frames. Stopped where faces are only counted.",
+        ),
+        io.Image.Output(
+            display_name="annotated",
+            tooltip="The watched frames with everybody's box, name and likeness. They take as much memory as the "
+            "images; every_nth_frame lessens it.",
+        ),
+        io.Float.Output(
+            display_name="score",
+            tooltip="The mean likeness over all frames and references, a miss counting 0: ArcSim, if the embedder is "
+            "ArcFace. Stopped where faces are only counted.",
+        ),
+    ]
+
+
+class LumosXIdentityScore(io.ComfyNode):
+    """Likeness, swaps and steadiness of the people in a video."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_IdentityScore",
+            display_name="LumosX Identity Score",
+            category=CATEGORY,
+            description="Tells whether a video shows the people it was given: finds every face in every frame, takes "
+            "each for one person, and says how alike they are, who was missed, who changed places and who turned into "
+            "whom. Without anything that tells faces apart it counts them. docs/scores.md says what each number means. "
+            "Nothing is downloaded.",
+            inputs=[*_what(), *_model_inputs(), *_how()],
+            outputs=_outputs(),
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, save_as=None):
+        # A linked name is known only when the node runs.
+        return save_as is None or verdict(check_save_name, save_as)
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs):
+        return weights_state()
+
+    @classmethod
+    def execute(
+        cls, images, relations, mode, embedder, second_embedder, detector, every_nth_frame, order, save_as=""
+    ) -> io.NodeOutput:
+        plan = IdentityPlan(mode, every_nth_frame, order)
+        names = ModelNames(detector, embedder, second_embedder)
+        outputs, shown = score_images(images, relations, plan, names, save_as)
+        return io.NodeOutput(*outputs, ui=ui.PreviewImage(shown, cls=cls))

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import comfy.model_management
 import torch
 
 from ..media.faces.catalogue import open_detector, open_embedder
@@ -15,19 +11,18 @@ from ..relations import Scene
 from ..scores.attributes import AttributePlan, attribute_scores_of_case, check_scene
 from ..scores.motion import motion_score
 from ..scores.owners import AttributeScores
+from ..scores.plot import plot_attributes, plot_motion
 from ..scores.region_marks import mark_regions
 from .face_models import model_folders
-from .frames import ImageFrames, as_batch, frame_ticks
+from .frames import ImageFrames, as_batch, as_picture, frame_ticks
+from .networks import on_device, room_for_embedders
 from .scene import log_warnings
-
-# What a network computes needs room on the card beside its weights.
-_ROOM = 1.5
 
 
 def score_attributes(
     images: torch.Tensor, scene: Scene, plan: AttributePlan, embedder: str, detector: str
-) -> tuple[str, str, torch.Tensor]:
-    """Report, JSON and the watched frames [n, H, W, 3] with everybody's region.
+) -> tuple[str, str, torch.Tensor, torch.Tensor]:
+    """Report, JSON, the watched frames [n, H, W, 3] with everybody's region, and the plot [1, H, W, 3].
 
     Args:
         images: IMAGE, the video's frames.
@@ -37,48 +32,31 @@ def score_attributes(
         LumosXError: nothing to score, weights of something asked for by name are missing, or as ``watching.watch``.
     """
     check_scene(scene)
-    folders = model_folders()
-    device = comfy.model_management.get_torch_device()
-    faces = open_detector(detector, folders), open_embedder(embedder, folders, device)
     frames = ImageFrames(images)
-    scores = attribute_scores_of_case(frames, scene, *faces, folders, plan, frame_ticks(), on_device)
+    with room_for_embedders(embedder) as device:
+        scores = _scored(frames, scene, plan, embedder, detector, device)
     log_warnings(scores.notes)
-    return scores.report(), _text(scores.as_json()), _annotated(frames, scores)
+    plot = as_picture(plot_attributes(scores))
+    return scores.report(), _text(scores.as_json()), _annotated(frames, scores), plot
 
 
-def score_motion(images: torch.Tensor, fps: float) -> tuple[str, str, bool]:
-    """Report, JSON and whether the video is dynamic.
+def score_motion(images: torch.Tensor, fps: float) -> tuple[str, str, bool, torch.Tensor]:
+    """Report, JSON, whether the video is dynamic, and the plot [1, H, W, 3].
 
     Raises:
         LumosXError: as ``motion.motion_score``.
     """
     score = motion_score(ImageFrames(images), fps, frame_ticks())
-    return score.report(), _text(score.as_json()), score.dynamic
+    return score.report(), _text(score.as_json()), score.dynamic, as_picture(plot_motion(score))
 
 
-@contextmanager
-def on_device(model: torch.nn.Module) -> Iterator[None]:
-    """Keep a network on ComfyUI's device inside the ``with``; ComfyUI makes room for it, and it goes back after."""
-    device = comfy.model_management.get_torch_device()
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-    comfy.model_management.free_memory(_ROOM * weights, device)
-    try:
-        model.to(device)
-        yield
-    finally:
-        model.to("cpu")
-        comfy.model_management.soft_empty_cache()
-
-
-def weights_state() -> str:
-    """Changes whenever weights are put where scores look for them, so that a workflow queued again uses them."""
+def _scored(
+    frames: ImageFrames, scene: Scene, plan: AttributePlan, embedder: str, detector: str, device: torch.device
+) -> AttributeScores:
+    """The only place that holds the embedder, so that it is gone from the card when it returns."""
     folders = model_folders()
-    found = []
-    for root in (*folders.lumosx, *folders.insightface):
-        for place, children, files in os.walk(root):
-            children.sort()
-            found += [f"{place}/{file}" for file in sorted(files)]
-    return "\n".join(found)
+    faces = open_detector(detector, folders), open_embedder(embedder, folders, device)
+    return attribute_scores_of_case(frames, scene, *faces, folders, plan, frame_ticks(), on_device)
 
 
 def _annotated(frames: ImageFrames, scores: AttributeScores) -> torch.Tensor:

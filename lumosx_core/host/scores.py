@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import comfy.model_management
 import folder_paths
 import numpy as np
 import torch
@@ -19,10 +18,11 @@ from ..scores.identity_report import identity_report
 from ..scores.models import FacesOnly, ModelNames, open_models
 from ..scores.people import people_of
 from ..scores.plot import as_png, plot_identity
-from ..scores.presence import count_faces, number_faces
-from ..scores.summary import IdentityPlan, score_identity
+from ..scores.presence import PresenceScores, count_faces, number_faces
+from ..scores.summary import IdentityPlan, IdentityScores, score_identity
 from .face_models import model_folders
 from .frames import ImageFrames, as_batch, as_picture, frame_ticks
+from .networks import room_for_embedders
 from .scene import log_warnings
 
 # A number and an ending follow, and the whole must fit into what file systems take.
@@ -52,11 +52,11 @@ def score_images(
             what ``score_identity`` raises.
     """
     check_save_name(save_as)
-    models = open_models(names, model_folders(), comfy.model_management.get_torch_device())
     frames = ImageFrames(images)
-    if isinstance(models, FacesOnly):
-        return _counted(frames, scene, plan, models, save_as)
-    scores = score_identity(frames, people_of(scene), models, plan, frame_ticks())
+    with room_for_embedders(names.embedder, names.second_embedder) as device:
+        scores = _watched(frames, scene, plan, names, device)
+    if isinstance(scores, PresenceScores):
+        return _counted(frames, scores, save_as)
     plot = plot_identity(scores)
     text = _text(scores.as_json())
     report = identity_report(scores) + _saved(save_as, text, plot)
@@ -95,10 +95,17 @@ def check_save_name(save_as: str) -> None:
         )
 
 
-def _counted(
-    frames: ImageFrames, scene: Scene, plan: IdentityPlan, models: FacesOnly, save_as: str
-) -> tuple[Outputs, torch.Tensor]:
-    scores = count_faces(frames, people_of(scene), models, plan.every, frame_ticks())
+def _watched(
+    frames: ImageFrames, scene: Scene, plan: IdentityPlan, names: ModelNames, device: torch.device
+) -> IdentityScores | PresenceScores:
+    """The only place that holds the models, so that they are gone from the card when it returns."""
+    models = open_models(names, model_folders(), device)
+    if isinstance(models, FacesOnly):
+        return count_faces(frames, people_of(scene), models, plan.every, frame_ticks())
+    return score_identity(frames, people_of(scene), models, plan, frame_ticks())
+
+
+def _counted(frames: ImageFrames, scores: PresenceScores, save_as: str) -> tuple[Outputs, torch.Tensor]:
     text = _text(scores.as_json())
     report = scores.report() + _saved(save_as, text, None)
     log_warnings([scores.reason])

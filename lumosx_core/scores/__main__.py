@@ -12,6 +12,7 @@ from ..errors import LumosXError
 from ..media.case_folder import load_case
 from ..media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..media.faces.face import ModelFolders
+from ..terminal import accept_all_letters
 from .attributes import EVERYTHING, LOCATE, MEASURES, REGION, AttributePlan, open_tools
 from .command import score_folder, score_video
 from .models import NO_SECOND, SECOND_EMBEDDERS, ModelNames, open_models
@@ -30,10 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 with a sentence on stderr or with cases that could not be scored, or 130 after Ctrl-C. Wrong arguments
         leave with 2.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # What a terminal or a log file has no letter for is shown as an escape.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    accept_all_letters()
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
@@ -98,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--by", choices=MEASURES, default=EVERYTHING, help="compares attributes")
     parser.add_argument("--locate", choices=LOCATE, default=REGION, help="where attributes are looked for")
     parser.add_argument("--models", type=Path, metavar="DIR", help="the models folder of a ComfyUI")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON, plot and annotated video into this folder")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON, plots and an annotated video here")
     return parser
 
 

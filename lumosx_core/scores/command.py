@@ -15,7 +15,7 @@ from ..files import unfinished_beside
 from ..media.case_folder import CAPTION, Case, load_case
 from .annotate import annotate_frame
 from .pairing import VIDEO_ENDINGS, pair_videos
-from .plot import as_png, plot_identity
+from .plot import as_png, plot_attributes, plot_identity, plot_motion
 from .presence import number_faces
 from .summary import IdentityPlan
 from .table import markdown_table
@@ -89,7 +89,8 @@ def score_video(
 ) -> VideoScores:
     """Score a video file against a case, and note what was left out of either.
 
-    With ``out`` write scores.json, annotated.mp4 and, where people are told apart, plot.png into that folder.
+    With ``out`` write scores.json into that folder, and of what there is: plot.png of people who are told apart,
+    attributes.png, motion.png, and annotated.mp4.
 
     Raises:
         LumosXError: no readable video, or what ``score_all`` raises.
@@ -101,9 +102,14 @@ def score_video(
         out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(scores.as_json(), ensure_ascii=False, allow_nan=False, indent=1)
         _write(out / "scores.json", text.encode())
-        if scores.identity is not None:
-            _write(out / "plot.png", as_png(plot_identity(scores.identity)))
-        write_video(_annotated(frames, scores), out / "annotated.mp4", frames.fps / plan.every)
+        for name, part, plot in (
+            ("plot", scores.identity, plot_identity), ("attributes", scores.attributes, plot_attributes),
+            ("motion", scores.motion, plot_motion),
+        ):
+            if part is not None:
+                _write(out / f"{name}.png", as_png(plot(part)))
+        if scores.people is not None:
+            write_video(_annotated(frames, scores), out / "annotated.mp4", frames.fps / plan.every)
     return scores
 
 
@@ -164,11 +170,11 @@ def _cases(root: Path) -> dict[str, Case | LumosXError]:
 
 def _line(name: str, video: Path, scores: VideoScores) -> dict:
     """A case's line: everything about its people but the rows of single frames, and what the rest comes to."""
-    people, identity = scores.people.as_json(), scores.identity
-    del people["frames"]
+    people, identity = {} if scores.people is None else scores.people.as_json(), scores.identity
+    people.pop("frames", None)
     second = None if identity is None else identity.second_judge
     return {
-        "case": name, "video": video.name, "people": len(scores.people.names), **people,
+        "case": name, "video": video.name, "people": scores.subjects, **people,
         "score": None if identity is None else identity.score,
         "score_name": None if identity is None else identity.judge.score,
         "second_score": None if identity is None else identity.second_score,

@@ -55,6 +55,11 @@ class MotionScore:
         return len(self.strengths) + 1
 
     @property
+    def frames(self) -> tuple[int, ...]:
+        """The number of each pair's later frame, from 0."""
+        return tuple(_SKIPPED + self.step * number for number in range(1, self.looked))
+
+    @property
     def threshold(self) -> float:
         """Pixels that a moving pair exceeds."""
         return _THRESHOLD * min(self.size) / _SHORT_SIDE

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .colour import ColourLikeness
 from .regions import Region
 from .similarity import Located
 from .table import markdown_table
@@ -62,9 +63,15 @@ class OwnerScore:
     @property
     def leaks(self) -> tuple[float, ...]:
         """L of each frame that shows the owner and somebody else."""
-        return tuple(max(others) - row[self.owner] for row in self._both(self.owner) if (others := [
-            value for person, value in enumerate(row) if person != self.owner and value is not None
-        ]))
+        return tuple(-lead for lead in self.leads if lead is not None)
+
+    @property
+    def leads(self) -> tuple[float | None, ...]:
+        """-L of each watched frame, None where the owner or everybody else is not seen."""
+        others = [[value for person, value in enumerate(row) if person != self.owner and value is not None]
+                  for row in self.frames]
+        return tuple(None if row[self.owner] is None or not rivals else row[self.owner] - max(rivals)
+                     for row, rivals in zip(self.frames, others))
 
     @property
     def rival(self) -> tuple[int, float] | None:
@@ -165,6 +172,11 @@ class AttributeScores:
     looked: str
     views: tuple[FrameView, ...]
     notes: tuple[str, ...]
+
+    @property
+    def measure(self) -> str:
+        """What the plot and a case's means are by: the first measure of a network, else the only one, colour."""
+        return next((name for name in self.measures if name != ColourLikeness.name), ColourLikeness.name)
 
     def as_json(self) -> dict:
         """Strict JSON: no NaN, null for what cannot be told; people are numbered from 1."""

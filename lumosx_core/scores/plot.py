@@ -1,14 +1,18 @@
-"""Likeness over a video's frames as a picture."""
+"""Scores over a video's frames as pictures."""
 
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from ..errors import LumosXError
 from .identity import likeness_of
+from .motion import MotionScore
+from .owners import AttributeScores
 from .summary import IdentityScores
 
 # Told apart by colour-blind people too (Okabe and Ito); people beyond the last begin again.
@@ -16,6 +20,11 @@ COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 15
 _WIDTH, _HEIGHT, _DPI = 10.0, 4.2, 100
 # With few frames a line alone would hide which of them were watched.
 _DOTS_UP_TO = 60
+# Of the first, second, … attribute of one person.
+_STYLES = ("-", "--", ":", "-.")
+_OBJECTS = (110, 110, 110)
+# Letters in a line of the legend, so that long phrases leave room for the plot.
+_LEGEND = 34
 
 
 def colour_of(subject: int) -> tuple[int, int, int]:
@@ -29,30 +38,65 @@ def plot_identity(scores: IdentityScores) -> np.ndarray:
     Raises:
         LumosXError: matplotlib is missing.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise LumosXError(f"plot: matplotlib is missing ({error}); install it with pip install matplotlib.") from error
-    # Without pyplot nothing outlives the figure, and the user's settings of other programs stay as they are.
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    canvas, axes = _empty_plot()
     for subject in scores.known:
         _draw_subject(axes, scores, subject)
     _draw_changes(axes, scores)
     axes.axhline(0, color="0.75", linewidth=0.8, zorder=0)
     title = f"{scores.judge.score}: {scores.score:.3f}, mode {scores.plan.mode}"
-    axes.set_title(title[0].upper() + title[1:], fontsize=11)
-    axes.set_xlabel("frame")
-    axes.set_ylabel(f"likeness to the reference ({scores.judge.measure})")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.margins(x=0.02)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="0.92")
-    axes.set_axisbelow(True)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
-    return _drawn(canvas)
+    return _drawn(canvas, axes, title, f"likeness to the reference ({scores.judge.measure})")
+
+
+def plot_attributes(scores: AttributeScores) -> np.ndarray:
+    """RGB [H, W, 3] uint8: a line for each attribute by ``scores.measure``, broken where there is nothing to tell.
+
+    It shows how far the owner is ahead of the best other person, so above 0 the attribute is on the right one. Where no
+    frame shows an owner and somebody else, it shows the likeness itself, and that of objects too.
+
+    Raises:
+        LumosXError: matplotlib is missing.
+    """
+    canvas, axes = _empty_plot()
+    owners = [owner for owner in scores.owners if owner.measure == scores.measure]
+    places = [view.index for view in scores.views]
+    compared = any(owner.leaks for owner in owners)
+    for number, owner in enumerate(owners):
+        found = owner.leads if compared else [row[owner.owner] for row in owner.frames]
+        result = owner.win_rate if compared else owner.score
+        earlier = sum(other.owner == owner.owner for other in owners[:number])
+        _draw_line(axes, places, found, colour_of(owner.owner), _STYLES[earlier % len(_STYLES)],
+                   f"{owner.owner + 1} {scores.people[owner.owner]}: {owner.phrase}, {_result(result, compared)}")
+    for number, thing in enumerate(scores.objects if not compared else ()):
+        if thing.measure == scores.measure:
+            _draw_line(axes, places, thing.frames, _OBJECTS, _STYLES[number % len(_STYLES)],
+                       f"{thing.phrase}, {_result(thing.score, False)}")
+    axes.axhline(0, color="0.4", linewidth=1.0, zorder=1)
+    if compared:
+        return _drawn(canvas, axes, f"Who wears what, by {scores.measure}: above 0 the right person",
+                      "ahead of the best other person")
+    return _drawn(canvas, axes, f"What is seen, by {scores.measure}", "likeness")
+
+
+def plot_motion(score: MotionScore) -> np.ndarray:
+    """RGB [H, W, 3] uint8: how much each pair of frames moves, at the later one, and the threshold.
+
+    Raises:
+        LumosXError: matplotlib is missing.
+    """
+    canvas, axes = _empty_plot()
+    _draw_line(axes, score.frames, score.strengths, COLOURS[0], "-", "largest 5 % of the flow")
+    moving = [pair for pair in zip(score.frames, score.strengths) if pair[1] > score.threshold]
+    if moving:
+        axes.plot(*zip(*moving), linestyle="", marker="o", markersize=5, color=_part(COLOURS[1]),
+                  label=f"moving pairs: {len(moving)}")
+    axes.axhline(score.threshold, color="0.3", linewidth=1.2, linestyle=(0, (4, 3)),
+                 label=f"threshold: {score.threshold:.2f}")
+    axes.set_ylim(0, 1.1 * max(score.threshold, *score.strengths))
+    title = (
+        f"{'dynamic' if score.dynamic else 'not dynamic'}: {score.moving} of {len(score.strengths)} pairs move, "
+        f"at least {score.needed} needed"
+    )
+    return _drawn(canvas, axes, title, "pixels (OpenCV DIS)")
 
 
 def as_png(pixels: np.ndarray) -> bytes:
@@ -62,19 +106,38 @@ def as_png(pixels: np.ndarray) -> bytes:
     return content.getvalue()
 
 
-def _draw_subject(axes, scores: IdentityScores, subject: int) -> None:
-    colour = [part / 255 for part in colour_of(subject)]
-    places = [frame.index for frame in scores.frames]
-    found = [likeness_of(frame, subject) for frame in scores.frames]
+def _empty_plot():
+    """A canvas and its axes."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise LumosXError(f"plot: matplotlib is missing ({error}); install it with pip install matplotlib.") from error
+    # Without pyplot nothing outlives the figure, and the user's settings of other programs stay as they are.
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, layout="constrained")
+    return FigureCanvasAgg(figure), figure.add_subplot()
+
+
+def _draw_line(
+    axes, places: Sequence[int], found: Sequence[float | None], colour: tuple[int, int, int], style: str, label: str
+) -> None:
+    """Values over frames, with a gap for each None."""
     marker = "o" if len(places) <= _DOTS_UP_TO or None in found else None
     axes.plot(
-        places, [np.nan if value is None else value for value in found], color=colour, linewidth=1.8, marker=marker,
-        markersize=3, label=_plain(f"{scores.title(subject)}: {scores.subjects[subject].likeness:.3f}"),
+        places, [np.nan if value is None else value for value in found], color=_part(colour), linestyle=style,
+        linewidth=1.8, marker=marker, markersize=3, label=_plain(label),
     )
+
+
+def _draw_subject(axes, scores: IdentityScores, subject: int) -> None:
+    places = [frame.index for frame in scores.frames]
+    found = [likeness_of(frame, subject) for frame in scores.frames]
+    title, likeness = scores.title(subject), scores.subjects[subject].likeness
+    _draw_line(axes, places, found, colour_of(subject), "-", f"{title}: {likeness:.3f}")
     missed = [place for place, value in zip(places, found) if value is None]
     if missed:
-        axes.plot(missed, [0] * len(missed), linestyle="", marker="x", color=colour, markersize=5,
-                  label=_plain(f"{scores.title(subject)} missed: {len(missed)}"))
+        axes.plot(missed, [0] * len(missed), linestyle="", marker="x", color=_part(colour_of(subject)), markersize=5,
+                  label=_plain(f"{title} missed: {len(missed)}"))
 
 
 def _draw_changes(axes, scores: IdentityScores) -> None:
@@ -88,11 +151,31 @@ def _draw_changes(axes, scores: IdentityScores) -> None:
         axes.axvline(frame, color="0.3", linewidth=1.0, linestyle=(0, (4, 3)), label=label, zorder=1.1)
 
 
+def _result(value: float | None, compared: bool) -> str:
+    if value is None:
+        return "nobody to compare with"
+    return f"ahead in {value:.0%} of frames" if compared else f"{value:.3f}"
+
+
+def _part(colour: tuple[int, int, int]) -> list[float]:
+    """As matplotlib takes it."""
+    return [part / 255 for part in colour]
+
+
 def _plain(text: str) -> str:
-    """Phrases are the user's: a dollar sign would begin a formula."""
-    return text.replace("$", r"\$")
+    """Phrases are the user's: they may be long, and a dollar sign would begin a formula."""
+    return textwrap.fill(text, _LEGEND).replace("$", r"\$")
 
 
-def _drawn(canvas) -> np.ndarray:
+def _drawn(canvas, axes, title: str, measured: str) -> np.ndarray:
+    axes.set_title(title[0].upper() + title[1:], fontsize=11)
+    axes.set_xlabel("frame")
+    axes.set_ylabel(measured)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.margins(x=0.02)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="0.92")
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ..errors import LumosXError
 from ..relations import Scene
-from .attributes import COLOUR, Tools, check_scene, score_attributes
+from .attributes import Tools, check_scene, score_attributes
 from .identity_report import identity_report
 from .models import FacesOnly, ScoreModels
 from .motion import MotionScore, motion_score
@@ -26,6 +26,8 @@ TickOf = Callable[[str], Tick]
 """Makes the tick of one pass over a video from its name."""
 
 Score = TypeVar("Score")
+
+_NO_IDENTITY = "Identity scores left out: "
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,27 +48,32 @@ class VideoScores:
     """What one video says.
 
     Attributes:
-        people: who was seen; or only how many faces, where nothing tells them apart.
+        subjects: how many there are.
+        people: who was seen; or only how many faces, where nothing tells them apart; None if no subject has a picture.
         attributes, motion: None if they could not be computed.
         notes: what was left out and why, one sentence each.
     """
 
-    people: IdentityScores | PresenceScores
+    subjects: int
+    people: IdentityScores | PresenceScores | None
     attributes: AttributeScores | None
     motion: MotionScore | None
     notes: tuple[str, ...] = ()
 
     @property
     def identity(self) -> IdentityScores | None:
-        """None where nothing tells faces apart."""
+        """None where nothing tells faces apart, or nobody is known."""
         return self.people if isinstance(self.people, IdentityScores) else None
 
     @property
+    def presence(self) -> PresenceScores | None:
+        """What is left of identity scores where nothing tells faces apart."""
+        return self.people if isinstance(self.people, PresenceScores) else None
+
+    @property
     def measure(self) -> str | None:
-        """What leakage and win rate are by: the first measure of a network, else colour; None without attributes."""
-        if self.attributes is None:
-            return None
-        return next((name for name in self.attributes.measures if name != COLOUR), COLOUR)
+        """What leakage and win rate are by; None without attributes."""
+        return None if self.attributes is None else self.attributes.measure
 
     @property
     def leakage(self) -> float | None:
@@ -81,25 +88,24 @@ class VideoScores:
     @property
     def left_out(self) -> list[str]:
         """Why there are no identity scores, and the notes."""
-        missing = [] if self.identity is not None else [f"Identity scores left out: {self.people.reason}"]
+        missing = [f"{_NO_IDENTITY}{self.presence.reason}"] if self.presence is not None else []
         return [*missing, *self.notes]
 
     def as_json(self) -> dict:
         """Strict JSON; null for what was not computed, and a sentence among the notes says why."""
-        known = self.identity is not None
+        parts = {
+            "identity": self.identity, "presence": self.presence, "attributes": self.attributes, "motion": self.motion,
+        }
         return {
             "version": VERSION,
-            "identity": self.people.as_json() if known else None,
-            "presence": None if known else self.people.as_json(),
-            "attributes": None if self.attributes is None else self.attributes.as_json(),
-            "motion": None if self.motion is None else self.motion.as_json(),
+            **{name: None if part is None else part.as_json() for name, part in parts.items()},
             "notes": self.left_out,
         }
 
     def report(self) -> str:
         """Markdown: one report of all."""
-        parts = [identity_report(self.people) if self.identity is not None else self.people.report()]
-        parts += [part.report() for part in (self.attributes, self.motion) if part is not None]
+        parts = [] if self.identity is None else [identity_report(self.identity)]
+        parts += [part.report() for part in (self.presence, self.attributes, self.motion) if part is not None]
         if self.notes:
             parts.append("\n".join(f"- **Note:** {note}" for note in self.notes))
         return "\n\n".join(parts)
@@ -118,17 +124,18 @@ def score_all(
     Raises:
         LumosXError: as ``score_identity`` or ``count_faces``; what else cannot be computed is noted.
     """
-    people, notes = people_of(scene), []
-    if isinstance(equipment.models, FacesOnly):
-        seen = count_faces(frames, people, equipment.models, plan.every, tick_of("faces"))
-    else:
-        plan = replace(plan, fps=frames.fps)
-        seen = score_identity(frames, people, equipment.models, plan, tick_of("identity"))
+    notes: list[str] = []
+    seen = _people(frames, scene, equipment.models, plan, tick_of)
+    if seen is None:
+        notes.append(
+            f"{_NO_IDENTITY}no subject has a face picture, so there is nobody to look for; put a face_<phrase>.png "
+            "into the folder of at least one subject."
+        )
     attributes = _or_note(
         "Attribute scores", notes, lambda: _attributes(frames, seen, scene, equipment, tick_of("attributes"))
     )
     motion = _or_note("Motion", notes, lambda: motion_score(frames, frames.fps, tick_of("motion")))
-    return VideoScores(seen, attributes, motion, tuple(notes))
+    return VideoScores(len(scene.subjects), seen, attributes, motion, tuple(notes))
 
 
 def mean_of_known(values: Sequence[float | None]) -> float | None:
@@ -137,8 +144,19 @@ def mean_of_known(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
+def _people(
+    frames: VideoFile, scene: Scene, models: ScoreModels | FacesOnly, plan: IdentityPlan, tick_of: TickOf
+) -> IdentityScores | PresenceScores | None:
+    people = people_of(scene)
+    if all(person.picture is None for person in people):
+        return None
+    if isinstance(models, FacesOnly):
+        return count_faces(frames, people, models, plan.every, tick_of("faces"))
+    return score_identity(frames, people, models, replace(plan, fps=frames.fps), tick_of("identity"))
+
+
 def _attributes(
-    frames: VideoFile, seen: IdentityScores | PresenceScores, scene: Scene, equipment: Equipment, tick: Tick
+    frames: VideoFile, seen: IdentityScores | PresenceScores | None, scene: Scene, equipment: Equipment, tick: Tick
 ) -> AttributeScores:
     check_scene(scene)
     if isinstance(seen, PresenceScores):

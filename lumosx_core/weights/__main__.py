@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import LumosXError
+from ..terminal import accept_all_letters
 from . import checksum
 from .convert import Progress, convert
 from .opening import open_weights
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 with a sentence on stderr, or 130 after Ctrl-C. Wrong arguments leave with 2.
     """
-    _accept_all_letters()
+    accept_all_letters()
     options = _parser().parse_args(arguments)
     try:
         text = options.run(options)
@@ -48,13 +49,6 @@ def _show(text: str) -> int:
         print(f"The work is done, but what to say of it cannot be written ({error.strerror}).", file=sys.stderr)
         return 1
     return 0
-
-
-def _accept_all_letters() -> None:
-    """Show what a terminal or a log file has no letter for as an escape, instead of failing on it."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -64,7 +64,15 @@ def test_swapped_clothes_show_in_report_json_and_pictures(client, attributes):
     assert [attribute["win_rate"] for attribute in values["attributes"]] == [0.5, 0.5]
     report = run.outputs["report"]["text"][0]
     assert "| green jacket | 1 person 1 |" in report and "models/lumosx/clip-vit-large-patch14" in report
-    assert len(run.outputs["score"]["images"]) == 2
+    # The plot, which only the node itself shows here.
+    assert len(run.outputs["score"]["images"]) == 1
+
+
+def test_the_plot_is_an_output_and_the_annotated_frames_stay_where_they_were(client, attributes):
+    for name, output in (("annotated", 2), ("plot", 3)):
+        attributes[name] = {"class_type": "PreviewImage", "inputs": {"images": ["score", output]}}
+    run = client.run(attributes, timeout=300)
+    assert [len(run.outputs[name]["images"]) for name in ("annotated", "plot")] == [2, 1]
 
 
 def test_one_frame_of_two(client, attributes):
@@ -100,6 +108,7 @@ def motion_graph(name, frames, **inputs):
         "3": {"class_type": "LumosX_MotionScore", "inputs": {"images": ["2", 0], "fps": 16.0, **inputs}},
         "4": {"class_type": "PreviewAny", "inputs": {"source": ["3", 1]}},
         "5": {"class_type": "PreviewAny", "inputs": {"source": ["3", 2]}},
+        "6": {"class_type": "PreviewImage", "inputs": {"images": ["3", 3]}},
     }
 
 
@@ -109,6 +118,7 @@ def test_a_still_video_is_not_dynamic(client, pictures):
     assert values["dynamic"] is False and values["frames_watched"] == 4
     assert outputs["5"]["text"][0].casefold() == "false"
     assert "a stand-in for RAFT" in outputs["3"]["text"][0]
+    assert len(outputs["3"]["images"]) == len(outputs["6"]["images"]) == 1
 
 
 def test_a_short_video_is_told_how_many_frames_it_needs(client, pictures):

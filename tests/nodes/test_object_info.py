@@ -68,8 +68,8 @@ OUTPUTS = {
     "LumosX_Views": ["IMAGE", "LUMOSX_REFERENCES", "STRING"],
     "LumosX_SaveCase": ["COMBO", "STRING"],
     "LumosX_IdentityScore": ["STRING", "STRING", "IMAGE", "IMAGE", "FLOAT"],
-    "LumosX_AttributeScore": ["STRING", "STRING", "IMAGE"],
-    "LumosX_MotionScore": ["STRING", "STRING", "BOOLEAN"],
+    "LumosX_AttributeScore": ["STRING", "STRING", "IMAGE", "IMAGE"],
+    "LumosX_MotionScore": ["STRING", "STRING", "BOOLEAN", "IMAGE"],
 }
 
 

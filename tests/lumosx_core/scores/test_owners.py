@@ -14,6 +14,7 @@ def score(*frames, owner=0):
 def test_the_matrix_leakage_and_win_rate_by_hand():
     found = score((0.8, 0.5), (0.6, 0.7), (0.4, None), (None, 0.9))
     assert found.leaks == pytest.approx((-0.3, 0.1))
+    assert found.leads[:2] == pytest.approx((0.3, -0.1)) and found.leads[2:] == (None, None)
     assert found.leakage == pytest.approx(0.05)
     assert found.win_rate == 0.5
     # The own cell counts each frame that shows the owner, the other one those that show both.
