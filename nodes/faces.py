@@ -6,14 +6,14 @@ from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.host.faces import FACE_OUTPUTS, CropPlan, check_crop, crop_faces
 from ..lumosx_core.media.faces.catalogue import DETECTORS, EMBEDDERS, INSIGHTFACE
 from ..lumosx_core.media.faces.centerface import LEAST_SCORE
-from ..lumosx_core.media.faces.crop import RELEASE_DOWN, RELEASE_UP, SIDES, Margins
+from ..lumosx_core.media.faces.crop import LARGEST_MARGIN, RELEASE_DOWN, RELEASE_UP, SIDES, Margins
 from ..lumosx_core.media.faces.picking import LEFT_TO_RIGHT, LIKENESS, ORDERS
 from .sockets import CATEGORY, advanced, verdict
 
 
 def _margin_input(name, default, what):
     return advanced(
-        io.Float, name, default=default, min=0.0, max=2.0, step=0.01, optional=True,
+        io.Float, name, default=default, min=0.0, max=LARGEST_MARGIN, step=0.01, optional=True,
         tooltip=f"How much is added {what}; cut off at the edge of the photo.",
     )
 
@@ -35,8 +35,8 @@ def _main_inputs():
     )
     yield io.Boolean.Input(
         "upright", default=False,
-        tooltip="Turns each face so that its eyes are level; what was outside the photo repeats its edge. Off: the "
-        "photo's own pixels, as in the release.",
+        tooltip="Turns each face so that it stands upright, its eyes level; what was outside the photo repeats its "
+        "edge. Off: the photo's own pixels, as in the release.",
     )
     yield io.Combo.Input(
         "detector", options=[*DETECTORS], default=DETECTORS[0],
@@ -48,7 +48,8 @@ def _main_inputs():
 def _more_inputs():
     yield io.Image.Input(
         "like", optional=True,
-        tooltip="For order likeness: a picture of the person to look for; its largest face counts.",
+        tooltip="For order likeness: a picture of the person to look for; its largest face counts. A picked "
+        "face that is probably somebody else's is a warning.",
     )
     yield advanced(
         io.Combo, "embedder", options=[*EMBEDDERS], default=EMBEDDERS[0], optional=True,
@@ -81,7 +82,10 @@ def _outputs():
         io.Image.Output(
             display_name="faces", is_output_list=True, tooltip="All picked faces, each a picture of its own size.",
         ),
-        io.Image.Output(display_name="preview", tooltip="The photos with numbered boxes; grey where not picked."),
+        io.Image.Output(
+            display_name="preview",
+            tooltip="The photos with numbered boxes, grey where not picked; at most 2048 pixels on the long side.",
+        ),
         io.String.Output(
             display_name="report", tooltip="Size, sharpness and frontality of every face, and warnings, as text.",
         ),
@@ -98,16 +102,19 @@ class LumosXFaceCrop(io.ComfyNode):
             display_name="LumosX Face Crop",
             category=CATEGORY,
             description="Finds every face in a photo, numbers them, and cuts out those you pick with the margins of "
-            "the release, hair and ears included. Faces that are blurred, cut off or turned away are named in the "
-            "report and in the log. Faces below 48 pixels are left out; picked by their number they are refused.",
+            "the release, hair and ears included. Faces that are blurred, cut off, turned away or on their side are "
+            "named in the report and in the log. Faces below 48 pixels are left out; picked by their number they are "
+            "refused.",
             inputs=[*_main_inputs(), *_more_inputs()],
             outputs=_outputs(),
             is_output_node=True,
         )
 
     @classmethod
-    def validate_inputs(cls, order=None, pick=None):
-        return verdict(check_crop, order, pick)
+    def validate_inputs(
+        cls, order=None, pick=None, min_score=None, margin_up=None, margin_down=None, margin_sides=None,
+    ):
+        return verdict(check_crop, order, pick, min_score, margin_up, margin_down, margin_sides)
 
     @classmethod
     def fingerprint_inputs(cls, order=None, detector=None, **others):

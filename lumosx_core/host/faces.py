@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,18 +14,21 @@ from ..errors import LumosXError
 from ..media import one_picture
 from ..media.faces.catalogue import open_detector, open_embedder
 from ..media.faces.centerface import LEAST_SCORE
-from ..media.faces.crop import Margins, crop_box, upright_crop
-from ..media.faces.face import SMALLEST_FACE, Detector, Embedder
+from ..media.faces.crop import LARGEST_MARGIN, Margins, crop_box, upright_crop
+from ..media.faces.face import SMALLEST_FACE, Detector, Embedder, Face
 from ..media.faces.picking import LIKENESS, Candidate, check_order, choose, largest, likeness_to, ordered, read_pick
-from ..media.faces.preview import draw_faces
+from ..media.faces.preview import draw_faces, moved_to, shrunk
 from ..media.faces.quality import judge
-from ..media.faces.report import faces_report, left_out_warnings, picked_warnings
+from ..media.faces.report import count_faces, faces_report, left_out_warnings, picked_warnings, stranger_warnings
 from .face_models import model_folders
-from .frames import as_picture, as_pixels, frame_ticks, split_batch
+from .frames import as_batch, as_picture, as_pixels, frame_ticks
 from .scene import log_warnings
 
 NODE = "LumosX Face Crop"
 FACE_OUTPUTS = (1, 2, 3, 4)
+MARGINS = ("margin_up", "margin_down", "margin_sides")
+_ROWS = 512
+"""Of a photo that become 8-bit at once: in floating point a whole one would take up several times as much again."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,46 @@ class CropPlan:
     min_score: float = LEAST_SCORE
 
 
-def check_crop(order: str | None, pick: str | None) -> None:
+@dataclass(frozen=True)
+class _Found:
+    """What a search through photos ends with.
+
+    Attributes:
+        candidates: in the order of their numbers.
+        passed_over: scores of the faces that are below min_score.
+        small: each photo in 8 bits, shrunk for the preview.
+        warnings: a sentence for each photo without a face.
+    """
+
+    candidates: list[Candidate] = field(default_factory=list)
+    passed_over: list[float] = field(default_factory=list)
+    small: list[np.ndarray] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def check_crop(order: str | None, pick: str | None, min_score: float | None, *margins: float | None) -> None:
     """What can be known when a workflow is queued; None for a linked value, which cannot.
 
+    Args:
+        margins: as MARGINS.
+
     Raises:
-        LumosXError: an order that is not known, or a pick that is no list of numbers.
+        LumosXError: an order that is not known, a pick that is no list of numbers, or a score or a margin that is no
+            number or out of range.
     """
-    # The host looks at the options of a combo in newer versions only.
+    # The host looks at the options of a combo in newer versions only, and takes NaN for a number.
     if order is not None:
         check_order(order)
     if pick is not None:
         read_pick(pick)
+    _check_number("min_score", min_score, LEAST_SCORE, 1.0)
+    for name, margin in zip(MARGINS, margins):
+        _check_number(name, margin, 0.0, LARGEST_MARGIN)
+
+
+def _check_number(name: str, value: float | None, least: float, most: float) -> None:
+    if value is not None and not least <= value <= most:
+        raise LumosXError(f"{name}: {value:g} is not from {least:g} to {most:g}; give a number in that range.")
 
 
 def crop_faces(
@@ -73,33 +106,55 @@ def crop_faces(
 
     Returns:
         A face, or what stops its output, for each of FACE_OUTPUTS; all picked faces; the photos with numbers
-        [n, H, W, 3]; the report, whose warnings are logged too.
+        [n, H, W, 3], their long side at most 2048; the report, whose warnings are logged too.
 
     Raises:
         LumosXError: a wrong pick, no face, a face picked by number that is too small, only such faces, order likeness
             without a picture of whom, or what opening the detector or the embedder raises.
     """
-    check_crop(plan.order, plan.pick)
+    check_crop(plan.order, plan.pick, plan.min_score, plan.margins.up, plan.margins.down, plan.margins.sides)
     numbers = read_pick(plan.pick)
     _check_like(like, plan.order)
-    photos = _photos(image)
+    image = _batch(image, f"{NODE} image")
     detector = open_detector(plan.detector, model_folders())
     embedder = open_embedder(plan.embedder, model_folders()) if plan.order == LIKENESS else None
     wanted = None if like is None else _wanted(like, detector, embedder)
-    candidates, warnings = _candidates(photos, detector, embedder, wanted, plan)
-    picked = _large_enough(candidates, choose(numbers, len(candidates)), numbers)
-    crops = [_crop(photos, candidates[number - 1], plan) for number in picked]
-    if not numbers:
-        warnings += left_out_warnings(candidates, picked)
-    warnings += picked_warnings(candidates, picked)
+    found = _search(image, detector, embedder, wanted, plan)
+    picked = _large_enough(found.candidates, choose(numbers, len(found.candidates)), numbers)
+    crops = _crops(image, found.candidates, picked, plan)
+    report = _report(found, picked, detector, embedder, plan)
+    return _outputs(crops, numbers), crops, _preview(image, found, picked), report
+
+
+def _batch(image: torch.Tensor, source: str) -> torch.Tensor:
+    """An IMAGE as [n, H, W, channels], its pixels unread."""
+    return image if image.ndim == 4 and len(image) else one_picture(image, source)
+
+
+def _pixels(picture: torch.Tensor, source: str) -> np.ndarray:
+    """A picture [1, H, W, channels] as RGB [H, W, 3] uint8, transparency laid on white.
+
+    Raises:
+        LumosXError: as ``one_picture``.
+    """
+    return np.concatenate([as_pixels(one_picture(rows, source)) for rows in picture.split(_ROWS, dim=1)])
+
+
+def _report(
+    found: _Found, picked: Sequence[int], detector: Detector, embedder: Embedder | None, plan: CropPlan
+) -> str:
+    """The report; its warnings are logged too."""
+    warnings, found_by, measure, passed_over = [*found.warnings], detector.name, "", ""
+    if embedder is not None:
+        found_by, measure = f"{detector.name}, told apart by {embedder.name}", embedder.measure
+        warnings += stranger_warnings(found.candidates, picked, embedder.same_person, measure)
+    if not plan.pick.strip():
+        warnings += left_out_warnings(found.candidates, picked)
+    warnings += picked_warnings(found.candidates, picked, plan.upright)
     log_warnings(f"{NODE}: {warning}" for warning in warnings)
-    found_by = detector.name if embedder is None else f"{detector.name}, told apart by {embedder.name}"
-    report = faces_report(candidates, picked, found_by, "" if embedder is None else embedder.measure, warnings)
-    return _outputs(crops, numbers), crops, _preview(photos, candidates, picked), report
-
-
-def _photos(image: torch.Tensor) -> list[torch.Tensor]:
-    return split_batch(image, f"{NODE} image")
+    if found.passed_over:
+        passed_over = f"Passed over: {count_faces(len(found.passed_over))} with a score below {plan.min_score:g}."
+    return faces_report(found.candidates, picked, found_by, measure, warnings, passed_over)
 
 
 def _check_like(like: torch.Tensor | None, order: str) -> None:
@@ -116,37 +171,56 @@ def _check_like(like: torch.Tensor | None, order: str) -> None:
 
 def _wanted(like: torch.Tensor, detector: Detector, embedder: Embedder) -> np.ndarray:
     """[1, d], the vector of the person looked for."""
-    pixels = as_pixels(one_picture(like, f"{NODE} like"))
+    source = f"{NODE} like"
+    pixels = _pixels(_batch(like, source), source)
     faces = detector.detect(pixels)
     if not faces:
         raise LumosXError(f"{NODE} like: {detector.name} finds no face in it; link a picture that shows the person.")
     return embedder.embed_faces(pixels, [largest(faces)])
 
 
-def _candidates(
-    photos: Sequence[torch.Tensor], detector: Detector, embedder: Embedder | None, wanted: np.ndarray | None,
-    plan: CropPlan,
-) -> tuple[list[Candidate], list[str]]:
-    """Every face in the order of its number, and a warning for each photo without one."""
-    found, warnings, tick = [], [], frame_ticks()
-    for index, photo in enumerate(photos):
-        tick(index, len(photos))
-        pixels = as_pixels(photo)
-        faces = [face for face in detector.detect(pixels) if face.score >= plan.min_score]
-        mine = [Candidate(index, face, judge(pixels, face)) for face in faces]
+def _search(
+    image: torch.Tensor, detector: Detector, embedder: Embedder | None, wanted: np.ndarray | None, plan: CropPlan
+) -> _Found:
+    """Every face, photo after photo."""
+    found, tick = _Found(), frame_ticks()
+    for index, photo in enumerate(image.split(1)):
+        tick(index, len(image))
+        pixels = _pixels(photo, f"{NODE} image")
+        faces = detector.detect(pixels)
+        sure = [face for face in faces if face.score >= plan.min_score]
+        unsure = [face.score for face in faces if face.score < plan.min_score]
+        mine = [Candidate(index, face, judge(pixels, face)) for face in sure]
         if embedder is not None:
-            likeness = likeness_to(embedder, wanted, pixels, faces)
+            likeness = likeness_to(embedder, wanted, pixels, sure)
             mine = [replace(one, likeness=value) for one, value in zip(mine, likeness)]
         if not mine:
-            warnings.append(f"{detector.name} finds no face in photo {index + 1}.")
-        found += mine
-    tick(len(photos), len(photos))
-    if not found:
-        raise LumosXError(
-            f"{NODE} image: {detector.name} finds no face with a score of {plan.min_score:g} or more; link a photo "
-            f"that shows a face upright and at least {SMALLEST_FACE} pixels wide."
-        )
-    return ordered(found, plan.order), warnings
+            reason = f"; {_surest(unsure, plan)}" if unsure else "."
+            found.warnings.append(f"{detector.name} finds no face in photo {index + 1}{reason}")
+        found.candidates.extend(ordered(mine, plan.order))
+        found.passed_over.extend(unsure)
+        found.small.append(shrunk(pixels))
+    tick(len(image), len(image))
+    if not found.candidates:
+        raise LumosXError(_nobody(found.passed_over, detector, plan))
+    return found
+
+
+def _nobody(passed_over: Sequence[float], detector: Detector, plan: CropPlan) -> str:
+    if passed_over:
+        return f"{NODE} min_score: {_surest(passed_over, plan)}"
+    return (
+        f"{NODE} image: {detector.name} finds no face with a score of {plan.min_score:g} or more; link a photo that "
+        f"shows a face upright and at least {SMALLEST_FACE} pixels wide."
+    )
+
+
+def _surest(scores: Sequence[float], plan: CropPlan) -> str:
+    # Cut, not rounded, so that the figure serves as the new min_score.
+    score = math.floor(max(scores) * 100) / 100
+    return (
+        f"the surest of {count_faces(len(scores))} has {score:.2f}, below {plan.min_score:g}; lower min_score."
+    )
 
 
 def _large_enough(
@@ -166,24 +240,36 @@ def _large_enough(
     )
 
 
-def _crop(photos: Sequence[torch.Tensor], candidate: Candidate, plan: CropPlan) -> torch.Tensor:
-    photo = photos[candidate.photo]
-    if plan.upright:
-        return as_picture(upright_crop(as_pixels(photo), candidate.face, plan.margins))
+def _crops(
+    image: torch.Tensor, candidates: Sequence[Candidate], picked: Sequence[int], plan: CropPlan
+) -> list[torch.Tensor]:
+    """The picked faces, cut out of one photo after the other."""
+    crops = {}
+    for index, photo in enumerate(image.split(1)):
+        faces = {number: candidates[number - 1].face for number in picked if candidates[number - 1].photo == index}
+        pixels = _pixels(photo, f"{NODE} image") if faces and plan.upright else None
+        for number, face in faces.items():
+            crops[number] = _cut(photo, face, plan) if pixels is None else as_picture(
+                upright_crop(pixels, face, plan.margins)
+            )
+    return [crops[number] for number in picked]
+
+
+def _cut(photo: torch.Tensor, face: Face, plan: CropPlan) -> torch.Tensor:
     height, width = photo.shape[1:3]
-    left, top, right, bottom = crop_box(candidate.face, plan.margins, width, height)
-    return photo[:, top:bottom, left:right].clone()
+    left, top, right, bottom = crop_box(face, plan.margins, width, height)
+    return one_picture(photo[:, top:bottom, left:right], f"{NODE} image")
 
 
 def _outputs(
     crops: Sequence[torch.Tensor], numbers: Sequence[int]
 ) -> tuple[torch.Tensor | ExecutionBlocker, ...]:
     if numbers:
-        reason = f"pick names only {_faces(len(numbers))}; add a number to pick, or unlink this output"
+        reason = f"pick names only {count_faces(len(numbers))}; add a number to pick, or unlink this output"
     else:
         reason = (
-            f"the image shows only {_faces(len(crops))} of {SMALLEST_FACE} px and more; link a photo that shows more, "
-            "or unlink this output"
+            f"the image shows only {count_faces(len(crops))} of {SMALLEST_FACE} px and more; link a photo that shows "
+            "more, or unlink this output"
         )
     return tuple(
         crops[output - 1] if output <= len(crops) else ExecutionBlocker(f"{NODE} face_{output}: {reason}.")
@@ -191,15 +277,14 @@ def _outputs(
     )
 
 
-def _faces(count: int) -> str:
-    return f"{count} face{'' if count == 1 else 's'}"
+def _preview(image: torch.Tensor, found: _Found, picked: Sequence[int]) -> torch.Tensor:
+    """The photos [n, H, W, 3] with their faces, shrunk where they are large."""
+    def drawn(index: int) -> np.ndarray:
+        small = found.small[index]
+        faces = [
+            (number, moved_to(one.face, image.shape[1:3], small.shape[:2]))
+            for number, one in enumerate(found.candidates, 1) if one.photo == index
+        ]
+        return draw_faces(small, faces, picked)
 
-
-def _preview(
-    photos: Sequence[torch.Tensor], candidates: Sequence[Candidate], picked: Sequence[int]
-) -> torch.Tensor:
-    drawn = []
-    for index, photo in enumerate(photos):
-        faces = [(number, one.face) for number, one in enumerate(candidates, 1) if one.photo == index]
-        drawn.append(as_picture(draw_faces(as_pixels(photo), faces, picked)))
-    return torch.cat(drawn)
+    return as_batch(map(drawn, range(len(image))), len(image))

@@ -54,6 +54,7 @@ class ColourEmbedder:
     """Tells colours apart by their cosine; ``crops`` and ``aligned`` count what it was given."""
 
     measure = "cosine"
+    same_person = 0.9
 
     def __init__(self, name="colours", scale=1.0):
         self.name, self.scale, self.crops, self.aligned = name, scale, [], 0

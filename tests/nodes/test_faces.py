@@ -213,8 +213,11 @@ def test_a_photo_that_lies_on_its_side_is_turned_by_its_tag(client, crop, pictur
         ({"pick": "one"}, "pick: 'one' is no list of numbers; write e.g. 2, or 2, 1"),
         ({"pick": "0"}, "pick: there is no face 0"),
         ({"order": "by age"}, "by age"),
-        ({"margin_up": -0.1}, "margin_up"),
-        ({"min_score": 0.1}, "min_score"),
+        ({"margin_up": -0.1}, "margin_up: -0.1 is not from 0 to 2; give a number in that range"),
+        ({"margin_down": 2.1}, "margin_down: 2.1 is not from 0 to 2"),
+        ({"margin_sides": "nan"}, "margin_sides: nan is not from 0 to 2"),
+        ({"min_score": 0.1}, "min_score: 0.1 is not from 0.5 to 1"),
+        ({"min_score": "nan"}, "min_score: nan is not from 0.5 to 1"),
     ],
 )
 def test_bad_widgets_are_refused_when_queued(client, crop, inputs, sentence):

@@ -13,6 +13,7 @@ from .face import Face
 RELEASE_UP, RELEASE_DOWN = 0.17, 0.03
 SIDES = 0.25
 """On photographs 0.2 left part of some ears out, and 0.3 brought shoulders and neighbours in."""
+LARGEST_MARGIN = 2.0
 
 # What an upright face's box has for (h² - w²) / (h² + w²): 1.32 times as high as wide, the median of photographs.
 _USUAL_SHAPE = 0.27
@@ -69,9 +70,11 @@ def _enlarged(
 
 
 def _tilt(face: Face) -> float:
-    """The angle of the line through the eyes, in radians, positive where the right one is lower; in [-pi/2, pi/2]."""
+    """How far the face is turned clockwise, in radians: by the eyes' line, and by the mouth which way round."""
     along, down = face.landmarks[1] - face.landmarks[0]
-    return math.atan2(down, along)
+    angle = math.atan2(down, along)
+    x, y = face.landmarks[3:].mean(0) - face.landmarks[:2].mean(0)
+    return angle if math.cos(angle) * y - math.sin(angle) * x >= 0 else angle + math.pi
 
 
 def _upright_box(face: Face, angle: float, turn: np.ndarray) -> tuple[float, float, float, float]:

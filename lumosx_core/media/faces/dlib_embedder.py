@@ -33,7 +33,7 @@ def _weights_folder() -> Path | None:
 
 
 class DlibEmbedder:
-    """Vectors of 128 numbers; dlib takes two faces for one person from a similarity of 0.4 on.
+    """Vectors of 128 numbers.
 
     Raises:
         LumosXError: a package is missing or its weights are damaged.
@@ -41,6 +41,8 @@ class DlibEmbedder:
 
     name = "dlib (face-recognition-models)"
     measure = "1 - L2 distance"
+    # dlib's own example takes two faces for one person up to a distance of 0.6.
+    same_person = 0.4
 
     def __init__(self) -> None:
         if not is_installed():

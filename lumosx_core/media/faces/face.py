@@ -59,10 +59,13 @@ class Embedder(Protocol):
     Attributes:
         name: for reports, with the file or package it comes from.
         measure: what ``similarity`` computes, e.g. "cosine"; numbers of two embedders are not comparable.
+        same_person: the likeness from which on two pictures are usually of one person: a rule of thumb for warnings,
+            never part of a score.
     """
 
     name: str
     measure: str
+    same_person: float
 
     def embed_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """[n, d] float32 of RGB face crops [H, W, 3] uint8 taken whole, as the release does: resized, not aligned."""

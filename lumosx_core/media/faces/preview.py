@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..drawing import BLACK, inside, label
+from ..opencv import opencv
 from .face import Face
 
+LONGEST_SIDE = 2048
 PICKED, LEFT_OUT = (60, 230, 60), (150, 150, 150)
 
 
@@ -34,3 +36,21 @@ def draw_faces(pixels: np.ndarray, faces: Sequence[tuple[int, Face]], picked: Se
             draw.ellipse((x - line, y - line, x + line, y + line), fill=colour)
         label(draw, box[:2], str(number), colour, BLACK, font, above=True)
     return np.asarray(picture)
+
+
+def shrunk(pixels: np.ndarray) -> np.ndarray:
+    """A picture [H, W, 3] uint8 with its long side at most LONGEST_SIDE; itself when it is no longer."""
+    height, width = pixels.shape[:2]
+    scale = LONGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return pixels
+    cv2 = opencv()
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def moved_to(face: Face, size: tuple[int, int], shrunk_size: tuple[int, int]) -> Face:
+    """A face of a picture where it is after ``shrunk``; sizes are (height, width)."""
+    scale = np.array([shrunk_size[1] / size[1], shrunk_size[0] / size[0]])
+    left, top, right, bottom = (np.array(face.box) * np.tile(scale, 2)).tolist()
+    return Face((left, top, right, bottom), face.score, face.landmarks * scale)

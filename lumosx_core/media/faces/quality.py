@@ -16,6 +16,8 @@ TURNED = 0.4
 """About 54 degrees away from the camera; beyond it one eye is all but hidden."""
 WHOLE = 0.85
 """Share of a face inside the picture; the release's crops have 0.89 and more, faces cut by a third 0.70 to 0.84."""
+TILTED, UPSIDE_DOWN = 60.0, 135.0
+"""Degrees: a reference that lies like this shows nobody as they stand in a video."""
 
 _MEASURED_SIDE = 64
 # The tip of a straight face's nose lies at 57 % of the way from the eyes to the mouth; it stands out by
@@ -35,23 +37,35 @@ class Quality:
         sharpness: variance of the Laplacian of its 8-bit grey values at 64 x 64 pixels; comparable between photos.
         frontality: 1 straight into the camera, 0 turned away by a right angle or more.
         whole: the share of it that lies inside the picture, in [0, 1], see ``whole``.
+        tilt: how far it leans from upright to either side, in degrees, in [0, 180].
     """
 
     short_side: float
     sharpness: float
     frontality: float
     whole: float
+    tilt: float
 
     @property
     def too_small(self) -> bool:
         """Whether too little is left of a likeness."""
         return self.short_side < SMALLEST_FACE
 
-    def problems(self) -> list[str]:
-        """What is wrong with it, one half-sentence with its figure each, worst first."""
+    def problems(self, upright: bool = False) -> list[str]:
+        """What is wrong with it, one half-sentence with its figure each, worst first.
+
+        Args:
+            upright: whether it will be turned, so that its tilt is no problem.
+        """
         found = []
         if self.too_small:
             found.append(f"its short side is {self.short_side:.0f} px, below {SMALLEST_FACE} px")
+        if self.tilt > TILTED and not upright:
+            lies = "on its head" if self.tilt > UPSIDE_DOWN else "on its side"
+            found.append(
+                f"it stands {lies}, tilt about {self.tilt:.0f} degrees; turn the photo, or use upright of LumosX Face "
+                "Crop"
+            )
         if self.whole < WHOLE:
             found.append(f"{1 - self.whole:.0%} of it is cut off by the edge of the picture")
         if self.sharpness < SHARP:
@@ -68,7 +82,7 @@ def judge(pixels: np.ndarray, face: Face) -> Quality:
     right, bottom = (max(math.ceil(side), 0) for side in face.box[2:])
     return Quality(
         min(face.width, face.height), sharpness(pixels[top:bottom, left:right], _MEASURED_SIDE),
-        frontality(face.landmarks), whole(face.landmarks, width, height),
+        frontality(face.landmarks), whole(face.landmarks, width, height), tilt(face.landmarks),
     )
 
 
@@ -97,6 +111,12 @@ def frontality(landmarks: np.ndarray) -> float:
     aside = (nose[0] * down[1] - nose[1] * down[0]) / length / eye_distance
     along = (nose @ down) / length**2 - _NOSE_HEIGHT
     return 1 - math.atan2(math.hypot(aside, along), _NOSE_LENGTH) / (math.pi / 2)
+
+
+def tilt(landmarks: np.ndarray) -> float:
+    """Degrees between straight down and the way from the eyes to the mouth, from five landmarks [5, 2]; in [0, 180]."""
+    x, y = landmarks[3:].mean(0) - landmarks[:2].mean(0)
+    return math.degrees(abs(math.atan2(x, y)))
 
 
 def whole(landmarks: np.ndarray, width: int, height: int) -> float:

@@ -8,7 +8,8 @@ from .picking import Candidate
 
 
 def faces_report(
-    candidates: Sequence[Candidate], picked: Sequence[int], found_by: str, measure: str, warnings: Sequence[str]
+    candidates: Sequence[Candidate], picked: Sequence[int], found_by: str, measure: str, warnings: Sequence[str],
+    passed_over: str = "",
 ) -> str:
     """Every face with its figures, then the warnings.
 
@@ -17,17 +18,39 @@ def faces_report(
         picked: numbers from 1.
         found_by: the detector, for the first line, and what tells faces apart where something does.
         measure: what a likeness is, e.g. "cosine".
+        passed_over: a sentence about faces that are no candidates; empty without such.
     """
-    count = f"{len(candidates)} face{'' if len(candidates) == 1 else 's'}"
-    lines = [f"- {count} found by {found_by}; picked: {', '.join(map(str, picked))}."]
+    lines = [f"- {count_faces(len(candidates))} found by {found_by}; picked: {', '.join(map(str, picked))}."]
+    lines += [f"- {passed_over}"] if passed_over else []
     lines += [_line(number, candidate, measure) for number, candidate in enumerate(candidates, 1)]
     return "\n".join([*lines, *(f"- **Warning:** {warning}" for warning in warnings)])
 
 
-def picked_warnings(candidates: Sequence[Candidate], picked: Sequence[int]) -> list[str]:
-    """What is wrong with the picked faces, one sentence each."""
+def count_faces(count: int) -> str:
+    """e.g. "1 face" or "2 faces"."""
+    return f"{count} face{'' if count == 1 else 's'}"
+
+
+def picked_warnings(candidates: Sequence[Candidate], picked: Sequence[int], upright: bool) -> list[str]:
+    """What is wrong with the picked faces, one sentence each; ``upright`` as for ``Quality.problems``."""
     return [
-        f"face {number}: {problem}." for number in picked for problem in candidates[number - 1].quality.problems()
+        f"face {number}: {problem}."
+        for number in picked for problem in candidates[number - 1].quality.problems(upright)
+    ]
+
+
+def stranger_warnings(
+    candidates: Sequence[Candidate], picked: Sequence[int], same_person: float, measure: str
+) -> list[str]:
+    """Which picked faces are too unlike the person looked for, one sentence each.
+
+    Args:
+        same_person, measure: the embedder's.
+    """
+    return [
+        f"face {number}: its likeness is {candidates[number - 1].likeness:.3f}, below {same_person:g} ({measure}): "
+        "probably somebody else."
+        for number in picked if candidates[number - 1].likeness < same_person
     ]
 
 

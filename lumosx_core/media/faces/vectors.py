@@ -56,6 +56,8 @@ class CosineEmbedder(ABC):
     """What embedders share that take crops of 112 x 112 and compare vectors by their angle."""
 
     measure = "cosine"
+    # A common threshold of verification with such networks; not measured here.
+    same_person = 0.3
 
     def embed_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         return self.embed([resized(crop) for crop in crops])

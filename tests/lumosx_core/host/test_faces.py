@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+from pathlib import Path
 
 import cv2
 import pytest
@@ -16,8 +17,9 @@ from lumosx_core.media.faces.catalogue import CENTERFACE, DLIB
 from lumosx_core.media.faces.centerface import CenterFace
 from lumosx_core.media.faces.crop import Margins
 from lumosx_core.media.faces.picking import LARGEST_FIRST, LEFT_TO_RIGHT, LIKENESS
-from lumosx_core.media.faces.preview import LEFT_OUT
+from lumosx_core.media.faces.preview import LEFT_OUT, PICKED
 
+PEAK = Path("/proc/self/clear_refs")
 # Where each of the six stands, from the left.
 CENTRES = ((114, 327), (324, 209), (518, 344), (798, 417), (958, 135), (1181, 337))
 
@@ -240,7 +242,11 @@ def test_a_picture_of_whom_and_its_order_belong_together(astronaut, order, like,
     [
         (plan(pick="2"), "pick: 2 was asked for, but there is only 1 face"),
         (plan(pick="x"), "pick: 'x' is no list of numbers"),
-        (plan(min_score=0.99), "finds no face with a score of 0.99 or more"),
+        (plan(min_score=math.nan), "min_score: nan is not from 0.5 to 1; give a number in that range"),
+        (plan(min_score=0.4), "min_score: 0.4 is not from 0.5 to 1"),
+        (plan(margins=Margins(up=math.nan)), "margin_up: nan is not from 0 to 2; give a number in that range"),
+        (plan(margins=Margins(down=math.inf)), "margin_down: inf is not from 0 to 2"),
+        (plan(margins=Margins(sides=-0.1)), "margin_sides: -0.1 is not from 0 to 2"),
         (plan("by age"), "order: 'by age' is not known"),
         (plan(detector="none"), "detector: 'none' is not known"),
     ],
@@ -248,6 +254,80 @@ def test_a_picture_of_whom_and_its_order_belong_together(astronaut, order, like,
 def test_bad_widgets_end_in_a_sentence(astronaut, made, sentence):
     with pytest.raises(LumosXError, match=sentence):
         crop_faces(astronaut, None, made)
+
+
+def test_a_stranger_is_a_warning_with_both_figures(six, astronaut, caplog):
+    crops = crop_faces(six, None, plan())[1]
+    with caplog.at_level(logging.WARNING, "LumosX"):
+        report = crop_faces(six, astronaut, plan(LIKENESS, "1"))[3]
+    told = r"face 1: its likeness is 0\.[0-3]\d\d, below 0\.4 \(1 - L2 distance\): probably somebody else\."
+    assert re.search(rf"- \*\*Warning:\*\* {told}", report) and re.search(f"LumosX Face Crop: {told}", caplog.text)
+    assert "somebody else" not in crop_faces(six, crops[2], plan(LIKENESS, "1"))[3]
+    # Of six picked faces the other five are strangers.
+    assert crop_faces(six, crops[2], plan(LIKENESS))[3].count("probably somebody else") == 5
+
+
+def test_faces_that_min_score_passes_over_are_counted(six, astronaut):
+    """And the figure that a sentence names serves as the new min_score."""
+    with pytest.raises(LumosXError) as caught:
+        crop_faces(astronaut, None, plan(min_score=0.95))
+    sentence = r"LumosX Face Crop min_score: the surest of 1 face has (0\.\d\d), below 0\.95; lower min_score\."
+    told = re.fullmatch(sentence, str(caught.value))
+    assert "Passed over" not in crop_faces(astronaut, None, plan(min_score=float(told[1])))[3]
+    scores = sorted(face.score for face in CenterFace().detect(as_pixels(six)))
+    least = (scores[1] + scores[2]) / 2
+    both = torch.cat([torch.nn.functional.pad(astronaut, (0, 0, 0, 768, 0, 374)), six])
+    report = crop_faces(both, None, plan(min_score=least))[3]
+    passed = 2 + sum(face.score < least for face in CenterFace().detect(as_pixels(both[:1])))
+    assert f"- Passed over: {passed} faces with a score below {least:g}." in report
+
+
+def test_a_photo_whose_faces_are_all_passed_over_says_so(six, astronaut):
+    both = torch.cat([torch.nn.functional.pad(astronaut, (0, 0, 0, 768, 0, 374)), six])
+    faces = [CenterFace().detect(as_pixels(photo)) for photo in both.split(1)]
+    surest = [max(face.score for face in found) for found in faces]
+    least, worse = (surest[0] + surest[1]) / 2, min((0, 1), key=lambda photo: surest[photo])
+    report = crop_faces(both, None, plan(min_score=least))[3]
+    assert f"CenterFace finds no face in photo {worse + 1}; the surest of {len(faces[worse])} face" in report
+
+
+def test_a_face_on_its_side_is_a_warning_unless_it_is_turned(astronaut, caplog):
+    lying = astronaut.rot90(1, (1, 2))
+    with caplog.at_level(logging.WARNING, "LumosX"):
+        report = crop_faces(lying, None, plan())[3]
+    assert "**Warning:** face 1: it stands on its side, tilt about " in report and "on its side" in caplog.text
+    assert "Warning" not in crop_faces(lying, None, plan(upright=True))[3]
+
+
+def test_large_photos_have_a_small_preview_of_the_same_faces(six):
+    """One batch, and the crops keep the photos' own size."""
+    large = torch.nn.functional.interpolate(six.movedim(-1, 1), scale_factor=2, mode="bilinear").movedim(1, -1)
+    batch = torch.cat([large, large.flip(2)])
+    _, faces, preview, _ = crop_faces(batch, None, plan(pick="3, 8"))
+    assert preview.shape == (2, round(2048 / 2560 * 1772), 2048, 3)
+    assert [x for x, _ in middles(batch[:1], faces[:1])] == pytest.approx([2 * CENTRES[2][0]], abs=30)
+    for index, x in enumerate((CENTRES[2][0], 1280 - CENTRES[4][0])):
+        columns = (as_pixels(preview[index:index + 1]) == PICKED).all(-1).nonzero()[1]
+        assert columns.mean() == pytest.approx(x * 2048 / 1280, abs=30)
+
+
+@pytest.mark.skipif(not PEAK.is_file(), reason="only Linux can forget a process's peak")
+def test_only_one_photo_at_a_time_is_held(six):
+    """Crops, preview and the detector's networks included; it was eleven photos when all were held in every form."""
+    large = torch.nn.functional.interpolate(six.movedim(-1, 1), scale_factor=3, mode="bilinear").movedim(1, -1)
+    three = large.expand(3, -1, -1, -1)
+    # What the networks keep shall not count.
+    crop_faces(large, None, plan(upright=True))
+    PEAK.write_text("5")
+    before = held("VmRSS")
+    crop_faces(three, None, plan(upright=True))
+    assert held("VmHWM") - before < 7.5 * large.nbytes
+
+
+def held(what):
+    """Bytes of this process's memory: VmRSS now, VmHWM at most."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{what}:\s+(\d+) kB", status)[1]) * 1024
 
 
 def test_pictures_of_nobody(astronaut):

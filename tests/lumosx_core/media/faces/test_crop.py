@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lumosx_core.media.faces.crop import RELEASE_DOWN, RELEASE_UP, Margins, crop_box, upright_crop
 from lumosx_core.media.faces.face import Face
+from lumosx_core.media.faces.quality import tilt
 
 # The release's own: no side margins.
 RELEASE = Margins(RELEASE_UP, RELEASE_DOWN, 0.0)
@@ -62,6 +63,30 @@ def test_a_tilted_face_stands_upright_afterwards(detector, astronaut, degrees):
     assert abs(math.degrees(math.atan2(down, along))) < abs(degrees) / 4
     # The same cut as from the straight photo, but for what the detector makes of a tilted face.
     np.testing.assert_allclose(crop.shape, straight.shape, rtol=0.12)
+
+
+@given(st.floats(-math.pi, math.pi), st.booleans())
+def test_the_mouth_is_below_the_eyes_however_the_face_lies(angle, sorts):
+    """Whether a detector names the eyes as they stand in the picture or in the face."""
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    points = np.array([(-20, 0), (20, 0), (0, 20), (-14, 36), (14, 36)]) @ turn + 100
+    if sorts and points[0, 0] > points[1, 0]:
+        points = points[[1, 0, 2, 4, 3]]
+    pixels = np.zeros((200, 200, 3), np.uint8)
+    for colour, (x, y) in zip(((255, 0, 0), (0, 255, 0)), (points[:2].mean(0), points[3:].mean(0))):
+        cv2.circle(pixels, (round(x), round(y)), 4, colour, -1)
+    crop = upright_crop(pixels, Face((60.0, 60.0, 140.0, 140.0), 0.9, points), Margins(2, 2, 2))
+    (eyes_x, eyes_y), (mouth_x, mouth_y) = (
+        np.argwhere(crop[..., channel] > 128).mean(0)[::-1] for channel in range(2)
+    )
+    assert mouth_y - eyes_y == pytest.approx(36, abs=2) and mouth_x - eyes_x == pytest.approx(0, abs=2)
+
+
+@pytest.mark.parametrize("quarters", (1, 2, 3))
+def test_a_photo_on_its_side_or_head_gives_an_upright_face(detector, astronaut, quarters):
+    lying = np.ascontiguousarray(np.rot90(astronaut, quarters))
+    faces = detector.detect(upright_crop(lying, detector.detect(lying)[0], Margins()))
+    assert tilt(faces[0].landmarks) < 35
 
 
 def test_what_lies_outside_repeats_the_edge(detector, astronaut):

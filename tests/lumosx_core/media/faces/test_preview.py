@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lumosx_core.media.faces.face import Face
-from lumosx_core.media.faces.preview import LEFT_OUT, PICKED, draw_faces
+from lumosx_core.media.faces.preview import LEFT_OUT, PICKED, draw_faces, moved_to, shrunk
 
 BLUE = (10, 20, 90)
 
@@ -62,6 +62,28 @@ def test_numbers_differ_and_grow_with_the_photo(size):
 def test_boxes_at_the_edge_are_drawn_inside(box):
     drawn = draw_faces(photo(), [(12, face(*box))], (12,))
     assert drawn.shape == (300, 400, 3) and (drawn == PICKED).all(-1).any()
+
+
+def test_large_photos_are_shrunk_and_faces_with_them():
+    """A thin frame drawn where the face was is found where the face is."""
+    pixels, one = photo(4096, 3000), face(1000, 900, 1400, 1500)
+    pixels[890:1510, 990:1410] = 255
+    small = shrunk(pixels)
+    assert small.shape == (1500, 2048, 3)
+    moved = moved_to(one, pixels.shape[:2], small.shape[:2])
+    assert moved.box == (500, 450, 700, 750) and moved.score == one.score
+    np.testing.assert_allclose(moved.landmarks, one.landmarks / 2)
+    top, left, bottom, right = places(small, (255, 255, 255))
+    assert (left, top, right, bottom) == pytest.approx(moved.box, abs=6)
+    # A number is as readable as in a photo of that size.
+    one, two = (draw_faces(small, [(number, moved)], (number,)) for number in (1, 2))
+    assert np.ptp((one != two).any(-1).nonzero()[0]) + 1 > 2048 / 60
+
+
+def test_others_stay_as_they_are():
+    pixels = photo(2048, 100)
+    assert shrunk(pixels) is pixels
+    assert shrunk(photo(5000, 1)).shape == (1, 2048, 3)
 
 
 def test_a_tiny_photo():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from host.photographs import CASES, case_faces, read, six_people_file
 from lumosx_core.media.faces.face import Face
-from lumosx_core.media.faces.quality import SHARP, frontality, judge, sharpness, whole
+from lumosx_core.media.faces.quality import SHARP, frontality, judge, sharpness, tilt, whole
 
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the photographs are not part of the project")
 # Straight into the camera: eyes at (±1, 0), the nose 57 % of the way to the mouth.
@@ -72,6 +72,27 @@ def test_frontality_does_not_depend_on_tilt_size_or_side(angle, size, aside, alo
     assert 0 <= figure <= 1
     assert frontality(size * points @ turn + 5) == pytest.approx(figure, abs=1e-6)
     assert frontality((points * (-1, 1))[[1, 0, 2, 4, 3]]) == pytest.approx(figure, abs=1e-6)
+
+
+@given(st.floats(-180, 180), st.floats(0.1, 100))
+def test_tilt_is_the_way_from_upright_to_either_side(degrees, size):
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    assert tilt(size * STRAIGHT @ turn + 5) == pytest.approx(abs(degrees), abs=1e-6)
+
+
+@pytest.mark.parametrize(("quarters", "lies"), [(1, "on its side"), (2, "on its head"), (3, "on its side")])
+def test_a_face_that_lies_is_said_to(detector, astronaut, quarters, lies):
+    """Unless it will be turned upright."""
+    lying = np.ascontiguousarray(np.rot90(astronaut, quarters))
+    quality = judge(lying, detector.detect(lying)[0])
+    told = f"it stands {lies}, tilt about {quality.tilt:.0f} degrees; turn the photo, or use upright of LumosX Face "
+    assert told + "Crop" in quality.problems()
+    assert not any("it stands" in problem for problem in quality.problems(upright=True))
+
+
+def test_photographed_people_do_not_lie(photographed):
+    assert max(judge(pixels, face).tilt for pixels, face in photographed) < 30
 
 
 @given(st.floats(0, 1), st.floats(0.01, 1))

@@ -121,7 +121,7 @@ def test_crops_are_taken_whole_in_rgb_and_in_batches(kind, saved):
         expected = by_hand(kind, state, (crop.float() / 255 - 0.5) / 0.5)
         np.testing.assert_allclose(vectors[number], expected[0], rtol=1e-3, atol=1e-3)
     assert embedder.embed_crops([]).shape == (0, WIDTH)
-    assert embedder.measure == "cosine"
+    assert embedder.measure == "cosine" and embedder.same_person == 0.3
 
 
 @BOTH
