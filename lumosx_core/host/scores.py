@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import ExitStack
 from pathlib import Path
 
 import folder_paths
@@ -12,6 +14,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..errors import LumosXError
 from ..files import unfinished_beside
+from ..media.case_writing import RESERVED
 from ..relations import Scene
 from ..scores.annotate import annotate_frame
 from ..scores.identity_report import identity_report
@@ -26,8 +29,9 @@ from .networks import room_for_embedders
 from .scene import log_warnings
 
 # A number and an ending follow, and the whole must fit into what file systems take.
-_LONGEST_NAME = 150
-
+_MOST_BYTES = 150
+# ComfyUI makes missing folders one inside the other by recursion.
+_MOST_FOLDERS = 16
 
 # What ComfyUI gives to the outputs of a node; a blocker stops what is linked to its own only.
 Outputs = tuple[str, str, torch.Tensor | ExecutionBlocker, torch.Tensor, float | ExecutionBlocker]
@@ -72,10 +76,11 @@ def check_save_name(save_as: str) -> None:
     """Whether files may go under this prefix; empty is no files.
 
     Raises:
-        LumosXError: it leads out of the output folder, or is no name.
+        LumosXError: it leads out of the output folder, or is no name that every system takes.
     """
     if not save_as.strip():
         return
+    _check_parts(save_as)
     root = Path(folder_paths.get_output_directory()).resolve()
     try:
         path = (root / save_as.strip()).resolve()
@@ -88,11 +93,26 @@ def check_save_name(save_as: str) -> None:
         raise LumosXError(
             f"save_as: {save_as[:60]!r} is not inside ComfyUI's output folder; use a name such as scores/run."
         )
-    if blocked or len(path.name) > _LONGEST_NAME:
+    if blocked:
         raise LumosXError(
-            f"save_as: {save_as[:60]!r} cannot be written: a folder in it is a file, or the name is longer than "
-            f"{_LONGEST_NAME} letters; use a name such as scores/run."
+            f"save_as: {save_as[:60]!r} cannot be written, as a folder in it is a file; use another such as scores/run."
         )
+
+
+def _check_parts(save_as: str) -> None:
+    """File systems count bytes, and Windows has names of its own."""
+    parts = re.split(r"[/\\]", save_as.strip())
+    if len(parts) > _MOST_FOLDERS:
+        what = f"has more than {_MOST_FOLDERS} parts"
+    elif any(len(part.encode(errors="replace")) > _MOST_BYTES for part in parts):
+        what = f"has a part longer than {_MOST_BYTES} bytes, of which letters beyond English take two to four"
+    elif not parts[-1]:
+        what = "ends in a slash, so it names a folder only"
+    elif reserved := [part for part in parts if RESERVED.match(part)]:
+        what = f"has the part {reserved[0]}, which is a device on Windows"
+    else:
+        return
+    raise LumosXError(f"save_as: {save_as[:60]!r} {what}; use a name such as scores/run.")
 
 
 def _watched(
@@ -115,22 +135,40 @@ def _counted(frames: ImageFrames, scores: PresenceScores, save_as: str) -> tuple
 
 
 def _saved(save_as: str, text: str, plot: np.ndarray | None) -> str:
-    """Write JSON and, if there is one, plot under the host's next number; the report's line about it."""
+    """Write the files if there is a name for them; the report's line about it.
+
+    A disk that fails costs the files only, since the scores may have taken an hour.
+    """
     if not save_as.strip():
         return ""
+    try:
+        return f"\n\n- Saved as {_written(save_as, text, plot)}."
+    except OSError as error:
+        warning = f"not saved: {save_as.strip()} cannot be written ({error})."
+        log_warnings([warning])
+        return f"\n\n- **Warning:** {warning}"
+
+
+def _written(save_as: str, text: str, plot: np.ndarray | None) -> str:
+    """Write JSON and, if there is one, plot under the host's next number: both or none; their names."""
     height, width = (0, 0) if plot is None else plot.shape[:2]
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
         save_as.strip(), folder_paths.get_output_directory(), width, height
     )
     # ComfyUI counts on names that end in an underscore; without it the next run would take the same number.
     stem = f"{name}_{counter:05}_"
-    files = {".json": text.encode(), **({} if plot is None else {".png": as_png(plot)})}
-    for ending, content in files.items():
-        target = Path(folder, stem + ending)
-        with unfinished_beside(target) as part:
+    # Half a character in a phrase becomes JSON's own way of writing it.
+    files = {".json": text.encode(errors="backslashreplace"), **({} if plot is None else {".png": as_png(plot)})}
+    with ExitStack() as stack:
+        moves = []
+        for ending, content in files.items():
+            target = Path(folder, stem + ending)
+            part = stack.enter_context(unfinished_beside(target))
             part.write_bytes(content)
+            moves.append((part, target))
+        for part, target in moves:
             part.replace(target)
-    return f"\n\n- Saved as {Path(subfolder, stem).as_posix()}{' and '.join(files)}."
+    return f"{Path(subfolder, stem).as_posix()}{' and '.join(files)}"
 
 
 def _text(values: dict) -> str:

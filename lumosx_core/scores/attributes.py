@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,12 +14,14 @@ from ..errors import LumosXError
 from ..media.faces.face import Detector, Embedder, ModelFolders
 from ..relations import Reference, Scene, Subject
 from .colour import ColourLikeness
+from .identity import strangers
+from .identity_warnings import stranger_sentence
 from .owners import AttributeScores, FrameView, ObjectScore, OwnerScore
 from .people import people_of
 from .regions import WHOLE, Box, Region, cut, person_regions, picture_windows, squared
 from .seen import SeenFrame
 from .similarity import ClipLikeness, Comparer, DinoLikeness, Located, OwlLocator
-from .watching import Tick, watch
+from .watching import Tick, check_every, watch
 
 EVERYTHING, COLOUR, CLIP, DINO = "everything there is", "colour", "CLIP", "DINOv2"
 MEASURES = (EVERYTHING, COLOUR, CLIP, DINO)
@@ -64,11 +66,21 @@ class AttributePlan:
         by: what compares, one of ``MEASURES``; "everything there is" notes what is missing and goes on.
         locate: where to look, one of ``LOCATE``.
         every: watch each n-th frame only.
+
+    Raises:
+        LumosXError: an unknown name, or every below 1.
     """
 
     by: str = EVERYTHING
     locate: str = REGION
     every: int = 1
+
+    def __post_init__(self):
+        if self.by not in MEASURES:
+            raise LumosXError(f"by: there is no {self.by}; choose one of {', '.join(MEASURES)}.")
+        if self.locate not in LOCATE:
+            raise LumosXError(f"locate: there is no {self.locate}; choose one of {', '.join(LOCATE)}.")
+        check_every(self.every)
 
 
 def attribute_scores_of_case(
@@ -92,8 +104,7 @@ def attribute_scores_of_case(
         place: keeps networks on a device while they work; default: the CPU.
 
     Raises:
-        LumosXError: nothing to score, an unknown option, weights of something asked for by name are missing, or as
-            ``watching.watch``.
+        LumosXError: nothing to score, weights of something asked for by name are missing, or as ``watching.watch``.
     """
     check_scene(scene)
     tools = open_tools(plan, folders)
@@ -101,7 +112,9 @@ def attribute_scores_of_case(
     seen = watch(
         frames, pictures, detector, embedder, tick=lambda done, total: tick(done, 2 * total), every=plan.every
     )
-    return score_attributes(frames, seen, scene, tools, lambda done, total: tick(total + done, 2 * total), place)
+    return score_attributes(
+        frames, seen, scene, tools, lambda done, total: tick(total + done, 2 * total), place, embedder.same_person
+    )
 
 
 def score_attributes(
@@ -111,6 +124,7 @@ def score_attributes(
     tools: Tools,
     tick: Tick = lambda done, total: None,
     place: Place = nullcontext,
+    same_person: float | None = None,
 ) -> AttributeScores:
     """As ``attribute_scores_of_case``, for a video whose people were found before.
 
@@ -118,11 +132,15 @@ def score_attributes(
         frames: all of the video, from its first.
         seen: who is where, with one column for each subject of the scene.
         tools: from ``open_tools``.
+        same_person: the embedder's, to tell who is probably not in the video; None where faces were not aligned.
     """
+    absent = {} if same_person is None else strangers(seen, same_person)
+    told = [stranger_sentence(person, scene.subjects[person].name, likeness, same_person)
+            for person, likeness in absent.items()]
     with ExitStack() as stack:
         for model in tools.models:
             stack.enter_context(place(model))
-        judge = _Judge(scene, tools)
+        judge = _Judge(scene, replace(tools, notes=(*told, *tools.notes)), frozenset(absent))
         watched = {frame.index: frame for frame in seen}
         for index, pixels in enumerate(frames):
             if index in watched:
@@ -143,7 +161,7 @@ def check_scene(scene: Scene) -> None:
             "relations: no subject has a face picture, so nobody can be recognised in the video; link a face to at "
             "least one LumosX Subject."
         )
-    if not scene.objects and not _worn(scene):
+    if not _objects(scene) and not _worn(scene):
         raise LumosXError(
             "relations: there is no attribute of a person with a face and no object, so there is nothing to score; "
             "link pictures of clothes or things to a LumosX Subject, or a LumosX Object to LumosX Binder."
@@ -154,12 +172,8 @@ def open_tools(plan: AttributePlan, folders: ModelFolders) -> Tools:
     """Open what a plan asks for.
 
     Raises:
-        LumosXError: an unknown name, or missing weights of something that was asked for by name.
+        LumosXError: missing weights of something that was asked for by name.
     """
-    if plan.by not in MEASURES:
-        raise LumosXError(f"by: there is no {plan.by}; choose one of {', '.join(MEASURES)}.")
-    if plan.locate not in LOCATE:
-        raise LumosXError(f"locate: there is no {plan.locate}; choose one of {', '.join(LOCATE)}.")
     locator = None if plan.locate == REGION else _asked_for("locate", OwlLocator, folders)
     if plan.by in _NETWORKS:
         return Tools((_asked_for("by", _NETWORKS[plan.by], folders),), locator, ())
@@ -187,13 +201,15 @@ class _Judge:
     Args:
         scene: what is looked for; things are numbered, attributes first, then objects.
         tools: what compares and finds.
+        absent: people, numbered from 0, who are probably not in the video.
     """
 
-    def __init__(self, scene: Scene, tools: Tools):
-        self.scene, self.comparers, self.locator = scene, tools.comparers, tools.locator
+    def __init__(self, scene: Scene, tools: Tools, absent: frozenset[int]):
+        self.scene, self.comparers, self.locator, self.absent = scene, tools.comparers, tools.locator, absent
         self.notes = [*_scene_notes(scene), *tools.notes]
         self.worn = _worn(scene)
-        self.things = [*(reference for _, reference in self.worn), *scene.objects]
+        self.objects = _objects(scene)
+        self.things = [*(reference for _, reference in self.worn), *self.objects]
         self.wanted = {comparer.name: comparer.of_references(self.things) for comparer in self.comparers}
         self.rows: dict[str, list[list]] = {
             measure: [[] for _ in self.things] for comparer in self.comparers for measure in comparer.measures
@@ -219,12 +235,12 @@ class _Judge:
     def scores(self) -> AttributeScores:
         """Everything that was collected; misses are added to the notes."""
         owners = [
-            OwnerScore(reference.phrase, owner, measure, tuple(map(tuple, rows[thing])))
+            OwnerScore(reference.phrase, owner, measure, tuple(map(tuple, rows[thing])), owner not in self.absent)
             for measure, rows in self.rows.items() for thing, (owner, reference) in enumerate(self.worn)
         ]
         objects = [
             ObjectScore(thing.phrase, measure, tuple(row)) for measure, rows in self.rows.items()
-            for thing, row in zip(self.scene.objects, rows[len(self.worn):])
+            for thing, row in zip(self.objects, rows[len(self.worn):])
         ]
         lines = {measure: line for comparer in self.comparers for measure, line in comparer.measures.items()}
         looked = "each person's region, told from the face" if self.locator is None else (
@@ -321,8 +337,16 @@ def _worn(scene: Scene) -> list[tuple[int, Reference]]:
             for reference in subject.attributes]
 
 
+def _objects(scene: Scene) -> list[Reference]:
+    return [reference for reference in scene.objects if not reference.full_body]
+
+
 def _scene_notes(scene: Scene) -> list[str]:
-    return [
+    found = [f"\"{body.phrase}\" is a full body, so a person and no object, and was left out."
+             for body in scene.full_bodies]
+    if scene.background is not None:
+        found.append("The background was left out: it is on nobody, and no object.")
+    return found + [
         f"Subject {number} (\"{subject.name}\") has no face picture and cannot be recognised, so its attributes "
         "were left out."
         for number, subject in enumerate(scene.subjects, 1) if subject.attributes and not _has_face(subject)

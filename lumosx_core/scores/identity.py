@@ -69,6 +69,22 @@ def subject_score(frames: Sequence[SeenFrame], subject: int, embedder: Embedder,
     )
 
 
+def strangers(frames: Sequence[SeenFrame], same_person: float) -> dict[int, float]:
+    """The subjects who are probably not in the video, with the mean likeness of the faces that were taken for them.
+
+    Some face is taken for every subject as long as there are enough, so that one was taken says little.
+
+    Args:
+        same_person: the embedder's, which is one of aligned faces.
+    """
+    found = {}
+    for subject in range(len(frames[0].shown)):
+        likeness = _mean([value for frame in frames if (value := likeness_of(frame, subject)) is not None])
+        if likeness is not None and likeness < same_person:
+            found[subject] = likeness
+    return found
+
+
 def confusion(frames: Sequence[SeenFrame], subjects: int) -> np.ndarray:
     """[subjects, subjects]: the mean likeness of the face taken for subject i (row) to reference j (column).
 

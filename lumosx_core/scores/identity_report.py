@@ -34,7 +34,7 @@ def identity_report(scores: IdentityScores) -> str:
 
 def _subject_table(scores: IdentityScores) -> str:
     second = [] if scores.second_judge is None else ["Second likeness"]
-    header = ["Subject", "Likeness", "Where seen", "Worst", "Seen in", *second, "Steadiness", "Least steady"]
+    header = ["Subject", "Likeness", "Where seen", "Worst", "A face in", *second, "Steadiness", "Least steady"]
     rows = []
     for number, subject in enumerate(scores.subjects):
         extra = [] if scores.second_judge is None else [subject.second]

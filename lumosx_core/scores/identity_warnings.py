@@ -11,13 +11,21 @@ from .watching import RELEASE
 if TYPE_CHECKING:
     from .summary import IdentityScores
 
-# Seen in fewer frames than this share, a subject is worth a warning.
+# Shown in fewer frames than this share, a subject is worth a warning.
 _OFTEN = 0.5
+
+
+def stranger_sentence(subject: int, name: str, likeness: float, same_person: float) -> str:
+    """That a subject, numbered from 0, is probably not in the video."""
+    return (
+        f"Subject {subject + 1} (\"{name}\") is probably not in the video: the faces taken for it have likeness "
+        f"{likeness:.3f}, and those of one person usually {same_person:.2f} and more."
+    )
 
 
 def identity_warnings(scores: IdentityScores) -> list[str]:
     """What the numbers alone do not say, one sentence each."""
-    found = []
+    found, strangers = [], scores.strangers
     for number, subject in enumerate(scores.subjects):
         who = f"Subject {number + 1} (\"{scores.names[number]}\")"
         if number not in scores.known:
@@ -26,6 +34,9 @@ def identity_warnings(scores: IdentityScores) -> list[str]:
             found.append(f"{who} is never seen: no watched frame has a face left for it.")
         elif subject.seen < _OFTEN:
             found.append(f"{who} is seen in {subject.seen:.0%} of the watched frames only.")
+        if number in strangers:
+            name, usual = scores.names[number], scores.judge.same_person
+            found.append(stranger_sentence(number, name, strangers[number], usual))
         if scores.margins[number] is not None and scores.margins[number] <= 0:
             others = scores.confusion[number].copy()
             others[number] = np.nan
@@ -54,6 +65,7 @@ def comparison_notes(scores: IdentityScores) -> list[str]:
         found.append("Papers' numbers are of mode release over every frame; these are not comparable with them.")
     if scores.plan.mode == RELEASE:
         found.append(f"The release finds faces by YOLOv9-face, not by {scores.detector}; boxes differ a little.")
+        found.append("Whether somebody is in the video at all is told in mode recommended only, as it aligns faces.")
     return found
 
 

@@ -18,11 +18,22 @@ SECOND_EMBEDDERS = (NO_SECOND, *(name for name in EMBEDDERS if name != AUTOMATIC
 
 @dataclass(frozen=True)
 class ModelNames:
-    """What a user chose, by the names of ``media.faces.catalogue``; the second embedder may be "none"."""
+    """What a user chose, by the names of ``media.faces.catalogue``; the second embedder may be "none".
+
+    Raises:
+        LumosXError: a name that is not known.
+    """
 
     detector: str = DETECTORS[0]
     embedder: str = AUTOMATIC
     second_embedder: str = NO_SECOND
+
+    def __post_init__(self):
+        for name, known in (
+            ("detector", DETECTORS), ("embedder", EMBEDDERS), ("second_embedder", SECOND_EMBEDDERS),
+        ):
+            if getattr(self, name) not in known:
+                raise LumosXError(f"{name}: {getattr(self, name)!r} is not known; choose one of {', '.join(known)}.")
 
 
 @dataclass(frozen=True, eq=False)

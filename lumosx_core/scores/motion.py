@@ -112,7 +112,7 @@ def motion_score(frames: Iterable[np.ndarray], fps: float, tick: Tick = lambda d
         tick: see ``watching.watch``.
 
     Raises:
-        LumosXError: a rate that is none, frames below 16 pixels, or too few frames.
+        LumosXError: a rate that is none, frames below 16 pixels or of different sizes, or too few frames.
     """
     if not 0 < fps < float("inf"):
         raise LumosXError(f"fps: {fps} is no rate; type the frames a second of the video, 16 for LumosX.")
@@ -128,6 +128,11 @@ def motion_score(frames: Iterable[np.ndarray], fps: float, tick: Tick = lambda d
             raise LumosXError(
                 f"images: {size[1]} x {size[0]} pixels are too small for optical flow; give {_LEAST_SIDE} or more a "
                 "side."
+            )
+        if before is not None and before.shape != grey.shape:
+            raise LumosXError(
+                f"images: frame {count} has {size[1]} x {size[0]} pixels and one before it {before.shape[1]} x "
+                f"{before.shape[0]}; give frames of one size."
             )
         if before is not None:
             strengths.append(pair_strength(flow_between(before, grey)))

@@ -7,6 +7,7 @@ else; the win rate is the share of them with L < 0.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,9 @@ from .table import markdown_table
 
 VERSION = 1
 """Of the JSON's form."""
-# Two means that differ by less tell nothing.
+# Two likenesses that differ by less tell nothing.
 SAME = 0.02
-# Above this share of frames that clearly say the opposite, one word for all of them would hide a change.
+# Up to this share of frames is an exception; beyond it, one word for all of them would hide a change.
 CHANGES = 0.1
 
 
@@ -33,12 +34,14 @@ class OwnerScore:
         measure: what was compared, e.g. "CLIP-I".
         frames: for each watched frame and each person the likeness, None where the person is not seen. 0 where a
             locator finds no box, or where the frame cuts off the part of the body.
+        recognised: False where the faces taken for the owner are hardly alike, so that it is probably somebody else.
     """
 
     phrase: str
     owner: int
     measure: str
     frames: tuple[tuple[float | None, ...], ...]
+    recognised: bool = True
 
     @property
     def score(self) -> float:
@@ -74,38 +77,41 @@ class OwnerScore:
                      for row, rivals in zip(self.frames, others))
 
     @property
-    def rival(self) -> tuple[int, float] | None:
-        """The other person whose region is most like it, and by how much more than the owner's, on their common frames.
-
-        None if no frame shows the owner and somebody else.
-        """
-        ahead = {
-            person: _mean([row[person] - row[self.owner] for row in self._both(person)])
-            for person in range(len(self.frames[0])) if person != self.owner
-        }
-        known = [(difference, -person) for person, difference in ahead.items() if difference is not None]
-        return (-max(known)[1], max(known)[0]) if known else None
-
-    @property
     def verdict(self) -> str:
-        """In words; people are numbered from 1."""
-        if self.rival is None:
+        """In words, from how many frames clearly show it on its owner or on others; people are numbered from 1."""
+        if not self.recognised:
+            return "owner not recognised"
+        compared = len(self.leaks)
+        if not compared:
             return "nobody to compare with"
-        person, difference = self.rival
         right, wrong = (sum(sign * value >= SAME for value in self.leaks) for sign in (-1, 1))
-        if min(right, wrong) > CHANGES * (right + wrong):
-            return f"on the right person in {right} of {len(self.leaks)} frames"
-        if abs(difference) < SAME:
+        if max(right, wrong) <= CHANGES * compared:
             return "not told apart"
-        return f"on subject {person + 1} instead" if difference > 0 else "on the right person"
+        steady = min(right, wrong) <= CHANGES * (right + wrong) and max(right, wrong) > compared / 2
+        if right >= wrong:
+            return "on the right person" if steady else f"on the right person in {right} of {compared} frames"
+        (other, times), = self._instead().most_common(1)
+        if steady and times >= (1 - CHANGES) * wrong:
+            return f"on subject {other + 1} instead"
+        return f"on somebody else in {wrong} of {compared} frames"
 
     def as_json(self) -> dict:
         """Strict JSON; people are numbered from 1."""
         return {
             "attribute": self.phrase, "subject": self.owner + 1, "measure": self.measure, "score": self.score,
             "matrix_row": list(self.row), "leakage": self.leakage, "win_rate": self.win_rate,
-            "compared_frames": len(self.leaks), "verdict": self.verdict, "frames": [list(row) for row in self.frames],
+            "compared_frames": len(self.leaks), "owner_recognised": self.recognised,
+            "verdict": self.verdict, "frames": [list(row) for row in self.frames],
         }
+
+    def _instead(self) -> Counter[int]:
+        """How often each other person is the one it is on, where it is clearly not on its owner."""
+        found: Counter[int] = Counter()
+        for row, lead in zip(self.frames, self.leads):
+            if lead is not None and lead <= -SAME:
+                others = {person: value for person, value in enumerate(row) if value is not None}
+                found[max(others, key=others.__getitem__)] += 1
+        return found
 
     def _both(self, person: int) -> list[tuple[float | None, ...]]:
         return [row for row in self.frames if row[self.owner] is not None and row[person] is not None]
@@ -212,8 +218,9 @@ class AttributeScores:
         ))
 
     def _legend(self) -> list[str]:
-        seen = ", ".join(f"{name} in {self._seen(person)}" for person, name in enumerate(self.people))
-        told = [f"{len(self.views)} frames were watched" + (f"; seen: {seen}." if seen else "."),
+        faces = ", ".join(f"{person + 1} {name} in {self._seen(person)}" for person, name in enumerate(self.people))
+        watched = "1 frame was watched" if len(self.views) == 1 else f"{len(self.views)} frames were watched"
+        told = [f"{watched}; a face was taken for: {faces}.",
                 f"Looked at: {self.looked}."]
         if self.owners:
             told.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..errors import LumosXError
 from .identity import likeness_of
 from .motion import MotionScore
 from .owners import AttributeScores
+from .plot_labels import Labels
 from .summary import IdentityScores
 
 # Told apart by colour-blind people too (Okabe and Ito); people beyond the last begin again.
@@ -23,8 +23,6 @@ _DOTS_UP_TO = 60
 # Of the first, second, … attribute of one person.
 _STYLES = ("-", "--", ":", "-.")
 _OBJECTS = (110, 110, 110)
-# Letters in a line of the legend, so that long phrases leave room for the plot.
-_LEGEND = 34
 
 
 def colour_of(subject: int) -> tuple[int, int, int]:
@@ -39,12 +37,13 @@ def plot_identity(scores: IdentityScores) -> np.ndarray:
         LumosXError: matplotlib is missing.
     """
     canvas, axes = _empty_plot()
+    labels = Labels()
     for subject in scores.known:
-        _draw_subject(axes, scores, subject)
+        _draw_subject(axes, scores, subject, labels)
     _draw_changes(axes, scores)
     axes.axhline(0, color="0.75", linewidth=0.8, zorder=0)
     title = f"{scores.judge.score}: {scores.score:.3f}, mode {scores.plan.mode}"
-    return _drawn(canvas, axes, title, f"likeness to the reference ({scores.judge.measure})")
+    return _drawn(canvas, axes, title, f"likeness to the reference ({scores.judge.measure})", labels)
 
 
 def plot_attributes(scores: AttributeScores) -> np.ndarray:
@@ -57,24 +56,27 @@ def plot_attributes(scores: AttributeScores) -> np.ndarray:
         LumosXError: matplotlib is missing.
     """
     canvas, axes = _empty_plot()
+    labels = Labels()
     owners = [owner for owner in scores.owners if owner.measure == scores.measure]
     places = [view.index for view in scores.views]
     compared = any(owner.leaks for owner in owners)
     for number, owner in enumerate(owners):
         found = owner.leads if compared else [row[owner.owner] for row in owner.frames]
-        result = owner.win_rate if compared else owner.score
+        result = _result(owner.win_rate if compared else owner.score, compared)
         earlier = sum(other.owner == owner.owner for other in owners[:number])
+        person = labels.title(owner.owner, scores.people[owner.owner])
+        phrase = labels.name(owner.phrase, f"attribute {earlier + 1}")
         _draw_line(axes, places, found, colour_of(owner.owner), _STYLES[earlier % len(_STYLES)],
-                   f"{owner.owner + 1} {scores.people[owner.owner]}: {owner.phrase}, {_result(result, compared)}")
+                   labels.text(f"{person}: {phrase}, {result if owner.recognised else owner.verdict}"))
     for number, thing in enumerate(scores.objects if not compared else ()):
         if thing.measure == scores.measure:
             _draw_line(axes, places, thing.frames, _OBJECTS, _STYLES[number % len(_STYLES)],
-                       f"{thing.phrase}, {_result(thing.score, False)}")
+                       labels.text(f"{labels.name(thing.phrase, f'object {number + 1}')}, {thing.score:.3f}"))
     axes.axhline(0, color="0.4", linewidth=1.0, zorder=1)
     if compared:
         return _drawn(canvas, axes, f"Who wears what, by {scores.measure}: above 0 the right person",
-                      "ahead of the best other person")
-    return _drawn(canvas, axes, f"What is seen, by {scores.measure}", "likeness")
+                      "ahead of the best other person", labels)
+    return _drawn(canvas, axes, f"What is seen, by {scores.measure}", "likeness", labels)
 
 
 def plot_motion(score: MotionScore) -> np.ndarray:
@@ -96,7 +98,7 @@ def plot_motion(score: MotionScore) -> np.ndarray:
         f"{'dynamic' if score.dynamic else 'not dynamic'}: {score.moving} of {len(score.strengths)} pairs move, "
         f"at least {score.needed} needed"
     )
-    return _drawn(canvas, axes, title, "pixels (OpenCV DIS)")
+    return _drawn(canvas, axes, title, "pixels (OpenCV DIS)", Labels())
 
 
 def as_png(pixels: np.ndarray) -> bytes:
@@ -125,19 +127,19 @@ def _draw_line(
     marker = "o" if len(places) <= _DOTS_UP_TO or None in found else None
     axes.plot(
         places, [np.nan if value is None else value for value in found], color=_part(colour), linestyle=style,
-        linewidth=1.8, marker=marker, markersize=3, label=_plain(label),
+        linewidth=1.8, marker=marker, markersize=3, label=label,
     )
 
 
-def _draw_subject(axes, scores: IdentityScores, subject: int) -> None:
+def _draw_subject(axes, scores: IdentityScores, subject: int, labels: Labels) -> None:
     places = [frame.index for frame in scores.frames]
     found = [likeness_of(frame, subject) for frame in scores.frames]
-    title, likeness = scores.title(subject), scores.subjects[subject].likeness
-    _draw_line(axes, places, found, colour_of(subject), "-", f"{title}: {likeness:.3f}")
+    title, likeness = labels.title(subject, scores.names[subject]), scores.subjects[subject].likeness
+    _draw_line(axes, places, found, colour_of(subject), "-", labels.text(f"{title}: {likeness:.3f}"))
     missed = [place for place, value in zip(places, found) if value is None]
     if missed:
         axes.plot(missed, [0] * len(missed), linestyle="", marker="x", color=_part(colour_of(subject)), markersize=5,
-                  label=_plain(f"{title} missed: {len(missed)}"))
+                  label=labels.text(f"{title} missed: {len(missed)}"))
 
 
 def _draw_changes(axes, scores: IdentityScores) -> None:
@@ -162,12 +164,7 @@ def _part(colour: tuple[int, int, int]) -> list[float]:
     return [part / 255 for part in colour]
 
 
-def _plain(text: str) -> str:
-    """Phrases are the user's: they may be long, and a dollar sign would begin a formula."""
-    return textwrap.fill(text, _LEGEND).replace("$", r"\$")
-
-
-def _drawn(canvas, axes, title: str, measured: str) -> np.ndarray:
+def _drawn(canvas, axes, title: str, measured: str, labels: Labels) -> np.ndarray:
     axes.set_title(title[0].upper() + title[1:], fontsize=11)
     axes.set_xlabel("frame")
     axes.set_ylabel(measured)
@@ -176,6 +173,7 @@ def _drawn(canvas, axes, title: str, measured: str) -> np.ndarray:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.92")
     axes.set_axisbelow(True)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False,
+                prop={"size": 9, "family": labels.families})
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

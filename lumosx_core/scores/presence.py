@@ -14,7 +14,7 @@ from ..media.faces.preview import draw_faces
 from .models import FacesOnly
 from .people import Person
 from .table import markdown_table
-from .watching import Tick
+from .watching import Tick, check_every
 
 VERSION = 1
 """Of the JSON's form."""
@@ -123,8 +123,7 @@ def count_faces(
     Raises:
         LumosXError: no subject with a face picture, no frame, or every below 1.
     """
-    if every < 1:
-        raise LumosXError(f"every_nth_frame: {every} is below 1; use 1 for every frame.")
+    check_every(every)
     known = tuple(number for number, person in enumerate(people) if person.picture is not None)
     if not known:
         raise LumosXError(

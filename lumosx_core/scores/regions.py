@@ -59,11 +59,13 @@ def person_regions(frame: SeenFrame, height: int, width: int) -> tuple[Region | 
     """The region of each subject in a frame of height x width pixels; None for one who is not seen.
 
     Three faces wide, from above the hair to five face heights below the chin, and no further than half the way to the
-    next person that was recognised, so that nobody shares a jacket.
+    next face, known or not, so that nobody shares a jacket.
     """
     faces = [frame.face_of(subject) for subject in range(len(frame.shown))]
-    return tuple(None if face is None else _region(face, [other for other in faces if other is not None
-                 and other is not face], height, width) for face in faces)
+    return tuple(
+        None if face is None
+        else _region(face, [other for other in frame.faces if other is not face], height, width) for face in faces
+    )
 
 
 def cut(pixels: np.ndarray, box: Box) -> np.ndarray:

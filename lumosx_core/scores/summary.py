@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..errors import LumosXError
 from ..media.faces.face import Embedder
-from .identity import SubjectScore, confusion, identity_score, likeness_of, margins, subject_score
+from .identity import SubjectScore, confusion, identity_score, likeness_of, margins, strangers, subject_score
 from .identity_warnings import comparison_notes, identity_warnings
 from .models import ScoreModels
 from .people import Person
 from .seen import SeenFrame
-from .swaps import AS_IT_STARTS, Order, Switches, identity_switches, left_to_right, order_swaps
-from .watching import RECOMMENDED, Likeness, Tick, watch_for
+from .swaps import AS_IT_STARTS, ORDERS, Order, Switches, identity_switches, left_to_right, order_swaps
+from .watching import MODES, RECOMMENDED, RELEASE, Likeness, Tick, check_every, watch_for
 
 VERSION = 1
 """Of the JSON's form."""
@@ -31,12 +32,21 @@ class IdentityPlan:
         every: watch each n-th frame only.
         order: what people's places are compared with, see ``swaps.order_swaps``.
         fps: frames of the video in a second.
+
+    Raises:
+        LumosXError: an unknown mode or order, or every below 1.
     """
 
     mode: str = RECOMMENDED
     every: int = 1
     order: str = AS_IT_STARTS
     fps: float = FPS
+
+    def __post_init__(self):
+        for name, value, known in (("mode", self.mode, MODES), ("order", self.order, ORDERS)):
+            if value not in known:
+                raise LumosXError(f"{name}: {value!r} is not known; choose one of {', '.join(known)}.")
+        check_every(self.every)
 
 
 @dataclass(frozen=True)
@@ -46,15 +56,17 @@ class Judge:
     Attributes:
         name: with the file or package it comes from.
         measure: what its likeness is, e.g. "cosine".
+        same_person: from which likeness on two aligned faces are usually one person's.
     """
 
     name: str
     measure: str
+    same_person: float
 
     @classmethod
     def of(cls, embedder: Embedder) -> Judge:
         """What an embedder says of itself."""
-        return cls(embedder.name, embedder.measure)
+        return cls(embedder.name, embedder.measure, embedder.same_person)
 
     @property
     def score(self) -> str:
@@ -112,6 +124,11 @@ class IdentityScores:
         """How a subject is called; its number tells two men apart."""
         return f"{subject + 1} {self.names[subject]}"
 
+    @property
+    def strangers(self) -> dict[int, float]:
+        """See ``identity.strangers``; none in mode release, whose faces are not aligned."""
+        return {} if self.plan.mode == RELEASE else strangers(self.frames, self.judge.same_person)
+
     def warnings(self) -> list[str]:
         """What the numbers alone do not say, one sentence each."""
         return [*self.notes, *identity_warnings(self)]
@@ -147,7 +164,11 @@ class IdentityScores:
 
     def _subject_row(self, number: int) -> dict:
         row = {"subject": number + 1, "name": self.names[number], "has_picture": number in self.known}
-        return {**row, **asdict(self.subjects[number]), "ahead_of_others": self.margins[number]}
+        judged = self.plan.mode != RELEASE and self.subjects[number].seen_likeness is not None
+        return {
+            **row, **asdict(self.subjects[number]), "ahead_of_others": self.margins[number],
+            "recognised": number not in self.strangers if judged else None,
+        }
 
     def _order_row(self) -> dict:
         return {

@@ -17,7 +17,7 @@ from .people import people_of
 from .presence import PresenceScores, count_faces
 from .summary import IdentityPlan, IdentityScores, score_identity
 from .video import VideoFile
-from .watching import Tick
+from .watching import RECOMMENDED, Tick
 
 VERSION = 2
 """Of the JSON's form; 1 held the identity scores alone."""
@@ -161,7 +161,8 @@ def _attributes(
     check_scene(scene)
     if isinstance(seen, PresenceScores):
         raise LumosXError("whose clothes they are is told from the faces, and nothing that tells faces apart is there.")
-    return score_attributes(frames, seen.frames, scene, equipment.tools(), tick)
+    same_person = equipment.models.embedder.same_person if seen.plan.mode == RECOMMENDED else None
+    return score_attributes(frames, seen.frames, scene, equipment.tools(), tick, same_person=same_person)
 
 
 def _or_note(what: str, notes: list[str], compute: Callable[[], Score]) -> Score | None:

@@ -135,8 +135,7 @@ def watch_for(
     Raises:
         LumosXError: no frame, or every below 1.
     """
-    if every < 1:
-        raise LumosXError(f"every_nth_frame: {every} is below 1; use 1 for every frame.")
+    check_every(every)
     seen: list[SeenFrame] = []
     total = -(-length_hint(frames) // every)
     for index, pixels in enumerate(frames):
@@ -147,6 +146,12 @@ def watch_for(
         raise LumosXError("images: the video has no frame; link at least one.")
     tick(len(seen), len(seen))
     return seen
+
+
+def check_every(every: int) -> None:
+    """Raises a LumosXError for a number below 1."""
+    if every < 1:
+        raise LumosXError(f"every_nth_frame: {every} is below 1; use 1 for every frame.")
 
 
 def assign(similarity: np.ndarray) -> tuple[int | None, ...]:

@@ -82,6 +82,11 @@ def test_names_outside_the_output_folder_are_refused_when_queued(client, scored,
         client.run(scored(frames=1, save_as=name), timeout=300)
 
 
+def test_a_name_too_long_in_bytes_is_refused_when_queued(client, scored):
+    with pytest.raises(PromptRejected, match="save_as: .* has a part longer than 150 bytes"):
+        client.run(scored(frames=1, save_as="ä" * 100), timeout=300)
+
+
 def test_missing_weights_say_where_to_put_them(client, server, scored):
     with pytest.raises(ExecutionFailed, match="embedder: ArcFace IR-100 needs the file .*backbone.pth"):
         client.run(scored(frames=1, embedder="ArcFace IR-100"), timeout=300)

@@ -84,7 +84,11 @@ def test_files_are_numbered_and_never_overwritten(scene, pair, output):
 
 
 @pytest.mark.parametrize(
-    "name", ["../up", "/etc/scores", "a/../../b", "..", ".", "a\0b", "x" * 200, "x" * 5000, "file/run"]
+    "name", [
+        "../up", "/etc/scores", "a/../../b", "..", ".", "a\0b", "x" * 200, "x" * 5000, "file/run", "😀" * 100,
+        "ä" * 149, "ä" * 149 + "/run", "a/" * 1000 + "x", "a/" * 16 + "x", "scores/", "scores\\", "con", "a/AUX.old/b",
+        "nul ", "half \ud800",
+    ]
 )
 def test_no_name_leaves_the_output_folder_or_fails_after_the_work(output, name):
     (output / "file").write_bytes(b"")
@@ -92,7 +96,9 @@ def test_no_name_leaves_the_output_folder_or_fails_after_the_work(output, name):
         check_save_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "  ", "run", "scores/run", "a/../b", "%year%/run", "..run"])
+@pytest.mark.parametrize(
+    "name", ["", "  ", "run", "scores/run", "a/../b", "%year%/run", "..run", "console", "ä" * 75, "a/" * 15 + "x"]
+)
 def test_names_inside_are_taken(output, name):
     check_save_name(name)
 
@@ -135,6 +141,35 @@ def test_an_interrupt_stops_between_frames(scene, pair, output):
     assert list(output.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["ä" * 75, "😀" * 37, "a/" * 15 + "x" * 150])
+def test_the_longest_names_that_are_taken_can_be_written(scene, pair, output, name):
+    (report, *_), _ = score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB, name)
+    assert "- Saved as " in report and (output / f"{name}_00001_.json").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only POSIX limits the size of files")
+def test_a_disk_that_fails_costs_the_files_and_not_the_scores(scene, pair, output, caplog):
+    """The JSON fits, the plot does not: then neither is there."""
+    import resource
+
+    images = image_of(still_video(*pair, frames=1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        (report, text, plot, _, score), _ = score_images(images, scene, IdentityPlan(), DLIB, "scores/run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(text.encode()) < 8192 and json.loads(text)["score"]["value"] == score and len(plot) == 1
+    warning = report.rpartition("\n\n- **Warning:** ")[2]
+    assert warning.startswith("not saved: scores/run cannot be written (") and warning in caplog.text
+    assert [path for path in output.rglob("*") if path.is_file()] == []
+
+
+def test_half_a_character_in_a_phrase_costs_nothing(pair, output):
+    scene = Scene(subjects=(Subject(Reference(Kind.FACE, "man \ud800", image_of([pair[0].picture]))),))
+    score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB, "run")
+    saved = json.loads((output / "run_00001_.json").read_text(encoding="utf-8"))
+    assert saved["subjects"][0]["name"] == "man \ud800"
 
 
 def test_a_plot_file_is_a_png(scene, pair, output):

@@ -116,6 +116,17 @@ def test_clothes_and_motion_in_one_report_from_one_watch(tmp_path, dressed, caps
     assert {line.split()[0] for line in printed.err.splitlines()} == {"identity", "attributes", "motion"}
 
 
+@pytest.mark.parametrize(("mode", "recognised"), [("recommended", False), ("release", True)])
+def test_clothes_of_strangers_are_told_of_nobody_where_faces_are_aligned(tmp_path, dressed, mode, recognised):
+    """The video of the first and the third of a photograph, against the fourth and the fifth."""
+    write_case(tmp_path / "others", people_of_photograph()[3:5], "others", list(CLOTHES))
+    options = [*DLIB, "--by", "colour", "--mode", mode, "--every", "6", "--out", str(tmp_path / "out")]
+    assert main([str(dressed[0]), str(tmp_path / "others"), *options]) == 0
+    attributes = scores_in(tmp_path / "out")["attributes"]
+    assert [owner["owner_recognised"] for owner in attributes["attributes"]] == [recognised] * 2
+    assert any("is probably not in the video" in note for note in attributes["notes"]) != recognised
+
+
 def test_every_nth_frame_is_for_attributes_too(tmp_path, dressed):
     video, case = dressed
     options = [*DLIB, "--every", "5", "--by", "colour", "--out", str(tmp_path / "out")]

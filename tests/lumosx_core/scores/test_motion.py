@@ -127,6 +127,13 @@ def test_what_cannot_be_measured_ends_in_a_sentence(frames, fps, size, sentence)
         motion_score([np.zeros((size, size, 3), np.uint8)] * frames, fps)
 
 
+def test_frames_of_two_sizes_end_in_a_sentence(texture):
+    frames = moving(texture, 12, 0)
+    frames[7] = frames[7][:, :100]
+    with pytest.raises(LumosXError, match="^images: frame 8 has 100 x 128 pixels and one before it 192 x 128; give"):
+        motion_score(frames, 16)
+
+
 def test_a_missing_package_is_named(texture, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(LumosXError, match="OpenCV cannot be used .*; install it"):

@@ -1,10 +1,16 @@
 """The sums behind the attribute-owner matrix, by hand."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from host.dressed import seen_at
 from lumosx_core.scores.owners import AttributeScores, FrameView, ObjectScore, OwnerScore
+from lumosx_core.scores.regions import person_regions
 
 
 def score(*frames, owner=0):
@@ -48,18 +54,54 @@ def test_verdicts(frames, verdict):
 def test_the_worst_of_several_others_leaks():
     found = score((0.3, 0.5, 0.9), (0.3, 0.4, None), owner=0)
     assert found.leaks == pytest.approx((0.6, 0.1))
-    assert found.rival == (2, pytest.approx(0.6)) and found.verdict == "on subject 3 instead"
+    assert found.verdict == "on somebody else in 2 of 2 frames"
     other = score((0.3, 0.5, 0.9), owner=2)
     assert other.leaks == pytest.approx((-0.4,)) and other.verdict == "on the right person"
 
 
 def test_equal_rivals_are_the_first():
-    assert score((0.1, 0.6, 0.6)).rival == (1, pytest.approx(0.5))
+    assert score((0.1, 0.6, 0.6)).verdict == "on subject 2 instead"
+
+
+def test_two_who_take_turns_are_somebody_else():
+    """On average neither has more of it than the owner, yet it is never on the owner."""
+    found = score((0.5, 0.6, 0.1), (0.5, 0.1, 0.6))
+    assert found.win_rate == 0 and found.leakage == pytest.approx(0.1)
+    assert found.verdict == "on somebody else in 2 of 2 frames"
+
+
+LIKENESS = st.none() | st.integers(0, 100).map(lambda value: value / 100)
+
+
+@given(st.lists(st.tuples(LIKENESS, LIKENESS, LIKENESS), min_size=1, max_size=12))
+def test_the_verdict_never_contradicts_the_win_rate(frames):
+    found = score(*frames)
+    if found.verdict == "nobody to compare with":
+        assert found.win_rate is None
+    elif found.verdict == "on the right person":
+        assert found.win_rate > 0.5
+    elif found.verdict.endswith("instead"):
+        assert found.win_rate < 0.5 and found.leakage > 0
+    elif found.verdict.startswith("on the right person in"):
+        right, of = map(int, re.findall(r"\d+", found.verdict))
+        assert right / of <= found.win_rate and of == len(found.leaks)
+    elif found.verdict.startswith("on somebody else in"):
+        wrong, of = map(int, re.findall(r"\d+", found.verdict))
+        assert wrong / of <= 1 - found.win_rate + 1e-9 and of == len(found.leaks) and found.leakage > 0
+    else:
+        assert found.verdict == "not told apart"
+        assert sum(abs(leak) >= 0.02 for leak in found.leaks) <= 0.2 * len(found.leaks)
+
+
+def test_an_owner_who_is_probably_somebody_else_has_numbers_but_no_verdict():
+    found = replace(score((0.8, 0.5)), recognised=False)
+    assert (found.verdict, found.win_rate, found.score) == ("owner not recognised", 1.0, 0.8)
+    assert found.as_json()["owner_recognised"] is False and score((0.8, 0.5)).as_json()["owner_recognised"] is True
 
 
 def test_alone_there_is_no_leakage():
     found = score((0.8,), (None,))
-    assert (found.leakage, found.win_rate, found.rival) == (None, None, None)
+    assert (found.leakage, found.win_rate) == (None, None)
     assert found.row == (0.8,) and found.score == pytest.approx(0.4)
     assert found.verdict == "nobody to compare with"
 
@@ -85,6 +127,14 @@ def test_json_is_strict_and_counts_people_from_1():
     assert attribute["frames"] == [[0.8, 0.5], [None, 0.5]] and attribute["compared_frames"] == 1
     assert values["objects"] == [{"object": "lamp", "measure": "CLIP-I", "score": 0.2, "frames": [0.4, 0.0]}]
     assert values["watched_frames"] == [0, 4] and values["notes"] == ["Mind this."]
+
+
+def test_people_of_one_name_are_told_apart_by_their_number():
+    region = person_regions(seen_at(0), 480, 832)[0]
+    views = (FrameView(0, (region, None)), FrameView(4, (region, region)))
+    report = scores(people=("man", "man"), views=views).report()
+    assert "2 frames were watched; a face was taken for: 1 man in 2, 2 man in 1." in report
+    assert "- 1 frame was watched; a face" in scores(views=views[:1]).report()
 
 
 def test_the_report_has_a_matrix_a_measure_and_the_notes():

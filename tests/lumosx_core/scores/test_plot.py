@@ -154,7 +154,8 @@ def test_long_phrases_leave_room_for_the_plot():
     assert np.ptp(columns_of(plot, COLOURS[0], legend=700)) > 400
 
 
-@pytest.mark.parametrize("name", ["costs $5", "$x$", "_hidden", "a\\b", "男", ""])
+@pytest.mark.parametrize("name", ["costs $5", "$x$", "_hidden", "a\\b", "男", "\ue001\ufdd0", "\ud800", "👩‍🚀", ""])
+@pytest.mark.filterwarnings("error")
 def test_any_phrase_can_be_a_label(name):
     assert plotted([both()], (name, name)).shape == (420, 1000, 3)
     assert attributes((0.8, 0.5), phrase=name).shape == (420, 1000, 3)

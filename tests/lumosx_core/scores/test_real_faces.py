@@ -1,7 +1,11 @@
 """Real faces, found by CenterFace and told apart by dlib, in videos pasted together from photographs."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from host import face_videos
 from host.face_videos import LEFT, RIGHT, altered, frame_of, people_of_case, people_of_photograph
@@ -137,6 +141,20 @@ def test_strangers_look_like_nobody(models, pair):
     strangers = people_of_photograph()[3:5]
     scores = score_identity(face_videos.still_video(*strangers, frames=3), pair, models)
     assert scores.subjects[0].seen == 1.0 and scores.score < 0.4
+    absent = [warning for warning in scores.warnings() if "is probably not in the video" in warning]
+    assert len(absent) == sum(subject.seen_likeness < 0.4 for subject in scores.subjects) > 0
+    assert all("of one person usually 0.40 and more." in warning for warning in absent)
+
+
+@pytest.mark.skipif(not face_videos.CASES.is_dir(), reason="the photographs are not part of the project")
+def test_two_men_who_are_not_in_a_photograph_are_told_to_be_absent(models):
+    """Some face of six is taken for either."""
+    path = Path(find_spec("insightface").submodule_search_locations[0], "data", "images", "t1.jpg")
+    photograph = np.array(Image.open(path).convert("RGB"))
+    scores = score_identity([photograph], people_of_case("subject_1"), models)
+    assert [subject.seen for subject in scores.subjects] == [1.0, 1.0]
+    absent = [warning for warning in scores.warnings() if "is probably not in the video" in warning]
+    assert [warning[:9] for warning in absent] == ["Subject 1", "Subject 2"]
 
 
 def test_a_reference_without_a_face_is_named(models, pair):

@@ -45,9 +45,9 @@ def test_one_above_the_other_is_cut_across():
     assert (upper[0], upper[2]) == (lower[0], lower[2]) == (360, 480)
 
 
-def test_strangers_cut_nothing_and_who_is_not_seen_has_no_region():
+def test_a_bystander_keeps_what_he_wears_and_who_is_not_seen_has_no_region():
     seen = frame((300, 100, 400, 200), (420, 100, 520, 200), shown=(0, None))
-    assert boxes_of(seen) == [(200, 40, 500, 700), None]
+    assert boxes_of(seen) == [(200, 40, 410, 700), None]
 
 
 def test_a_face_beyond_the_picture_has_no_region():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from host.coloured_faces import BLUE, GREEN, RED, ColourDetector, ColourEmbedder, drawn
+from lumosx_core.errors import LumosXError
 from lumosx_core.scores.identity_report import identity_report
-from lumosx_core.scores.models import ScoreModels
+from lumosx_core.scores.models import ModelNames, ScoreModels
 from lumosx_core.scores.people import Person
 from lumosx_core.scores.summary import IdentityPlan, Judge, score_identity
 from lumosx_core.scores.swaps import AS_LISTED
@@ -58,7 +59,9 @@ def test_a_swap_stands_in_report_and_json_at_its_frame():
 def test_json_has_every_frame_and_subject():
     row = strict(score(video(4, missing=(2,)), every=2, mode="release", order=AS_LISTED, fps=24.0))
     assert (row["version"], row["mode"], row["every_nth_frame"], row["fps"]) == (1, "release", 2, 24.0)
-    assert row["detector"] == "squares" and row["embedder"] == {"name": "colours", "measure": "cosine"}
+    assert row["detector"] == "squares" and row["embedder"] == {
+        "name": "colours", "measure": "cosine", "same_person": 0.9
+    }
     assert row["frames_watched"] == 2 and [frame["frame"] for frame in row["frames"]] == [0, 2]
     assert row["frames"][0]["left_to_right"] == [1, 2] and row["frames"][1]["likeness"][1] is None
     assert row["frames"][0]["boxes"][0] == [30.0, 30.0, 50.0, 50.0] and row["frames"][1]["boxes"][1] is None
@@ -88,7 +91,7 @@ def test_a_second_embedder_has_its_own_numbers():
     ],
 )
 def test_only_the_right_network_gives_a_score_its_name(name, called):
-    judge = Judge(name, "1 - L2")
+    judge = Judge(name, "1 - L2", 0.4)
     assert judge.score == called and judge.comparable == (called in ("ArcSim", "CurSim"))
 
 
@@ -125,6 +128,51 @@ def test_what_was_left_out_is_a_warning():
 )
 def test_what_the_numbers_alone_do_not_say(frames, people, sentence):
     assert any(warning.startswith(sentence) for warning in score(frames, people).warnings())
+
+
+def test_somebody_else_in_a_subject_s_place_is_told():
+    """Blue is taken for the woman, since some face is, but is no green."""
+    scores = score([drawn([(RED, 40), (BLUE, 120)])] * 2)
+    likeness = scores.subjects[1].seen_likeness
+    assert likeness < 0.9 and scores.subjects[1].seen == 1
+    absent, = [warning for warning in scores.warnings() if "not in the video" in warning]
+    assert absent == (
+        f"Subject 2 (\"woman | her\") is probably not in the video: the faces taken for it have likeness "
+        f"{likeness:.3f}, and those of one person usually 0.90 and more."
+    )
+    report = identity_report(scores)
+    assert absent in report and "| A face in |" in report and "Seen in" not in report
+    row = strict(scores)
+    assert [subject["recognised"] for subject in row["subjects"]] == [True, False]
+    assert absent in row["warnings"] and row["score"]["value"] == pytest.approx((1 + likeness) / 2)
+
+
+def test_who_is_never_shown_is_no_stranger_and_mode_release_tells_of_none():
+    row = strict(score(video(2, missing=range(2))))
+    assert [subject["recognised"] for subject in row["subjects"]] == [True, None]
+    scores = score([drawn([(RED, 40), (BLUE, 120)])], mode="release")
+    assert not any("not in the video" in warning for warning in scores.warnings())
+    assert [subject["recognised"] for subject in strict(scores)["subjects"]] == [None, None]
+    assert "Whether somebody is in the video at all is told in mode recommended only" in identity_report(scores)
+
+
+@pytest.mark.parametrize(
+    ("plan", "sentence"),
+    [
+        ({"mode": "magic"}, "^mode: 'magic' is not known; choose one of recommended, release"),
+        ({"order": "magic"}, "^order: 'magic' is not known; choose one of as the video starts, as listed"),
+        ({"every": 0}, "^every_nth_frame: 0 is below 1"),
+    ],
+)
+def test_a_plan_with_an_unknown_choice_is_never_made(plan, sentence):
+    with pytest.raises(LumosXError, match=sentence):
+        IdentityPlan(**plan)
+
+
+@pytest.mark.parametrize("name", ["detector", "embedder", "second_embedder"])
+def test_unknown_models_are_refused_before_any_is_opened(name):
+    with pytest.raises(LumosXError, match=f"^{name}: 'magic' is not known; choose one of .*InsightFace"):
+        ModelNames(**{name: "magic"})
 
 
 def test_pictures_more_alike_than_any_match_make_who_is_who_a_guess():
