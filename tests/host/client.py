@@ -219,3 +219,21 @@ def _take(run, kind, data):
     elif kind == "execution_interrupted":
         return Interrupted(data, run)
     return None
+
+
+def refusal(client, graph):
+    """Run a graph that ComfyUI must refuse when it is queued, and return why it does."""
+    return str(_what_ends(client, graph, PromptRejected))
+
+
+def failure(client, graph):
+    """Run a graph in which a node must raise, and return the ExecutionFailed."""
+    return _what_ends(client, graph, ExecutionFailed)
+
+
+def _what_ends(client, graph, kind):
+    try:
+        client.run(graph, timeout=300)
+    except kind as error:
+        return error
+    raise AssertionError(f"the graph ran without {kind.__name__}")

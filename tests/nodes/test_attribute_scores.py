@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from host.client import ExecutionFailed
+from host.client import failure
 from host.dressed import dressed_frame
 from host.face_videos import people_of_photograph
 from lumosx_core.tiny.drawing import draw_dress, draw_jacket
@@ -52,12 +52,6 @@ def attributes(pictures):
     return graph
 
 
-def failed(client, graph):
-    with pytest.raises(ExecutionFailed) as caught:
-        client.run(graph, timeout=300)
-    return str(caught.value)
-
-
 def test_swapped_clothes_show_in_report_json_and_pictures(client, attributes):
     run = client.run(attributes, timeout=300)
     values = json.loads(run.outputs["json"]["text"][0])
@@ -91,14 +85,14 @@ def test_one_frame_of_two(client, attributes):
 )
 def test_missing_weights_that_were_asked_for_by_name(client, attributes, inputs, sentence):
     attributes["score"]["inputs"].update(inputs)
-    assert sentence in failed(client, attributes)
+    assert sentence in str(failure(client, attributes))
 
 
 def test_a_scene_without_attributes_is_refused(client, attributes):
     for number in (1, 2):
         del attributes[f"subject_{number}"]["inputs"]["attribute_1"]
         attributes[f"subject_{number}"]["inputs"]["attribute_1_phrase"] = ""
-    assert "relations: there is no attribute of a person with a face and no object" in failed(client, attributes)
+    assert "relations: there is no attribute of a person with a face and no object" in str(failure(client, attributes))
 
 
 def motion_graph(name, frames, **inputs):
@@ -122,6 +116,6 @@ def test_a_still_video_is_not_dynamic(client, pictures):
 
 
 def test_a_short_video_is_told_how_many_frames_it_needs(client, pictures):
-    assert "images: 9 frames are too few to tell whether they move; at 16 frames a second give 10 or more." in failed(
-        client, motion_graph(pictures["right"], 9)
+    assert "images: 9 frames are too few to tell whether they move; at 16 frames a second give 10 or more." in str(
+        failure(client, motion_graph(pictures["right"], 9))
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from host.client import ExecutionFailed, PromptRejected
+from host.client import failure, refusal
 from host.photographs import astronaut_file, read, six_people_file
 
 
@@ -83,18 +83,6 @@ def lies_in(photo, crop):
     return any(np.array_equal(photo[top:top + height, left:left + width], crop) for top, left in corners)
 
 
-def rejected(client, graph):
-    with pytest.raises(PromptRejected) as caught:
-        client.run(graph, timeout=300)
-    return str(caught.value)
-
-
-def failed(client, graph):
-    with pytest.raises(ExecutionFailed) as caught:
-        client.run(graph, timeout=300)
-    return caught.value
-
-
 def test_a_face_of_a_photo_is_its_own_pixels(client, crop, pictures):
     run = client.run(crop("one", linked=(0, 4, 5, 6)), timeout=300)
     photo = read(astronaut_file())
@@ -123,7 +111,7 @@ def test_the_order_of_a_pick_is_the_order_of_the_outputs(client, crop, pictures)
 
 
 def test_a_face_that_is_not_there_stops_only_what_is_linked_to_it(client, crop):
-    error = failed(client, crop("one", linked=(0, 1)))
+    error = failure(client, crop("one", linked=(0, 1)))
     assert "LumosX Face Crop face_2: the image shows only 1 face of 48 px and more; link a photo" in str(error)
     # The client stops listening at the error; the server went on.
     outputs = client.history(error.run.prompt_id)["outputs"]
@@ -221,7 +209,7 @@ def test_a_photo_that_lies_on_its_side_is_turned_by_its_tag(client, crop, pictur
     ],
 )
 def test_bad_widgets_are_refused_when_queued(client, crop, inputs, sentence):
-    assert sentence in rejected(client, crop("one", **inputs))
+    assert sentence in refusal(client, crop("one", **inputs))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +223,7 @@ def test_bad_widgets_are_refused_when_queued(client, crop, inputs, sentence):
     ],
 )
 def test_bad_input_ends_in_a_sentence(client, crop, photo, inputs, sentence):
-    assert sentence in str(failed(client, crop(photo, **inputs)))
+    assert sentence in str(failure(client, crop(photo, **inputs)))
 
 
 def test_a_pick_may_be_linked(client, crop, pictures):
@@ -243,7 +231,7 @@ def test_a_pick_may_be_linked(client, crop, pictures):
     graph["5"] = {"class_type": "PrimitiveString", "inputs": {"value": "2"}}
     assert len(pictures(client.run(graph, timeout=300), "14")) == 1
     graph["5"]["inputs"]["value"] = "two"
-    assert "pick: 'two' is no list of numbers" in str(failed(client, graph))
+    assert "pick: 'two' is no list of numbers" in str(failure(client, graph))
 
 
 def test_the_best_view_comes_through_unchanged(client, views, pictures):
@@ -279,10 +267,10 @@ def test_other_views_go_into_a_scene(client, views):
     ],
 )
 def test_bad_views_end_in_a_sentence(client, views, names, inputs, sentence):
-    assert sentence in str(failed(client, views(*names, **inputs)))
+    assert sentence in str(failure(client, views(*names, **inputs)))
 
 
 def test_each_needs_its_words_when_queued(client, views):
     sentence = "phrase: it is empty, but use is each as its own reference"
-    assert sentence in rejected(client, views("one", use="each as its own reference"))
-    assert "use: 'both' is not known" in rejected(client, views("one", use="both"))
+    assert sentence in refusal(client, views("one", use="each as its own reference"))
+    assert "use: 'both' is not known" in refusal(client, views("one", use="both"))

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from PIL import Image
 
 from host.client import ExecutionFailed, Interrupted, PromptRejected
 from host.face_videos import people_of_photograph, still_video
-from host.server import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -99,18 +97,6 @@ def test_an_interrupt_stops_it(client, scored):
 
     with pytest.raises(Interrupted):
         client.run(scored(frames=12), on_event=stop, timeout=300)
-
-
-@pytest.fixture(scope="module")
-def pack():
-    """The pack in this process, loaded by its folder as ComfyUI does; the name of its package."""
-    name = "lumosx_pack_in_process"
-    spec = spec_from_file_location(name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
-    yield name
-    for loaded in [module for module in sys.modules if module.partition(".")[0] == name]:
-        del sys.modules[loaded]
 
 
 def test_on_a_fresh_install_the_node_shows_counted_faces_and_stops_plot_and_score_only(pack, tmp_path, monkeypatch):
