@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import torch
 
 from ..media.faces.catalogue import open_detector, open_embedder
 from ..relations import Scene
 from ..scores.attributes import AttributePlan, attribute_scores_of_case, check_scene
+from ..scores.figures import strict_json
 from ..scores.motion import motion_score
 from ..scores.owners import AttributeScores
 from ..scores.plot import plot_attributes, plot_motion
@@ -37,7 +36,7 @@ def score_attributes(
         scores = _scored(frames, scene, plan, embedder, detector, device)
     log_warnings(scores.notes)
     plot = as_picture(plot_attributes(scores))
-    return scores.report(), _text(scores.as_json()), _annotated(frames, scores), plot
+    return scores.report(), strict_json(scores.as_json()), _annotated(frames, scores), plot
 
 
 def score_motion(images: torch.Tensor, fps: float) -> tuple[str, str, bool, torch.Tensor]:
@@ -47,7 +46,7 @@ def score_motion(images: torch.Tensor, fps: float) -> tuple[str, str, bool, torc
         LumosXError: as ``motion.motion_score``.
     """
     score = motion_score(ImageFrames(images), fps, frame_ticks())
-    return score.report(), _text(score.as_json()), score.dynamic, as_picture(plot_motion(score))
+    return score.report(), strict_json(score.as_json()), score.dynamic, as_picture(plot_motion(score))
 
 
 def _scored(
@@ -62,7 +61,3 @@ def _scored(
 def _annotated(frames: ImageFrames, scores: AttributeScores) -> torch.Tensor:
     drawn = (mark_regions(frames[view.index], view, scores.people) for view in scores.views)
     return as_batch(drawn, len(scores.views))
-
-
-def _text(values: dict) -> str:
-    return json.dumps(values, ensure_ascii=False, allow_nan=False)

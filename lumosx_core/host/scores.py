@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..files import unfinished_beside
 from ..media.case_writing import RESERVED
 from ..relations import Scene
 from ..scores.annotate import annotate_frame
+from ..scores.figures import strict_json
 from ..scores.identity_report import identity_report
 from ..scores.models import FacesOnly, ModelNames, open_models
 from ..scores.people import people_of
@@ -62,7 +62,7 @@ def score_images(
     if isinstance(scores, PresenceScores):
         return _counted(frames, scores, save_as)
     plot = plot_identity(scores)
-    text = _text(scores.as_json())
+    text = strict_json(scores.as_json())
     report = identity_report(scores) + _saved(save_as, text, plot)
     log_warnings(scores.warnings())
     annotated = as_batch(
@@ -126,7 +126,7 @@ def _watched(
 
 
 def _counted(frames: ImageFrames, scores: PresenceScores, save_as: str) -> tuple[Outputs, torch.Tensor]:
-    text = _text(scores.as_json())
+    text = strict_json(scores.as_json())
     report = scores.report() + _saved(save_as, text, None)
     log_warnings([scores.reason])
     annotated = as_batch((number_faces(frames[frame.index], frame) for frame in scores.frames), len(scores.frames))
@@ -169,7 +169,3 @@ def _written(save_as: str, text: str, plot: np.ndarray | None) -> str:
         for part, target in moves:
             part.replace(target)
     return f"{Path(subfolder, stem).as_posix()}{' and '.join(files)}"
-
-
-def _text(values: dict) -> str:
-    return json.dumps(values, ensure_ascii=False, allow_nan=False)

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from ..errors import LumosXError
-from .opencv import opencv
-from .scipy import scipy
+from ..packages import opencv, scipy
 
 SOFT = "soft"
 TRAINING = "as in training"

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..media.opencv import opencv
 from ..media.pictures import from_image
-from ..media.scipy import scipy
+from ..packages import opencv, scipy
 from ..relations import Kind, Reference
 from .regions import FACE, HAIR, HEAD, LEGS, NECK, TORSO
 

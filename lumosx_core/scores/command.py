@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,13 +13,14 @@ from ..errors import LumosXError
 from ..files import unfinished_beside
 from ..media.case_folder import CAPTION, Case, load_case
 from .annotate import annotate_frame
+from .figures import mean_of_known, strict_json
 from .pairing import VIDEO_ENDINGS, pair_videos
 from .plot import as_png, plot_attributes, plot_identity, plot_motion
 from .presence import number_faces
 from .summary import IdentityPlan
 from .table import markdown_table
 from .video import VideoFile, write_video
-from .video_scores import Equipment, TickOf, VideoScores, mean_of_known, score_all
+from .video_scores import Equipment, TickOf, VideoScores, score_all
 from .watching import Tick
 
 GROUPS = {1: "1 person", 2: "2 people", 3: "3 people"}
@@ -100,7 +100,7 @@ def score_video(
     scores = replace(scores, notes=(*case.notes, *scores.notes))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(scores.as_json(), ensure_ascii=False, allow_nan=False, indent=1)
+        text = strict_json(scores.as_json(), indent=1)
         _write(out / "scores.json", text.encode())
         for name, part, plot in (
             ("plot", scores.identity, plot_identity), ("attributes", scores.attributes, plot_attributes),
@@ -148,9 +148,9 @@ def score_folder(
     result = BatchResult(tuple(lines))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+        text = "".join(strict_json(line) + "\n" for line in lines)
         _write(out / "scores.jsonl", text.encode())
-        _write(out / "means.json", json.dumps(result.means(), allow_nan=False, indent=1).encode())
+        _write(out / "means.json", strict_json(result.means(), indent=1).encode())
     return result
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..media.faces.face import Embedder
+from .figures import mean_of_known
 from .seen import SeenFrame
 
 
@@ -60,11 +61,11 @@ def subject_score(frames: Sequence[SeenFrame], subject: int, embedder: Embedder,
     judged_twice = known and any(frame.second is not None for frame in frames)
     return SubjectScore(
         likeness=sum(found) / len(frames) if known else None,
-        seen_likeness=_mean(found),
+        seen_likeness=mean_of_known(found),
         worst=min(found, default=None),
         seen=len(found) / len(frames),
         second=sum(others) / len(frames) if judged_twice else None,
-        steadiness=_mean(steady),
+        steadiness=mean_of_known(steady),
         least_steady=min(steady, default=None),
     )
 
@@ -79,7 +80,7 @@ def strangers(frames: Sequence[SeenFrame], same_person: float) -> dict[int, floa
     """
     found = {}
     for subject in range(len(frames[0].shown)):
-        likeness = _mean([value for frame in frames if (value := likeness_of(frame, subject)) is not None])
+        likeness = mean_of_known([value for frame in frames if (value := likeness_of(frame, subject)) is not None])
         if likeness is not None and likeness < same_person:
             found[subject] = likeness
     return found
@@ -115,7 +116,3 @@ def _between_neighbours(frames: Sequence[SeenFrame], subject: int, embedder: Emb
     faces = [None if frame.shown[subject] is None else frame.vectors[frame.shown[subject]][None] for frame in frames]
     return [float(embedder.similarity(before, after)[0, 0])
             for before, after in zip(faces, faces[1:]) if before is not None and after is not None]
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

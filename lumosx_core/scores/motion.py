@@ -15,7 +15,7 @@ from operator import length_hint
 import numpy as np
 
 from ..errors import LumosXError
-from ..media.opencv import opencv
+from ..packages import opencv
 from .table import markdown_table
 from .watching import Tick
 

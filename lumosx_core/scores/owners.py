@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .colour import ColourLikeness
+from .figures import mean_of_known
 from .regions import Region
 from .similarity import Located
 from .table import markdown_table
@@ -51,17 +52,18 @@ class OwnerScore:
     @property
     def row(self) -> tuple[float | None, ...]:
         """This attribute's row of the matrix: the mean over the frames that show both owner and person."""
-        return tuple(_mean([row[person] for row in self._both(person)]) for person in range(len(self.frames[0])))
+        people = range(len(self.frames[0]))
+        return tuple(mean_of_known([row[person] for row in self._both(person)]) for person in people)
 
     @property
     def leakage(self) -> float | None:
         """The mean of max(L, 0); None if no frame shows the owner and somebody else."""
-        return _mean([max(value, 0.0) for value in self.leaks])
+        return mean_of_known([max(value, 0.0) for value in self.leaks])
 
     @property
     def win_rate(self) -> float | None:
         """The share of frames where the owner's region is ahead; None as for ``leakage``."""
-        return _mean([float(value < 0) for value in self.leaks])
+        return mean_of_known([float(value < 0) for value in self.leaks])
 
     @property
     def leaks(self) -> tuple[float, ...]:
@@ -232,7 +234,3 @@ class AttributeScores:
 
     def _seen(self, person: int) -> int:
         return sum(view.regions[person] is not None for view in self.views)
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import length_hint
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from ..media.faces.preview import draw_faces
 from .models import FacesOnly
 from .people import Person
 from .table import markdown_table
-from .watching import Tick, check_every
+from .watching import Tick, watched_frames
 
 VERSION = 1
 """Of the JSON's form."""
@@ -123,23 +122,16 @@ def count_faces(
     Raises:
         LumosXError: no subject with a face picture, no frame, or every below 1.
     """
-    check_every(every)
     known = tuple(number for number, person in enumerate(people) if person.picture is not None)
     if not known:
         raise LumosXError(
             "relations: no subject has a face picture, so there is nobody to look for; link a face image to at least "
             "one LumosX Subject."
         )
-    seen: list[FacesOfFrame] = []
-    total = -(-length_hint(frames) // every)
-    for index, pixels in enumerate(frames):
-        if index % every == 0:
-            tick(len(seen), total)
-            faces = sorted(models.detector.detect(pixels), key=lambda face: face.centre[0])
-            seen.append(FacesOfFrame(index, tuple(faces)))
-    if not seen:
-        raise LumosXError("images: the video has no frame; link at least one.")
-    tick(len(seen), len(seen))
+    seen = [
+        FacesOfFrame(index, tuple(sorted(models.detector.detect(pixels), key=lambda face: face.centre[0])))
+        for index, pixels in watched_frames(frames, every, tick)
+    ]
     names = tuple(person.name for person in people)
     return PresenceScores(names, known, models.detector.name, every, tuple(seen), models.reason)
 

@@ -16,9 +16,9 @@ import torch
 
 from ..errors import LumosXError
 from ..media.faces.face import ModelFolders
+from ..packages import transformers
 from ..relations import Reference
 from .colour import pixels_of
-from .packages import transformers
 from .regions import WHOLE, Box
 
 CLIP_FOLDER, DINO_FOLDER, OWL_FOLDER = "clip-vit-large-patch14", "dinov2-base", "owlv2-base-patch16-ensemble"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..errors import LumosXError
 from ..relations import Scene
 from .attributes import Tools, check_scene, score_attributes
+from .figures import mean_of_known
 from .identity_report import identity_report
 from .models import FacesOnly, ScoreModels
 from .motion import MotionScore, motion_score
@@ -136,12 +137,6 @@ def score_all(
     )
     motion = _or_note("Motion", notes, lambda: motion_score(frames, frames.fps, tick_of("motion")))
     return VideoScores(len(scene.subjects), seen, attributes, motion, tuple(notes))
-
-
-def mean_of_known(values: Sequence[float | None]) -> float | None:
-    """The mean without the Nones; None if nothing else is there."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _people(

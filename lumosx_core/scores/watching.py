@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import length_hint
 
@@ -12,7 +12,7 @@ from ..errors import LumosXError
 from ..media.faces.crop import Margins, crop_box
 from ..media.faces.face import Detector, Embedder, Face
 from ..media.faces.picking import largest
-from ..media.scipy import scipy
+from ..packages import scipy
 from .seen import SeenFrame
 
 Tick = Callable[[int, int], None]
@@ -135,17 +135,32 @@ def watch_for(
     Raises:
         LumosXError: no frame, or every below 1.
     """
+    return [
+        _look(index, pixels, likeness, detector, second) for index, pixels in watched_frames(frames, every, tick)
+    ]
+
+
+def watched_frames(
+    frames: Iterable[np.ndarray], every: int, tick: Tick = lambda done, total: None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each n-th of some frames, from the first, with its number in the video.
+
+    Args:
+        tick: called before each watched frame and after the last.
+
+    Raises:
+        LumosXError: no frame, or every below 1.
+    """
     check_every(every)
-    seen: list[SeenFrame] = []
-    total = -(-length_hint(frames) // every)
+    done, total = 0, -(-length_hint(frames) // every)
     for index, pixels in enumerate(frames):
         if index % every == 0:
-            tick(len(seen), total)
-            seen.append(_look(index, pixels, likeness, detector, second))
-    if not seen:
+            tick(done, total)
+            yield index, pixels
+            done += 1
+    if not done:
         raise LumosXError("images: the video has no frame; link at least one.")
-    tick(len(seen), len(seen))
-    return seen
+    tick(done, done)
 
 
 def check_every(every: int) -> None:

@@ -15,7 +15,7 @@ from types import ModuleType
 import numpy as np
 
 from ...errors import LumosXError
-from ..opencv import opencv
+from ...packages import opencv
 from .face import Face
 
 LEAST_SCORE = 0.5

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..opencv import opencv
+from ...packages import opencv
 from .face import Face
 
 RELEASE_UP, RELEASE_DOWN = 0.17, 0.03

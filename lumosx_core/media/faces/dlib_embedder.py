@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import LumosXError
-from ..opencv import opencv
+from ...packages import opencv
 from .face import Face
 
 _NETWORK = "dlib_face_recognition_resnet_model_v1.dat"

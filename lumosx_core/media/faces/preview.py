@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ...packages import opencv
 from ..drawing import BLACK, inside, label
-from ..opencv import opencv
 from .face import Face
 
 LONGEST_SIDE = 2048

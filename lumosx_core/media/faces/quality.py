@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..opencv import opencv
+from ...packages import opencv
 from .face import SMALLEST_FACE, Face
 
 SHARP = 100.0

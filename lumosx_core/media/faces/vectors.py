@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..opencv import opencv
+from ...packages import opencv
 from .face import Face
 
 CROP = 112
