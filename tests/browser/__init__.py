@@ -1,0 +1,1 @@
+"""The pack in a real browser, on the page that a real ComfyUI serves."""
