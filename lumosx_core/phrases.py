@@ -6,13 +6,15 @@ import difflib
 import re
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .errors import LumosXError
 
 Span = tuple[int, int]
 """Half-open token range [start, end)."""
+Letter = tuple[str, int, int]
+"""A character, the first token that spells it, and the token after the last."""
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _WORD_SPACE = "\u2581"
@@ -50,7 +52,7 @@ class PhraseMatch:
 
 
 @dataclass(frozen=True)
-class _Unit:
+class Unit:
     """A word, an emoji or one letter of a script without spaces, and the tokens that spell it."""
 
     text: str
@@ -104,12 +106,35 @@ def marked_text(prompt: Tokens, spans: Sequence[Span]) -> str:
     return " … ".join(_plain_text(Tokens(prompt.ids[start:end], prompt.pieces[start:end])) for start, end in spans)
 
 
-def _overlap(one: Span, other: Span) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
+def read_units(letters: Iterable[Letter]) -> list[Unit]:
+    """The words of a text, from its characters; case is folded, punctuation and white space only part words."""
+    units: list[Unit] = []
+    inside_word = False
+    for character, start, end in letters:
+        plain = unicodedata.normalize("NFKC", character).casefold()
+        category = unicodedata.category(character)
+        if category[0] not in "LNM" and category != "So":
+            inside_word = False
+        elif category == "So" or _UNSPACED.match(character):
+            units.append(Unit(plain, start, end))
+            inside_word = False
+        elif inside_word:
+            last = units[-1]
+            units[-1] = Unit(last.text + plain, last.start, end)
+        else:
+            units.append(Unit(plain, start, end))
+            inside_word = True
+    return units
 
 
-def _letter_spans(prompt: Tokens, phrase: Tokens) -> tuple[Span, ...]:
-    text, wanted = _units(prompt), [unit.text for unit in _units(phrase)]
+def token_units(tokens: Tokens) -> list[Unit]:
+    """The words of a tokenised text."""
+    return read_units(_letters(tokens))
+
+
+def unit_spans(text: Sequence[Unit], phrase: Sequence[Unit]) -> tuple[Span, ...]:
+    """Every place where the words of a phrase follow each other in a text; none for a phrase without words."""
+    wanted = [unit.text for unit in phrase]
     length = len(wanted)
     if not length:
         return ()
@@ -121,8 +146,24 @@ def _letter_spans(prompt: Tokens, phrase: Tokens) -> tuple[Span, ...]:
     return tuple(found)
 
 
-def _letters(tokens: Tokens) -> list[tuple[str, int, int]]:
-    """(character, first token, token after its last) triples; byte pieces are joined to the characters they spell."""
+def nearest_runs(text: Sequence[Unit], phrase: Sequence[Unit]) -> list[str]:
+    """Up to three runs of words that look most like the phrase, as many words at a time as it has."""
+    words, wanted = [unit.text for unit in text], [unit.text for unit in phrase]
+    length = max(1, len(wanted))
+    runs = {" ".join(words[start:start + length]) for start in range(max(1, len(words) - length + 1))} - {""}
+    return difflib.get_close_matches(" ".join(wanted), sorted(runs), n=3, cutoff=0.3)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _letter_spans(prompt: Tokens, phrase: Tokens) -> tuple[Span, ...]:
+    return unit_spans(token_units(prompt), token_units(phrase))
+
+
+def _letters(tokens: Tokens) -> list[Letter]:
+    """The characters of a text; byte pieces are joined to the characters they spell."""
     data, owners = bytearray(), []
     for index, piece in enumerate(tokens.pieces):
         byte = _BYTE_PIECE.fullmatch(piece)
@@ -137,37 +178,12 @@ def _letters(tokens: Tokens) -> list[tuple[str, int, int]]:
     return letters
 
 
-def _units(tokens: Tokens) -> list[_Unit]:
-    units: list[_Unit] = []
-    inside_word = False
-    for character, start, end in _letters(tokens):
-        plain = unicodedata.normalize("NFKC", character).casefold()
-        category = unicodedata.category(character)
-        if category[0] not in "LNM" and category != "So":
-            inside_word = False
-        elif category == "So" or _UNSPACED.match(character):
-            units.append(_Unit(plain, start, end))
-            inside_word = False
-        elif inside_word:
-            last = units[-1]
-            units[-1] = _Unit(last.text + plain, last.start, end)
-        else:
-            units.append(_Unit(plain, start, end))
-            inside_word = True
-    return units
-
-
 def _plain_text(tokens: Tokens) -> str:
     return "".join(letter[0] for letter in _letters(tokens)).encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def _advice(prompt: Tokens, phrase: Tokens) -> str:
-    """The nearest words of the prompt, as many at a time as the phrase has."""
-    words = [unit.text for unit in _units(prompt)]
-    wanted = [unit.text for unit in _units(phrase)]
-    length = max(1, len(wanted))
-    runs = {" ".join(words[start:start + length]) for start in range(max(1, len(words) - length + 1))} - {""}
-    close = difflib.get_close_matches(" ".join(wanted), sorted(runs), n=3, cutoff=0.3)
+    close = nearest_runs(token_units(prompt), token_units(phrase))
     if not close:
         return "use words that the prompt contains, or add these to it."
     nearest = ", ".join(f"\"{run}\"" for run in close)

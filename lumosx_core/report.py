@@ -6,11 +6,46 @@ They are lists in Markdown, which ComfyUI's Preview Any renders and which reads 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from .layout import SequenceLayout
+from .layout import Binding, SequenceLayout
 from .memory import GIGABYTE, GUIDANCE_PASSES, Chunks, forward_work, peak_bytes, plan_forward
 from .phrases import PhraseMatch, Tokens, marked_text
 from .relations import Reference, Scene
+
+WEIGHTS_GIGABYTES = 2.8
+"""Of the 1.3B model in bf16."""
+TIME_CLASSES = ((0.5, "light"), (1.6, "usual"), (4.0, "heavy"))
+"""Up to which work of a step, in units of 832 x 480 with 81 frames and no references, a class goes; above is the next.
+
+The size that the model was trained on is usual with up to ten references; 1280 x 720 with 81 frames is very heavy.
+"""
+HEAVIEST = "very heavy"
+
+_NOTHING = Binding((), (), ())
+_TRAINED = SequenceLayout(21, 30, 52, _NOTHING)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one video costs.
+
+    Attributes:
+        step_tflop: 10^12 operations of one step with guidance.
+        activation_gigabytes: what a run holds at most beside the weights, in bf16.
+        work_ratio: work of a step, divided by that of the same video without references.
+        class_ratio: the same, divided by that of 832 x 480 with 81 frames and no references.
+    """
+
+    step_tflop: float
+    activation_gigabytes: float
+    work_ratio: float
+    class_ratio: float
+
+    @property
+    def time_class(self) -> str:
+        """How long a step takes compared with others; in seconds nobody knows, for cards differ a hundredfold."""
+        return next((name for most, name in TIME_CLASSES if self.class_ratio <= most), HEAVIEST)
 
 
 def binder_report(scene: Scene) -> str:
@@ -54,7 +89,7 @@ def encoding_report(
         f"{layout.tokens - layout.video_tokens} more ({share:.0%}); together {layout.tokens}. "
         f"Prompt {len(prompt.ids) + 1} of 512 tokens."
     )
-    lines.append(_prediction(layout))
+    lines += _prediction_lines(layout)
     return "\n".join(lines + _warning_lines((*scene.warnings(), *warnings)))
 
 
@@ -72,14 +107,29 @@ def token_warnings(scene: Scene, layout: SequenceLayout) -> list[str]:
     return found
 
 
-def _prediction(layout: SequenceLayout) -> str:
-    """For the model that LumosX is, since the encoder does not know which one will sample."""
-    work = GUIDANCE_PASSES * forward_work(layout).total / 10**12
-    activations = peak_bytes(layout, chunks=Chunks(plan_forward(layout).chunk_tokens)) / GIGABYTE
-    return (
-        f"- Predicted for the 1.3B model in bf16: one step with guidance is {work:.3g} TFLOP; activations need "
-        f"{activations:.2g} GB for each video, beside the weights (2.8 GB in bf16, 1.5 GB in fp8 or Q8_0)."
+def predict(layout: SequenceLayout) -> Prediction:
+    """What a run costs the model that LumosX is, since the encoder does not know which one will sample."""
+    work = forward_work(layout).total
+    alone = SequenceLayout(layout.frames, layout.height, layout.width, _NOTHING)
+    peak = peak_bytes(layout, chunks=Chunks(plan_forward(layout).chunk_tokens))
+    return Prediction(
+        step_tflop=GUIDANCE_PASSES * work / 10**12,
+        activation_gigabytes=peak / GIGABYTE,
+        work_ratio=work / forward_work(alone).total,
+        class_ratio=work / forward_work(_TRAINED).total,
     )
+
+
+def _prediction_lines(layout: SequenceLayout) -> list[str]:
+    prediction = predict(layout)
+    times = f"{prediction.class_ratio:.2f}" if prediction.class_ratio >= 0.01 else "less than 0.01"
+    return [
+        f"- Predicted for the 1.3B model in bf16: one step with guidance is {prediction.step_tflop:.3g} TFLOP; "
+        f"activations need {prediction.activation_gigabytes:.2g} GB for each video, beside the weights "
+        f"({WEIGHTS_GIGABYTES} GB in bf16, 1.5 GB in fp8 or Q8_0).",
+        f"- Time: {prediction.time_class}; a step is {times} times the work of 832 x 480 with 81 frames and no "
+        "references.",
+    ]
 
 
 def _bound(match: PhraseMatch, prompt: Tokens) -> str:

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..lumosx_core.host.routes import register
 from .attention import LumosXAttention
 from .attribute_scores import LumosXAttributeScore, LumosXMotionScore
 from .binder import LumosXBinder
@@ -49,4 +50,5 @@ class LumosXExtension(ComfyExtension):
 
 async def comfy_entrypoint() -> LumosXExtension:
     """Called once by ComfyUI when it loads the pack."""
+    register()
     return LumosXExtension()

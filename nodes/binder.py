@@ -3,7 +3,8 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.scene import bind
-from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, RelationsSocket, SubjectSocket
+from .panels import with_panel
+from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, RelationsSocket, SubjectSocket, aliases
 
 SLOTS = (1, 2, 3)
 
@@ -17,6 +18,11 @@ class LumosXBinder(io.ComfyNode):
             node_id="LumosX_Binder",
             display_name="LumosX Binder",
             category=CATEGORY,
+            **with_panel(),
+            **aliases(
+                "multi subject", "combine subjects", "who wears what", "relations", "scene", "identity", "characters",
+                "phantom", "s2v",
+            ),
             description="Puts people, objects and a background together into one scene. The order is fixed: "
             "background, objects, people. Warnings are in the report and in the log.",
             inputs=[
@@ -50,10 +56,10 @@ class LumosXBinder(io.ComfyNode):
 
     @classmethod
     def execute(cls, background=None, relations=None, **slots) -> io.NodeOutput:
-        scene, report = bind(
+        scene, view = bind(
             (slots.get(f"subject_{slot}") for slot in SLOTS),
             (slots.get(f"object_{slot}") for slot in SLOTS),
             background,
             relations,
         )
-        return io.NodeOutput(scene, report)
+        return io.NodeOutput(scene, view["report"], ui={"lumosx_binding": [view]})

@@ -3,7 +3,8 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.encoder import SAME, UNCONDITIONAL, VideoSize, encode_scene
-from .sockets import CATEGORY, RelationsSocket, advanced, verdict
+from .panels import with_panel
+from .sockets import CATEGORY, RelationsSocket, advanced, aliases, verdict
 
 # Wan2.1's standard negative prompt, which LumosX was sampled with.
 NEGATIVE_PROMPT = (
@@ -21,6 +22,11 @@ class LumosXRelationalEncode(io.ComfyNode):
             node_id="LumosX_RelationalEncode",
             display_name="LumosX Relational Encode",
             category=CATEGORY,
+            **with_panel(),
+            **aliases(
+                "wan subject to video", "wan phantom subject to video", "reference to video", "r2v", "s2v",
+                "text encode", "prompt", "conditioning",
+            ),
             description="Finds every phrase in the prompt, encodes the prompts and the reference pictures, and says in "
             "the report which words each picture binds to. A phrase that is not in the prompt stops the run.",
             inputs=[
@@ -93,4 +99,6 @@ class LumosXRelationalEncode(io.ComfyNode):
         encoded = encode_scene(
             clip, vae, relations, prompt, negative_prompt, size, unconditional_references, reuse_encodings
         )
-        return io.NodeOutput(encoded.positive, encoded.negative, encoded.latent, encoded.report)
+        return io.NodeOutput(
+            encoded.positive, encoded.negative, encoded.latent, encoded.report, ui={"lumosx_encoding": [encoded.view]}
+        )

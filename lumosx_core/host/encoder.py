@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import unicodedata
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,10 +12,12 @@ import comfy.utils
 import torch
 from PIL import Image
 
+from ..encoding_view import encoding_view
 from ..errors import LumosXError
 from ..layout import FRAME_STRIDE, LATENT_CHANNELS, LATENT_STRIDE, PATCH, TEXT_LENGTH, Binding, SequenceLayout
 from ..media import from_image, letterbox, to_image
 from ..phrases import PhraseMatch, Tokens, find_phrase
+from ..prompt_text import clean_text
 from ..relations import Reference, Scene
 from ..report import encoding_report, token_warnings
 from .encodings import Encodings
@@ -29,10 +29,6 @@ END_TOKEN = 1
 PAD_TOKEN = 0
 SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
 MOST_FRAMES = 1025
-
-_STRAIGHT_QUOTES = {ord(quote): "'" for quote in "\u02bc\u2018\u2019\u201a\u201b"} | {
-    ord(quote): '"' for quote in "\u201c\u201d\u201e\u201f"
-}
 
 SAME, ZERO, WHITE = "same as positive", "zero latents", "white pictures"
 UNCONDITIONAL = (SAME, ZERO, WHITE)
@@ -72,12 +68,13 @@ class VideoSize:
 
 @dataclass(frozen=True)
 class Encoded:
-    """The outputs of LumosX Relational Encode."""
+    """The outputs of LumosX Relational Encode, and what its panel shows."""
 
     positive: list
     negative: list
     latent: dict
     report: str
+    view: dict[str, Any]
 
 
 def encode_scene(
@@ -101,7 +98,6 @@ def encode_scene(
     Raises:
         LumosXError: a phrase that is not in the prompt, a text of more than 512 tokens, or another kind of CLIP or VAE.
     """
-    prompt, negative_prompt = clean_text(prompt), clean_text(negative_prompt)
     positive_tokens = _tokenize(clip, prompt, "prompt")
     negative_tokens = _tokenize(clip, negative_prompt, "negative_prompt")
     text = _readable(clip, positive_tokens)
@@ -111,6 +107,7 @@ def encode_scene(
     warnings = token_warnings(scene, layout)
     log_warnings(warnings)
     report = encoding_report(scene, matches, text, layout, warnings)
+    view = encoding_view(prompt, scene, matches, text, layout, (size.width, size.height, size.frames), warnings)
     encodings = Encodings(reuse)
     # The VAE is done before the text encoder starts, so that neither is loaded twice.
     latents = _encode_references(encodings, vae, scene.references, size)
@@ -118,19 +115,11 @@ def encode_scene(
     positive = _condition(encodings.text(clip, positive_tokens), latents, binding)
     negative = _condition(encodings.text(clip, negative_tokens), negative_latents, binding)
     samples = torch.zeros(size.latent_shape, device=comfy.model_management.intermediate_device())
-    return Encoded(positive, negative, {"samples": samples}, report)
-
-
-def clean_text(text: str) -> str:
-    """A prompt as the release cleans it: HTML entities resolved (twice, since they nest), letters composed, quotes
-    straightened, white space collapsed. Only the release's repair of wrongly decoded text is left out.
-    """
-    plain = unicodedata.normalize("NFC", html.unescape(html.unescape(text)))
-    return " ".join(plain.translate(_STRAIGHT_QUOTES).split())
+    return Encoded(positive, negative, {"samples": samples}, report, view)
 
 
 def _tokenize(clip: Any, text: str, source: str) -> dict:
-    tokens = clip.tokenize(text)
+    tokens = clip.tokenize(clean_text(text))
     if ENCODER_KEY not in tokens:
         found = ", ".join(tokens) or "nothing"
         raise LumosXError(f"clip: its tokens are for {found}, not for UMT5; load umt5_xxl with type \"wan\".")

@@ -54,7 +54,7 @@ def open_case(name: str, full_bodies: bool = False) -> Case:
     """
     if name == BUILT_IN:
         return load_case(write_demo_case(Path(folder_paths.get_temp_directory()) / "lumosx_demo_case"))
-    return load_case(_resolve(name), full_bodies)
+    return load_case(resolve_case(name), full_bodies)
 
 
 def read_case(name: str, full_body: str = LEAVE_OUT) -> tuple[Scene, str, str, str]:
@@ -111,7 +111,7 @@ def case_fingerprint(name: str) -> str:
     if name == BUILT_IN:
         return name
     digest = hashlib.sha256()
-    for path in case_files(_resolve(name)):
+    for path in case_files(resolve_case(name)):
         state = path.stat()
         digest.update(os.fsencode(path) + f"|{state.st_size}|{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
@@ -134,7 +134,12 @@ def _root(place: str) -> Path:
     return Path(get()).resolve()
 
 
-def _resolve(name: str) -> Path:
+def resolve_case(name: str) -> Path:
+    """The folder that a name of LumosX Load Case means.
+
+    Raises:
+        LumosXError: a name outside its folder, or of nothing.
+    """
     try:
         annotated = _ANNOTATED.fullmatch(name)
         plain, place = annotated.groups() if annotated else (name, _INPUT)

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from ..encoding_view import scene_view
 from ..errors import LumosXError
 from ..media import one_picture
 from ..relations import Kind, Reference, Scene, Subject
-from ..report import binder_report
 
 _log = logging.getLogger("LumosX")
 
@@ -82,8 +82,8 @@ def bind(
     objects: Iterable[tuple[Reference, ...] | None],
     background: Reference | None,
     earlier: Scene | None,
-) -> tuple[Scene, str]:
-    """A scene and its report; what ``earlier`` holds comes first, full bodies last, and warnings are logged.
+) -> tuple[Scene, dict[str, Any]]:
+    """A scene and its ``scene_view``; what ``earlier`` holds comes first, full bodies last, and warnings are logged.
 
     Raises:
         LumosXError: no reference, or two backgrounds.
@@ -97,7 +97,7 @@ def bind(
         objects, subjects = [*earlier.objects, *objects], [*earlier.subjects, *subjects]
     scene = Scene.of_people(background, objects, subjects)
     log_warnings(scene.warnings())
-    return scene, binder_report(scene)
+    return scene, scene_view(scene)
 
 
 def log_warnings(warnings: Iterable[str]) -> None:

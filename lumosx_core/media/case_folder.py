@@ -93,7 +93,7 @@ def load_case(folder: Path, full_bodies: bool = False) -> Case:
 def _load(folder: Path, full_bodies: bool) -> Case:
     if not folder.is_dir():
         raise LumosXError(f"case: there is no folder {folder.name}; put the case folder into ComfyUI's input folder.")
-    name, prompt = _read_caption(folder)
+    name, prompt = read_caption(folder)
     notes = _stray_entries(folder)
     description = read_description(folder)
     found = _Found() if description is None else _described(folder, description)
@@ -127,7 +127,12 @@ def _stray_entries(folder: Path) -> list[str]:
     return [f"{path.name} was left out: a case has only {CAPTION}, {', '.join(PARTS)}." for path in stray]
 
 
-def _read_caption(folder: Path) -> tuple[str, str]:
+def read_caption(folder: Path) -> tuple[str, str]:
+    """Name and prompt of a case.
+
+    Raises:
+        LumosXError: no caption, or one without a prompt.
+    """
     path = folder / CAPTION
     if not path.is_file():
         raise LumosXError(f"case: {folder.name} has no {CAPTION}; write one line \"name;prompt\" into it.")
@@ -176,17 +181,17 @@ def _add_by_name(
         if description is not None:
             notes.append(f"{_short(path)} was added, although {DESCRIPTION} does not name it.")
 
-    for path in filter(fresh, _entries(folder / "background", notes)):
+    for path in filter(fresh, entries(folder / "background", notes)):
         if found.background is not None:
             notes.append(f"{_short(path)} was left out: a scene has one background.")
             continue
         found.background = _read(path, Kind.BACKGROUND, path.stem)
         add(path)
-    for path in filter(fresh, _entries(folder / "objects", notes)):
+    for path in filter(fresh, entries(folder / "objects", notes)):
         found.objects.append(_read(path, Kind.OBJECT, path.stem))
         add(path)
-    for place in _entries(folder / "subjects", notes, folders=True):
-        paths = _entries(place, notes)
+    for place in entries(folder / "subjects", notes, folders=True):
+        paths = entries(place, notes)
         person = found.people.setdefault(place.name, _Person())
         for path in filter(fresh, paths):
             if _take(path, person, full_bodies, notes):
@@ -220,7 +225,7 @@ def _take(path: Path, person: _Person, full_bodies: bool, notes: list[str]) -> b
     return False
 
 
-def _entries(folder: Path, notes: list[str], folders: bool = False) -> list[Path]:
+def entries(folder: Path, notes: list[str], folders: bool = False) -> list[Path]:
     """The pictures, or the folders, in a folder; none if it is missing."""
     if not folder.is_dir():
         return []

@@ -10,7 +10,7 @@ from lumosx_core.layout import SequenceLayout
 from lumosx_core.memory import GIGABYTE, Chunks, forward_work, peak_bytes
 from lumosx_core.phrases import PhraseMatch, Tokens
 from lumosx_core.relations import Kind, Reference, Scene
-from lumosx_core.report import encoding_report
+from lumosx_core.report import encoding_report, predict
 
 BODY = Reference(Kind.OBJECT, "man", torch.zeros(1, 4, 4, 3), full_body=True)
 LAMP = Reference(Kind.OBJECT, "lamp", torch.zeros(1, 4, 4, 3))
@@ -54,5 +54,28 @@ def test_a_small_video_is_not_rounded_to_nothing():
 
 def test_it_says_that_it_is_a_prediction_and_for_what():
     layout = SequenceLayout(5, 15, 26, bind(*SCENES[3]))
-    last = report_of(layout).splitlines()[-1]
-    assert last.startswith("- Predicted for the 1.3B model in bf16") and "2.8 GB in bf16" in last
+    line, _ = report_of(layout).splitlines()[-2:]
+    assert line.startswith("- Predicted for the 1.3B model in bf16") and "2.8 GB in bf16" in line
+
+
+@pytest.mark.parametrize(
+    ("grid", "references", "expected"),
+    [
+        ((21, 30, 52), 0, "usual; a step is 1.00 times"),
+        ((21, 30, 52), 10, "usual; a step is 1.51 times"),
+        ((9, 30, 52), 3, "light; a step is 0.35 times"),
+        ((41, 30, 52), 3, "heavy; a step is 3.50 times"),
+        ((21, 45, 80), 0, "very heavy; a step is 4.42 times"),
+        ((1, 3, 4), 1, "light; a step is less than 0.01 times"),
+    ],
+)
+def test_the_class_of_time_is_that_of_the_work_beside_the_trained_size(grid, references, expected):
+    last = report_of(SequenceLayout(*grid, bind(*SCENES[references]))).splitlines()[-1]
+    assert last == f"- Time: {expected} the work of 832 x 480 with 81 frames and no references."
+
+
+def test_work_is_compared_with_the_same_video_without_references():
+    grid = (9, 15, 26)
+    prediction, alone = (predict(SequenceLayout(*grid, bind(*SCENES[references]))) for references in (6, 0))
+    assert prediction.work_ratio == pytest.approx(prediction.step_tflop / alone.step_tflop) and alone.work_ratio == 1
+    assert prediction.class_ratio == pytest.approx(alone.class_ratio * prediction.work_ratio)

@@ -71,6 +71,30 @@ def test_a_scene_built_by_hand_runs_and_reports(client, built):
     assert "Warning" not in report
 
 
+def test_the_binder_tells_its_panel_who_is_who(client, built):
+    built["31"]["inputs"]["occurrence"] = 1
+    (view,) = client.run(built, timeout=300).outputs["34"]["lumosx_binding"]
+    people = [[(one["kind"], one["phrase"], one["occurrence"], one["shown"]) for one in person["references"]]
+              for person in view["people"]]
+    assert people == [
+        [("face", "man on the left", 0, True), ("attribute", "red hat", 0, True)],
+        [("face", "woman on the right", 1, True)],
+    ]
+    assert [one["phrase"] for one in (*view["objects"], view["background"])] == ["white lamp", "sunny park"]
+    assert view["warnings"] == [] and "5 reference pictures, 2 subjects." in view["report"]
+
+
+def test_panels_are_told_again_when_nothing_ran_where_the_host_can(client, built):
+    built["4"]["inputs"]["prompt"] += " They nod."
+    first = client.run(built, timeout=300)
+    again = client.run(built, timeout=300)
+    assert again.executed == [] and {"4", "34"} <= set(first.outputs)
+    if client.object_info("LumosX_Binder").get("has_intermediate_output"):
+        assert again.outputs["4"] == first.outputs["4"] and again.outputs["34"] == first.outputs["34"]
+    else:
+        assert not {"4", "34"} & set(again.outputs)
+
+
 def test_attributes_objects_and_people_can_be_chained(client, built):
     built["40"] = {"class_type": "LumosX_Object", "inputs": {
         "image": ["22", 0], "phrase": "park", "previous": ["32", 0], "occurrence": 1,

@@ -3,9 +3,13 @@
 import comfy.latent_formats
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.encoder import UNCONDITIONAL, VideoSize, clean_text, encode_scene
+from lumosx_core.phrases import Tokens, token_units
+from lumosx_core.prompt_text import read_text
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 
 SIZE = VideoSize(64, 48, 9)
@@ -193,3 +197,34 @@ def test_inputs_are_not_changed(models, make_scene, encode):
     before = [reference.image.clone() for reference in scene.references]
     encode(scene)
     assert all(torch.equal(reference.image, image) for reference, image in zip(scene.references, before))
+
+
+PIECES = [
+    "man", "Red", " hat", " ", "(", ")", ":1.2)", "\\(", "\\)", "&amp;", "\u0301", "e", "\u2019s", "\U0001f600",
+    "男人", ", ",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=15).map("".join))
+@example("hat(s) ((a red:1.3) hat:0.5)")
+@example("a) red (hat:1.2)")
+def test_a_typed_prompt_has_the_words_that_clip_makes_of_it(models, typed):
+    clip, _ = models
+    pieces = [piece for _, piece in clip.tokenizer.untokenize(clip.tokenize(clean_text(typed))["umt5xxl"][0])]
+    tokens = Tokens(tuple(range(len(pieces))), tuple(piece for piece in pieces if piece not in ("</s>", "<pad>")))
+    assert [unit.text for unit in read_text(typed).units] == [unit.text for unit in token_units(tokens)]
+
+
+def test_the_panel_names_places_in_the_prompt_as_it_was_given(models, make_scene):
+    typed = (
+        "\U0001f600 A  man on the left, (red\nhat:1.2), woman &quot;on the right&quot;, blue scarf, sunny park: a "
+        "red lamp"
+    )
+    view = encode_scene(*models, make_scene(), typed, "", SIZE).view
+    utf16 = typed.encode("utf-16-le")
+    found = [utf16[2 * start:2 * end].decode("utf-16-le") for one in view["references"] for start, end in one["ranges"]]
+    assert found == [
+        "sunny park", "lamp", "man on the left", "red\nhat", "woman &quot;on the right", "blue scarf",
+    ]
+    assert [one["tokens"] for one in view["references"]] == [12] * 6
+    assert view["prompt"] == typed and view["tokens"]["prompt"] == len(encoder_ids(models[0], clean_text(typed))) + 1

@@ -52,13 +52,13 @@ def test_words_without_a_face_still_name_the_person():
 def test_binding_keeps_order_adds_to_what_was_there_and_logs_warnings(caplog):
     man, woman = (subject_of(phrase, IMAGE, 0, ()) for phrase in ("man", "woman"))
     chain = objects_of(IMAGE, "table", objects_of(IMAGE, "lamp", None, 0), 0)
-    first, report = bind([man, None], [chain], background_of(IMAGE, "room", 0), None)
+    first, view = bind([man, None], [chain], background_of(IMAGE, "room", 0), None)
     assert [r.phrase for r in first.references] == ["room", "lamp", "table", "man"]
-    assert 'Background: "room"' in report and "4 reference pictures, 1 subject." in report
+    assert 'Background: "room"' in view["report"] and "4 reference pictures, 1 subject." in view["report"]
     cup = objects_of(IMAGE, "cup", None, 0)
-    second, report = bind([woman, subject_of("man", IMAGE, 0, ())], [None, cup], None, first)
+    second, view = bind([woman, subject_of("man", IMAGE, 0, ())], [None, cup], None, first)
     assert [r.phrase for r in second.references] == ["room", "lamp", "table", "cup", "man", "woman", "man"]
-    assert "**Warning:** Subject 1" in report and "**Warning:** Subject 3" in report
+    assert "**Warning:** Subject 1" in view["report"] and "**Warning:** Subject 3" in view["report"]
     assert "cancel out" in caplog.text
     assert len(first.references) == 4
 
@@ -86,7 +86,9 @@ def test_a_full_body_stands_under_the_persons_words():
 def test_binding_puts_full_bodies_behind_the_objects():
     lamp = objects_of(IMAGE, "lamp", None, 0)
     first, _ = bind([subject_of("man", None, 0, (), IMAGE)], [lamp], None, None)
-    second, report = bind([subject_of("woman", IMAGE, 0, (), IMAGE)], [objects_of(IMAGE, "cup", None, 0)], None, first)
+    woman = subject_of("woman", IMAGE, 0, (), IMAGE)
+    second, view = bind([woman], [objects_of(IMAGE, "cup", None, 0)], None, first)
+    report = view["report"]
     assert [r.phrase for r in second.objects] == ["lamp", "man", "cup", "woman"]
     assert [r.full_body for r in second.objects] == [False, True, False, True]
     assert '- Object: "man" (full body)\n' in report and '- Object: "woman" (full body of subject 1)' in report

@@ -1,0 +1,122 @@
+"""What the panels on the nodes show: a scene and its binding to a prompt as plain values, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .layout import TEXT_LENGTH, Binding, SequenceLayout
+from .phrases import PhraseMatch, Span, Tokens, Unit, marked_text, token_units
+from .prompt_text import PromptText, read_text
+from .relations import Reference, Scene
+from .report import WEIGHTS_GIGABYTES, Prediction, binder_report, predict
+
+
+def scene_view(scene: Scene) -> dict[str, Any]:
+    """Who is who, before any prompt is known."""
+    return {
+        "people": [{"references": [_words(word) for word in subject.words]} for subject in scene.subjects],
+        "objects": [_words(reference) for reference in scene.objects],
+        "background": None if scene.background is None else _words(scene.background),
+        "warnings": list(scene.warnings()),
+        "report": binder_report(scene),
+    }
+
+
+def encoding_view(
+    typed: str,
+    scene: Scene,
+    matches: Mapping[Reference, PhraseMatch],
+    prompt: Tokens,
+    layout: SequenceLayout,
+    size: tuple[int, int, int],
+    warnings: Iterable[str],
+) -> dict[str, Any]:
+    """Which words each reference binds to, and what it costs.
+
+    Args:
+        typed: the prompt as the node received it.
+        matches: where each phrase was found.
+        prompt: the tokens that were searched.
+        layout: the sequence that the model will see.
+        size: width and height in pixels, and frames.
+        warnings: see ``token_warnings``; those of the scene are added.
+    """
+    text, units = read_text(typed), token_units(prompt)
+    # Words of another spelling, such as a token that the tokenizer does not know, have no sure place.
+    aligned = [unit.text for unit in text.units] == [unit.text for unit in units]
+    prediction = predict(layout)
+    people = {word: number for number, subject in enumerate(scene.subjects) for word in subject.words}
+    people |= {body: scene.owner_of(body) for body in scene.full_bodies}
+
+    def bound(word: Reference) -> dict[str, Any]:
+        match = matches[word]
+        return {
+            **_words(word),
+            "person": people.get(word),
+            "full_body": word.full_body,
+            "source": word.source,
+            "words": marked_text(prompt, match.spans[:1]),
+            "ranges": _typed_ranges(text, units, match.spans) if aligned else None,
+            "token_spans": [list(span) for span in match.spans],
+            "exact": match.exact,
+            "tokens": 0 if word.image is None else layout.frame_tokens,
+            "thumbnail": None,
+        }
+
+    words = (*scene.non_human, *(word for subject in scene.subjects for word in subject.words))
+    width, height, frames = size
+    return {
+        "prompt": typed,
+        "references": [bound(word) for word in words],
+        "people": _people(scene, layout.binding),
+        "tokens": {
+            "video": layout.video_tokens, "references": layout.tokens - layout.video_tokens, "total": layout.tokens,
+            "prompt": len(prompt.ids) + 1, "prompt_limit": TEXT_LENGTH,
+            "width": width, "height": height, "frames": frames,
+        },
+        "prediction": _prediction(prediction),
+        "warnings": [*scene.warnings(), *warnings],
+    }
+
+
+def _words(word: Reference) -> dict[str, Any]:
+    return {
+        "kind": word.kind.value, "phrase": word.phrase, "occurrence": word.occurrence, "shown": word.image is not None,
+    }
+
+
+def _people(scene: Scene, binding: Binding) -> list[dict[str, Any]]:
+    """A person has words of its own if other people together do not claim all of them."""
+    claims = [{token for span in spans for token in range(*span)} for spans in binding.subject_spans]
+    found = []
+    for index, subject in enumerate(scene.subjects):
+        others = set().union(*claims[:index], *claims[index + 1:])
+        found.append({"name": subject.name, "own_words": not claims[index] <= others})
+    return found
+
+
+def _typed_ranges(text: PromptText, units: list[Unit], spans: Iterable[Span]) -> list[list[int]] | None:
+    """UTF-16 ranges of token spans in the typed prompt, by words; None if a span has no words or only part of one."""
+    ranges = []
+    for start, end in spans:
+        inside = [index for index, unit in enumerate(units) if unit.start < end and start < unit.end]
+        if not inside or units[inside[0]].start < start or units[inside[-1]].end > end:
+            return None
+        ranges.append(list(text.typed((text.units[inside[0]].start, text.units[inside[-1]].end))))
+    return ranges
+
+
+def _prediction(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "step_tflop": _rounded(prediction.step_tflop),
+        "activation_gb": _rounded(prediction.activation_gigabytes),
+        "weights_gb": WEIGHTS_GIGABYTES,
+        "work_ratio": _rounded(prediction.work_ratio),
+        "time_class": prediction.time_class,
+        "class_ratio": _rounded(prediction.class_ratio),
+    }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

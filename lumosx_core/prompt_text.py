@@ -1,0 +1,308 @@
+"""A prompt as it is typed, read as ComfyUI and the tokenizer will: every character keeps its place in the typing.
+
+Steps, in their order: the page strips comments and settles choices ({a|b|c}), the encoder cleans the text, and the
+tokenizer takes weights ("(red hat:1.2)") and embeddings out.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from .errors import LumosXError
+from .phrases import Letter, Span, Unit, read_units, unit_spans
+
+MOST_COMBINATIONS = 64
+DEEPEST_CHOICE = 32
+_STRAIGHT_QUOTES = {ord(quote): "'" for quote in "\u02bc\u2018\u2019\u201a\u201b"} | {
+    ord(quote): '"' for quote in "\u201c\u201d\u201e\u201f"
+}
+
+# The page's own expression; a line ends where JavaScript says so.
+_COMMENT = re.compile(r"/\*[\s\S]*?\*/|//[^\n\r\u2028\u2029]*")
+_ENTITY = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
+_EMBEDDING = re.compile(r"(?:(?<=\s)|(?<=\x00)|^)embedding:\S*")
+# What parts words and is no character of the text: an escaped bracket, or the end of a weighted piece.
+_PART = "\0"
+# Deeper ones are taken for plain brackets; the tokenizer would give up at a thousand.
+_DEEPEST_WEIGHT = 32
+# Counting ends here: more than anybody reads, and a number that a page can read.
+_MANY = 10**6
+_HANGUL_PARTS = range(0x1160, 0x1200)
+
+
+@dataclass(frozen=True)
+class PromptText:
+    """A text as the tokenizer sees it.
+
+    Attributes:
+        letters: its characters with the UTF-16 range that each was typed in.
+    """
+
+    letters: tuple[Letter, ...]
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """Its words; starts and ends count ``letters``."""
+        return read_units((letter[0], index, index + 1) for index, letter in enumerate(self.letters))
+
+    @cached_property
+    def plain(self) -> str:
+        """Its characters."""
+        return "".join(letter[0] for letter in self.letters)
+
+    def places(self, phrase: PromptText) -> tuple[Span, ...]:
+        """Where a phrase's words are, as ranges of ``letters``; counted as ``find_phrase`` counts."""
+        return unit_spans(self.units, phrase.units)
+
+    def spelled(self, places: Iterable[Span], phrase: PromptText) -> tuple[Span, ...]:
+        """Those places at which the phrase stands letter by letter, so that its token ids will be found there."""
+        wanted, text = phrase.plain.strip(f" {_PART}"), self.plain
+        before = phrase.plain.index(wanted) if wanted else 0
+        found = []
+        for start, end in places:
+            first = start - (phrase.units[0].start - before)
+            stop = first + len(wanted)
+            free = first <= 0 or text[first - 1] in f" {_PART}"
+            if free and text[max(first, 0):stop] == wanted and not _goes_on(text, stop):
+                found.append((start, end))
+        return tuple(found)
+
+    def typed(self, place: Span) -> Span:
+        """The UTF-16 range of the typed text that a range of ``letters`` comes from."""
+        letters = self.letters[place[0]:place[1]]
+        return min(letter[1] for letter in letters), max(letter[2] for letter in letters)
+
+
+def read_text(text: str) -> PromptText:
+    """A text as it reaches the node: cleaned, weights and embeddings taken out."""
+    return _read(_typed_letters(text))
+
+
+def read_prompt(text: str, most: int = MOST_COMBINATIONS) -> tuple[list[PromptText], int]:
+    """A prompt as it is typed into the node: the texts that its choices can make, and how many there are.
+
+    Where there are more than ``most``, so many are made, in which every choice takes its options in turn.
+
+    Raises:
+        LumosXError: choices inside choices more than ``DEEPEST_CHOICE`` deep.
+    """
+    sequence = _parse(_without_comments(_typed_letters(text)))
+    number = _count(sequence)
+    made = [_settle(sequence, rank, exact=number <= most) for rank in range(min(number, most))]
+    return [_read(letters) for letters in made], number
+
+
+def clean_text(text: str) -> str:
+    """A prompt as the release cleans it: HTML entities resolved (twice, since they nest), letters composed, quotes
+    straightened, white space collapsed. Only the release's repair of wrongly decoded text is left out.
+    """
+    plain = unicodedata.normalize("NFC", html.unescape(html.unescape(text)))
+    return " ".join(plain.translate(_STRAIGHT_QUOTES).split())
+
+
+def _goes_on(text: str, position: int) -> bool:
+    """Whether a letter follows, as in scripts without spaces, where a token may reach over the end of a phrase."""
+    return position < len(text) and unicodedata.category(text[position])[0] in "LNM"
+
+
+def _typed_letters(text: str) -> list[Letter]:
+    # JSON can spell half a character, which no tokenizer takes.
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    ends = itertools.accumulate(1 + (ord(character) > 0xFFFF) for character in whole)
+    return [(character, end - 1 - (ord(character) > 0xFFFF), end) for character, end in zip(whole, ends)]
+
+
+def _without_comments(letters: list[Letter]) -> list[Letter]:
+    kept, last = [], 0
+    for comment in _COMMENT.finditer(_spelling(letters)):
+        kept += letters[last:comment.start()]
+        last = comment.end()
+    return kept + letters[last:]
+
+
+def _spelling(letters: Iterable[Letter]) -> str:
+    return "".join(letter[0] for letter in letters)
+
+
+_Sequence = list["Letter | _Choice"]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What stands in braces, and how many texts it can become."""
+
+    options: list[_Sequence]
+    count: int
+
+
+def _parse(letters: list[Letter]) -> _Sequence:
+    """Letters and choices; an escaped brace is a letter, and a choice that is not closed ends with the text."""
+    stack: list[list[_Sequence]] = [[[]]]
+    position = 0
+    while position < len(letters):
+        letter = letters[position]
+        position += 1
+        if letter[0] == "\\" and position < len(letters):
+            follower = letters[position]
+            position += 1
+            stack[-1][-1] += [follower] if follower[0] in "{}|" else [letter, follower]
+        elif letter[0] == "{":
+            stack.append([[]])
+            if len(stack) > DEEPEST_CHOICE + 1:
+                raise LumosXError(
+                    f"prompt: choices in braces are more than {DEEPEST_CHOICE} deep; nest fewer of them, or write \\{{."
+                )
+        elif letter[0] == "|" and len(stack) > 1:
+            stack[-1].append([])
+        elif letter[0] == "}" and len(stack) > 1:
+            _close(stack)
+        else:
+            stack[-1][-1].append(letter)
+    while len(stack) > 1:
+        _close(stack)
+    return stack[0][0]
+
+
+def _close(stack: list[list[_Sequence]]) -> None:
+    options = stack.pop()
+    stack[-1][-1].append(_Choice(options, min(sum(map(_count, options)), _MANY)))
+
+
+def _count(sequence: _Sequence) -> int:
+    number = 1
+    for part in sequence:
+        if isinstance(part, _Choice):
+            number = min(number * part.count, _MANY)
+    return number
+
+
+def _settle(sequence: _Sequence, rank: int, exact: bool) -> list[Letter]:
+    """The ``rank``-th of all texts if ``exact``; else every choice takes its own options in turn."""
+    letters: list[Letter] = []
+    for part in sequence:
+        if not isinstance(part, _Choice):
+            letters.append(part)
+            continue
+        own = rank % part.count
+        rank = rank // part.count if exact else rank
+        for option in part.options:
+            number = _count(option)
+            if own < number:
+                letters += _settle(option, own, exact)
+                break
+            own -= number
+    return letters
+
+
+def _read(letters: list[Letter]) -> PromptText:
+    cleaned = _composed(_resolved(_resolved(letters)))
+    straight = [(character.translate(_STRAIGHT_QUOTES), start, end) for character, start, end in cleaned]
+    return PromptText(tuple(_without_embeddings(_unweighted(_escaped(_collapsed(straight))))))
+
+
+def _resolved(letters: list[Letter]) -> list[Letter]:
+    """HTML entities resolved once; what they spell was typed where they are."""
+    made, last = [], 0
+    for entity in _ENTITY.finditer(_spelling(letters)):
+        plain = html.unescape(entity.group())
+        if plain != entity.group():
+            start, end = letters[entity.start()][1], letters[entity.end() - 1][2]
+            made += letters[last:entity.start()]
+            made += [(character, start, end) for character in plain]
+            last = entity.end()
+    return made + letters[last:]
+
+
+def _composed(letters: list[Letter]) -> list[Letter]:
+    if unicodedata.is_normalized("NFC", _spelling(letters)):
+        return letters
+    clusters: list[list[Letter]] = []
+    for letter in letters:
+        joins = unicodedata.category(letter[0])[0] == "M" or ord(letter[0]) in _HANGUL_PARTS
+        if joins and clusters:
+            clusters[-1].append(letter)
+        else:
+            clusters.append([letter])
+    made = []
+    for cluster in clusters:
+        typed = _spelling(cluster)
+        composed = unicodedata.normalize("NFC", typed)
+        start, end = cluster[0][1], cluster[-1][2]
+        made += cluster if composed == typed else [(character, start, end) for character in composed]
+    return made
+
+
+def _collapsed(letters: list[Letter]) -> list[Letter]:
+    made: list[Letter] = []
+    for character, start, end in letters:
+        if not character.isspace():
+            made.append((character, start, end))
+        elif made and made[-1][0] != " ":
+            made.append((" ", start, end))
+    return made[:-1] if made and made[-1][0] == " " else made
+
+
+def _escaped(letters: list[Letter]) -> list[Letter]:
+    """Brackets that stand for themselves are nothing but the end of a word."""
+    made, position = [], 0
+    while position < len(letters):
+        character, start, end = letters[position]
+        escapes = character == "\\" and position + 1 < len(letters) and letters[position + 1][0] in "()"
+        made.append((_PART, start, letters[position + 1][2]) if escapes else letters[position])
+        position += 2 if escapes else 1
+    return made
+
+
+def _unweighted(letters: Sequence[Letter], deep: int = 0) -> list[Letter]:
+    """Without the brackets and numbers of weights, as ComfyUI's tokenizer parts a text; no word reaches over a part."""
+    made: list[Letter] = []
+    for piece in _pieces(letters):
+        if len(piece) >= 2 and piece[0][0] == "(" and piece[-1][0] == ")" and deep < _DEEPEST_WEIGHT:
+            inner = piece[1:-1]
+            colon = _spelling(inner).rfind(":")
+            if colon > 0 and _is_number(_spelling(inner[colon + 1:])):
+                inner = inner[:colon]
+            piece = _unweighted(inner, deep + 1)
+        if piece:
+            made += [(_PART, piece[0][1], piece[0][1]), *piece]
+    return made
+
+
+def _pieces(letters: Sequence[Letter]) -> list[Sequence[Letter]]:
+    """Outermost brackets and what is between them, by ComfyUI's own count, which a stray bracket disturbs."""
+    pieces, start, level = [], 0, 0
+    for index, letter in enumerate(letters):
+        if letter[0] == "(":
+            if level == 0:
+                pieces.append(letters[start:index])
+                start = index
+            level += 1
+        elif letter[0] == ")":
+            level -= 1
+            if level == 0:
+                pieces.append(letters[start:index + 1])
+                start = index + 1
+    return [piece for piece in (*pieces, letters[start:]) if piece]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_embeddings(letters: list[Letter]) -> list[Letter]:
+    """Textual inversions are no words."""
+    kept, last = [], 0
+    for embedding in _EMBEDDING.finditer(_spelling(letters)):
+        kept += letters[last:embedding.start()]
+        last = embedding.end()
+    return kept + letters[last:]

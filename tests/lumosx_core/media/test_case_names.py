@@ -1,0 +1,105 @@
+"""Cases told from names alone: the same as reading them, with no picture opened."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.media import load_case, write_case_folder
+from lumosx_core.media.case_names import list_case
+from lumosx_core.relations import Kind, Reference, Scene, Subject
+from lumosx_core.tiny.drawing import write_demo_case
+
+IMAGE = torch.zeros(1, 4, 4, 3)
+FILES = [
+    "background/b.png", "background/a room.PNG", "objects/lamp.png", "objects/10.png", "objects/2.webp",
+    "objects/n.txt",
+    "subjects/1/face_man.png", "subjects/1/Face_b.png", "subjects/1/hat.jpg", "subjects/1/.x.png",
+    "subjects/1/fullbody_man.png", "subjects/1/fullfullbody_x.png", "subjects/2/fullbody_b.png", "subjects/2/a b.png",
+    "subjects/10/face_c.bmp", "subjects/3/no.txt", "subjects/stray.png", "stray.png",
+]
+
+
+def state(reference):
+    return reference.kind, reference.phrase, reference.occurrence, reference.full_body, reference.image is not None
+
+
+def as_loaded(folder, full_bodies=False):
+    case = load_case(folder, full_bodies)
+    scene = case.scene
+    return (
+        case.prompt, [state(one) for one in scene.non_human],
+        [[state(word) for word in subject.words] for subject in scene.subjects],
+    )
+
+
+def as_listed(folder, full_bodies=False):
+    case = list_case(folder, full_bodies)
+
+    def told(named):
+        kind, entry = named
+        return kind, " ".join(entry.phrase.split()), entry.occurrence, entry.full_body, entry.file is not None
+
+    alone = ([] if case.background is None else [case.background]) + list(case.objects)
+    return case.prompt, [told(one) for one in alone], [[told(word) for word in person] for person in case.people]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return lambda: tmp_path_factory.mktemp("case")
+
+
+@settings(max_examples=40)
+@given(st.sets(st.sampled_from(FILES), min_size=1), st.booleans())
+def test_names_say_what_reading_says(folders, files, full_bodies):
+    folder = folders()
+    (folder / "caption.txt").write_text("name; a man  walks", encoding="utf-8")
+    for file in files:
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (2, 2)).save(path, format="PNG")
+    try:
+        loaded = as_loaded(folder, full_bodies)
+    except LumosXError:
+        # Nothing to bind; the list is then empty, and says so itself.
+        assert as_listed(folder, full_bodies)[1:] == ([], [])
+        return
+    assert as_listed(folder, full_bodies) == loaded
+
+
+@pytest.mark.parametrize("extra", [(), ("subjects/1/scarf.png", "objects/new.png", "subjects/9/face_new.png")])
+def test_a_description_decides(tmp_path, extra):
+    def of(kind, phrase, image=IMAGE, occurrence=0, body=False):
+        return Reference(kind, phrase, image, occurrence, full_body=body)
+
+    scene = Scene.of_people(
+        of(Kind.BACKGROUND, "room"),
+        [of(Kind.OBJECT, "lamp", occurrence=2), of(Kind.OBJECT, "man", body=True)],
+        [
+            Subject(of(Kind.FACE, "man", None, 1), (of(Kind.ATTRIBUTE, "hat"), of(Kind.ATTRIBUTE, "a coat"))),
+            Subject(of(Kind.FACE, "man", occurrence=2)),
+            Subject(None, (of(Kind.ATTRIBUTE, "hat"),)),
+        ],
+    )
+    folder = write_case_folder(scene, "a man and a man", "name", tmp_path / "case", replace=True)
+    for file in extra:
+        (folder / file).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (2, 2)).save(folder / file)
+    assert as_listed(folder) == as_loaded(folder)
+
+
+def test_no_picture_is_opened(tmp_path):
+    folder = write_demo_case(tmp_path / "case")
+    expected = as_loaded(folder)
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(LumosXError, match="no readable picture"):
+        load_case(folder)
+    assert as_listed(folder) == expected
+
+
+def test_a_folder_without_caption_is_refused(tmp_path):
+    with pytest.raises(LumosXError, match=r"^case: .* has no caption\.txt"):
+        list_case(tmp_path)

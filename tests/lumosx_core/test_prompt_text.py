@@ -1,0 +1,107 @@
+"""A typed prompt, read as ComfyUI's page, the encoder and the tokenizer read it."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.prompt_text import MOST_COMBINATIONS, clean_text, read_prompt, read_text
+
+
+def utf16(text, span):
+    """What JavaScript's slice gives."""
+    return text.encode("utf-16-le", "surrogatepass")[2 * span[0]:2 * span[1]].decode("utf-16-le", "surrogatepass")
+
+
+def words(text):
+    return [unit.text for unit in text.units]
+
+
+def typed_words(typed, text):
+    return [utf16(typed, text.typed((unit.start, unit.end))) for unit in text.units]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("a red // nobody\nhat", ["a", "red", "hat"]),
+        ("a red /* no\nbody */hat", ["a", "red", "hat"]),
+        ("see http://x.org\nhat", ["see", "http", "hat"]),
+        ("a /* is not closed", ["a", "is", "not", "closed"]),
+        ("a \\{b|c\\} d", ["a", "b", "c", "d"]),
+        ("a|b }", ["a", "b"]),
+        ("a (red hat:1.2) b", ["a", "red", "hat", "b"]),
+        ("a ((red) hat:0.5) b", ["a", "red", "hat", "b"]),
+        ("a (red:hat) b", ["a", "red", "hat", "b"]),
+        ("a \\(red:1.2\\) b", ["a", "red", "1", "2", "b"]),
+        ("a (red hat:1.2", ["a", "red", "hat", "1", "2"]),
+        ("hat(s)", ["hat", "s"]),
+        ("a hat embedding:easy, b", ["a", "hat", "b"]),
+        ("caf&eacute; &amp;eacute; x", ["caf\u00e9", "\u00e9", "x"]),
+    ],
+)
+def test_only_words_that_reach_the_tokenizer_are_words(typed, expected):
+    (text,), number = read_prompt(typed)
+    assert number == 1 and words(text) == expected
+
+
+def test_a_text_that_was_resolved_keeps_its_braces_and_slashes():
+    assert words(read_text("{a|b} // c")) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("\U0001f600 a man", ["\U0001f600", "a", "man"]),
+        ("caf&eacute; man", ["caf&eacute;", "man"]),
+        ("cafe\u0301 man", ["cafe\u0301", "man"]),
+        ("re/* x */d (hat:1.2)", ["re/* x */d", "hat"]),
+        ("\u1112\u1161\u11ab x", ["\u1112\u1161\u11ab", "x"]),
+        ("\ud800 man", ["\ud800", "man"]),
+    ],
+)
+def test_every_word_knows_where_it_was_typed(typed, expected):
+    (text,), _ = read_prompt(typed)
+    assert typed_words(typed, text) == expected
+
+
+def test_choices_make_every_text_once():
+    texts, number = read_prompt("a {red|{dark|light} blue|} {hat|cap")
+    assert number == 8 == len(texts)
+    assert {" ".join(words(text)) for text in texts} == {
+        f"a {colour}{thing}" for colour in ("red ", "dark blue ", "light blue ", "") for thing in ("hat", "cap")
+    }
+
+
+def test_of_too_many_choices_every_option_is_read():
+    texts, number = read_prompt(" ".join("{" + "|".join(f"w{n}x{m}" for m in range(5)) + "}" for n in range(9)))
+    assert number == 10**6 and len(texts) == MOST_COMBINATIONS
+    assert {word for text in texts for word in words(text)} == {f"w{n}x{m}" for n in range(9) for m in range(5)}
+
+
+def test_choices_without_end_are_refused_in_a_sentence():
+    assert read_prompt("{" * 32)[1] == 1
+    with pytest.raises(LumosXError, match="^prompt: choices in braces are more than 32 deep; "):
+        read_prompt("{" * 20_000)
+
+
+def test_brackets_without_end_are_read():
+    assert words(read_text("(" * 5000 + "a" + ")" * 5000)) == ["a"]
+
+
+PIECES = st.sampled_from([
+    "man", "Man ", " red", "(", ")", ":1.2)", "\\(", "\\)", "\\", ":", "&amp;", "&#x41;", "&am", "\u0301", "e", "\n",
+    " ", "\u3000", "\u2019", "\U0001f600", "男", "\u1161", "\u1112", "embedding:x ", "{", "|", "}", "/", "*", "\0", "ﬁ",
+])
+
+
+@given(st.lists(PIECES, max_size=25).map("".join) | st.text(max_size=30))
+@example("&notit; &amp;lt;b&amp;gt;")
+def test_characters_are_those_of_the_cleaned_text_and_ranges_are_in_the_typed_one(typed):
+    plain = read_text(typed).plain
+    if not set("()") & set(clean_text(typed)) and "embedding:" not in typed:
+        assert plain.lstrip("\0") == clean_text(typed).lstrip("\0")
+    size = len(typed.encode("utf-16-le")) // 2
+    for text in read_prompt(typed)[0]:
+        assert all(0 <= start <= end <= size for _, start, end in text.letters)
+        assert all(text.typed((unit.start, unit.end))[0] < size for unit in text.units)
