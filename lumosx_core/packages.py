@@ -22,6 +22,20 @@ def opencv() -> ModuleType:
     return cv2
 
 
+def matplotlib() -> ModuleType:
+    """The module matplotlib, with ``figure`` and ``backends.backend_agg``.
+
+    Raises:
+        LumosXError: it is not installed, or cannot be loaded.
+    """
+    try:
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure
+    except ImportError as error:
+        raise LumosXError(f"plot: matplotlib is missing ({error}); install it with pip install matplotlib.") from error
+    return matplotlib
+
+
 def scipy() -> ModuleType:
     """The module scipy, with ``ndimage`` and ``optimize``.
 

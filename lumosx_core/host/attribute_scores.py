@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..media.faces.catalogue import open_detector, open_embedder
+from ..packages import matplotlib
 from ..relations import Scene
 from ..scores.attributes import AttributePlan, attribute_scores_of_case, check_scene
 from ..scores.figures import strict_json
@@ -28,9 +29,12 @@ def score_attributes(
         embedder, detector: names of ``media.faces.catalogue``.
 
     Raises:
-        LumosXError: nothing to score, weights of something asked for by name are missing, or as ``watching.watch``.
+        LumosXError: nothing to score, matplotlib or weights of something asked for by name are missing, or as
+            ``watching.watch``.
     """
     check_scene(scene)
+    # Before the work, which would be lost at the plot.
+    matplotlib()
     frames = ImageFrames(images)
     with room_for_embedders(embedder) as device:
         scores = _scored(frames, scene, plan, embedder, detector, device)
@@ -43,8 +47,9 @@ def score_motion(images: torch.Tensor, fps: float) -> tuple[str, str, bool, torc
     """Report, JSON, whether the video is dynamic, and the plot [1, H, W, 3].
 
     Raises:
-        LumosXError: as ``motion.motion_score``.
+        LumosXError: matplotlib is missing, or as ``motion.motion_score``.
     """
+    matplotlib()
     score = motion_score(ImageFrames(images), fps, frame_ticks())
     return score.report(), strict_json(score.as_json()), score.dynamic, as_picture(plot_motion(score))
 

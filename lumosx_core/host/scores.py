@@ -14,6 +14,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ..errors import LumosXError
 from ..files import unfinished_beside
 from ..media.case_writing import RESERVED
+from ..packages import matplotlib
 from ..relations import Scene
 from ..scores.annotate import annotate_frame
 from ..scores.figures import strict_json
@@ -56,6 +57,8 @@ def score_images(
             what ``score_identity`` raises.
     """
     check_save_name(save_as)
+    # Before the work, which would be lost at the plot.
+    matplotlib()
     frames = ImageFrames(images)
     with room_for_embedders(names.embedder, names.second_embedder) as device:
         scores = _watched(frames, scene, plan, names, device)

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import LumosXError
 from ..files import unfinished_beside
 from ..media.case_folder import CAPTION, Case, load_case
+from ..packages import matplotlib
 from .annotate import annotate_frame
 from .figures import mean_of_known, strict_json
 from .pairing import VIDEO_ENDINGS, pair_videos
@@ -93,9 +94,11 @@ def score_video(
     attributes.png, motion.png, and annotated.mp4.
 
     Raises:
-        LumosXError: no readable video, or what ``score_all`` raises.
+        LumosXError: no readable video, no matplotlib for the plots, or what ``score_all`` raises.
     """
     frames = VideoFile(video)
+    if out is not None:
+        matplotlib()
     scores = score_all(frames, case.scene, equipment, plan, tick_of)
     scores = replace(scores, notes=(*case.notes, *scores.notes))
     if out is not None:

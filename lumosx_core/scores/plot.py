@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from ..errors import LumosXError
+from ..packages import matplotlib
 from .identity import likeness_of
 from .motion import MotionScore
 from .owners import AttributeScores
@@ -110,14 +110,10 @@ def as_png(pixels: np.ndarray) -> bytes:
 
 def _empty_plot():
     """A canvas and its axes."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise LumosXError(f"plot: matplotlib is missing ({error}); install it with pip install matplotlib.") from error
+    package = matplotlib()
     # Without pyplot nothing outlives the figure, and the user's settings of other programs stay as they are.
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, layout="constrained")
-    return FigureCanvasAgg(figure), figure.add_subplot()
+    figure = package.figure.Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, layout="constrained")
+    return package.backends.backend_agg.FigureCanvasAgg(figure), figure.add_subplot()
 
 
 def _draw_line(

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 import sys
 
 import pytest
@@ -60,3 +61,16 @@ def test_a_missing_torchaudio_is_replaced_by_empty_modules(monkeypatch):
 def test_both_packages_import_here():
     assert importlib.import_module("torchvision.transforms").Compose
     assert importlib.import_module("torchaudio.functional")
+
+
+def test_a_hidden_package_is_neither_found_nor_installed(monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "gguf"]:
+        monkeypatch.delitem(sys.modules, name)
+    stand_ins.hide(["gguf"])
+    assert importlib.util.find_spec("gguf") is None and importlib.util.find_spec("numpy")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("gguf")
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.version("gguf")
+    assert importlib.metadata.version("numpy")

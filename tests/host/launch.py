@@ -6,6 +6,7 @@ import sys
 import threading
 
 LIFELINE = "LUMOSX_TEST_LIFELINE"
+WITHOUT = "LUMOSX_TEST_WITHOUT"
 
 
 def main():
@@ -15,6 +16,8 @@ def main():
         threading.Thread(target=_end_with_parent, daemon=True).start()
     import stand_ins
 
+    # Before anything can have imported them.
+    stand_ins.hide(filter(None, os.environ.pop(WITHOUT, "").split(",")))
     # This folder has a server.py too; ComfyUI must find its own.
     sys.path[:] = [comfyui_dir] + [entry for entry in sys.path if os.path.abspath(entry) != own_dir]
     stand_ins.install()

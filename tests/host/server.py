@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from host.launch import LIFELINE
+from host.launch import LIFELINE, WITHOUT
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = Path(__file__).resolve().with_name("launch.py")
@@ -61,12 +61,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def copy_pack(custom_nodes):
-    """Replace CUSTOM_NODES/lumosx by the shipped entries of this checkout and return its path."""
+def copy_pack(custom_nodes, archive=None):
+    """Replace CUSTOM_NODES/lumosx by this checkout's entries, or by what the file `archive` holds; return its path."""
     target = Path(custom_nodes) / PACK_NAME
     if target.exists():
         shutil.rmtree(target)
     target.mkdir(parents=True)
+    if archive is not None:
+        shutil.unpack_archive(archive, target, "zip")
+        return target
     for entry in PACK_ENTRIES:
         source = ROOT / entry
         if source.is_dir():
@@ -76,13 +79,13 @@ def copy_pack(custom_nodes):
     return target
 
 
-def prepare_base(base, models):
+def prepare_base(base, models, archive=None):
     """Fill the base directory: ComfyUI's folders, the pack, and model paths that lead to the folder `models`."""
     for name in BASE_FOLDERS:
         (base / name).mkdir(parents=True, exist_ok=True)
     for name in MODEL_FOLDERS:
         (models / name).mkdir(parents=True, exist_ok=True)
-    copy_pack(base / "custom_nodes")
+    copy_pack(base / "custom_nodes", archive)
     paths = {"base_path": str(models), "is_default": True, **{name: name for name in MODEL_FOLDERS}}
     # JSON is YAML too, whatever characters the path has.
     _model_paths_file(base).write_text(json.dumps({PACK_NAME: paths}, ensure_ascii=False), encoding="utf-8")
@@ -100,11 +103,11 @@ def command_line(python, comfyui_dir, base, port, extra_args=()):
     return [str(part) for part in (*command, *extra_args)]
 
 
-def _launch(command, **options):
+def _launch(command, without=(), **options):
     # What puts our packages on the path would hide ComfyUI's own modules of the same names.
     hidden = ("PYTHONPATH", "PYTHONSAFEPATH")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", LIFELINE: "1"}
+    environment |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", LIFELINE: "1", WITHOUT: ",".join(without)}
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **options)
 
 
@@ -117,18 +120,24 @@ class ComfyServer:
 
     `base` (default: a temporary folder, removed at the end) holds input, output and the copy of the pack; `models`
     (default: BASE/models) is where ComfyUI looks for and saves models first; `log` (default: a file in the base
-    directory) receives what the server prints.
+    directory) receives what the server prints. `archive` is a zip file to take the pack from instead of this checkout;
+    the modules in `without` are not there for the server.
 
     Entering raises ServerError when the server ends early, does not answer in time or cannot load the pack.
     """
 
-    def __init__(self, comfyui_dir, python=sys.executable, base=None, log=None, extra_args=(), models=None):
+    def __init__(
+        self, comfyui_dir, python=sys.executable, base=None, log=None, extra_args=(), models=None, archive=None,
+        without=(),
+    ):
         self.comfyui_dir = Path(comfyui_dir)
         self.python = python
         self.base = Path(base).resolve() if base else None
         self.models = Path(models).resolve() if models else None
         self.log = Path(log).resolve() if log else None
         self.extra_args = extra_args
+        self.archive = archive
+        self.without = without
         self.url = None
         self._owns_base = base is None
         self._process = None
@@ -151,7 +160,7 @@ class ComfyServer:
             self.base = Path(tempfile.mkdtemp(prefix="lumosx-host-")).resolve()
         self.models = self.models or self.base / "models"
         self.log = self.log or self.base / "comfyui.log"
-        prepare_base(self.base, self.models)
+        prepare_base(self.base, self.models, self.archive)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         command = command_line(self.python, self.comfyui_dir, self.base, port, self.extra_args)
@@ -161,7 +170,7 @@ class ComfyServer:
         else:
             group = {"start_new_session": True}
         with open(self.log, "wb") as log:
-            self._process = _launch(command, stdout=log, stderr=subprocess.STDOUT, **group)
+            self._process = _launch(command, self.without, stdout=log, stderr=subprocess.STDOUT, **group)
         self._wait_until_it_answers()
         if f"(IMPORT FAILED): {self.base / 'custom_nodes' / PACK_NAME}" in self.log_text():
             raise ServerError(f"ComfyUI could not load the pack. Its last lines:\n{self.log_tail()}")

@@ -1,6 +1,7 @@
 """Stand-ins that let ComfyUI start where no torchvision or torchaudio build matches the installed torch.
 
-On a machine with matching builds nothing is replaced, and torch is not even imported.
+On a machine with matching builds nothing is replaced, and torch is not even imported. The opposite is here too: hiding
+packages that are installed.
 """
 
 import importlib
@@ -27,6 +28,37 @@ def install():
         _declare_torchvision_operators()
     if not _is_installed("torchaudio") or not (_was_built_for_this_torch("torchaudio") or _loads("torchaudio")):
         _replace_torchaudio()
+
+
+class _Without:
+    """Another finder of modules, which does not see some packages, nor that they are installed."""
+
+    def __init__(self, finder, modules, distributions):
+        self._finder = finder
+        self._modules = modules
+        self._distributions = distributions
+
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self._modules:
+            return None
+        return self._finder.find_spec(name, path, target)
+
+    def find_distributions(self, *context):
+        found = getattr(self._finder, "find_distributions", lambda *_: ())(*context)
+        return (one for one in found if one.metadata["Name"].lower() not in self._distributions)
+
+
+def hide(modules):
+    """Let this process find none of some top-level modules and their packages, as if they were not installed."""
+    modules = frozenset(modules)
+    if not modules:
+        return
+    installed = importlib.metadata.packages_distributions()
+    distributions = {name.lower() for module in modules for name in installed.get(module, ())}
+    sys.meta_path[:] = [_Without(finder, modules, distributions) for finder in sys.meta_path]
 
 
 def _is_installed(name):

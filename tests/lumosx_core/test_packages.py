@@ -9,7 +9,11 @@ from lumosx_core.errors import LumosXError
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("opencv", "cv2"), ("scipy", "scipy.ndimage"), ("transformers", "transformers")]
+    ("name", "module"),
+    [
+        ("opencv", "cv2"), ("matplotlib", "matplotlib.figure"), ("scipy", "scipy.ndimage"),
+        ("transformers", "transformers"),
+    ],
 )
 def test_a_package_is_there_or_named(monkeypatch, name, module):
     assert getattr(packages, name)().__name__ == module.partition(".")[0]

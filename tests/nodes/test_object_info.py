@@ -1,6 +1,13 @@
-"""What the server says of our nodes: ids, inputs and their order are forever, and everything is explained."""
+"""What the server says of our nodes: ids, inputs and their order are forever, and everything is explained.
+
+The lists here are today's nodes; tests/released holds what each version promised to the workflows that it saved.
+"""
+
+import json
 
 import pytest
+
+from host import released
 
 NODES = {
     "LumosX_Subject": [
@@ -95,6 +102,15 @@ def test_ids_order_and_types(info, name):
     assert [*order.get("required", []), *order.get("optional", [])] == NODES[name]
     assert node["output"] == OUTPUTS[name]
     assert node["display_name"].startswith("LumosX ") and node["category"] == "LumosX"
+
+
+@pytest.mark.parametrize("file", sorted(released.FOLDER.glob("*.json")), ids=lambda file: file.stem)
+def test_workflows_of_every_released_version_still_fit(info, file):
+    assert not list(released.broken(json.loads(file.read_text(encoding="utf-8")), released.nodes_of(info)))
+
+
+def test_a_version_has_been_released():
+    assert (released.FOLDER / "0.1.0.json").is_file()
 
 
 @pytest.mark.parametrize("name", NODES)
