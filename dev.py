@@ -255,7 +255,17 @@ def bench(arguments):
     return run(find_environment(HOST_MODULES), ["-m", f"benchmarks.{arguments[0]}", *arguments[1:]])
 
 
-COMMANDS = {command.__name__: command for command in (demo, test, golden, host, bench)}
+def pictures(arguments):
+    """Take the screenshots of README, docs and help pages anew, all or those that are named (needs chromium)."""
+    return run(find_environment((*HOST_MODULES, "playwright")), ["-m", "browser.pictures", *arguments])
+
+
+def english(arguments):
+    """Write locales/en/nodeDefs.json anew from the nodes' own texts."""
+    return run(find_environment(HOST_MODULES), ["-m", "host.english", *arguments])
+
+
+COMMANDS = {command.__name__: command for command in (demo, test, golden, host, bench, pictures, english)}
 
 
 def usage():

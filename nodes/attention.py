@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.attention import CHOICES, check_attention, with_attention
-from .sockets import CATEGORY, verdict
+from .sockets import CATEGORY, aliases, verdict
 
 
 class LumosXAttention(io.ComfyNode):
@@ -15,6 +15,7 @@ class LumosXAttention(io.ComfyNode):
             node_id="LumosX_Attention",
             display_name="LumosX Attention",
             category=CATEGORY,
+            **aliases("sage attention", "sageattention", "flash attention", "xformers", "sdpa", "speed up"),
             description="Chooses what computes attention, the larger part of the time, for this model alone. Works on "
             "any model and anywhere between its loader and the sampler; a second one replaces the first. Without this "
             "node ComfyUI's own choice stays.",

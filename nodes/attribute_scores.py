@@ -6,7 +6,7 @@ from ..lumosx_core.host.attribute_scores import score_attributes, score_motion
 from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..lumosx_core.scores.attributes import LOCATE, MEASURES, AttributePlan
-from .sockets import CATEGORY, RelationsSocket
+from .sockets import CATEGORY, RelationsSocket, aliases
 
 
 def _what():
@@ -66,6 +66,7 @@ class LumosXAttributeScore(io.ComfyNode):
             node_id="LumosX_AttributeScore",
             display_name="LumosX Attribute Score",
             category=CATEGORY,
+            **aliases("who wears what", "clip score", "dino score", "leakage", "evaluate", "benchmark"),
             description="Tells whether each attribute is on the right person: finds the people by their faces, "
             "compares every attribute's picture with every person, and says where it leaked. Objects are looked for in "
             "the whole picture. CLIP, DINOv2 and OWLv2 are used if their folders are in models/lumosx; nothing is "
@@ -95,6 +96,7 @@ class LumosXMotionScore(io.ComfyNode):
             node_id="LumosX_MotionScore",
             display_name="LumosX Motion Score",
             category=CATEGORY,
+            **aliases("dynamic degree", "optical flow", "evaluate", "benchmark", "motion amount"),
             description="Dynamic degree: frames and thresholds of the release's benchmark, but the flow comes from "
             "OpenCV DIS, a stand-in for RAFT that needs no weights. Not comparable with published numbers.",
             inputs=[

@@ -12,7 +12,7 @@ from ..lumosx_core.host.folders import (
     read_case,
     write_case,
 )
-from .sockets import CATEGORY, RelationsSocket, verdict
+from .sockets import CATEGORY, RelationsSocket, aliases, verdict
 
 
 class LumosXLoadCase(io.ComfyNode):
@@ -24,6 +24,7 @@ class LumosXLoadCase(io.ComfyNode):
             node_id="LumosX_LoadCase",
             display_name="LumosX Load Case",
             category=CATEGORY,
+            **aliases("load references", "import case", "dataset", "test case", "folder"),
             description="Reads a test case in the format of the LumosX release: caption.txt (name;prompt), "
             "subjects/1/face_<phrase>.png, subjects/1/<phrase>.png, objects/<phrase>.png, background/<phrase>.png.",
             inputs=[
@@ -71,6 +72,7 @@ class LumosXSaveCase(io.ComfyNode):
             node_id="LumosX_SaveCase",
             display_name="LumosX Save Case",
             category=CATEGORY,
+            **aliases("export case", "save references", "dataset", "folder"),
             description="Writes a scene and its prompt as a case folder of the LumosX release, with a lumosx.json for "
             "what that format cannot say, into ComfyUI's output folder. LumosX Load Case reads exactly the same scene "
             "back; press R, so that it lists the new folder.",

@@ -4,7 +4,7 @@ from comfy_api.latest import io, ui
 
 from ..lumosx_core.host.converter import check_name, convert_weights, list_sources
 from ..lumosx_core.weights.precision import FORMATS
-from .sockets import CATEGORY, verdict
+from .sockets import CATEGORY, aliases, verdict
 
 
 class LumosXConvertWeights(io.ComfyNode):
@@ -16,6 +16,7 @@ class LumosXConvertWeights(io.ComfyNode):
             node_id="LumosX_ConvertWeights",
             display_name="LumosX Convert Weights",
             category=CATEGORY,
+            **aliases("quantize", "quantise", "gguf", "fp8", "convert checkpoint", "save model", "merge shards"),
             description="Makes a smaller file, or one file from the release's checkpoint folder, a .pt or several "
             "parts. It needs little memory, can be interrupted, never overwrites and leaves nothing half written. "
             "Press R afterwards, so that the loaders list the new file.",

@@ -4,7 +4,7 @@ from comfy_api.latest import io, ui
 
 from ..lumosx_core.host.cutouts import make_cut_out
 from ..lumosx_core.media.cutouts import EDGES, SOFT, Box
-from .sockets import CATEGORY
+from .sockets import CATEGORY, aliases
 
 
 def _box_input(name, tooltip):
@@ -63,6 +63,10 @@ class LumosXCutOut(io.ComfyNode):
             node_id="LumosX_CutOut",
             display_name="LumosX Cut-Out",
             category=CATEGORY,
+            **aliases(
+                "remove background", "cut out", "cutout", "background removal", "mask to white", "matting",
+                "crop clothes", "segment",
+            ),
             description="Cuts clothes, a thing or a whole person out of a picture and lays it on white, tightly "
             "cropped, as the model was trained with. Link a mask of any segmentation node, or give a box: then "
             "OpenCV's GrabCut estimates the background, which works if its colours differ from those of the thing.",

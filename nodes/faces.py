@@ -8,7 +8,7 @@ from ..lumosx_core.media.faces.catalogue import DETECTORS, EMBEDDERS, INSIGHTFAC
 from ..lumosx_core.media.faces.centerface import LEAST_SCORE
 from ..lumosx_core.media.faces.crop import LARGEST_MARGIN, RELEASE_DOWN, RELEASE_UP, SIDES, Margins
 from ..lumosx_core.media.faces.picking import LEFT_TO_RIGHT, LIKENESS, ORDERS
-from .sockets import CATEGORY, advanced, verdict
+from .sockets import CATEGORY, advanced, aliases, verdict
 
 
 def _margin_input(name, default, what):
@@ -101,6 +101,9 @@ class LumosXFaceCrop(io.ComfyNode):
             node_id="LumosX_FaceCrop",
             display_name="LumosX Face Crop",
             category=CATEGORY,
+            **aliases(
+                "face crop", "face detection", "crop faces", "face detector", "insightface", "align face", "portrait",
+            ),
             description="Finds every face in a photo, numbers them, and cuts out those you pick with the margins of "
             "the release, hair and ears included. Faces that are blurred, cut off, turned away or on their side are "
             "named in the report and in the log. Faces below 48 pixels are left out; picked by their number they are "

@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.loader import WEIGHT_DTYPES, check_model, list_models, load_model, model_file_fingerprint
-from .sockets import CATEGORY, verdict, vram_budget_input
+from .sockets import CATEGORY, aliases, verdict, vram_budget_input
 
 
 class LumosXModelLoader(io.ComfyNode):
@@ -15,6 +15,10 @@ class LumosXModelLoader(io.ComfyNode):
             node_id="LumosX_ModelLoader",
             display_name="LumosX Model Loader",
             category=CATEGORY,
+            **aliases(
+                "load diffusion model", "unet loader", "wan loader", "wan loader gguf", "gguf", "fp8", "checkpoint",
+                "low vram",
+            ),
             description="Loads LumosX weights of any kind: safetensors (bf16, fp16, fp32, fp8, scaled fp8), GGUF, or "
             "the release's .pt. The relational forward is on, so no LumosX Model node is needed; add one only to "
             "change its constants. LoRA loaders and other model nodes go behind it.",

@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..lumosx_core.host.patcher import relational_model
 from ..lumosx_core.model import RelationalOptions
-from .sockets import CATEGORY, advanced, vram_budget_input
+from .sockets import CATEGORY, advanced, aliases, vram_budget_input
 
 
 class LumosXModel(io.ComfyNode):
@@ -17,6 +17,7 @@ class LumosXModel(io.ComfyNode):
             node_id="LumosX_Model",
             display_name="LumosX Model",
             category=CATEGORY,
+            **aliases("wan model patch", "relational attention", "apply lumosx", "phantom", "vram"),
             description="Switches the relational forward on. Put it anywhere between the model loader and the sampler; "
             "LoRA loaders work before and after it. Without LumosX conditioning the model acts as before.",
             inputs=[

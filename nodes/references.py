@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.scene import attributes_of, background_of, objects_of, subject_of
-from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, SubjectSocket, occurrence_input
+from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, SubjectSocket, aliases, occurrence_input
 
 SLOTS = (1, 2, 3)
 
@@ -31,6 +31,10 @@ class LumosXSubject(io.ComfyNode):
             node_id="LumosX_Subject",
             display_name="LumosX Subject",
             category=CATEGORY,
+            **aliases(
+                "person", "character", "identity", "face reference", "multi subject", "subject to video", "s2v",
+                "phantom", "who wears what",
+            ),
             description="One person: a face and the clothes and things that belong to it. What is linked here stays "
             "together; what belongs to another person goes into another LumosX Subject.",
             inputs=[
@@ -78,6 +82,7 @@ class LumosXObject(io.ComfyNode):
             node_id="LumosX_Object",
             display_name="LumosX Object",
             category=CATEGORY,
+            **aliases("prop", "product", "item", "thing", "reference image", "subject to video"),
             description="A thing of the scene that belongs to nobody. Objects can be chained; linked to "
             "more_attributes of a LumosX Subject they become attributes of that person.",
             inputs=[
@@ -112,6 +117,7 @@ class LumosXBackground(io.ComfyNode):
             node_id="LumosX_Background",
             display_name="LumosX Background",
             category=CATEGORY,
+            **aliases("scene", "place", "location", "environment", "reference image"),
             description="A picture of the place, without people.",
             inputs=[
                 io.Image.Input("image", tooltip="One picture of the place, full frame, best without people."),

@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..lumosx_core.host.sampler import SamplingPlan, build_schedule, flow_sampling, run_sampler
 from ..lumosx_core.sampling import DISTILLED, RELEASE
-from .sockets import CATEGORY, verdict
+from .sockets import CATEGORY, aliases, verdict
 
 
 def _steps_input():
@@ -63,6 +63,7 @@ class LumosXSampler(io.ComfyNode):
             node_id="LumosX_Sampler",
             display_name="LumosX Sampler",
             category=CATEGORY,
+            **aliases("ksampler", "wan sampler", "dpm++ 2m", "flow sampler", "generate video"),
             description="Samples as the release does: DPM-Solver++(2M) on the flow schedule, at whole timesteps.",
             inputs=[
                 io.Model.Input("model", tooltip="A model that went through LumosX Model."),
@@ -120,6 +121,7 @@ class LumosXSchedule(io.ComfyNode):
             node_id="LumosX_Schedule",
             display_name="LumosX Schedule",
             category=CATEGORY,
+            **aliases("scheduler", "sigmas", "custom sampler", "shift", "causvid", "fastwan"),
             description="The solver and the noise levels of LumosX Sampler, for SamplerCustomAdvanced and its guiders.",
             inputs=[_steps_input(), _shift_input(), _denoise_input(), _guidance_end_input(), _schedule_input()],
             outputs=[

@@ -9,7 +9,7 @@ from ..lumosx_core.scores.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames
 from ..lumosx_core.scores.summary import IdentityPlan
 from ..lumosx_core.scores.swaps import AS_IT_STARTS, ORDERS
 from ..lumosx_core.scores.watching import MODES, RECOMMENDED
-from .sockets import CATEGORY, RelationsSocket, verdict
+from .sockets import CATEGORY, RelationsSocket, aliases, verdict
 
 
 def _what():
@@ -87,6 +87,7 @@ class LumosXIdentityScore(io.ComfyNode):
             node_id="LumosX_IdentityScore",
             display_name="LumosX Identity Score",
             category=CATEGORY,
+            **aliases("arcface", "face similarity", "identity metric", "evaluate", "benchmark", "face swap check"),
             description="Tells whether a video shows the people it was given: finds every face in every frame, takes "
             "each for one person, and says how alike they are, who was missed, who changed places and who turned into "
             "whom. Without anything that tells faces apart it counts them. docs/scores.md says what each number means. "

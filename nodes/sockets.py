@@ -20,6 +20,12 @@ def advanced(kind, *arguments, **options):
     return kind.Input(*arguments, **options, **({"advanced": True} if "advanced" in known else {}))
 
 
+def aliases(*words: str):
+    """The words under which the page's search finds a node too, for io.Schema, where the host knows such."""
+    known = inspect.signature(io.Schema.__init__).parameters
+    return {"search_aliases": list(words)} if "search_aliases" in known else {}
+
+
 def verdict(check, *values):
     """What ``validate_inputs`` answers: True, or the sentence with which a check refuses the values."""
     try:

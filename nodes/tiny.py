@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.tiny import load_tiny_models
-from .sockets import CATEGORY
+from .sockets import CATEGORY, aliases
 
 
 class LumosXTinyModels(io.ComfyNode):
@@ -15,6 +15,7 @@ class LumosXTinyModels(io.ComfyNode):
             node_id="LumosX_TinyModels",
             display_name="LumosX Tiny Models",
             category=CATEGORY,
+            **aliases("demo", "test models", "dummy", "no download"),
             description="Small stand-ins for the three model files, made from a seed on first use, to see that a graph "
             "runs. They are untrained: the pictures shine through each other, and the video shows nobody. For real "
             "videos replace this node by LumosX Model Loader, Load CLIP (type wan) and Load VAE.",

@@ -7,7 +7,7 @@ from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.host.views import ViewsPlan, check_views, choose_views
 from ..lumosx_core.media.faces.catalogue import DETECTORS, INSIGHTFACE
 from ..lumosx_core.media.views import BEST, FACE, SHOWS, USES
-from .sockets import CATEGORY, ReferencesSocket, advanced, occurrence_input, verdict
+from .sockets import CATEGORY, ReferencesSocket, advanced, aliases, occurrence_input, verdict
 
 SLOTS = (1, 2, 3, 4)
 
@@ -60,6 +60,7 @@ class LumosXViews(io.ComfyNode):
             node_id="LumosX_Views",
             display_name="LumosX Views",
             category=CATEGORY,
+            **aliases("several photos", "multiple photos", "best photo", "multi view", "more references"),
             description="Several photos of one person or one thing: picks the best by size, sharpness and frontality, "
             "or makes each a reference of its own in the same group. The model was trained with one picture of each "
             "thing in a group, so compare before you rely on more.",

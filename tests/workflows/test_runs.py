@@ -1,0 +1,106 @@
+"""The workflows on the real loaders, run as shipped on small files of the same formats."""
+
+import io
+import json
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from host.client import failure
+from host.small_models import on_small_models, photographed_case
+from lumosx_core.media.batch.graph import read_graph
+
+HERE = Path(__file__).parent
+REFERENCES = {
+    "faces": {"man on the left", "woman on the right"},
+    "clothes": {
+        "man on the left", "green jacket", "red hat", "woman on the right", "yellow dress", "blue guitar", "sunny park",
+    },
+    "small_card": {"man on the left", "green jacket", "woman on the right", "yellow dress"},
+    "few_steps": {"man on the left", "green jacket", "woman on the right", "yellow dress"},
+}
+
+
+@pytest.fixture
+def small(server):
+    """small(name): a shipped workflow in API form on small files."""
+    return lambda name: on_small_models(json.loads((HERE / f"{name}.json").read_text(encoding="utf-8")), server)
+
+
+def only(graph, class_type):
+    """The one node of a class: (id, inputs)."""
+    [(number, node)] = [(number, node) for number, node in graph.items() if node["class_type"] == class_type]
+    return number, node["inputs"]
+
+
+def frames_of(data):
+    with av.open(io.BytesIO(data)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def latent_of(client, server, graph):
+    """The latent that the graph samples."""
+    sampler, _ = only(graph, "LumosX_Sampler")
+    saver = {"class_type": "SaveLatent", "inputs": {"samples": [sampler, 0], "filename_prefix": "workflows"}}
+    saved = client.run({**graph, "90": saver}, timeout=300).outputs["90"]["latents"][0]
+    return load_file(server.base / "output" / saved["subfolder"] / saved["filename"])["latent_tensor"]
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_every_reference_is_bound_and_a_video_comes_out(client, small, name):
+    graph = small(name)
+    encode, _ = only(graph, "LumosX_RelationalEncode")
+    graph["90"] = {"class_type": "PreviewAny", "inputs": {"source": [encode, 3]}}
+    run = client.run(graph, timeout=300)
+    assert not run.node_errors
+    save, _ = only(graph, "SaveVideo")
+    frames = frames_of(client.view(run.outputs[save]["images"][0]))
+    assert len(frames) == 5 and frames[0].shape == (48, 64, 3) and frames[0].std() > 0
+    report = run.outputs["90"]["text"][0]
+    bound = {words for words in REFERENCES[name] if f'"{words}" -> "{words}" at token' in report}
+    assert bound == REFERENCES[name]
+    assert "Warning" not in report and report.count(" at token ") == len(bound)
+
+
+def test_the_small_card_keeps_its_weights_packed_and_its_budget(client, small):
+    graph = small("small_card")
+    loader, inputs = only(graph, "LumosX_ModelLoader")
+    assert inputs["vram_budget"] == 2.5
+    graph["90"] = {"class_type": "ModelSave", "inputs": {"model": [loader, 0], "filename_prefix": "workflows"}}
+    assert "packed in GGUF blocks" in failure(client, graph).message
+
+
+def test_the_lora_changes_the_video(client, server, small):
+    graph = small("few_steps")
+    _, sampler = only(graph, "LumosX_Sampler")
+    assert (sampler["schedule"], sampler["cfg"]) == ("CausVid", 1.0)
+    changed = latent_of(client, server, graph)
+    only(graph, "LoraLoaderModelOnly")[1]["strength_model"] = 0.0
+    plain = latent_of(client, server, graph)
+    assert torch.isfinite(changed).all() and (changed - plain).norm() > 1e-3 * plain.norm()
+
+
+def test_a_batch_names_videos_and_scores_by_the_case(client, server, small):
+    graph = small("batch")
+    for first, name in enumerate(("case one", "case two")):
+        only(graph, "LumosX_LoadCase")[1]["case"] = photographed_case(server, name, 2 * first)
+        run = client.run(graph, timeout=300)
+        saved = run.outputs[only(graph, "SaveVideo")[0]]["images"][0]
+        assert (saved["subfolder"], saved["filename"]) == ("LumosX batch", f"{name}_00001_.mp4")
+        assert len(frames_of(client.view(saved))) == 13
+        folder = server.base / "output" / "LumosX batch"
+        assert len(json.loads((folder / f"{name} scores_00001_.json").read_bytes())["frames"]) == 4
+        with Image.open(folder / f"{name} scores_00001_.png") as plot:
+            assert plot.width > 100
+        shown = [number for number, node in graph.items() if node["class_type"] == "PreviewAny"]
+        assert len(shown) == 3 and all(run.outputs[number]["text"][0] for number in shown)
+
+
+def test_the_batch_command_takes_the_graph():
+    graph = read_graph(HERE / "batch.json").filled("a case", "lumosx_batch/a case")
+    assert only(graph, "LumosX_LoadCase")[1]["case"] == "a case"
+    assert only(graph, "SaveVideo")[1]["filename_prefix"] == "lumosx_batch/a case"
