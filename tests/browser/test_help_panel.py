@@ -1,0 +1,78 @@
+"""The help of a node, opened as users open it, in English and in Chinese, and the language of the nodes themselves."""
+
+import inspect
+import json
+import re
+
+import pytest
+
+from browser.page import CLASSIC, MODES
+from host.server import ROOT
+
+NODE = "LumosX_Subject"
+_ADD = """type => {
+    const canvas = window.app.canvas, node = window.LiteGraph.createNode(type);
+    window.app.graph.add(node);
+    node.pos = [300, 200];
+    canvas.ds.scale = 1;
+    canvas.ds.offset = [0, 0];
+    return {
+        title: node.title, description: node.constructor.nodeData.description,
+        inputs: node.inputs.map(input => input.label || input.localized_name || input.name),
+        names: node.inputs.map(input => input.name),
+        outputs: node.outputs.map(output => output.label || output.localized_name || output.name),
+    };
+}"""
+
+
+def texts(language, name=NODE):
+    return json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))[name]
+
+
+def page_text(language):
+    path = ROOT / "web" / "docs" / NODE / f"{language}.md"
+    return (path if path.is_file() else path.parent.with_suffix(".md")).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_help_panel_shows_page_and_picture(blank, mode, language):
+    comfy = blank.open(mode, Comfy__Locale=language)
+    comfy.run(_ADD, NODE)
+    # The page lays a new node out before it can stand under the toolbox of what is selected.
+    comfy.page.wait_for_timeout(1000)
+    comfy.run("() => window.app.canvas.selectNode(window.app.graph.nodes[0])")
+    # A toolbox that still moves with its node cannot be hit by the mouse.
+    comfy.page.get_by_test_id("info-button").dispatch_event("click")
+    wanted = page_text(language)
+    heading = comfy.page.locator("h1", has_text=wanted.splitlines()[0].removeprefix("# "))
+    heading.wait_for()
+    picture = comfy.page.locator(f"img[src$='images/{NODE}.webp']")
+    picture.wait_for()
+    comfy.page.wait_for_function("picture => picture.complete", arg=picture.element_handle())
+    assert picture.evaluate("picture => picture.naturalWidth") > 100
+    links = {link.get_attribute("href") for link in comfy.page.locator("a[href*='/docs/LumosX_']").all()}
+    assert links == set(re.findall(r"^\[.+\]: (/extensions/\S+)$", wanted, re.MULTILINE))
+    # The page asks for the language's own file first, and a node without one has its page in English.
+    assert not [error for error in comfy.errors if f"/docs/{NODE}/{language}.md" not in error]
+
+
+def test_english_reads_as_without_a_locale_file(blank):
+    shown = blank.open(CLASSIC).run(_ADD, NODE)
+    english = texts("en")
+    assert shown["inputs"] == shown["names"]
+    assert (shown["title"], shown["description"]) == (english["display_name"], english["description"])
+    assert shown["outputs"] == [output["name"] for output in english["outputs"].values()]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_chinese_is_shown_where_the_page_keeps_it(blank, mode):
+    from comfy_api.latest import io
+
+    if "search_aliases" not in inspect.signature(io.Schema.__init__).parameters:
+        pytest.skip("the page of this ComfyUI drops translations of packs when it loads its own")
+    shown = blank.open(mode, Comfy__Locale="zh").run(_ADD, NODE)
+    chinese = texts("zh")
+    assert (shown["title"], shown["description"]) == (chinese["display_name"], chinese["description"])
+    assert shown["inputs"] == [chinese["inputs"][name]["name"] for name in shown["names"]]
+    assert shown["outputs"] == [output["name"] for output in chinese["outputs"].values()]

@@ -1,0 +1,112 @@
+"""The result view on LumosX Relational Encode, and what a run tells the board."""
+
+import json
+import re
+
+import pytest
+
+from browser.boards import ADD_MODELS, build, row, save_pictures, settled
+from host.server import ROOT
+
+
+@pytest.fixture(autouse=True)
+def pictures(server):
+    save_pictures(server.base / "input")
+
+
+def run(comfy):
+    comfy.run(ADD_MODELS)
+    entry = comfy.queue()
+    assert entry["status"]["status_str"] == "success"
+    result = comfy.page.locator(".lumosx-result")
+    result.wait_for()
+    settled(comfy)
+    return result
+
+
+def test_a_run_is_told_in_a_panel_and_the_tokenizer_replaces_the_guess(comfy):
+    board = build(comfy)
+    assert comfy.page.locator(".lumosx-result").is_hidden()
+    result = run(comfy)
+    lines = [" ".join(each.inner_text().split()) for each in result.locator(".lumosx-binding").all()]
+    assert lines == [
+        "1 face man on the left", "1a attribute white jacket", "1b attribute round glasses",
+        "2 face woman with red hair", "2a attribute green dress",
+    ]
+    text = result.inner_text()
+    # 5 x 12 x 20 tokens of video and as many for each of five pictures: 17 frames are 5 latent ones.
+    assert "2,400 tokens: 1,200 video, 1,200 references" in text
+    assert re.search(r"Prompt: \d+ of 512 tokens", text)
+    assert "320 x 192, 17 frames" in text and "light" in text and "GB" in text
+    assert "from the last run" not in text
+    assert board.locator(".lumosx-checked").inner_text() == "checked by the tokenizer"
+    assert board.locator(".lumosx-mark").count() == 5
+    assert comfy.errors == []
+
+
+def test_an_edit_returns_to_the_guess_and_the_panel_says_whose_result_it_is(comfy):
+    board = build(comfy)
+    result = run(comfy)
+    field = row(board, 1).locator(".lumosx-face .lumosx-field")
+    field.fill("man")
+    settled(comfy)
+    assert board.locator(".lumosx-checked").count() == 0
+    result.locator(".lumosx-last").wait_for()
+    field.fill("man on the left")
+    result.locator(".lumosx-last").wait_for(state="detached")
+    assert board.locator(".lumosx-checked").count() == 1
+    comfy.run("() => scene.set(app.graph.getNodeById(scene.encoder), 'frames', 33)")
+    result.locator(".lumosx-last").wait_for()
+
+
+def test_the_panel_is_neither_saved_nor_queued_and_comes_back_after_loading(comfy):
+    build(comfy)
+    comfy.run(ADD_MODELS)
+    before, prompt = _encoder(comfy), comfy.prompt()
+    assert comfy.queue()["status"]["status_str"] == "success"
+    comfy.page.locator(".lumosx-result").wait_for()
+    after = _encoder(comfy)
+    assert after["widgets_values"] == before["widgets_values"]
+    assert after.get("widgets_values_named") == before.get("widgets_values_named")
+    assert comfy.prompt() == prompt
+
+
+def _encoder(comfy):
+    [node] = [each for each in comfy.workflow()["nodes"] if each["type"] == "LumosX_RelationalEncode"]
+    return node
+
+
+def test_both_views_lie_inside_their_nodes(comfy, request):
+    build(comfy)
+    run(comfy)
+    comfy.run("() => { app.canvas.ds.offset = [-640, 60]; app.canvas.setDirty(true, true); }")
+    comfy.page.wait_for_timeout(600)
+    for name, key in ((".lumosx-board", "binder"), (".lumosx-result", "encoder")):
+        box = comfy.page.locator(name).bounding_box()
+        x, y, width, height = comfy.run(
+            "key => { const node = app.graph.getNodeById(scene[key]), { offset, scale } = app.canvas.ds;"
+            " const area = app.canvas.canvas.getBoundingClientRect();"
+            " const place = [0, 1].map((axis) => (node.pos[axis] + offset[axis]) * scale + [area.x, area.y][axis]);"
+            " return [...place, ...node.size]; }",
+            key,
+        )
+        assert x <= box["x"] and box["x"] + box["width"] <= x + width + 1, name
+        assert y <= box["y"] and box["y"] + box["height"] <= y + height + 1, name
+
+
+def test_the_words_are_those_of_the_language(blank):
+    comfy = blank.open("classic", Comfy__Locale="zh")
+    board = build(comfy)
+    assert board.locator(".lumosx-summary-text").inner_text() == "全部绑定成功"
+
+
+def test_languages_have_the_same_keys_and_the_page_s_own_english_is_the_same(comfy):
+    words = {
+        language: json.loads((ROOT / "locales" / language / "main.json").read_text(encoding="utf-8"))["lumosx"]
+        for language in ("en", "zh")
+    }
+    assert words["en"].keys() == words["zh"].keys()
+    for key, text in words["en"].items():
+        assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", words["zh"][key])), key
+    own = comfy.run("async () => (await import('/extensions/lumosx/english.js')).ENGLISH")
+    assert own == words["en"]
