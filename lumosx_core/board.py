@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .layout import TEXT_LENGTH
 from .phrases import Span, nearest_runs
 from .prompt_text import MOST_COMBINATIONS, PromptText, read_prompt, read_text
 from .relations import TRAINED_ATTRIBUTES, TRAINED_SUBJECTS, Kind
@@ -18,7 +19,7 @@ from .relations import TRAINED_ATTRIBUTES, TRAINED_SUBJECTS, Kind
 _MOST_WORDS = 1000
 _LONGEST_PHRASE = 200
 # Characters that are read in all combinations of choices together.
-_MOST_READ = 500_000
+_MOST_READ = 50_000
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def _read(
 ) -> _Reading:
     reading = _Reading(text)
     for reference, phrase in zip(references, phrases):
-        places = text.places(phrase) if text is not None else ()
+        fits = text is not None and len(phrase.units) <= TEXT_LENGTH
+        places = text.places(phrase) if fits else ()
         bound = _bound(reference.occurrence, places, text, phrase)
         claims = {position for start, end in bound for position in range(start, end)}
         if text is None and reference.words:

@@ -44,11 +44,15 @@ def register() -> None:
     running = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     if running is None or any(getattr(route, "path", None) == BOARD for route in running.routes):
         return
+    # One question at a time: those that a page has given up would else go on beside each other, and beside sampling.
+    turn = asyncio.Lock()
 
     @running.routes.post(BOARD)
     async def board(request: web.Request) -> web.Response:
         async def answer():
-            return await asyncio.to_thread(answer_board, await _body(request))
+            body = await _body(request)
+            async with turn:
+                return await asyncio.to_thread(answer_board, body)
 
         return await _told(answer())
 

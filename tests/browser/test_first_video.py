@@ -19,15 +19,21 @@ def run_button(comfy):
     def press():
         comfy.run(_LISTEN)
         comfy.page.get_by_role("button", name="Run", exact=True).first.click()
+        # A classic node shows its video only where it can be seen.
+        comfy.run("() => Object.assign(app.canvas.ds, {scale: 0.5, offset: [150, 150]})")
+        comfy.run("() => app.canvas.setDirty(true, true)")
         comfy.page.locator("video").first.wait_for(state="attached", timeout=RUN_SECONDS * 1000)
 
     return press
 
 
 def shrink(comfy):
-    """The smallest video that has all parts."""
+    """The smallest video that has all parts, and that no earlier run has made."""
     comfy.run("""() => {
-        const small = {LumosX_RelationalEncode: {width: 64, height: 48, frames: 5}, LumosX_Sampler: {steps: 2}};
+        const small = {
+            LumosX_RelationalEncode: {width: 64, height: 48, frames: 5},
+            LumosX_Sampler: {steps: 2, seed: Date.now()},
+        };
         for (const node of app.graph.nodes)
             for (const [name, value] of Object.entries(small[node.type] ?? {}))
                 node.widgets.find(widget => widget.name === name).value = value;

@@ -1,11 +1,12 @@
 """What a released version's nodes look like to saved workflows, and whether those of today still fit.
 
 PYTHONPATH=tests PYTHON -m host.released [COMFYUI_DIR] writes tests/released/VERSION.json for the version in
-pyproject.toml. Run it once for each release; a file that is there is never changed.
+pyproject.toml, and keeps its workflows beside it. Run it once for each release; what is there is never changed.
 """
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -92,7 +93,10 @@ def main():
         sys.exit(f"{target} is there already: give the new version its number in pyproject.toml first.")
     with ComfyServer(comfyui) as server:
         nodes = nodes_of(ComfyClient(server.url).object_info())
-    target.parent.mkdir(exist_ok=True)
+    workflows = FOLDER / version
+    workflows.mkdir(parents=True)
+    for path in sorted((ROOT / "workflows").glob("*.json")):
+        shutil.copy(path, workflows)
     target.write_text(json.dumps(nodes, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(target)
 

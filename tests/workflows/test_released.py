@@ -18,8 +18,9 @@ def info(server):
     return ComfyClient(server.url).object_info()
 
 
-def test_there_are_some():
-    assert FILES
+def test_every_version_kept_its_workflows():
+    versions = {path.stem for path in RELEASED.glob("*.json")}
+    assert versions and versions | {"early"} == {path.parent.name for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}: {path.stem}")
