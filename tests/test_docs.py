@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-import sentencepiece
 
+from host.tokens import small_tokenizer
 from lumosx_core.errors import LumosXError
 from lumosx_core.layout import Binding, SequenceLayout
-from lumosx_core.phrases import Tokens, find_phrase
-from lumosx_core.tiny.text import train_tokenizer
+from lumosx_core.phrases import find_phrase
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -119,13 +118,7 @@ def test_another_message_is_not(message):
 
 @pytest.fixture(scope="module")
 def tokenize():
-    processor = sentencepiece.SentencePieceProcessor(model_proto=train_tokenizer())
-
-    def run(text):
-        ids = processor.encode(text)
-        return Tokens(tuple(ids), tuple(processor.id_to_piece(ids)))
-
-    return run
+    return small_tokenizer()
 
 
 def table_of_phrases():

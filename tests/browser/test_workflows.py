@@ -1,39 +1,19 @@
 """The shipped workflows in a real page: they load whole, give the API form that the tests run, and a batch goes on."""
 
-import json
-from pathlib import Path
 
 import pytest
 
 from browser.page import MODES, WINDOW, ComfyPage
+from host.shipped_workflows import API_FORMS, api_form, workflow
 from host.small_models import SCORES, SIZE, STEPS, on_small_models
 from lumosx_core.tiny.drawing import write_demo_case
 
-ROOT = Path(__file__).parents[2]
-API_FORMS = {
-    "LumosX demo without downloads": "demo",
-    "LumosX from snapshots": "snapshots",
-    "LumosX two people by their faces": "faces",
-    "LumosX people with clothes, objects and a background": "clothes",
-    "LumosX on a small card": "small_card",
-    "LumosX in three steps with a LoRA": "few_steps",
-    "LumosX for a folder of cases with scores": "batch",
-}
 BATCH = "LumosX for a folder of cases with scores"
 CASES = ["page case 0", "page case 1", "page case 2"]
 RUN_SECONDS = 300
 MUTED = 2
 # The dialog of missing models asks their hosts, which a ComfyUI without API nodes does not let its page do.
 SIZE_UNKNOWN = "Error fetching file size"
-
-
-def workflow(name):
-    return json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def api_form(name):
-    nodes = json.loads((ROOT / "tests" / "workflows" / f"{API_FORMS[name]}.json").read_text(encoding="utf-8"))
-    return {key: {"class_type": node["class_type"], "inputs": node["inputs"]} for key, node in nodes.items()}
 
 
 @pytest.fixture(scope="module", params=MODES)

@@ -4,16 +4,15 @@ import json
 import time
 
 import pytest
-import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
+from host.tokens import small_tokenizer
 from lumosx_core.board import BoardReference, read_board
 from lumosx_core.errors import LumosXError
-from lumosx_core.phrases import Tokens, find_phrase, token_units, unit_spans
+from lumosx_core.phrases import find_phrase, token_units, unit_spans
 from lumosx_core.prompt_text import clean_text
 from lumosx_core.relations import Kind
-from lumosx_core.tiny.text import train_tokenizer
 
 TWO_MEN = "A man on the left in a red hat and a man on the right in a red scarf"
 
@@ -186,13 +185,8 @@ def test_the_worst_that_can_be_asked_is_answered_soon(prompt):
 
 @pytest.fixture(scope="module")
 def tokenize():
-    processor = sentencepiece.SentencePieceProcessor(model_proto=train_tokenizer())
-
-    def run(text):
-        ids = processor.encode(clean_text(text))
-        return Tokens(tuple(ids), tuple(processor.id_to_piece(ids)))
-
-    return run
+    cut = small_tokenizer()
+    return lambda text: cut(clean_text(text))
 
 
 def state(prompt, phrase, occurrence):

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
+from host.tokens import small_tokenizer
 from lumosx_core.errors import LumosXError
 from lumosx_core.phrases import Tokens, exact_spans, find_phrase, marked_text
-from lumosx_core.tiny.text import train_tokenizer
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "phrase_spans.json"
 PROMPT = "Two men. The man on the left wears a white t-shirt; the woman on the right a White, woollen hat."
@@ -18,13 +17,7 @@ PROMPT = "Two men. The man on the left wears a white t-shirt; the woman on the r
 
 @pytest.fixture(scope="module")
 def tokenize():
-    processor = sentencepiece.SentencePieceProcessor(model_proto=train_tokenizer())
-
-    def run(text):
-        ids = processor.encode(text)
-        return Tokens(tuple(ids), tuple(processor.id_to_piece(ids)))
-
-    return run
+    return small_tokenizer()
 
 
 @pytest.mark.parametrize("case", json.loads(GOLDEN.read_text()))

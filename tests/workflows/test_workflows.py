@@ -9,18 +9,9 @@ import pytest
 from PIL import Image
 
 from host.client import ComfyClient
+from host.shipped_workflows import API_FORMS, WORKFLOWS, api_form, workflow
 from host.ui_form import NOTES, PRIMITIVE, to_api
 
-WORKFLOWS = Path(__file__).parents[2] / "workflows"
-API_FORMS = {
-    "LumosX demo without downloads": "demo",
-    "LumosX from snapshots": "snapshots",
-    "LumosX two people by their faces": "faces",
-    "LumosX people with clothes, objects and a background": "clothes",
-    "LumosX on a small card": "small_card",
-    "LumosX in three steps with a LoRA": "few_steps",
-    "LumosX for a folder of cases with scores": "batch",
-}
 # They need real weights; the others run on the stand-ins.
 REAL = [name for name in API_FORMS if API_FORMS[name] not in ("demo", "snapshots")]
 # Which input of a loader names a file, and the folder that it comes from.
@@ -35,15 +26,6 @@ TITLE_BAR = 30
 @pytest.fixture(scope="module")
 def info(server):
     return ComfyClient(server.url).object_info()
-
-
-def workflow(name):
-    return json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def api_form(name):
-    api = json.loads((Path(__file__).parent / f"{API_FORMS[name]}.json").read_text(encoding="utf-8"))
-    return {key: {"class_type": node["class_type"], "inputs": node["inputs"]} for key, node in api.items()}
 
 
 def inputs_of(name, class_type):
