@@ -240,7 +240,7 @@ CONTRASTS = """() => {
 def test_saving_and_queueing_are_as_without_the_board(comfy):
     build(comfy)
     binder = comfy.run("() => scene.binder")
-    [saved] = [node for node in comfy.workflow()["nodes"] if node["id"] == binder]
+    [saved] = [node for node in comfy.workflow()["nodes"] if str(node["id"]) == str(binder)]
     assert not saved.get("widgets_values") and not saved.get("widgets_values_named")
     assert set(comfy.prompt()[str(binder)]["inputs"]) == {"subject_1", "subject_2"}
     prompt = comfy.prompt()

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from browser.boards import ADD_MODELS, build, row, save_pictures, settled
+from browser.boards import ADD_MODELS, PROMPT, build, row, save_pictures, settled
 from host.server import ROOT
 
 
@@ -59,21 +59,44 @@ def test_an_edit_returns_to_the_guess_and_the_panel_says_whose_result_it_is(comf
     result.locator(".lumosx-last").wait_for()
 
 
-def test_the_panel_is_neither_saved_nor_queued_and_comes_back_after_loading(comfy):
+def test_what_the_page_cannot_compare_makes_no_result_an_old_one(blank):
+    comfy = blank.open("classic")
+    board = build(comfy, f"{PROMPT} // a remark")
+    comfy.run("""() => {
+      const text = scene.add('StringConcatenate', 0, 1500), subject = app.graph.getNodeById(scene.subjects[0]);
+      scene.set(text, 'string_a', 'man on');
+      scene.set(text, 'string_b', 'the left');
+      scene.set(text, 'delimiter', ' ');
+      scene.link(text, subject, 'phrase');
+    }""")
+    result = run(comfy)
+    told = comfy.run("() => app.nodeOutputs[scene.encoder].lumosx_encoding[0].prompt")
+    assert "remark" not in told and result.locator(".lumosx-last").count() == 0
+    # The words may be others by now.
+    assert board.locator(".lumosx-checked").count() == 0
+    row(board, 2).locator(".lumosx-face .lumosx-field").fill("woman")
+    result.locator(".lumosx-last").wait_for()
+
+
+def test_the_panel_is_neither_saved_nor_queued(comfy):
     build(comfy)
     comfy.run(ADD_MODELS)
-    before, prompt = _encoder(comfy), comfy.prompt()
+    before, inputs = _encoder(comfy), _inputs(comfy)
     assert comfy.queue()["status"]["status_str"] == "success"
     comfy.page.locator(".lumosx-result").wait_for()
     after = _encoder(comfy)
     assert after["widgets_values"] == before["widgets_values"]
     assert after.get("widgets_values_named") == before.get("widgets_values_named")
-    assert comfy.prompt() == prompt
+    assert _inputs(comfy) == inputs
 
 
 def _encoder(comfy):
     [node] = [each for each in comfy.workflow()["nodes"] if each["type"] == "LumosX_RelationalEncode"]
     return node
+
+
+def _inputs(comfy):
+    return comfy.prompt()[str(comfy.run("() => scene.encoder"))]["inputs"]
 
 
 def test_both_views_lie_inside_their_nodes(comfy, request):

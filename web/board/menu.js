@@ -1,0 +1,61 @@
+/** A small menu beside an element: arrows, Home, End and Escape, and the focus comes back. */
+
+import { button, make } from "../dom.js";
+
+/**
+ * Open a menu.
+ * @param {HTMLElement} anchor
+ * @param {string} label
+ * @param {{text: string, run: () => void}[]} entries
+ */
+export function openMenu(anchor, label, entries) {
+  const over = new AbortController();
+  const menu = make("div", "lumosx-menu", { role: "menu", "aria-label": label });
+  const close = (back) => {
+    if (over.signal.aborted) return;
+    over.abort();
+    menu.remove();
+    setAnchor(anchor, false);
+    if (back) anchor.focus();
+  };
+  const choose = (entry) => () => {
+    close(true);
+    entry.run();
+  };
+  menu.append(...entries.map((entry) => button("", entry.text, choose(entry), { role: "menuitem", tabindex: "-1" })));
+  menu.addEventListener("keydown", (event) => onKey(event, menu, close), { signal: over.signal });
+  menu.addEventListener("focusout", (event) => menu.contains(event.relatedTarget) || close(false), { signal: over.signal });
+  for (const name of ["pointerdown", "contextmenu", "wheel"]) menu.addEventListener(name, (event) => event.stopPropagation());
+  document.body.append(menu);
+  place(menu, anchor);
+  setAnchor(anchor, true);
+  menu.firstElementChild.focus();
+  return () => close(false);
+}
+
+function setAnchor(anchor, open) {
+  anchor.setAttribute("aria-expanded", String(open));
+}
+
+function place(menu, anchor) {
+  const { left, bottom, top } = anchor.getBoundingClientRect();
+  const { width, height } = menu.getBoundingClientRect();
+  const below = bottom + height + 8 < window.innerHeight;
+  menu.style.left = `${Math.max(4, Math.min(left, window.innerWidth - width - 8))}px`;
+  menu.style.top = `${Math.max(4, below ? bottom + 4 : top - height - 4)}px`;
+}
+
+function onKey(event, menu, close) {
+  event.stopPropagation();
+  if (event.key === "Escape" || event.key === "Tab") {
+    event.preventDefault();
+    close(true);
+    return;
+  }
+  const entries = [...menu.children];
+  const now = entries.indexOf(document.activeElement);
+  const next = { ArrowDown: now + 1, ArrowUp: now - 1, Home: 0, End: entries.length - 1 }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  entries[(next + entries.length) % entries.length].focus();
+}

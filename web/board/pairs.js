@@ -1,0 +1,31 @@
+/** Pairing what the page shows with what a run said. */
+
+/**
+ * Every reference with its counterpart in a run, and what nobody has taken; null when a reference has none.
+ * @param {object[]} references those whose words the page cannot read take what the others leave
+ * @param {object[]} told
+ * @param {(reference: object, told: object) => boolean} alike
+ * @returns {{pairs: [object, object][], left: object[]} | null}
+ */
+export function pairUp(references, told, alike) {
+  const left = [...told];
+  const pairs = [];
+  const readable = (reference) => reference.known !== false;
+  for (const reference of [...references.filter(readable), ...references.filter((each) => !readable(each))]) {
+    const place = left.findIndex((each) => alike(reference, each));
+    if (place < 0) return null;
+    pairs.push([reference, ...left.splice(place, 1)]);
+  }
+  return { pairs, left };
+}
+
+/** Whether both have the same words, as far as the page can read them. */
+export function sameWords(reference, told) {
+  if (reference.kind !== told.kind) return false;
+  if (reference.known === false) return true;
+  return tidy(reference.phrase) === tidy(told.phrase) && reference.occurrence === told.occurrence;
+}
+
+function tidy(phrase) {
+  return phrase.trim().split(/\s+/).join(" ");
+}

@@ -1,0 +1,52 @@
+/** Thumbnails of what is linked: the file of a Load Image, or what a node has shown. */
+
+import { originOf, outputKey } from "../graph/walk.js";
+import { valueOf } from "../graph/values.js";
+
+const FARTHEST = 8;
+
+/**
+ * The address of a picture that stands for an output, or null.
+ * @param {import("../graph/walk.js").Origin} origin
+ */
+export function pictureAt(origin, host, root) {
+  for (let at = origin, step = 0; at && step < FARTHEST; step++) {
+    const found = fileOf(at.node, host, root) ?? shownBy(at, host);
+    if (found) return found;
+    at = before(at.node, root);
+  }
+  return null;
+}
+
+function before(node, root) {
+  const index = (node.inputs ?? []).findIndex((input) => input.type === "IMAGE");
+  return index < 0 ? null : originOf(node, index, root);
+}
+
+function fileOf(node, host, root) {
+  if (!/^LoadImage(Mask|Output)?$/.test(node.comfyClass ?? "")) return null;
+  const { value } = valueOf(node, "image", root);
+  return typeof value === "string" && value ? viewOf(host.api, partsOf(value)) : null;
+}
+
+/**
+ * A file as its widget names it, e.g. "folder/a.png [output]".
+ * @param {string} name
+ * @returns {{filename: string, subfolder: string, type: string}}
+ */
+export function partsOf(name) {
+  const [, path, type] = /^(.*?)(?:\s*\[(input|output|temp)\])?$/s.exec(name);
+  const cut = path.lastIndexOf("/");
+  return { filename: path.slice(cut + 1), subfolder: path.slice(0, Math.max(cut, 0)), type: type ?? "input" };
+}
+
+function shownBy({ node, slot }, { app, api }) {
+  const images = app.nodeOutputs?.[outputKey(node)]?.images;
+  const image = images?.[slot] ?? images?.[0];
+  return image?.filename ? viewOf(api, image) : null;
+}
+
+/** The address at which the server shows a file. */
+export function viewOf(api, { filename, subfolder = "", type = "input" }) {
+  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+}

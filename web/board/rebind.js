@@ -1,0 +1,87 @@
+/** Moving a picture with its words from one place of the graph to another: link, phrase and occurrence. */
+
+import { asOneStep, setValue, widgetOf } from "../graph/values.js";
+import { inputIndex, linkAt } from "../graph/walk.js";
+import { attributeSlot } from "./scene.js";
+
+const SUBGRAPH_INPUT = -10;
+
+/** @typedef {{node: object, slot: {image: string, phrase: string, occurrence: string}}} Place */
+
+/** The first free attribute of a person's node, or null. @returns {Place | null} */
+export function freePlace(node) {
+  for (const number of [1, 2, 3]) {
+    const slot = attributeSlot(number);
+    const phrase = String(widgetOf(node, slot.phrase)?.value ?? "");
+    if (inputIndex(node, slot.image) >= 0 && !isLinked(node, slot.image) && !isLinked(node, slot.phrase) && !phrase.trim()) {
+      return { node, slot };
+    }
+  }
+  return null;
+}
+
+function isLinked(node, name) {
+  const index = inputIndex(node, name);
+  return index >= 0 && linkAt(node, index) !== null;
+}
+
+/**
+ * The free slot of a person that a reference can go to, or null; what is there already is never moved away.
+ * @returns {Place | null}
+ */
+export function placeAt(reference, person) {
+  if (!person.node || person.readOnly || person.node === reference.node || reference.kind !== "attribute") return null;
+  if (person.node.graph !== reference.node.graph || !isSlot(reference)) return null;
+  return freePlace(person.node);
+}
+
+function isSlot(reference) {
+  return reference.slot.image.startsWith("attribute_");
+}
+
+/** Whether two references can change places. */
+export function canSwap(one, other) {
+  const both = [one, other].every((each) => each.node && each.slot && !each.full_body && ["attribute", "object"].includes(each.kind));
+  return both && one.id !== other.id && one.node.graph === other.node.graph;
+}
+
+/**
+ * Exchange what two places hold; a free place makes it a move. One step of undo.
+ * @param {Place} one
+ * @param {Place} other
+ * @param {{app: object}} host
+ */
+export function exchange(one, other, host) {
+  asOneStep(host, () => {
+    const [first, second] = [take(one), take(other)];
+    put(other, first);
+    put(one, second);
+  });
+}
+
+/** Everything that a place holds; its links are gone afterwards. */
+function take({ node, slot }) {
+  const held = { values: {}, links: {} };
+  for (const name of ["phrase", "occurrence"]) held.values[name] = widgetOf(node, slot[name])?.value;
+  for (const [name, input] of Object.entries(slot)) {
+    const index = inputIndex(node, input);
+    const link = index < 0 ? null : linkAt(node, index);
+    if (!link) continue;
+    held.links[name] = { id: link.origin_id, slot: link.origin_slot, after: link.parentId };
+    node.disconnectInput(index, true);
+  }
+  return held;
+}
+
+function put({ node, slot }, { values, links }) {
+  for (const [name, value] of Object.entries(values)) setValue(node, slot[name], value ?? (name === "phrase" ? "" : 0));
+  for (const [name, link] of Object.entries(links)) connect(link, node, inputIndex(node, slot[name]));
+}
+
+function connect(link, node, index) {
+  if (Number(link.id) === SUBGRAPH_INPUT) {
+    node.graph.inputNode.slots[link.slot].connect(node.inputs[index], node);
+    return;
+  }
+  node.graph.getNodeById(link.id).connect(link.slot, node, index, link.after);
+}

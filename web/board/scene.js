@@ -1,0 +1,259 @@
+/** What the graph around a Binder says: its people, things, background and prompt. */
+
+import { outputKey, originOf, inputIndex, linkAt } from "../graph/walk.js";
+import { valueOf } from "../graph/values.js";
+import { addLastRun } from "./lastrun.js";
+import { pictureAt, viewOf } from "./pictures.js";
+import { promptsOf } from "./prompts.js";
+
+const SLOTS = [1, 2, 3];
+const LONGEST_CHAIN = 64;
+
+/**
+ * A picture and its words, as the graph has them.
+ * @typedef {object} Reference
+ * @property {string} id told apart on the board
+ * @property {"face" | "attribute" | "object" | "background"} kind
+ * @property {string} phrase
+ * @property {number} occurrence
+ * @property {number | null} person index of its row
+ * @property {boolean} shown a picture is linked
+ * @property {boolean} full_body
+ * @property {string | null} image address of a thumbnail
+ * @property {object | null} node the node that holds its widgets; null when it can only be read
+ * @property {{image: string, phrase: string, occurrence: string} | null} slot names of its inputs on that node
+ * @property {boolean} phraseLinked
+ * @property {object | null} phraseNode a linked phrase comes from here
+ * @property {boolean} known whether the page can read the phrase and its occurrence
+ */
+
+/**
+ * @typedef {object} Person
+ * @property {string} id
+ * @property {object | null} node
+ * @property {string} title
+ * @property {Reference[]} references face first
+ * @property {Reference | null} face where it would be named, also while it has neither picture nor words
+ * @property {boolean} partial some of its attributes cannot be followed
+ * @property {boolean} readOnly
+ */
+
+/**
+ * @typedef {object} Scene
+ * @property {Person[]} people
+ * @property {Reference[]} objects
+ * @property {Reference | null} background
+ * @property {boolean} twoBackgrounds
+ * @property {{title: string, node: object, place: "scene" | "subject" | "attribute" | "object" | "background"}[]} unseen
+ *   what cannot be followed, and where it would belong
+ * @property {{text: string | null, from: string | null, encoders: object[], chosen: object | null}} prompt
+ * @property {string[]} cases queries of the cases in it
+ */
+
+/**
+ * Read the scene of a Binder.
+ * @param {object} binder
+ * @param {{app: object}} host
+ * @param {Map<string, object | null>} cases what cases are known to hold, by query
+ * @param {string | null} encoderKey the encode node that the user chose
+ * @returns {Scene}
+ */
+export function readScene(binder, host, cases, encoderKey) {
+  const root = rootOf(host.app);
+  const scene = { people: [], objects: [], background: null, twoBackgrounds: false, unseen: [], cases: [] };
+  addBinder(scene, binder, { host, root, cases, seen: new Set() });
+  const binding = host.app.nodeOutputs?.[outputKey(binder)]?.lumosx_binding?.[0];
+  addLastRun(scene, binding, (told, id) => readOnly(told, id, host));
+  number(scene);
+  return { ...scene, prompt: promptsOf(binder, scene, { host, root, cases, encoderKey }) };
+}
+
+/** The outermost graph. */
+export function rootOf(app) {
+  return app.rootGraph ?? app.graph?.rootGraph ?? app.graph;
+}
+
+/** All references of a scene in the order of the board. @returns {Reference[]} */
+export function referencesOf(scene) {
+  return [
+    ...scene.people.flatMap((person) => person.references),
+    ...scene.objects,
+    ...(scene.background ? [scene.background] : []),
+  ];
+}
+
+function addBinder(scene, binder, at) {
+  if (at.seen.has(binder)) return;
+  at.seen.add(binder);
+  addEarlier(scene, originOf(binder, "relations", at.root), at);
+  const earlier = scene.objects.splice(0);
+  for (const slot of SLOTS) addSubject(scene, originOf(binder, `subject_${slot}`, at.root), at);
+  for (const slot of SLOTS) scene.objects.push(...chainOf(scene, originOf(binder, `object_${slot}`, at.root), "object", at));
+  // The order of the server, so that badges are those of the result view: full bodies after the objects.
+  scene.objects.sort((one, other) => Number(one.full_body) - Number(other.full_body));
+  scene.objects.unshift(...earlier);
+  addBackground(scene, originOf(binder, "background", at.root), at);
+}
+
+function addEarlier(scene, origin, at) {
+  if (!origin) return;
+  if (origin.node.comfyClass === "LumosX_Binder") addBinder(scene, origin.node, at);
+  else if (origin.node.comfyClass === "LumosX_LoadCase") addCase(scene, origin.node, at);
+  else scene.unseen.push(unseen(origin.node, "scene"));
+}
+
+function unseen(node, place) {
+  return { title: titleOf(node), node, place };
+}
+
+/** What a node is called on its title bar. */
+export function titleOf(node) {
+  return node.getTitle?.() ?? node.title ?? node.type;
+}
+
+function addSubject(scene, origin, at) {
+  if (!origin) return;
+  if (origin.node.comfyClass !== "LumosX_Subject") return void scene.unseen.push(unseen(origin.node, "subject"));
+  const node = origin.node;
+  const attributes = SLOTS.flatMap((slot) => attributeOf(node, slot, at));
+  const followed = scene.unseen.length;
+  attributes.push(...chainOf(scene, originOf(node, "more_attributes", at.root), "attribute", at));
+  const body = bodyOf(node, at);
+  const partial = scene.unseen.length > followed;
+  const face = reference(node, "face", { image: "face", phrase: "phrase", occurrence: "occurrence" }, at);
+  const references = [...(hasFace(face, attributes, body.length > 0 && !partial) ? [face] : []), ...attributes];
+  if (references.length || !body.length) {
+    const whose = { id: outputKey(node), node, title: titleOf(node), face, partial };
+    scene.people.push({ ...whose, references, readOnly: false, body: body.length > 0 });
+  }
+  for (const each of body) scene.objects.push({ ...each, owner: outputKey(node) });
+}
+
+/** Whether a person has a face besides its attributes; its words alone can be those of a full body. */
+function hasFace(face, attributes, onlyBody) {
+  if (face.shown) return true;
+  return attributes.length ? !isBlank(face) : !onlyBody;
+}
+
+/** Whether a reference surely has no words. */
+export function isBlank(reference) {
+  return !reference.phrase.trim() && (reference.known || !reference.phraseLinked);
+}
+
+function bodyOf(node, at) {
+  if (!originOf(node, "full_body", at.root)) return [];
+  const slot = { image: "full_body", phrase: "phrase", occurrence: "occurrence" };
+  return [{ ...reference(node, "object", slot, at), full_body: true }];
+}
+
+function attributeOf(node, slot, at) {
+  const found = reference(node, "attribute", attributeSlot(slot), at);
+  return found.shown || found.phrase.trim() ? [found] : [];
+}
+
+/** The inputs of an attribute of LumosX Subject. */
+export function attributeSlot(slot) {
+  const image = `attribute_${slot}`;
+  return { image, phrase: `${image}_phrase`, occurrence: `${image}_occurrence` };
+}
+
+function chainOf(scene, first, kind, at) {
+  const found = [];
+  for (let origin = first; origin && found.length < LONGEST_CHAIN; origin = originOf(origin.node, "previous", at.root)) {
+    if (origin.node.comfyClass !== "LumosX_Object") {
+      scene.unseen.push(unseen(origin.node, kind));
+      break;
+    }
+    found.unshift(reference(origin.node, kind, OWN, at));
+  }
+  return found;
+}
+
+const OWN = { image: "image", phrase: "phrase", occurrence: "occurrence" };
+
+function addBackground(scene, origin, at) {
+  if (!origin) return;
+  if (origin.node.comfyClass !== "LumosX_Background") return void scene.unseen.push(unseen(origin.node, "background"));
+  setBackground(scene, reference(origin.node, "background", OWN, at));
+}
+
+function setBackground(scene, background) {
+  scene.twoBackgrounds ||= scene.background !== null;
+  scene.background = background;
+}
+
+/** @returns {Reference} */
+function reference(node, kind, slot, { host, root }) {
+  const words = valueOf(node, slot.phrase, root);
+  const which = valueOf(node, slot.occurrence, root);
+  const origin = originOf(node, slot.image, root);
+  return {
+    id: `${outputKey(node)}:${slot.image}`,
+    kind,
+    phrase: String(words.value ?? ""),
+    occurrence: Math.max(0, Math.trunc(Number(which.value)) || 0),
+    person: null,
+    shown: origin !== null,
+    full_body: false,
+    image: origin && pictureAt(origin, host, root),
+    node,
+    slot,
+    linked: inputIndex(node, slot.image) >= 0 && linkAt(node, inputIndex(node, slot.image)) !== null,
+    phraseLinked: words.linked,
+    phraseNode: words.linked ? words.from : null,
+    known: words.known && which.known,
+  };
+}
+
+function addCase(scene, node, { cases, root, host }) {
+  const held = heldBy(node, scene, cases, root);
+  if (!held) return void scene.unseen.push(unseen(node, "scene"));
+  const title = titleOf(node);
+  held.people.forEach((person, index) => {
+    const references = person.references.map((each, place) => readOnly(each, `${outputKey(node)}:${index}:${place}`, host));
+    const whose = { id: `${outputKey(node)}:${index}`, node, title, face: null, partial: false };
+    scene.people.push({ ...whose, references, readOnly: true, body: false });
+  });
+  scene.objects.push(...held.objects.map((each, index) => readOnly(each, `${outputKey(node)}:o${index}`, host)));
+  if (held.background) setBackground(scene, readOnly(held.background, `${outputKey(node)}:b`, host));
+}
+
+/**
+ * What the case of a LumosX Load Case holds, noted down to be asked for; null while that is not known.
+ * @returns {object | null}
+ */
+export function heldBy(node, scene, cases, root) {
+  const [name, bodies] = ["case", "full_body"].map((input) => valueOf(node, input, root));
+  if (!name.known) return null;
+  const query = new URLSearchParams({ name: String(name.value), ...(bodies.known ? { full_body: String(bodies.value) } : {}) });
+  scene.cases.push(query.toString());
+  return cases.get(query.toString()) ?? null;
+}
+
+function readOnly(each, id, host) {
+  const image = each.image?.filename ? viewOf(host.api, each.image) : null;
+  const { kind, phrase, occurrence = 0, shown = true } = each;
+  const fixed = { node: null, slot: null, phraseLinked: false, phraseNode: null, known: true };
+  return { id, kind, phrase, occurrence, person: null, shown, full_body: false, image, ...fixed };
+}
+
+/** Give everything the index of its row; a full body has one when its person has other pictures too. */
+function number(scene) {
+  for (const body of scene.objects.filter((each) => each.full_body)) {
+    const row = scene.people.findIndex((person) => person.id === body.owner);
+    body.person = row < 0 ? null : row;
+  }
+  scene.people.forEach((person, index) => person.references.forEach((each) => (each.person = index)));
+  unique(scene.people);
+  unique(referencesOf(scene));
+}
+
+/** One node can be linked twice. */
+function unique(things) {
+  const seen = new Map();
+  for (const thing of things) {
+    const times = (seen.get(thing.id) ?? 0) + 1;
+    seen.set(thing.id, times);
+    if (times > 1) thing.id = `${thing.id}#${times}`;
+  }
+}

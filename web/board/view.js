@@ -1,0 +1,172 @@
+/** Drawing a board. Elements stay as long as what they stand for, so that typing is never interrupted. */
+
+import { button, keyed, make, rebuild, setAttribute, setText } from "../dom.js";
+import { badgesOf, hueOf } from "../palette.js";
+import { say } from "../words.js";
+import { drawChip, drawFace, makeChip, makeFace } from "./chip.js";
+import { drawPrompt, marksOf } from "./prompt.js";
+import { referencesOf } from "./scene.js";
+
+/**
+ * What a board can do.
+ * @typedef {object} Actions
+ * @property {(reference: object, values: {phrase?: string, occurrence?: number}, done: boolean) => void} set
+ * @property {() => void} done ends an edit, for undo
+ * @property {(reference: object, element: HTMLElement) => void} menu
+ * @property {(reference: object, event: PointerEvent) => void} grab
+ * @property {(key: string) => void} chooseEncoder
+ * @property {(node: object) => void} show
+ */
+
+/**
+ * The empty board.
+ * @param {Actions} actions
+ */
+export function makeBoard(actions) {
+  const parts = {
+    summary: make("div", "lumosx-summary", { role: "status" }),
+    encoder: make("select", "lumosx-select lumosx-encoder", { "aria-label": say("encoder") }),
+    notes: make("div", "lumosx-notes"),
+    prompt: make("div", "lumosx-prompt", { "aria-label": say("prompt"), tabindex: "0" }),
+    people: make("div", "lumosx-people"),
+    things: make("div", "lumosx-things lumosx-chips", { role: "group", "aria-label": say("things") }),
+    unseen: make("div", "lumosx-unseen"),
+  };
+  parts.encoder.addEventListener("change", () => actions.chooseEncoder(parts.encoder.value));
+  const head = make("div", "lumosx-head", {}, parts.summary, parts.encoder);
+  const scroll = make("div", "lumosx-scroll", {}, head, parts.notes, parts.prompt, parts.people, parts.things, parts.unseen);
+  const element = make("div", "lumosx-board widget-expands", { role: "group", "aria-label": say("board") }, scroll);
+  return { element, scroll, parts, actions };
+}
+
+/**
+ * Draw what is known.
+ * @param {ReturnType<typeof makeBoard>} board
+ * @param {{scene: object, problems: object, ranges: Map<string, [number, number][]>, checked: boolean,
+ *   asked: boolean, failed: boolean, refusal: string | null, encoders: {key: string, title: string}[], encoderKey: string | null}} state
+ */
+export function drawBoard(board, state) {
+  const { parts, actions } = board;
+  const references = referencesOf(state.scene);
+  const badges = badgesOf(references);
+  const looks = references.map((reference, index) => ({ badge: badges[index], hue: hueOf(reference) }));
+  const lookOf = new Map(references.map((reference, index) => [reference.id, looks[index]]));
+  const context = { ...state, actions, lookOf };
+  drawSummary(parts.summary, state, references);
+  drawEncoders(parts.encoder, state);
+  drawNotes(parts.notes, state);
+  drawPrompt(parts.prompt, state.scene.prompt.text, marksOf(references, state.ranges, looks), absence(state.scene));
+  keyed(parts.people, state.scene.people, (person) => person.id, () => makeRow(context), (row, person) => drawRow(row, person, context));
+  drawThings(parts.things, context);
+  drawUnseen(parts.unseen, state.scene.unseen, actions);
+}
+
+function absence({ prompt }) {
+  if (!prompt.chosen) return say("no_encoder");
+  return say("prompt_elsewhere", { title: prompt.from ?? "?" });
+}
+
+const SIGNS = { mend: "!", fine: "✓", waiting: "…", idle: "?" };
+
+function drawSummary(element, state, references) {
+  const [kind, text] = summaryOf(state, references);
+  rebuild(element, [kind, text, state.checked], () => [
+    make("span", `lumosx-sign lumosx-sign-${kind}`, { "aria-hidden": "true" }, SIGNS[kind]),
+    make("span", "lumosx-summary-text", {}, text),
+    ...(state.checked ? [make("span", "lumosx-checked", { title: say("checked_title") }, say("checked"))] : []),
+  ]);
+}
+
+/** What a board comes to, as a sign and a sentence. */
+function summaryOf({ problems, asked, failed, scene }, references) {
+  if (problems.count) return ["mend", say("to_mend", { count: problems.count })];
+  if (!references.length) return ["idle", say(scene.unseen.length ? "nothing_shown" : "nobody_yet")];
+  if (failed) return ["idle", say("not_checked")];
+  if (scene.prompt.text === null) return ["idle", say("no_prompt_yet")];
+  if (!asked) return ["waiting", say("checking")];
+  const partly = scene.unseen.length > 0 || references.some((each) => !each.known);
+  return ["fine", say(partly ? "all_shown_binds" : "all_binds")];
+}
+
+function drawEncoders(select, { encoders, encoderKey }) {
+  select.hidden = encoders.length < 2;
+  rebuild(select, encoders, () => encoders.map(({ key, title }) => make("option", "", { value: key }, title)));
+  if (encoderKey !== null && select.value !== encoderKey) select.value = encoderKey;
+}
+
+function drawNotes(element, { failed, refusal, problems }) {
+  const texts = [...(failed ? [refusal ?? say("offline")] : []), ...problems.board.map((problem) => problem.text)];
+  rebuild(element, texts, () => texts.map((text) => make("div", "lumosx-note", {}, text)));
+}
+
+function makeRow({ actions }) {
+  const row = make("div", "lumosx-row", { role: "group" });
+  row.face = makeFace(actions);
+  row.chips = make("div", "lumosx-chips");
+  row.problems = make("div", "lumosx-problems");
+  row.origin = make("div", "lumosx-quiet lumosx-origin");
+  row.append(row.face, row.chips, row.problems, row.origin);
+  return row;
+}
+
+function drawRow(row, person, context) {
+  const index = context.scene.people.indexOf(person);
+  const name = say("person", { number: index + 1 });
+  setAttribute(row, "aria-label", name);
+  row.className = `lumosx-row ${hueOf({ kind: "face", person: index })}`;
+  const face = person.references.find((reference) => reference.kind === "face") ?? null;
+  drawFace(row.face, face, person, index, context);
+  const others = person.references.filter((reference) => reference !== face);
+  drawChips(row.chips, others, context);
+  drawProblems(row.problems, [...(face ? problemsAt(face, context) : []), ...problemsAt(person, context)], face, context);
+  setText(row.origin, person.readOnly ? originText(person) : "");
+  row.origin.hidden = !person.readOnly;
+}
+
+function originText(person) {
+  return person.title ? say("read_only", { title: person.title }) : say("from_last_run");
+}
+
+function problemsAt(thing, { problems }) {
+  return problems.byId.get(thing.id) ?? [];
+}
+
+function drawChips(element, references, context) {
+  element.hidden = !references.length;
+  keyed(element, references, (each) => each.id, () => makeChip(context.actions), (chip, reference) => {
+    drawChip(chip, reference, context);
+    drawProblems(chip.problems, problemsAt(reference, context), reference, context);
+  });
+}
+
+function drawThings(element, context) {
+  const { objects, background } = context.scene;
+  drawChips(element, [...objects, ...(background ? [background] : [])], context);
+}
+
+/** The problems of one reference, each with its buttons. */
+function drawProblems(element, problems, reference, { actions }) {
+  element.hidden = !problems.length;
+  const key = problems.map(({ level, text, mends }) => [level, text, mends.map((mend) => mend.text)]);
+  rebuild(element, [reference?.id, key], () => problems.map((problem) => drawProblem(problem, element, actions)));
+  element.reference = reference;
+}
+
+function drawProblem({ level, text, mends }, element, actions) {
+  const sign = make("span", `lumosx-sign lumosx-sign-${level}`, { "aria-hidden": "true" }, level === "note" ? "i" : "!");
+  const buttons = mends.map((mend) => {
+    const use = () => actions.set(element.reference, mend.set, true);
+    return button("lumosx-mend", mend.text, use, { "aria-label": mend.label, title: mend.label });
+  });
+  return make("div", `lumosx-problem lumosx-${level}`, {}, sign, make("span", "lumosx-advice", {}, text, ...buttons));
+}
+
+function drawUnseen(element, unseen, actions) {
+  element.hidden = !unseen.length;
+  rebuild(element, unseen.map(({ title }) => title), () =>
+    unseen.map(({ title, node }) =>
+      make("div", "lumosx-quiet", {}, make("span", "", {}, say("unseen", { title })), " ",
+        button("lumosx-link", say("show_node"), () => actions.show(node))),
+    ),
+  );
+}

@@ -1,0 +1,24 @@
+/** The extension: the board on LumosX Binder and the result view on LumosX Relational Encode. */
+
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { addBoard } from "./board/board.js";
+import { addResult } from "./result/result.js";
+import { addStyle } from "./style.js";
+import { loadWords } from "./words.js";
+
+/** @type {Record<string, (node: object, host: {app: object, api: object}) => void>} */
+const VIEWS = { LumosX_Binder: addBoard, LumosX_RelationalEncode: addResult };
+
+app.registerExtension({
+  name: "lumosx.board",
+
+  async setup() {
+    addStyle(document);
+    await loadWords(api, app.extensionManager?.setting?.get("Comfy.Locale"));
+  },
+
+  nodeCreated(node) {
+    VIEWS[node.comfyClass]?.(node, { app, api });
+  },
+});

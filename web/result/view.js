@@ -1,0 +1,105 @@
+/** Drawing a result: who binds to what, tokens, what it will cost, and warnings. */
+
+import { make, rebuild } from "../dom.js";
+import { badgesOf, hueOf } from "../palette.js";
+import { say } from "../words.js";
+
+/** The empty result view. */
+export function makeResult() {
+  const scroll = make("div", "lumosx-scroll");
+  const element = make("div", "lumosx-result widget-expands", { role: "group", "aria-label": say("result") }, scroll);
+  return { element, scroll };
+}
+
+/**
+ * Draw what a run said.
+ * @param {ReturnType<typeof makeResult>} view
+ * @param {object} result see the ui output of LumosX_RelationalEncode
+ * @param {boolean} current whether the node's inputs are still those of that run
+ */
+export function drawResult({ element, scroll }, result, current) {
+  element.classList.toggle("lumosx-old", !current);
+  rebuild(scroll, [result, current], () => [
+    head(result, current),
+    bindings(result),
+    tokens(result),
+    facts(result),
+    ...result.warnings.map(warning),
+  ]);
+}
+
+function head({ references, warnings }, current) {
+  const kind = warnings.length ? "warning" : "fine";
+  const text = say("bound", { count: references.length });
+  return make("div", "lumosx-head", {}, make("div", "lumosx-summary", { role: "status" },
+    make("span", `lumosx-sign lumosx-sign-${kind}`, { "aria-hidden": "true" }, warnings.length ? "!" : "✓"),
+    make("span", "lumosx-summary-text", {}, text),
+    ...(current ? [] : [make("span", "lumosx-checked lumosx-last", { title: say("last_run_title") }, say("last_run"))]),
+  ));
+}
+
+/** The order of the board, so that colours and badges are the same there. */
+function boardOrder(references) {
+  const rank = ({ person, full_body: body, kind }) => (kind === "background" ? 1e6 : person === null || body ? 1e5 : person);
+  return [...references].sort((one, other) => rank(one) - rank(other));
+}
+
+function bindings({ references }) {
+  const ordered = boardOrder(references);
+  const badges = badgesOf(ordered);
+  return make("div", "lumosx-bindings", { role: "list" }, ...ordered.map((reference, index) => binding(reference, badges[index])));
+}
+
+function binding(reference, badge) {
+  const times = reference.token_spans.length;
+  const notes = [
+    ...(times > 1 ? [say("times", { count: times })] : []),
+    ...(reference.occurrence ? [say("occurrence_short", { number: reference.occurrence })] : []),
+    ...(reference.exact ? [] : [say("by_letters")]),
+    ...(reference.shown ? [] : [say("words_only")]),
+  ];
+  return make("div", `lumosx-binding ${hueOf(reference)}`, { role: "listitem" },
+    make("span", "lumosx-badge", {}, badge),
+    make("span", "lumosx-kind", {}, say(`kind_${reference.full_body ? "full_body" : reference.kind}`)),
+    make("span", "lumosx-bound", {}, make("mark", "lumosx-mark", {}, reference.words)),
+    make("span", "lumosx-quiet", {}, notes.join(", ")),
+  );
+}
+
+function tokens({ tokens: { video, references, total, prompt, prompt_limit: limit }, references: each }) {
+  const parts = boardOrder(each).filter((reference) => reference.tokens).map((reference) => [hueOf(reference), reference.tokens]);
+  return make("div", "lumosx-tokens", {},
+    bar(say("tokens_of", { total: number(total), video: number(video), references: number(references) }), [["lumosx-hue-video", video], ...parts], total),
+    bar(say("tokens_prompt", { count: prompt, limit }), [["lumosx-hue-text", prompt]], limit),
+  );
+}
+
+function bar(label, parts, total) {
+  const track = make("div", "lumosx-bar", { "aria-hidden": "true" });
+  for (const [hue, count] of parts) {
+    const part = make("span", hue);
+    part.style.width = `${(100 * count) / total}%`;
+    track.append(part);
+  }
+  return make("div", "lumosx-measure", {}, make("div", "lumosx-measure-text", {}, label), track);
+}
+
+function facts({ prediction, tokens: { width, height, frames } }) {
+  const time = say(`time_${prediction.time_class.replaceAll(" ", "_")}`);
+  const rows = [
+    ["fact_video", say("fact_size", { width, height, frames })],
+    ["fact_memory", say("fact_gigabytes", { activations: number(prediction.activation_gb), weights: number(prediction.weights_gb) })],
+    ["fact_time", say("fact_class", { time, times: number(prediction.class_ratio) })],
+    ["fact_references", say("fact_work", { times: number(prediction.work_ratio) })],
+  ];
+  return make("dl", "lumosx-facts", {}, ...rows.flatMap(([name, text]) => [make("dt", "", {}, say(name)), make("dd", "", {}, text)]));
+}
+
+function number(value) {
+  return value.toLocaleString(undefined, { maximumSignificantDigits: value < 100 ? 3 : 9 });
+}
+
+function warning(text) {
+  return make("div", "lumosx-problem lumosx-warning", {},
+    make("span", "lumosx-sign lumosx-sign-warning", { "aria-hidden": "true" }, "!"), make("span", "lumosx-advice", {}, text));
+}
