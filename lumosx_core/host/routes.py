@@ -6,6 +6,7 @@ Both only read. Who may ask is ComfyUI's own affair: it refuses requests that co
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import sys
 import tempfile
@@ -102,10 +103,16 @@ def answer_case(name: str | None, full_body: str = LEAVE_OUT) -> dict[str, Any]:
     if full_body not in FULL_BODIES:
         raise LumosXError(f"full_body: {full_body[:60]!r} is not known; choose one of {', '.join(FULL_BODIES)}.")
     if name == BUILT_IN:
-        with tempfile.TemporaryDirectory() as folder:
-            return _case(list_case(write_demo_case(folder)), None)
+        return _case(_drawn_case(), None)
     folder = resolve_case(name)
     return _case(list_case(folder, full_body == STAND_ALONE), folder)
+
+
+@functools.cache
+def _drawn_case() -> CaseNames:
+    """The built-in case, which never changes; boards ask for it again and again."""
+    with tempfile.TemporaryDirectory() as folder:
+        return list_case(write_demo_case(folder))
 
 
 async def _told(answer: Awaitable[dict[str, Any]]) -> web.Response:
