@@ -6,12 +6,13 @@ frame of ``height * width`` tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from .phrases import Span
+from .relations import Reference, Scene
 
 TEXT_LENGTH = 512
 LATENT_CHANNELS = 16
@@ -58,6 +59,17 @@ class Binding:
             people = people - (people.sum(0) - people) / (len(people) - 1)
         owners = [subject for subject, images in enumerate(self.subject_images) for _ in range(images)]
         return torch.cat([non_human, people[owners]])
+
+
+def bind_scene(scene: Scene, spans_of: Callable[[Reference], tuple[Span, ...]]) -> Binding:
+    """The binding of a scene, given where in the prompt the words of each reference are."""
+    return Binding(
+        non_human_spans=tuple(spans_of(reference) for reference in scene.non_human),
+        subject_spans=tuple(
+            tuple(span for word in subject.words for span in spans_of(word)) for subject in scene.subjects
+        ),
+        subject_images=tuple(len(subject.references) for subject in scene.subjects),
+    )
 
 
 def _mark(spans: Sequence[Span], text_length: int) -> torch.Tensor:

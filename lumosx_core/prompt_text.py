@@ -17,6 +17,12 @@ from functools import cached_property
 from .errors import LumosXError
 from .phrases import Letter, Span, Unit, read_units, unit_spans
 
+NEGATIVE_PROMPT = (
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，"
+    "画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
+)
+"""Wan2.1's standard negative prompt, which LumosX was sampled with."""
+
 MOST_COMBINATIONS = 64
 DEEPEST_CHOICE = 32
 _STRAIGHT_QUOTES = {ord(quote): "'" for quote in "\u02bc\u2018\u2019\u201a\u201b"} | {

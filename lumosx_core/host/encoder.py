@@ -14,7 +14,16 @@ from PIL import Image
 
 from ..encoding_view import encoding_view
 from ..errors import LumosXError
-from ..layout import FRAME_STRIDE, LATENT_CHANNELS, LATENT_STRIDE, PATCH, TEXT_LENGTH, Binding, SequenceLayout
+from ..layout import (
+    FRAME_STRIDE,
+    LATENT_CHANNELS,
+    LATENT_STRIDE,
+    PATCH,
+    TEXT_LENGTH,
+    Binding,
+    SequenceLayout,
+    bind_scene,
+)
 from ..media import from_image, letterbox, to_image
 from ..phrases import PhraseMatch, Tokens, find_phrase
 from ..prompt_text import clean_text
@@ -100,9 +109,9 @@ def encode_scene(
     """
     positive_tokens = _tokenize(clip, prompt, "prompt")
     negative_tokens = _tokenize(clip, negative_prompt, "negative_prompt")
-    text = _readable(clip, positive_tokens)
+    text = readable_tokens(clip, positive_tokens)
     matches = {word: _match(clip, text, word) for word in _words(scene)}
-    binding = _bind(scene, matches)
+    binding = bind_scene(scene, lambda word: matches[word].spans)
     layout = SequenceLayout(size.latent_shape[2], *(-(-side // PATCH) for side in size.latent_shape[3:]), binding)
     warnings = token_warnings(scene, layout)
     log_warnings(warnings)
@@ -120,6 +129,16 @@ def encode_scene(
 
 def _tokenize(clip: Any, text: str, source: str) -> dict:
     tokens = clip.tokenize(clean_text(text))
+    check_tokens(tokens, source)
+    return tokens
+
+
+def check_tokens(tokens: dict, source: str) -> None:
+    """Refuse tokens of another encoder than UMT5, and more than the model reads.
+
+    Raises:
+        LumosXError: ``source`` is named for a text that is too long.
+    """
     if ENCODER_KEY not in tokens:
         found = ", ".join(tokens) or "nothing"
         raise LumosXError(f"clip: its tokens are for {found}, not for UMT5; load umt5_xxl with type \"wan\".")
@@ -129,7 +148,6 @@ def _tokenize(clip: Any, text: str, source: str) -> dict:
             f"{source}: the text has {length} tokens, but the model reads {TEXT_LENGTH}; shorten it by about "
             f"{length - TEXT_LENGTH} tokens."
         )
-    return tokens
 
 
 def _ids(tokens: dict) -> list:
@@ -141,7 +159,8 @@ def _ids(tokens: dict) -> list:
     return ids[:-1] if ids and ids[-1] == END_TOKEN else ids
 
 
-def _readable(clip: Any, tokens: dict) -> Tokens:
+def readable_tokens(clip: Any, tokens: dict) -> Tokens:
+    """What a CLIP made of a text, with the letters of each token."""
     ids = _ids(tokens)
     pieces = {}
     for (identity, _), piece in clip.tokenizer.untokenize([(token, 1.0) for token in set(ids) - {None}]):
@@ -154,18 +173,8 @@ def _words(scene: Scene) -> list[Reference]:
 
 
 def _match(clip: Any, prompt: Tokens, word: Reference) -> PhraseMatch:
-    phrase = _readable(clip, clip.tokenize(clean_text(word.phrase)))
+    phrase = readable_tokens(clip, clip.tokenize(clean_text(word.phrase)))
     return find_phrase(prompt, phrase, word.occurrence, word.source)
-
-
-def _bind(scene: Scene, matches: dict[Reference, PhraseMatch]) -> Binding:
-    return Binding(
-        non_human_spans=tuple(matches[reference].spans for reference in scene.non_human),
-        subject_spans=tuple(
-            tuple(span for word in subject.words for span in matches[word].spans) for subject in scene.subjects
-        ),
-        subject_images=tuple(len(subject.references) for subject in scene.subjects),
-    )
 
 
 def _encode_references(

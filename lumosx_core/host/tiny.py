@@ -27,7 +27,7 @@ TRANSFORMER_FILE = "lumosx_tiny_dit.safetensors"
 TEXT_ENCODER_FILE = "lumosx_tiny_umt5.safetensors"
 
 _VERSION_KEY = "lumosx_tiny"
-_VERSION = "1"
+_VERSION = "2"
 """To be raised whenever the seed would make other weights than before."""
 
 

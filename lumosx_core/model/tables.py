@@ -50,12 +50,15 @@ def make_tables(
         merge_pads: let one key stand for several of the equal ones behind the text. Exact, but the attention over
             them then needs a bias, which not every backend takes.
     """
-    context = F.pad(context, (0, 0, 0, max(0, TEXT_LENGTH - context.shape[1])))
-    weights = layout.binding.text_weights(context.shape[1]) * options.ratio
-    kept, log_counts = None, None
+    length = max(TEXT_LENGTH, context.shape[1])
+    weights = layout.binding.text_weights(length) * options.ratio
+    # A pad at the end is enough to tell which tokens are pads.
+    context = F.pad(context, (0, 0, 0, min(1, length - context.shape[1])))
+    kept, log_counts = length, None
     if merge_pads:
         kept, log_counts = _merge_pads(context, weights)
-        context, weights = context[:, :kept], weights[:, :kept]
+    context, weights = context[:, :kept], weights[:, :kept]
+    context = F.pad(context, (0, 0, 0, kept - context.shape[1]))
     embedded = model.text_embedding(context)
     device, width = context.device, embedded.shape[-1]
     return Tables(
@@ -74,8 +77,9 @@ def _merge_pads(context: torch.Tensor, weights: torch.Tensor) -> tuple[int, torc
 
     A column that pulls a reference stays by itself, even where the negative prompt is shorter and has a pad there.
     """
-    length = context.shape[1]
+    length = weights.shape[1]
     equal = (context == context[:, -1:]).all(-1).all(0)
+    equal = F.pad(equal, (0, length - len(equal)), value=True)
     pulling = (weights != 0).any(0).to(equal.device)
     own = (~equal | pulling).nonzero()
     first_pad = int(own[-1]) + 1 if len(own) else 0

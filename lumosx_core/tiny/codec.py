@@ -27,9 +27,9 @@ _LUMA_ORDER = 4
 _CHROMA_ORDER = 2
 """Frequencies (v, u) with v + u below the order are kept: 10 of luma, 3 of each chroma."""
 
-_COEFFICIENT_MEAN = (1.5,) + (0.0,) * 9 + (-0.4, 0.0, 0.0, 0.2, 0.0, 0.0)
-_COEFFICIENT_STD = (4.5,) + (0.6,) * 2 + (0.3,) * 3 + (0.2,) * 4 + (1.2, 0.12, 0.12) * 2
-"""Statistics of the kept coefficients on ordinary pictures."""
+_COEFFICIENT_MEAN = (2.0,) + (0.0,) * 15
+_COEFFICIENT_STD = (3.2,) + (0.95,) * 2 + (0.55,) * 3 + (0.33,) * 4 + (1.9, 0.6, 0.55) + (2.2, 0.65, 0.65)
+"""Statistics of the kept coefficients on pictures of the drawn world, so that its latents have unit variance."""
 
 
 class BlockTransformCodec(torch.nn.Module):
@@ -78,6 +78,20 @@ class BlockTransformCodec(torch.nn.Module):
         pixels = pixels.unflatten(0, (batch, length)).transpose(1, 2)
         held = pixels[:, :, 1:].repeat_interleave(FRAMES_PER_LATENT, dim=2)
         return torch.cat((pixels[:, :, :1], held), dim=2)
+
+
+def normalised(latent: torch.Tensor) -> torch.Tensor:
+    """What the model sees of the codec's latent [B, 16, T, h, w], as ComfyUI's Wan21 latent format makes it."""
+    return (latent - _of_channels(WAN21_MEAN, latent)) / _of_channels(WAN21_STD, latent)
+
+
+def denormalised(latent: torch.Tensor) -> torch.Tensor:
+    """The codec's latent of what the model made; undoes ``normalised``."""
+    return latent * _of_channels(WAN21_STD, latent) + _of_channels(WAN21_MEAN, latent)
+
+
+def _of_channels(numbers: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
+    return torch.tensor(numbers, device=like.device, dtype=like.dtype).view(1, -1, 1, 1, 1)
 
 
 def _block_transform() -> tuple[torch.Tensor, torch.Tensor]:

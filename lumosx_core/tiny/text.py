@@ -13,10 +13,16 @@ from .seeded import seeded_normal
 
 MODEL_DIM = 4096
 HEADS = 2
-HEAD_DIM = 32
+HEAD_DIM = 64
 FFN_DIM = 64
-LAYERS = 2
+LAYERS = 1
 POSITION_BUCKETS = 32
+_EXACT_BUCKETS, _BUCKETS_EACH_WAY, _FARTHEST = 8, 16, 128
+_FORGETTING = 0.12
+"""By how much a word's pull on another one falls with each token between them."""
+_MIXING = 2.0
+"""Strength of what a token takes over from its neighbours, against its own word."""
+_NEVER = -30.0
 
 PAD_ID = 0
 END_ID = 1
@@ -74,6 +80,9 @@ def encoder_state_dict(
 ) -> dict[str, torch.Tensor]:
     """Every weight of the encoder under UMT5's own names.
 
+    Words are random vectors. The attention's two heads add what stands before and what stands behind, the nearest
+    most, so that a verb carries whose it is.
+
     Args:
         vocabulary_size: number of the tokenizer's pieces.
         seed: 0 or more.
@@ -87,8 +96,23 @@ def encoder_state_dict(
     normal("shared.weight", vocabulary_size, MODEL_DIM, scale=1.0)
     for index in range(LAYERS):
         _random_layer(f"encoder.block.{index}", normal)
+        bias = f"encoder.block.{index}.layer.0.SelfAttention.relative_attention_bias.weight"
+        weights[bias] = _looking_back_and_ahead().to(dtype)
     normal("encoder.final_layer_norm.weight", MODEL_DIM, scale=0.05, centre=1.0)
     return weights
+
+
+def _looking_back_and_ahead() -> torch.Tensor:
+    """[buckets, heads]: T5's relative biases that let one head see the tokens before and the other those behind."""
+    places = torch.arange(_BUCKETS_EACH_WAY).float()
+    growth = (_FARTHEST / _EXACT_BUCKETS) ** (1 / (_BUCKETS_EACH_WAY - _EXACT_BUCKETS))
+    distances = torch.where(places < _EXACT_BUCKETS, places, _EXACT_BUCKETS * growth ** (places - _EXACT_BUCKETS))
+    seen = -_FORGETTING * distances
+    seen[0] = -2.0
+    unseen = torch.full_like(seen, _NEVER)
+    # A last token would see nothing behind it, so both heads may see the token itself.
+    unseen[0] = -2.0
+    return torch.stack([torch.cat([seen, unseen]), torch.cat([unseen, seen])], dim=1)
 
 
 def _random_layer(block: str, normal) -> None:
@@ -96,11 +120,10 @@ def _random_layer(block: str, normal) -> None:
     inner = HEADS * HEAD_DIM
     fan_in = 1 / math.sqrt(MODEL_DIM)
     # T5 does not divide its logits by the square root of the head's size, so queries carry it.
-    normal(f"{attention}.q.weight", inner, MODEL_DIM, scale=fan_in / math.sqrt(HEAD_DIM))
+    normal(f"{attention}.q.weight", inner, MODEL_DIM, scale=0.1 * fan_in / math.sqrt(HEAD_DIM))
     normal(f"{attention}.k.weight", inner, MODEL_DIM, scale=fan_in)
     normal(f"{attention}.v.weight", inner, MODEL_DIM, scale=fan_in)
-    normal(f"{attention}.o.weight", MODEL_DIM, inner, scale=0.5 / math.sqrt(inner))
-    normal(f"{attention}.relative_attention_bias.weight", POSITION_BUCKETS, HEADS, scale=0.5)
+    normal(f"{attention}.o.weight", MODEL_DIM, inner, scale=_MIXING / math.sqrt(inner))
     feed_forward = f"{block}.layer.1.DenseReluDense"
     normal(f"{feed_forward}.wi_0.weight", FFN_DIM, MODEL_DIM, scale=fan_in)
     normal(f"{feed_forward}.wi_1.weight", FFN_DIM, MODEL_DIM, scale=fan_in)

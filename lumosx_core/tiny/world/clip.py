@@ -1,0 +1,242 @@
+"""A script and who plays it, drawn: the frames of a clip, and its references in other views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageChops, ImageOps
+
+from ..sketch import WHITE
+from .cast import (
+    LEAST_DIFFERENCE,
+    Face,
+    Fill,
+    Split,
+    Surroundings,
+    colour_name,
+    draw_face,
+    draw_fill,
+    draw_surroundings,
+)
+from .figure import (
+    HEAD_Y,
+    SLOTS,
+    Person,
+    Pose,
+    draw_clothes,
+    draw_head,
+    draw_person,
+    draw_sleeves,
+    draw_worn,
+    face_backdrop,
+    hair_behind,
+    hands_of,
+)
+from .pen import Pen
+from .scenery import HEIGHT, WIDTH, draw_place, draw_thing
+from .script import THING_X, Script, Wear
+
+GROUND = 93.0
+"""Where people stand, in units from the top of the frame."""
+_TURNS = (0.0, 1.0, 0.0, -1.0)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """What a clip looks like.
+
+    Attributes:
+        people: one for each role.
+        thing: the object's fill, if the script has one.
+        surroundings: the place's colours.
+    """
+
+    people: tuple[Person, ...]
+    thing: Fill | None
+    surroundings: Surroundings
+
+
+@dataclass(frozen=True)
+class View:
+    """From where a reference was taken.
+
+    Attributes:
+        turn: of a face, -1 to 1.
+        degrees: rotation.
+        mirrored: left and right exchanged.
+        margin: room around the picture, as a part of its longer side.
+        zoom: of a background, 1 or more.
+        offset: of a background, 0 to 1 along the room that the zoom leaves.
+    """
+
+    turn: float = 0.0
+    degrees: float = 0.0
+    mirrored: bool = False
+    margin: float = 0.05
+    zoom: float = 1.0
+    offset: tuple[float, float] = (0.0, 0.0)
+
+
+def draw_cast(random: np.random.Generator, script: Script, split: Split) -> Cast:
+    """Who plays a script: people whose hair and clothes in the same place can be told apart."""
+    people: list[Person] = []
+    for role in script.roles:
+        face = _draw_until(lambda: draw_face(random, split), lambda one: all(_differ(one, p.face) for p in people))
+        worn: dict[str, Fill] = {}
+        for wear in role.wears:
+            others = [p.worn[kind] for p in people for kind in p.worn if SLOTS[kind] == SLOTS[wear.kind]]
+            others = [] if wear.colour else others
+            worn[wear.kind] = _draw_until(
+                lambda wear=wear: _draw_coloured(random, split, wear.colour),
+                lambda fill, others=others: all(_far(fill.ground, other.ground) for other in others),
+            )
+        people.append(Person(face, worn))
+    thing = _draw_coloured(random, split, script.thing_colour) if script.thing else None
+    return Cast(tuple(people), thing, draw_surroundings(random))
+
+
+def draw_view(random: np.random.Generator) -> View:
+    """A view by chance."""
+    return View(
+        turn=float(random.choice([-1.0, -0.5, 0.5, 1.0])), degrees=float(random.uniform(-15, 15)),
+        mirrored=bool(random.integers(2)), margin=float(random.uniform(0.02, 0.25)),
+        zoom=float(random.uniform(1.0, 1.12)), offset=(float(random.random()), float(random.random())),
+    )
+
+
+def draw_frame(script: Script, cast: Cast, backdrop: Image.Image, frame: int, frames: int, zoom: float = 1) -> Image.Image:
+    """Frame ``frame`` of ``frames``, over its place without people."""
+    pen = Pen(backdrop.size, zoom, background=backdrop)
+    if cast.thing is not None:
+        draw_thing(pen, script.thing, cast.thing, THING_X[len(script.roles)], GROUND)
+    placed = zip(cast.people, positions(script, frame, frames))
+    # Whoever is in front when two pass each other is drawn last.
+    for person, (x, pose) in reversed(list(placed)):
+        draw_person(pen, person, x, GROUND, pose)
+    return pen.finish()
+
+
+def draw_frames(script: Script, cast: Cast, frames: int, zoom: float = 1) -> list[Image.Image]:
+    """A clip, one picture for each latent frame."""
+    backdrop = draw_place(script.place, cast.surroundings, zoom)
+    return [draw_frame(script, cast, backdrop, frame, frames, zoom) for frame in range(frames)]
+
+
+def positions(script: Script, frame: int, frames: int) -> list[tuple[float, Pose]]:
+    """Where each person is, and in which pose."""
+    if not script.exchange:
+        return [(role.x, pose_of(role.verb, frame)) for role in script.roles]
+    left, right = script.roles[0].x, script.roles[1].x
+    part = frame / max(1, frames - 1)
+    pose = pose_of("walks", frame)
+    return [(left + part * (right - left), pose), (right + part * (left - right), pose)]
+
+
+def pose_of(verb: str, frame: int) -> Pose:
+    """The pose of somebody who does something, frame by frame."""
+    other = frame % 2
+    if verb == "waves":
+        return Pose(right_hand=1.0 if other else 0.72)
+    if verb == "walks":
+        return Pose(stride=1.0 - 2.0 * other, left_hand=0.18 * other, right_hand=0.18 * (1 - other))
+    if verb == "turns":
+        return Pose(turn=_TURNS[frame % len(_TURNS)])
+    if verb == "jumps":
+        return Pose(lift=6.0 * other, left_hand=0.3 * other, right_hand=0.3 * other)
+    return Pose()
+
+
+def draw_references(
+    random: np.random.Generator | None, script: Script, cast: Cast, zoom: float = 2
+) -> Iterator[tuple[str, Image.Image]]:
+    """Kind and picture of every reference in token order, each in a view of its own; straight views without chance."""
+
+    def view() -> View:
+        return View(margin=0.03) if random is None else draw_view(random)
+
+    if script.place_shown:
+        yield "background", view_of_place(script.place, cast.surroundings, view(), zoom)
+    if script.thing and script.thing_shown:
+        yield "object", view_of_thing(script.thing, cast.thing, view(), zoom)
+    for role, person in zip(script.roles, cast.people):
+        yield "face", view_of_face(person.face, view(), zoom)
+        for wear in shown(role.wears):
+            yield "attribute", view_of_wear(wear.kind, person.worn[wear.kind], view(), zoom)
+
+
+def shown(wears: tuple[Wear, ...]) -> tuple[Wear, ...]:
+    """Those that a reference shows."""
+    return tuple(wear for wear in wears if wear.shown)
+
+
+def view_of_place(kind: str, surroundings: Surroundings, view: View, zoom: float) -> Image.Image:
+    """A place without people, a little nearer."""
+    room = 1 - 1 / view.zoom
+    origin = WIDTH * room * view.offset[0], HEIGHT * room * view.offset[1]
+    picture = draw_place(kind, surroundings, zoom * view.zoom, origin)
+    return picture.crop((0, 0, round(WIDTH * zoom), round(HEIGHT * zoom)))
+
+
+def view_of_face(face: Face, view: View, zoom: float) -> Image.Image:
+    """Head and shoulders before a plain backdrop."""
+    size = round(46 * zoom), round(48 * zoom)
+    backdrop = face_backdrop(face)
+    pen = Pen(size, zoom, (-23, HEAD_Y - 26), backdrop)
+    hair_behind(pen, face, 0, 0)
+    pen.box(-15, HEAD_Y + 15, 15, HEAD_Y + 40, (222, 220, 214), 5)
+    pen.box(-3.5, HEAD_Y + 11, 3.5, HEAD_Y + 18, face.skin, 1.5)
+    draw_head(pen, face, 0, HEAD_Y, view.turn)
+    return _seen(pen.finish(), view, backdrop)
+
+
+def view_of_wear(kind: str, fill: Fill, view: View, zoom: float) -> Image.Image:
+    """Something to wear, cut out on white."""
+    pen = Pen((round(64 * zoom), round(76 * zoom)), zoom, (-32, -86))
+    if SLOTS[kind] == "body":
+        draw_sleeves(pen, kind, fill, 0, 0, hands_of(0, 0, Pose()))
+        draw_clothes(pen, kind, fill, 0, 0)
+    else:
+        draw_worn(pen, kind, fill, 0, 0)
+    return _cut_out(_seen(pen.finish(), view, WHITE), view)
+
+
+def view_of_thing(kind: str, fill: Fill, view: View, zoom: float) -> Image.Image:
+    """A thing, cut out on white."""
+    pen = Pen((round(50 * zoom), round(60 * zoom)), zoom, (-25, -52))
+    draw_thing(pen, kind, fill, 0, 0)
+    return _cut_out(_seen(pen.finish(), view, WHITE), view)
+
+
+def _seen(picture: Image.Image, view: View, backdrop: tuple[int, int, int]) -> Image.Image:
+    if view.mirrored:
+        picture = ImageOps.mirror(picture)
+    if view.degrees:
+        picture = picture.rotate(view.degrees, Image.Resampling.BILINEAR, fillcolor=backdrop)
+    return picture
+
+
+def _cut_out(picture: Image.Image, view: View) -> Image.Image:
+    picture = picture.crop(ImageChops.invert(picture).getbbox())
+    border = round(view.margin * max(picture.size))
+    return ImageOps.expand(picture, max(border, 2), WHITE)
+
+
+def _draw_coloured(random: np.random.Generator, split: Split, word: str) -> Fill:
+    return draw_fill(random, split, None if not word else lambda colour: colour_name(colour) == word)
+
+
+def _draw_until(draw, accept):
+    while True:
+        drawn = draw()
+        if accept(drawn):
+            return drawn
+
+
+def _differ(first: Face, second: Face) -> bool:
+    return _far(first.hair, second.hair) and not first.hair_style == second.hair_style == "bald"
+
+
+def _far(first, second) -> bool:
+    return max(abs(a - b) for a, b in zip(first, second)) >= LEAST_DIFFERENCE

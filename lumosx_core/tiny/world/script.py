@@ -1,0 +1,198 @@
+"""What a clip is about: how many people, what each wears and does, what stands there, and the prompt that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .figure import SLOTS
+from .scenery import PLACES, THINGS, WIDTH
+
+NOUNS = ("man", "woman", "person", "boy", "singer", "doctor", "teacher")
+PLURAL = {"waves": "wave", "walks": "walk", "turns": "turn", "jumps": "jump", "stands": "stand"}
+"""What people do: of one, and of several."""
+VERBS = tuple(PLURAL)
+MOODS = ("sunny", "quiet", "busy", "modern", "")
+STANDPOINTS = {
+    1: (("in the middle", 64.0),),
+    2: (("on the left", 34.0), ("on the right", 94.0)),
+    3: (("on the left", 22.0), ("in the middle", 64.0), ("on the right", 106.0)),
+}
+"""Where people stand, in words and in units of the world, by how many there are."""
+THING_X = {1: 106.0, 2: WIDTH / 2}
+_THING_WORDS = {1: "Beside them stands", 2: "Between them stands"}
+CHANCES_OF_PEOPLE = (0.15, 0.5, 0.35)
+CHANCE_OF_COLOUR_WORDS = 0.3
+CHANCE_OF_EXCHANGE = 0.12
+
+
+@dataclass(frozen=True)
+class Wear:
+    """Something that one person wears.
+
+    Attributes:
+        kind: a key of ``figure.SLOTS``.
+        colour: the word for its colour in the prompt; empty leaves the colour to the reference.
+        shown: whether a reference shows it; what is not shown is left to the prompt.
+    """
+
+    kind: str
+    colour: str = ""
+    shown: bool = True
+
+    @property
+    def phrase(self) -> str:
+        """Its words in the prompt."""
+        return f"{self.colour} {self.kind}".strip()
+
+
+@dataclass(frozen=True)
+class Role:
+    """One person's part.
+
+    Attributes:
+        noun: what the prompt calls them.
+        standpoint: where they stand, in words.
+        x: the same in units of the world.
+        wears: everything they wear.
+        verb: what they do, a key of ``PLURAL``.
+    """
+
+    noun: str
+    standpoint: str
+    x: float
+    wears: tuple[Wear, ...]
+    verb: str
+
+    @property
+    def phrase(self) -> str:
+        """The words that their face is bound to."""
+        return f"{self.noun} {self.standpoint}"
+
+
+@dataclass(frozen=True)
+class Script:
+    """Everything about a clip but what it looks like.
+
+    Attributes:
+        roles: the people, from left to right.
+        place: one of ``scenery.PLACES``.
+        mood: a word before it, or none.
+        thing: one of ``scenery.THINGS``, or empty.
+        thing_colour: as ``Wear.colour``.
+        exchange: whether the two people change places.
+        together: say what all do in one sentence at the end rather than of each one.
+        place_shown, thing_shown: whether references show them.
+    """
+
+    roles: tuple[Role, ...]
+    place: str
+    mood: str = ""
+    thing: str = ""
+    thing_colour: str = ""
+    exchange: bool = False
+    together: bool = False
+    place_shown: bool = True
+    thing_shown: bool = True
+
+    @property
+    def place_phrase(self) -> str:
+        """The words that the background is bound to."""
+        return f"{self.mood} {self.place}".strip()
+
+    @property
+    def thing_phrase(self) -> str:
+        """The words that the object is bound to."""
+        return f"{self.thing_colour} {self.thing}".strip()
+
+    @property
+    def prompt(self) -> str:
+        """The prompt; every phrase is in it, letter by letter."""
+        sentences = [self._together()] if self.together else [_alone(role, self.exchange) for role in self.roles]
+        if not self.together:
+            sentences.append(f"They are in {_article(self.place_phrase)}.")
+        if self.thing:
+            sentences.append(f"{_THING_WORDS[len(self.roles)]} {_article(self.thing_phrase)}.")
+        if self.exchange:
+            sentences.append("They change places.")
+        elif self.together:
+            sentences.append(f"They {PLURAL[self.roles[0].verb]} at the camera.")
+        return " ".join(sentences)
+
+    def _together(self) -> str:
+        people = ", and ".join(_introduced(role) for role in self.roles)
+        return f"{people[:1].upper()}{people[1:]}, stand side by side in {_article(self.place_phrase)}."
+
+
+def _alone(role: Role, exchange: bool) -> str:
+    person = _introduced(role)
+    return f"{person[:1].upper()}{person[1:]}, {'walks' if exchange else role.verb}."
+
+
+def _introduced(role: Role) -> str:
+    """For example: a man on the left, wearing a green jacket and a red hat."""
+    worn = [wear.phrase if wear.kind == "glasses" else _article(wear.phrase) for wear in role.wears]
+    listed = " and ".join(part for part in (", ".join(worn[:-1]), *worn[-1:]) if part)
+    return f"{_article(role.phrase)}, wearing {listed}" if worn else _article(role.phrase)
+
+
+def _article(phrase: str) -> str:
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
+
+
+def draw_script(
+    random: np.random.Generator, people: int | None = None, colour_words: bool | None = None, same_kinds: bool = False,
+    drop: bool = True,
+) -> Script:
+    """A script by chance.
+
+    Args:
+        people: how many; by chance if None.
+        colour_words: whether the prompt names colours; by chance if None.
+        same_kinds: dress everybody in things of the same kinds, so that the prompt does not tell them apart.
+        drop: leave out a reference now and then.
+    """
+    count = people or int(random.choice([1, 2, 3], p=CHANCES_OF_PEOPLE))
+    coloured = random.random() < CHANCE_OF_COLOUR_WORDS if colour_words is None else colour_words
+    together = count > 1 and bool(random.random() < 0.4)
+    exchange = count == 2 and bool(random.random() < CHANCE_OF_EXCHANGE)
+    shared_kinds = _draw_kinds(random, count) if same_kinds or random.random() < 0.5 else None
+    shared_verb = str(random.choice(VERBS))
+    roles = tuple(
+        Role(
+            noun=str(random.choice(NOUNS)), standpoint=standpoint, x=x,
+            wears=_draw_wears(random, shared_kinds or _draw_kinds(random, count), coloured, drop),
+            verb=shared_verb if together else str(random.choice(VERBS)),
+        )
+        for standpoint, x in STANDPOINTS[count]
+    )
+    thing = str(random.choice(THINGS)) if count < 3 and random.random() < 0.6 else ""
+    return Script(
+        roles=roles, place=str(random.choice(PLACES)), mood=str(random.choice(MOODS)), thing=thing,
+        thing_colour=_colour_word(random) if coloured and thing else "", exchange=exchange, together=together,
+        place_shown=not drop or random.random() < 0.85, thing_shown=not drop or random.random() < 0.9,
+    )
+
+
+def _draw_kinds(random: np.random.Generator, people: int) -> tuple[str, ...]:
+    """What one person wears: one to three things, with three people one or two."""
+    slots = ["body", "head", "neck", "eyes"]
+    random.shuffle(slots)
+    most = 2 if people == 3 else 3
+    chosen = slots[:int(random.integers(1, most + 1))]
+    return tuple(str(random.choice([kind for kind, slot in SLOTS.items() if slot == place])) for place in chosen)
+
+
+def _draw_wears(random: np.random.Generator, kinds: tuple[str, ...], coloured: bool, drop: bool) -> tuple[Wear, ...]:
+    return tuple(
+        Wear(kind, _colour_word(random) if coloured else "", shown=not drop or random.random() < 0.93)
+        for kind in kinds
+    )
+
+
+_COLOUR_WORDS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "white", "black")
+
+
+def _colour_word(random: np.random.Generator) -> str:
+    return str(random.choice(_COLOUR_WORDS))

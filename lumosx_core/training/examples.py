@@ -1,0 +1,106 @@
+"""What one step of training looks at, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..layout import Binding, bind_scene
+from ..media import letterbox
+from ..phrases import Tokens, find_phrase
+from ..relations import Scene
+from ..tiny.codec import BlockTransformCodec, normalised
+from ..tiny.world.cast import Split
+from ..tiny.world.clip import Cast, draw_cast, draw_frames, draw_references
+from ..tiny.world.relations import scene_of
+from ..tiny.world.scenery import HEIGHT, WIDTH
+from ..tiny.world.script import Script, draw_script
+
+Tokenise = Callable[[str], Tokens]
+Encode = Callable[[str], torch.Tensor]
+
+LENGTHS = (1, 3, 5)
+"""Latent frames of a clip of the drawn world, and how often each length comes."""
+CHANCES = (0.25, 0.35, 0.4)
+
+
+@dataclass(frozen=True)
+class Example:
+    """Clips that share a prompt and a binding.
+
+    Attributes:
+        latent: [batch, 16, frames, height, width], normalised.
+        references: in token order, each [batch, 16, 1, height, width], normalised.
+        prompt: the text.
+        scene: whose words bind; its pictures do not matter.
+    """
+
+    latent: torch.Tensor
+    references: list[torch.Tensor]
+    prompt: str
+    scene: Scene
+
+
+def bind(scene: Scene, prompt: str, tokenise: Tokenise) -> Binding:
+    """The binding that LumosX Relational Encode would make.
+
+    Raises:
+        LumosXError: a phrase that is not in the prompt.
+    """
+    tokens = tokenise(prompt)
+    return bind_scene(
+        scene, lambda word: find_phrase(tokens, tokenise(word.phrase), word.occurrence, word.source).spans
+    )
+
+
+def encode_pictures(codec: BlockTransformCodec, pictures: list[Image.Image]) -> torch.Tensor:
+    """Normalised latents [n, 16, 1, h, w] of pictures of one size."""
+    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+    pixels = pixels.permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1
+    return normalised(codec.encode(pixels))
+
+
+def encode_casts(
+    random: np.random.Generator, script: Script, casts: list[Cast], frames: int
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Latent and references, as ``Example`` has them, of one script played by several casts."""
+    codec = BlockTransformCodec()
+    clips = [encode_pictures(codec, draw_frames(script, cast, frames)) for cast in casts]
+    seen = [
+        encode_pictures(
+            codec, [letterbox(picture, WIDTH, HEIGHT) for _, picture in draw_references(random, script, cast)]
+        )
+        for cast in casts
+    ]
+    return torch.cat([clip.transpose(0, 2) for clip in clips]), list(torch.stack(seen, dim=1))
+
+
+class WorldExamples(torch.utils.data.Dataset):
+    """Clips of the drawn world without end: number ``index`` is the same one whenever it is asked for.
+
+    Args:
+        seed: of everything.
+        batch: casts of each script.
+        split: which world.
+        count: how many examples there are.
+    """
+
+    def __init__(self, seed: int, batch: int, split: Split, count: int):
+        self._seed, self._batch, self._split, self._count = seed, batch, split, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Example:
+        random = np.random.default_rng([self._seed, index])
+        script = draw_script(random)
+        frames = int(random.choice(LENGTHS, p=CHANCES))
+        if script.exchange:
+            frames = max(LENGTHS)
+        casts = [draw_cast(random, script, self._split) for _ in range(self._batch)]
+        latent, references = encode_casts(random, script, casts, frames)
+        return Example(latent, references, script.prompt, scene_of(script))

@@ -1,0 +1,101 @@
+"""A Wan2.1-T2V transformer in plain PyTorch, to be trained: the names and shapes of its checkpoints, nothing else.
+
+It has no forward of its own. Training runs ``relational_forward`` over it, as sampling does over ComfyUI's module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..layout import LATENT_CHANNELS, PATCH
+
+HEAD_DIM = 128
+FIRST_GATE = 0.5
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """The sizes of a transformer.
+
+    Attributes:
+        dim: width, a multiple of 128, the width of a head.
+        ffn_dim: width inside the feed-forward.
+        layers: blocks.
+        text_dim: width of the text encoder's output.
+        freq_dim: numbers that a timestep is turned into.
+    """
+
+    dim: int
+    ffn_dim: int
+    layers: int
+    text_dim: int = 4096
+    freq_dim: int = 256
+
+    @property
+    def heads(self) -> int:
+        return self.dim // HEAD_DIM
+
+
+class Network(nn.Module):
+    """The module whose state dict is a Wan2.1 checkpoint."""
+
+    def __init__(self, size: NetworkSize):
+        super().__init__()
+        dim = size.dim
+        self.num_heads, self.freq_dim, self.patch_size = size.heads, size.freq_dim, (1, PATCH, PATCH)
+        self.patch_embedding = nn.Conv3d(LATENT_CHANNELS, dim, self.patch_size, self.patch_size)
+        self.text_embedding = nn.Sequential(
+            nn.Linear(size.text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim)
+        )
+        self.time_embedding = nn.Sequential(nn.Linear(size.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
+        self.blocks = nn.ModuleList(_Block(dim, size.ffn_dim, size.heads) for _ in range(size.layers))
+        self.head = _Head(dim)
+
+
+class _Attention(nn.Module):
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.num_heads = heads
+        self.q, self.k, self.v, self.o = (nn.Linear(dim, dim) for _ in range(4))
+        self.norm_q, self.norm_k = (nn.RMSNorm(dim, eps=_EPSILON) for _ in range(2))
+
+
+class _Block(nn.Module):
+    def __init__(self, dim: int, ffn_dim: int, heads: int):
+        super().__init__()
+        self.norm1, self.norm2 = (nn.LayerNorm(dim, eps=_EPSILON, elementwise_affine=False) for _ in range(2))
+        self.norm3 = nn.LayerNorm(dim, eps=_EPSILON)
+        self.self_attn, self.cross_attn = _Attention(dim, heads), _Attention(dim, heads)
+        self.ffn = nn.Sequential(nn.Linear(dim, ffn_dim), nn.GELU(approximate="tanh"), nn.Linear(ffn_dim, dim))
+        self.modulation = nn.Parameter(torch.zeros(1, 6, dim))
+
+
+class _Head(nn.Module):
+    def __init__(self, dim: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(dim, eps=_EPSILON, elementwise_affine=False)
+        self.head = nn.Linear(dim, LATENT_CHANNELS * PATCH * PATCH)
+        self.modulation = nn.Parameter(torch.zeros(1, 2, dim))
+
+
+def initialise(network: Network, seed: int) -> None:
+    """Draw the weights to train from (Peebles and Xie, "DiT", 2023, section 3.2, adaLN-Zero).
+
+    The timestep modulates nothing and the head says nothing at first. Gates start half open instead of shut, which a
+    shallow network needs no protection from and which saves it some hundred steps.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in network.named_parameters():
+        if parameter.ndim > 1 and "modulation" not in name:
+            parameter.data.normal_(std=parameter[0].numel() ** -0.5, generator=generator)
+        elif not name.endswith("weight"):
+            parameter.data.zero_()
+    for block in network.blocks:
+        block.modulation.data[:, [2, 5]] = FIRST_GATE
+    for layer in (network.time_projection[1], network.head.head):
+        layer.weight.data.zero_()

@@ -1,0 +1,90 @@
+"""One training from start to end at a terminal: progress, checkpoints, what is written down, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from ..files import unfinished_beside
+from .plot import plot_record
+from .trainer import Record, Sample, Trainer
+
+LOSSES_EVERY = 50
+"""Steps whose mean loss is written down as one figure."""
+SAVED_EVERY = 100
+
+
+def run(
+    trainer: Trainer,
+    samples: Iterable[Sample],
+    checkpoint: Path,
+    check: Callable[[], dict[str, Any]] | None = None,
+    checked_every: int = 500,
+) -> None:
+    """Train to the plan's end, under one progress bar.
+
+    Args:
+        trainer: fresh or resumed.
+        samples: from the trainer's own step on.
+        checkpoint: written every ``SAVED_EVERY`` steps, at the end, and when Ctrl-C stops the training.
+        check: figures of the averaged weights, for the record.
+        checked_every: steps between two checks.
+    """
+    recent: list[float] = []
+    with tqdm(total=trainer.plan.steps, initial=trainer.step, unit="step", file=sys.stderr) as bar:
+
+        def after_step(step: int, loss: float) -> None:
+            recent.append(loss)
+            bar.set_postfix_str(f"loss {sum(recent) / len(recent):.4f}", refresh=False)
+            bar.update()
+            if step % LOSSES_EVERY == 0:
+                trainer.record.losses.append((step, sum(recent) / len(recent)))
+                recent.clear()
+            if check is not None and (step % checked_every == 0 or step == trainer.plan.steps):
+                trainer.record.checks.append({"step": step, **trainer.with_averaged(check)})
+                bar.write(f"step {step}: {_words(trainer.record.checks[-1])}", file=sys.stderr)
+            if step % SAVED_EVERY == 0 or step == trainer.plan.steps:
+                trainer.save(checkpoint)
+
+        try:
+            trainer.train(samples, after_step)
+        except KeyboardInterrupt:
+            trainer.save(checkpoint)
+            bar.write(f"Stopped at step {trainer.step}; --resume {checkpoint} goes on.", file=sys.stderr)
+            raise
+
+
+def write_record(path: Path, trainer: Trainer, about: dict[str, Any]) -> None:
+    """The training's figures as JSON, and its plot beside it as PNG."""
+    content = {
+        **about,
+        "plan": asdict(trainer.plan),
+        "seconds": round(trainer.record.seconds),
+        "finished": time.strftime("%Y-%m-%d"),
+        "losses": [[step, round(loss, 5)] for step, loss in trainer.record.losses],
+        "checks": trainer.record.checks,
+    }
+    write_aside(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    write_aside(path.with_suffix(".png"), plot_record(trainer.record))
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there, so that nobody ever sees half of it."""
+    with unfinished_beside(path) as part:
+        part.write_bytes(content)
+        os.replace(part, path)
+
+
+def _words(check: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in check.items() if isinstance(value, float))
+
+
+__all__ = ["LOSSES_EVERY", "Record", "run", "write_aside", "write_record"]

@@ -1,0 +1,196 @@
+"""The training loop: steps, averaged weights, and checkpoints to go on from."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..errors import LumosXError
+from ..files import unfinished_beside
+from .flow import draw_sigmas, velocity_loss
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How to train.
+
+    Attributes:
+        steps: updates of the weights.
+        rate: highest learning rate.
+        warmup: steps in which the rate rises from zero.
+        cooldown: the part of the steps, at the end, over which it falls to zero in a straight line.
+        accumulate: examples of each step.
+        shift: moves noise levels towards noise, as the sampler's.
+        unconditional: how often the negative prompt takes the prompt's place, for guidance.
+        decay: of the averaged weights, a step.
+        clip: largest norm of the gradient.
+        weight_decay: of matrices.
+        seed: of noise levels, noise and dropped prompts.
+    """
+
+    steps: int
+    rate: float = 1.5e-3
+    warmup: int = 100
+    cooldown: float = 0.35
+    accumulate: int = 1
+    shift: float = 3.0
+    unconditional: float = 0.1
+    decay: float = 0.998
+    clip: float = 1.0
+    weight_decay: float = 0.01
+    seed: int = 0
+
+
+@dataclass
+class Record:
+    """What is written down of a training: figures by step."""
+
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    checks: list[dict] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An example whose words are encoded: the arguments of ``velocity_loss``."""
+
+    latent: torch.Tensor
+    references: list[torch.Tensor]
+    context: torch.Tensor
+    negative: torch.Tensor
+    binding: object
+
+
+class Trainer:
+    """Trains some parameters of a network whose forward runs in ``dtype``.
+
+    Args:
+        network: computes; its parameters that need gradients are trained, in float32 copies of their own.
+        plan: how.
+        dtype: to compute in.
+    """
+
+    def __init__(self, network: nn.Module, plan: TrainingPlan, dtype: torch.dtype, device: torch.device):
+        self.network, self.plan, self.dtype, self.device = network.to(device), plan, dtype, device
+        named = [(name, part) for name, part in network.named_parameters() if part.requires_grad]
+        self.names = [name for name, _ in named]
+        self._working = [part for _, part in named]
+        self.weights = [part.detach().float().clone() for part in self._working]
+        self.averaged = [part.clone() for part in self.weights]
+        self.record = Record()
+        self.step = 0
+        matrices = [part for part in self.weights if part.ndim > 1]
+        others = [part for part in self.weights if part.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=plan.rate, betas=(0.9, 0.98), eps=1e-8, fused=True,
+        )
+        self._generator = torch.Generator().manual_seed(plan.seed)
+
+    def train(self, samples: Iterable[Sample], after_step: Callable[[int, float], None]) -> None:
+        """Go on until the plan's last step; ``after_step(step, loss)`` may save, check, or raise to stop."""
+        samples = iter(samples)
+        started = time.monotonic()
+        while self.step < self.plan.steps:
+            loss = self._take_step([next(samples) for _ in range(self.plan.accumulate)])
+            self.step += 1
+            now = time.monotonic()
+            self.record.seconds += now - started
+            started = now
+            after_step(self.step, loss)
+
+    def _take_step(self, samples: list[Sample]) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.rate * self._rate_part()
+        total = 0.0
+        for sample in samples:
+            loss = self._loss(sample)
+            (loss / len(samples)).backward()
+            total += loss.item() / len(samples)
+        if not math.isfinite(total):
+            raise LumosXError(f"training: the loss is {total} at step {self.step}; use a lower rate.")
+        for weight, part in zip(self.weights, self._working):
+            weight.grad = part.grad.float() if part.grad is not None else torch.zeros_like(weight)
+            part.grad = None
+        nn.utils.clip_grad_norm_(self.weights, self.plan.clip)
+        self.optimizer.step()
+        decay = min(self.plan.decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.averaged, self.weights, 1 - decay)
+        with torch.no_grad():
+            torch._foreach_copy_(self._working, self.weights)
+        return total
+
+    def _rate_part(self) -> float:
+        rising = (self.step + 1) / max(1, self.plan.warmup)
+        falling = (self.plan.steps - self.step) / max(1.0, self.plan.cooldown * self.plan.steps)
+        return min(1.0, rising, falling)
+
+    def _loss(self, sample: Sample) -> torch.Tensor:
+        count = sample.latent.shape[0]
+        sigmas = draw_sigmas(count, self.plan.shift, self._generator)
+        noise = torch.randn(sample.latent.shape, generator=self._generator)
+        dropped = torch.rand((), generator=self._generator).item() < self.plan.unconditional
+        context = sample.negative if dropped else sample.context
+
+        def here(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(self.device, non_blocking=True)
+
+        return velocity_loss(
+            self.network, here(sample.latent), [here(reference) for reference in sample.references],
+            here(context).expand(count, -1, -1), sample.binding, here(sigmas), here(noise), self.dtype,
+        )
+
+    def with_averaged(self, check: Callable[[], dict]) -> dict:
+        """What ``check`` finds while the network holds the averaged weights."""
+        with torch.no_grad():
+            torch._foreach_copy_(self._working, self.averaged)
+            try:
+                return check()
+            finally:
+                torch._foreach_copy_(self._working, self.weights)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The averaged weights by name."""
+        return dict(zip(self.names, self.averaged))
+
+    def save(self, path: Path) -> None:
+        """Write everything that is needed to go on, beside the file first."""
+        state = {
+            "plan": asdict(self.plan), "step": self.step, "names": self.names, "weights": self.weights,
+            "averaged": self.averaged, "optimizer": self.optimizer.state_dict(),
+            "generator": self._generator.get_state(), "record": asdict(self.record),
+        }
+        with unfinished_beside(path) as part:
+            torch.save(state, part)
+            os.replace(part, path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from what ``save`` wrote.
+
+        Raises:
+            LumosXError: the file is no checkpoint, or one of another plan or network.
+        """
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            same = state["plan"] == asdict(self.plan) and state["names"] == self.names
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise LumosXError(f"resume: {path} is no checkpoint of a training ({error}); leave it out.") from error
+        if not same:
+            raise LumosXError(f"resume: {path} is of a training with other settings; repeat those or leave it out.")
+        self.step = state["step"]
+        for kept, stored in ((self.weights, state["weights"]), (self.averaged, state["averaged"])):
+            for here, there in zip(kept, stored):
+                here.copy_(there)
+        with torch.no_grad():
+            torch._foreach_copy_(self._working, self.weights)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._generator.set_state(state["generator"])
+        record = state["record"]
+        self.record = Record([tuple(pair) for pair in record["losses"]], record["checks"], record["seconds"])
