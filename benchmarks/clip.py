@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.caching import with_cache
 from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import interleaved, spread, timed, write_json
 from host.golden import relative_error
@@ -147,19 +148,13 @@ def _measure_run(clip: Clip, device: torch.device) -> dict:
 
 def prepared(clip: Clip, option: Option) -> tuple[object, list[int]]:
     """A model with the option's cache, and the list that gets the batch of each pass that is really computed."""
-    import comfy_extras.nodes_easycache as nodes
-
     passes = []
 
     def count(arguments, extra):
         passes.append(arguments["img"].shape[0])
         return extra["original_block"](arguments)
 
-    model = clip.model.clone()
-    if option.cache:
-        node = getattr(nodes, option.cache)
-        defaults = {entry.id: entry.default for entry in node.define_schema().inputs if entry.id != "model"}
-        model = node.execute(model, **defaults)[0]
+    model = with_cache(clip.model, option.cache) if option.cache else clip.model.clone()
     model.set_model_patch_replace(count, "dit", "double_block", 0)
     return model, passes
 

@@ -21,7 +21,7 @@ def describe_machine():
 
 @contextlib.contextmanager
 def own_comfyui(cpu):
-    """The ComfyUI of the tests in this process, with model, user and output folders that are gone afterwards."""
+    """The ComfyUI of the tests in this process; gives the folder of its models and outputs, gone afterwards."""
     from host import in_process
     from host.server import BASE_FOLDERS
 
@@ -29,7 +29,7 @@ def own_comfyui(cpu):
         for name in BASE_FOLDERS:
             (Path(base) / name).mkdir()
         in_process.prepare(os.environ["LUMOSX_TEST_COMFYUI"], cpu, Path(base))
-        yield
+        yield Path(base)
 
 
 def reset_peak():

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import comfy.latent_formats
+import comfy.model_management
+import comfy.sd
+import comfy.utils
+import folder_paths
 import torch
 
+from ..errors import LumosXError
 from ..phrases import Tokens
 from ..prompt_text import clean_text
-from .encoder import END_TOKEN, ENCODER_KEY, check_tokens, readable_tokens
+from .encoder import ENCODER_KEY, END_TOKEN, VideoSize, check_tokens, readable_tokens
 
 
 class TextSide:
@@ -33,3 +40,72 @@ class TextSide:
         end = next(index for index, token in enumerate(chunk) if token[0] == END_TOKEN) + 1
         # ComfyUI pads to 512 tokens, which takes twice the time and gives the same.
         return self._clip.encode_from_tokens({ENCODER_KEY: [chunk[:end]]}).float().cpu()
+
+
+class PictureSide:
+    """A VAE of Wan2.1, for training."""
+
+    def __init__(self, vae: Any):
+        self._vae = vae
+
+    @torch.no_grad()
+    def encode(self, frames: torch.Tensor) -> torch.Tensor:
+        """Normalised latent [1, 16, n + 1, H / 8, W / 8], float32 on the CPU.
+
+        Args:
+            frames: a picture or a video [4 n + 1, H, W, 3] in [0, 1].
+
+        Raises:
+            LumosXError: another kind of VAE.
+        """
+        latent = self._vae.encode(frames)
+        count, height, width = frames.shape[:3]
+        wanted = VideoSize(width, height, count).latent_shape
+        if tuple(latent.shape) != wanted:
+            raise LumosXError(
+                f"vae: it makes latents of shape {tuple(latent.shape)} instead of {wanted}; give "
+                "wan_2.1_vae.safetensors."
+            )
+        return comfy.latent_formats.Wan21().process_in(latent).float().cpu()
+
+
+def load_text_side(path: Path) -> TextSide:
+    """The text encoder of a file, as Load CLIP with type "wan" loads it.
+
+    Raises:
+        LumosXError: ComfyUI cannot read it, or it is no UMT5.
+    """
+    try:
+        clip = comfy.sd.load_clip(
+            [str(path)], folder_paths.get_folder_paths("embeddings"), clip_type=comfy.sd.CLIPType.WAN
+        )
+        tokens = clip.tokenize("")
+    except Exception as error:
+        raise _not_loaded("--text-encoder", path, error, "umt5_xxl_fp8_e4m3fn_scaled.safetensors") from error
+    check_tokens(tokens, "prompt")
+    return TextSide(clip)
+
+
+def load_picture_side(path: Path) -> PictureSide:
+    """The VAE of a file, as Load VAE loads it.
+
+    Raises:
+        LumosXError: ComfyUI cannot read it.
+    """
+    try:
+        vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path), safe_load=True))
+        vae.throw_exception_if_invalid()
+    except Exception as error:
+        raise _not_loaded("--vae", path, error, "wan_2.1_vae.safetensors") from error
+    return PictureSide(vae)
+
+
+def _not_loaded(option: str, path: Path, error: Exception, wanted: str) -> LumosXError:
+    reason = str(error).strip().partition("\n")[0][:200]
+    return LumosXError(f"{option}: ComfyUI cannot load {path} ({type(error).__name__}: {reason}); give {wanted}.")
+
+
+def let_go() -> None:
+    """Take ComfyUI's models off the card, to be called once nobody holds them any more."""
+    comfy.model_management.unload_all_models()
+    comfy.model_management.soft_empty_cache()

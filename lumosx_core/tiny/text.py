@@ -33,10 +33,19 @@ TOKENIZER_KEY = "spiece_model"
 """Under this name UMT5 files for ComfyUI carry the tokenizer, as bytes."""
 
 _CORPUS = Path(__file__).with_name("corpus.txt")
+_TOKENIZER = Path(__file__).with_name("tokenizer.model")
+
+
+def tokenizer_model() -> bytes:
+    """The sentencepiece model that the trained transformer knows; ``train_tokenizer`` made it."""
+    return _TOKENIZER.read_bytes()
 
 
 def train_tokenizer() -> bytes:
-    """Train the sentencepiece model on the corpus beside this file; the same bytes every time.
+    """Train the sentencepiece model on the corpus beside this file.
+
+    The same bytes every time with one version of sentencepiece; other versions may cut words elsewhere, which is why
+    the file itself ships.
 
     Ids follow UMT5: 0 pad, 1 end of text, 2 unknown. Text is not normalised and unknown characters fall back to bytes,
     so that decoding gives back any text.
@@ -134,7 +143,7 @@ def _random_layer(block: str, normal) -> None:
 
 def text_encoder_state_dict(seed: int = 0) -> dict[str, torch.Tensor]:
     """Encoder and tokenizer in one file's worth of tensors, as UMT5 files for ComfyUI hold them."""
-    tokenizer = train_tokenizer()
+    tokenizer = tokenizer_model()
     pieces = sentencepiece.SentencePieceProcessor(model_proto=tokenizer).get_piece_size()
     weights = encoder_state_dict(pieces, seed)
     weights[TOKENIZER_KEY] = torch.frombuffer(bytearray(tokenizer), dtype=torch.uint8)

@@ -86,14 +86,10 @@ class WorldExamples(torch.utils.data.Dataset):
         seed: of everything.
         batch: casts of each script.
         split: which world.
-        count: how many examples there are.
     """
 
-    def __init__(self, seed: int, batch: int, split: Split, count: int):
-        self._seed, self._batch, self._split, self._count = seed, batch, split, count
-
-    def __len__(self) -> int:
-        return self._count
+    def __init__(self, seed: int, batch: int, split: Split):
+        self._seed, self._batch, self._split = seed, batch, split
 
     def __getitem__(self, index: int) -> Example:
         random = np.random.default_rng([self._seed, index])

@@ -7,6 +7,7 @@ from torch import nn
 
 from ..layout import Binding
 from ..model import RelationalOptions, relational_forward
+from ..model.forward import BlockRunner
 from ..model.options import RELEASE
 from ..sampling import TRAINING_TIMESTEPS
 
@@ -30,6 +31,7 @@ def velocity_loss(
     noise: torch.Tensor,
     dtype: torch.dtype,
     options: RelationalOptions = RELEASE,
+    run_block: BlockRunner | None = None,
 ) -> torch.Tensor:
     """Mean squared error of the velocity, noise - latent, at x = (1 - sigma) * latent + sigma * noise.
 
@@ -43,12 +45,14 @@ def velocity_loss(
         noise: standard normal, shape of ``latent``.
         dtype: to compute in.
         options: scientific constants.
+        run_block: as for ``relational_forward``.
     """
+    given = {} if run_block is None else {"run_block": run_block}
     sigma = sigmas.view(-1, 1, 1, 1, 1)
     noisy = (1 - sigma) * latent + sigma * noise
     velocity = relational_forward(
         network, noisy.to(dtype), sigmas * TRAINING_TIMESTEPS, context.to(dtype),
-        [reference.to(dtype) for reference in references], binding, dense_attention, options,
+        [reference.to(dtype) for reference in references], binding, dense_attention, options, **given,
     )
     return (velocity.float() - (noise - latent)).square().mean()
 

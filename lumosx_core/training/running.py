@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..files import unfinished_beside
 from .plot import plot_record
-from .trainer import Record, Sample, Trainer
+from .trainer import Sample, Trainer
 
 LOSSES_EVERY = 50
 """Steps whose mean loss is written down as one figure."""
@@ -85,6 +85,3 @@ def write_aside(path: Path, content: bytes) -> None:
 
 def _words(check: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in check.items() if isinstance(value, float))
-
-
-__all__ = ["LOSSES_EVERY", "Record", "run", "write_aside", "write_record"]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import LumosXError
 from ..files import unfinished_beside
+from ..model.forward import BlockRunner
 from .flow import draw_sigmas, velocity_loss
 
 
@@ -75,10 +78,17 @@ class Trainer:
         network: computes; its parameters that need gradients are trained, in float32 copies of their own.
         plan: how.
         dtype: to compute in.
+        device: to compute on; the network is moved there.
+        about: what else a checkpoint has to agree with before it is gone on from.
+        run_block: as for ``relational_forward``.
     """
 
-    def __init__(self, network: nn.Module, plan: TrainingPlan, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self, network: nn.Module, plan: TrainingPlan, dtype: torch.dtype, device: torch.device,
+        about: dict[str, Any] | None = None, run_block: BlockRunner | None = None,
+    ):
         self.network, self.plan, self.dtype, self.device = network.to(device), plan, dtype, device
+        self.about, self._run_block = about or {}, run_block
         named = [(name, part) for name, part in network.named_parameters() if part.requires_grad]
         self.names = [name for name, _ in named]
         self._working = [part for _, part in named]
@@ -145,6 +155,7 @@ class Trainer:
         return velocity_loss(
             self.network, here(sample.latent), [here(reference) for reference in sample.references],
             here(context).expand(count, -1, -1), sample.binding, here(sigmas), here(noise), self.dtype,
+            run_block=self._run_block,
         )
 
     def with_averaged(self, check: Callable[[], dict]) -> dict:
@@ -163,8 +174,8 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write everything that is needed to go on, beside the file first."""
         state = {
-            "plan": asdict(self.plan), "step": self.step, "names": self.names, "weights": self.weights,
-            "averaged": self.averaged, "optimizer": self.optimizer.state_dict(),
+            "plan": asdict(self.plan), "about": self.about, "step": self.step, "names": self.names,
+            "weights": self.weights, "averaged": self.averaged, "optimizer": self.optimizer.state_dict(),
             "generator": self._generator.get_state(), "record": asdict(self.record),
         }
         with unfinished_beside(path) as part:
@@ -177,13 +188,9 @@ class Trainer:
         Raises:
             LumosXError: the file is no checkpoint, or one of another plan or network.
         """
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            same = state["plan"] == asdict(self.plan) and state["names"] == self.names
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-            raise LumosXError(f"resume: {path} is no checkpoint of a training ({error}); leave it out.") from error
-        if not same:
-            raise LumosXError(f"resume: {path} is of a training with other settings; repeat those or leave it out.")
+        state = read_checkpoint(path, self.plan, self.about)
+        if state["names"] != self.names:
+            raise _of_another_training(path)
         self.step = state["step"]
         for kept, stored in ((self.weights, state["weights"]), (self.averaged, state["averaged"])):
             for here, there in zip(kept, stored):
@@ -194,3 +201,25 @@ class Trainer:
         self._generator.set_state(state["generator"])
         record = state["record"]
         self.record = Record([tuple(pair) for pair in record["losses"]], record["checks"], record["seconds"])
+
+
+def read_checkpoint(path: Path, plan: TrainingPlan, about: dict[str, Any]) -> dict[str, Any]:
+    """What ``Trainer.save`` wrote, on the CPU.
+
+    Raises:
+        LumosXError: the file is no checkpoint, or one of another plan, or about something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        same = state["plan"] == asdict(plan) and state.get("about", {}) == about and state["names"] is not None
+    except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, AttributeError,
+            pickle.UnpicklingError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise LumosXError(f"resume: {path} is no checkpoint of a training ({reason}); leave it out.") from error
+    if not same:
+        raise _of_another_training(path)
+    return state
+
+
+def _of_another_training(path: Path) -> LumosXError:
+    return LumosXError(f"resume: {path} is of a training with other settings; repeat those or leave it out.")

@@ -51,7 +51,7 @@ def check(path: Path) -> Verdict:
         if not cases:
             raise ValueError("it holds no cases")
         return Verdict(path.stem, _phrase_spans(cases), EXACT_BOUND)
-    tensors, case = _load(path)
+    tensors, case = load_golden(path)
     if "velocity" in tensors:
         return Verdict(path.stem, _forward(tensors, case), FORWARD_BOUND)
     if "timesteps" in tensors:
@@ -79,7 +79,8 @@ def drawn_weight(name: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     return z / math.sqrt(math.prod(shape[1:]))
 
 
-def _load(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+def load_golden(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors of a golden file and its case."""
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
         return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata.get("case", "{}"))  # noqa: SIM118

@@ -148,7 +148,7 @@ def test_a_file_that_the_stock_loader_reads(client, graph, server):
 
 
 def test_a_changed_case_is_read_again(client, graph, server):
-    from lumosx_core.tiny.drawing import write_demo_case
+    from lumosx_core.tiny.demo_case import write_demo_case
 
     folder = write_demo_case(server.base / "input" / "cases" / "mine")
     graph["2"]["inputs"]["case"] = "cases/mine"

@@ -1,4 +1,4 @@
-"""Who and what there is: faces, things to wear, objects and places, each drawn from a space too large to learn by heart.
+"""Who and what there is: faces, things to wear, objects and places, from a space too large to learn by heart.
 
 Every draw belongs to a split. A face, or a fill of two colours and a pattern, is dealt to one split by a checksum of
 what it is, so that the splits share none.
@@ -14,7 +14,7 @@ from enum import Enum
 
 import numpy as np
 
-from ..sketch import Colour
+from .geometry import Colour
 
 _HUES = 18
 _TONES = ((1.0, 0.92), (0.55, 1.0), (0.85, 0.55))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageChops, ImageOps
 
-from ..sketch import WHITE
 from .cast import (
     LEAST_DIFFERENCE,
     Face,
@@ -34,6 +33,7 @@ from .figure import (
     hair_behind,
     hands_of,
 )
+from .geometry import WHITE
 from .pen import Pen
 from .scenery import HEIGHT, WIDTH, draw_place, draw_thing
 from .script import THING_X, Script, Wear
@@ -106,7 +106,9 @@ def draw_view(random: np.random.Generator) -> View:
     )
 
 
-def draw_frame(script: Script, cast: Cast, backdrop: Image.Image, frame: int, frames: int, zoom: float = 1) -> Image.Image:
+def draw_frame(
+    script: Script, cast: Cast, backdrop: Image.Image, frame: int, frames: int, zoom: float = 1
+) -> Image.Image:
     """Frame ``frame`` of ``frames``, over its place without people."""
     pen = Pen(backdrop.size, zoom, background=backdrop)
     if cast.thing is not None:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..sketch import Colour, Point, blend, mirror, shade
 from .cast import Face, Fill
+from .geometry import Colour, Point, blend, mirror, shade
 from .pen import Pen
 
 SLOTS = {
@@ -169,7 +169,8 @@ def _hair_in_front(pen: Pen, face: Face, x: float, y: float) -> None:
     pen.polygon([*crown, (x + 9, y + brow), (x - 2, y + brow - 2.5), (x - 9, y + brow)], face.hair)
     if face.hair_style == "long":
         for side in (-1, 1):
-            pen.box(min(x + side * 12, x + side * 16.5), y - 8, max(x + side * 12, x + side * 16.5), y + 17, face.hair, 2)
+            inner, outer = sorted((x + side * 12, x + side * 16.5))
+            pen.box(inner, y - 8, outer, y + 17, face.hair, 2)
 
 
 def _mark(pen: Pen, face: Face, x: float, y: float) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from PIL import Image
 
-from ..sketch import Point, blend, shade
 from .cast import Fill, Surroundings
+from .geometry import WHITE, Point, blend, shade
 from .pen import Pen
 
 WIDTH, HEIGHT = 128, 96
 """A frame, in units of the world."""
 _HORIZON = 62.0
+_LIGHT = 120
+"""Everywhere the light falls from the left: what stands there is this much whiter, of 255."""
 
 PLACES = ("park", "beach", "street", "room", "field", "mountain")
 THINGS = ("lamp", "guitar", "chair", "bag", "table")
@@ -25,10 +27,12 @@ def draw_place(kind: str, colours: Surroundings, zoom: float = 1.0, origin: Poin
         zoom: pixels of a unit.
         origin: the world's point in the upper left corner, to draw a part of the place.
     """
-    pen = Pen((round(WIDTH * zoom), round(HEIGHT * zoom)), zoom, origin, blend(colours.far, (255, 255, 255), 0.35))
-    pen.box(-40, _HORIZON, WIDTH + 40, HEIGHT + 40, blend(colours.near, (255, 255, 255), 0.1))
+    pen = Pen((round(WIDTH * zoom), round(HEIGHT * zoom)), zoom, origin, blend(colours.far, WHITE, 0.2))
+    pen.box(-40, _HORIZON, WIDTH + 40, HEIGHT + 40, colours.near)
     _PLACES[kind](pen, colours, 24 * colours.shift)
-    return pen.finish()
+    picture = pen.finish()
+    light = Image.linear_gradient("L").rotate(90).resize(picture.size).point(lambda value: _LIGHT * value // 255)
+    return Image.composite(Image.new("RGB", picture.size, WHITE), picture, light)
 
 
 def draw_thing(pen: Pen, kind: str, fill: Fill, x: float, ground: float) -> None:

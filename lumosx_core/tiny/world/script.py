@@ -171,7 +171,7 @@ def draw_script(
     return Script(
         roles=roles, place=str(random.choice(PLACES)), mood=str(random.choice(MOODS)), thing=thing,
         thing_colour=_colour_word(random) if coloured and thing else "", exchange=exchange, together=together,
-        place_shown=not drop or random.random() < 0.85, thing_shown=not drop or random.random() < 0.9,
+        place_shown=not drop or random.random() < 0.95, thing_shown=not drop or random.random() < 0.93,
     )
 
 

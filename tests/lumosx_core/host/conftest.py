@@ -39,8 +39,8 @@ def tiny():
 def picture():
     """picture(seed) draws an RGB picture [1, H, W, 3] that no other seed draws."""
     def draw(seed):
+        from host.people import draw_face, random_look
         from lumosx_core.media import to_image
-        from lumosx_core.tiny.people import draw_face, random_look
 
         return to_image(draw_face(random_look(seed)))
 

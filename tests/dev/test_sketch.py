@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from lumosx_core.tiny.sketch import WHITE, Sketch, blend, mirror, shade, smooth
 
 

@@ -1,0 +1,285 @@
+"""Who wears what: how often the small model binds a face and what is worn to its owner, and what each option costs.
+
+    python dev.py bench binding [--scenes 200] [--people 2 3] [--only NAME ...] [--json FILE] [--picture FILE]
+
+Scenes of the held-out world, which no training ever drew from, are sampled through the code of the nodes. Everybody in
+a scene wears things of the same kinds and the prompt names no colours, so that nothing but the relations says what is
+whose. Each place of each clip is compared with what everybody's references would look like there. With ``--steps``,
+``--cfg`` and ``--shift`` at their defaults a run repeats the figures of docs/binding.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.binding_picture import draw_owner_matrices
+from benchmarks.caching import with_cache
+from benchmarks.machine import describe_machine, own_comfyui
+from benchmarks.measuring import write_json
+from lumosx_core.layout import Binding
+from lumosx_core.model import RelationalOptions
+from lumosx_core.prompt_text import NEGATIVE_PROMPT
+from lumosx_core.tiny.trained import TRAINED
+from lumosx_core.tiny.world.cast import Split
+from lumosx_core.tiny.world.clip import Cast, draw_cast
+from lumosx_core.tiny.world.measure import FACE, Measured, measure_clip
+from lumosx_core.tiny.world.relations import scene_of
+from lumosx_core.tiny.world.script import Script, draw_script
+from lumosx_core.training.checking import frames_of
+from lumosx_core.training.examples import bind, encode_casts
+
+CASTS, FRAMES = 4, 3
+"""Scenes that share a script, and are sampled together; latent frames of each."""
+STEPS, CFG, SHIFT = 16, 2.0, 5.0
+SEED = 7
+CONFIDENCE = 1.96
+EXACT = "as shipped"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to run the model.
+
+    Attributes:
+        weights: format of the copy that is loaded.
+        options: constants of LumosX Model.
+        plan: what it changes in the sampling.
+        cache: a core node, with its defaults.
+        references: what the unconditional pass is given.
+    """
+
+    weights: str = "bf16"
+    options: RelationalOptions = RelationalOptions()
+    plan: dict = field(default_factory=dict)
+    cache: str = ""
+    blank_references: bool = False
+
+
+def variants(steps: int) -> dict[str, Variant]:
+    """What is compared, by the name in the table; the shipped model comes first."""
+    return {
+        EXACT: Variant(),
+        "without R2PE": Variant(options=RelationalOptions(r2pe=False)),
+        "without CSAM": Variant(options=RelationalOptions(csam=False)),
+        "without MCAM": Variant(options=RelationalOptions(ratio=0.0)),
+        "without all three": Variant(options=RelationalOptions(ratio=0.0, r2pe=False, csam=False)),
+        "fp8_scaled": Variant("fp8_scaled"),
+        "q8_0": Variant("q8_0"),
+        "q4_0": Variant("q4_0"),
+        "bf16 residual": Variant(options=RelationalOptions(float32_residual=False)),
+        "EasyCache": Variant(cache="EasyCacheNode"),
+        "LazyCache": Variant(cache="LazyCacheNode"),
+        "guidance for 60% of the steps": Variant(plan={"guidance_end_step": round(0.6 * steps)}),
+        "no guidance (cfg 1)": Variant(plan={"cfg": 1.0}),
+        "cfg 6": Variant(plan={"cfg": 6.0}),
+        "half the steps": Variant(plan={"steps": max(1, steps // 2)}),
+        "zero latents in the negative": Variant(blank_references=True),
+    }
+
+
+@dataclass(frozen=True)
+class Job:
+    """Scenes that share a script, encoded."""
+
+    script: Script
+    casts: list[Cast]
+    references: list[torch.Tensor]
+    positive: torch.Tensor
+    negative: torch.Tensor
+    binding: Binding
+    seed: int
+
+
+class Bench:
+    """The small model in every format, and the scenes.
+
+    Args:
+        base: folder of ComfyUI's own, where the copies are written.
+        scenes: how many, for each number of people.
+    """
+
+    def __init__(self, base: Path, scenes: int, people: tuple[int, ...]):
+        from lumosx_core.host.tiny import load_tiny_clip
+        from lumosx_core.host.training import TextSide
+
+        self._folder = base / "models" / "diffusion_models"
+        self._text = TextSide(load_tiny_clip())
+        self.jobs = [
+            self._job(number, count) for count in people for number in range(math.ceil(scenes / CASTS))
+        ]
+
+    def _job(self, number: int, people: int) -> Job:
+        random = np.random.default_rng([SEED, people, number])
+        script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False)
+        casts = [draw_cast(random, script, Split.HELD_OUT) for _ in range(CASTS)]
+        _, references = encode_casts(random, script, casts, 1)
+        return Job(
+            script, casts, references, self._text.encode(script.prompt), self._text.encode(NEGATIVE_PROMPT),
+            bind(scene_of(script), script.prompt, self._text.tokenise), 100 * people + number,
+        )
+
+    def model(self, variant: Variant):
+        """The MODEL that LumosX Model Loader and LumosX Model give."""
+        from lumosx_core.host.loader import load_model
+        from lumosx_core.host.patcher import relational_model
+        from lumosx_core.weights.convert import convert
+        from lumosx_core.weights.precision import ending
+
+        name = f"lumosx_tiny_{variant.weights}{ending(variant.weights)}"
+        if not (self._folder / name).exists():
+            convert(TRAINED, self._folder / name, variant.weights)
+        model = relational_model(load_model(name), variant.options)
+        return with_cache(model, variant.cache) if variant.cache else model
+
+    def run(self, variant: Variant, plan: dict) -> Iterator[tuple[Script, Measured]]:
+        """Sample and measure every scene."""
+        model = self.model(variant)
+        for job in self.jobs:
+            latents = _sample(model, job, variant, {**plan, **variant.plan})
+            for number, (cast, latent) in enumerate(zip(job.casts, latents)):
+                yield job.script, measure_clip(job.script, cast, job.casts[number - 1], frames_of(latent))
+
+
+def _sample(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
+    """As LumosX Sampler does it, all casts at once."""
+    from lumosx_core.host.sampler import SamplingPlan, run_sampler
+    from lumosx_core.host.socket import model_conditions
+
+    def condition(text: torch.Tensor, references: list[torch.Tensor]) -> list:
+        return [[text, {"model_conds": model_conditions(references, job.binding)}]]
+
+    unseen = [torch.zeros_like(reference) for reference in job.references]
+    latent = torch.zeros(CASTS, 16, FRAMES, *job.references[0].shape[-2:])
+    return run_sampler(
+        model, condition(job.positive, job.references),
+        condition(job.negative, unseen if variant.blank_references else job.references),
+        {"samples": latent}, SamplingPlan(**{"seed": job.seed, **plan}),
+    )["samples"].float().cpu()
+
+
+def summary(found: list[tuple[Script, Measured]], people: int) -> dict:
+    """Shares over the scenes with this many people, each with its 95 % interval, and the owner matrices."""
+    scenes = [(script, measured) for script, measured in found if len(script.roles) == people]
+    places = [place for _, measured in scenes for place in measured.places]
+    faces = [place for place in places if place.kind == FACE]
+    worn = [place for place in places if place.kind != FACE]
+    return {
+        "people": people, "scenes": len(scenes),
+        "faces": _share([place.is_own for place in faces]),
+        "worn": _share([place.is_own for place in worn]),
+        "worn_by_kind": {
+            kind: _share([place.is_own for place in worn if place.kind == kind])
+            for kind in sorted({place.kind for place in worn})
+        },
+        "face_owners": _matrix(faces, people), "worn_owners": _matrix(worn, people),
+        "background": _fidelity([measured.background for _, measured in scenes]),
+        "thing": _fidelity([measured.thing for _, measured in scenes]),
+    }
+
+
+def _share(found: list[bool]) -> dict | None:
+    """Share of True with Wilson's score interval; None without anything to count."""
+    if not found:
+        return None
+    count, share, z = len(found), sum(found) / len(found), CONFIDENCE
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return {"share": share, "low": max(0.0, middle - half), "high": min(1.0, middle + half), "count": count}
+
+
+def _matrix(places: list, people: int) -> list[list[float]]:
+    """Row: whose place it is; column: whose it looks like; shares of the row."""
+    counts = np.zeros((people, people))
+    for place in places:
+        counts[place.owner, place.nearest] += 1
+    return (counts / np.maximum(counts.sum(1, keepdims=True), 1)).tolist()
+
+
+def _fidelity(found: list) -> dict | None:
+    known = [one for one in found if one is not None]
+    if not known:
+        return None
+    return {
+        "own": _share([one.own < one.other for one in known]),
+        "colour_error": float(np.mean([one.own for one in known])),
+        "error_to_another": float(np.mean([one.other for one in known])),
+    }
+
+
+def table(rows: list[dict], people: int) -> str:
+    """The rows as Markdown."""
+    lines = [
+        f"| {people} people | scenes | faces | worn | object | background | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        part = next(one for one in row["results"] if one["people"] == people)
+        lines.append(
+            f"| {row['variant']} | {part['scenes']} | {_words(part['faces'])} | {_words(part['worn'])} "
+            f"| {_near(part['thing'])} | {_near(part['background'])} | {row['seconds']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _words(share: dict | None) -> str:
+    if share is None:
+        return "none"
+    return f"{share['share']:.1%} ({share['low']:.1%} to {share['high']:.1%} of {share['count']})"
+
+
+def _near(fidelity: dict | None) -> str:
+    return "none" if fidelity is None else f"{fidelity['own']['share']:.0%}, error {fidelity['colour_error']:.1f}"
+
+
+def main(arguments: list[str], base: Path) -> int:
+    """Print the tables; write JSON and the owner matrices where asked."""
+    options = _parse(arguments)
+    plan = {"steps": options.steps, "cfg": options.cfg, "shift": options.shift}
+    bench = Bench(base, options.scenes, tuple(options.people))
+    chosen = {name: one for name, one in variants(options.steps).items() if not options.only or name in options.only}
+    rows = []
+    with torch.inference_mode():
+        for name, variant in chosen.items():
+            print(f"binding: {name}", file=sys.stderr, flush=True)
+            started = time.monotonic()
+            found = list(bench.run(variant, plan))
+            seconds = time.monotonic() - started
+            results = [summary(found, people) for people in options.people]
+            rows.append({"variant": name, "seconds": seconds, "results": results})
+    result = {"machine": describe_machine(), "model": TRAINED.name, "frames": FRAMES, **plan, "rows": rows}
+    print(f"{result['machine']}; {options.steps} steps, cfg {options.cfg:g}, shift {options.shift:g}.\n")
+    print("\n\n".join(table(rows, people) for people in options.people))
+    if options.json:
+        write_json(options.json, result)
+    if options.picture:
+        options.picture.write_bytes(draw_owner_matrices(rows[0]))
+    return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    names = list(variants(STEPS))
+    parser = argparse.ArgumentParser(prog="dev.py bench binding", description=__doc__.partition("\n")[0])
+    parser.add_argument("--scenes", type=int, default=200, help="for each number of people (%(default)s)")
+    parser.add_argument("--people", type=int, nargs="+", choices=(2, 3), default=[2, 3])
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--cfg", type=float, default=CFG)
+    parser.add_argument("--shift", type=float, default=SHIFT)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path, help="PNG of the owner matrices of the first variant")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    _parse(sys.argv[1:])
+    with own_comfyui(cpu=True) as folder:
+        sys.exit(main(sys.argv[1:], folder))

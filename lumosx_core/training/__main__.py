@@ -1,0 +1,52 @@
+"""``python -m lumosx_core.training``: train a LoRA on your own cases, or the pack's small model anew."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import LumosXError
+from ..terminal import accept_all_letters
+from . import lora_run, tiny_run
+from .comfyui import prepare_comfyui
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0, or 1 with a sentence on stderr, or 130 after Ctrl-C. Wrong arguments leave with 2.
+    """
+    accept_all_letters()
+    options = _parser().parse_args(arguments)
+    try:
+        prepare_comfyui(options.comfyui, options.device == "cpu")
+        print(options.run(options), flush=True)
+    except LumosXError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename or 'a file'}: it cannot be written or read ({error.strerror}).", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; no trained weights were written.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lumosx_core.training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for module in (lora_run, tiny_run):
+        module.add_command(commands)
+    for command in commands.choices.values():
+        command.add_argument("--comfyui", type=Path, metavar="DIR", help="the ComfyUI to encode with")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""Case folders with the video that they should have become, as samples to train on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from ..errors import LumosXError
+from ..layout import FRAME_STRIDE, Binding
+from ..media import from_image, letterbox, load_case, to_image
+from ..media.case_folder import CAPTION, UNFINISHED, natural
+from ..phrases import Span, find_phrase
+from ..prompt_text import read_text
+from ..relations import Reference, Scene
+from ..scores.video import VideoFile
+from .examples import Encode, Tokenise
+from .trainer import Sample
+
+EncodePictures = Callable[[torch.Tensor], torch.Tensor]
+"""Frames [4 n + 1, H, W, 3] in [0, 1] to their normalised latent [1, 16, n + 1, H / 8, W / 8]."""
+
+FPS = 16
+"""What LumosX was trained at."""
+VIDEOS = ("video.mp4", "video.mov", "video.webm", "video.mkv")
+IMAGES = ("image.png", "image.jpg")
+"""What a case should become, the first that is there; an image is a video of one frame."""
+
+
+@dataclass(frozen=True)
+class TargetSize:
+    """What targets are brought to: pixels, and the most frames, 4 n + 1."""
+
+    width: int
+    height: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class TrainingCase:
+    """A case that can be trained on, its pictures not kept.
+
+    Attributes:
+        folder: of the case.
+        target: its video or image.
+        notes: what was left out or seems wrong, one sentence each.
+    """
+
+    folder: Path
+    target: Path
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A reference that is encoded.
+
+    Attributes:
+        spans: its words in the prompt, in tokens.
+        latent: [1, 16, 1, h, w]; None for a face that is words only.
+    """
+
+    spans: tuple[Span, ...]
+    latent: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class CaseText:
+    """What the text encoder made of a case.
+
+    Attributes:
+        context: its prompt, [1, tokens, text_dim].
+        spans: where ``words_of`` its scene are, in tokens.
+    """
+
+    context: torch.Tensor
+    spans: tuple[tuple[Span, ...], ...]
+
+
+@dataclass(frozen=True)
+class EncodedCase:
+    """A case of which encoders are no longer needed.
+
+    Attributes:
+        latent: of the target, [1, 16, frames, h, w].
+        context, negative: of the prompt and of the negative prompt, [1, tokens, text_dim].
+        non_human: background and objects.
+        subjects: everything of each person.
+    """
+
+    latent: torch.Tensor
+    context: torch.Tensor
+    negative: torch.Tensor
+    non_human: tuple[Word, ...]
+    subjects: tuple[tuple[Word, ...], ...]
+
+    def sample(self, random: np.random.Generator, drop: float) -> Sample:
+        """The case, each picture left out with the chance ``drop``, together with its words; nobody loses them all."""
+        people = tuple(_thinned(words, random, drop) for words in self.subjects)
+        alone = tuple(word for word in self.non_human if random.random() >= drop)
+        if not alone and not people:
+            alone = self.non_human
+        kept = (*alone, *itertools.chain.from_iterable(people))
+        binding = Binding(
+            non_human_spans=tuple(word.spans for word in alone),
+            subject_spans=tuple(tuple(span for word in words for span in word.spans) for words in people),
+            subject_images=tuple(sum(word.latent is not None for word in words) for words in people),
+        )
+        pictures = [word.latent for word in kept if word.latent is not None]
+        return Sample(self.latent, pictures, self.context, self.negative, binding)
+
+
+def _thinned(words: tuple[Word, ...], random: np.random.Generator, drop: float) -> tuple[Word, ...]:
+    kept = tuple(word for word in words if word.latent is None or random.random() >= drop)
+    return kept if any(word.latent is not None for word in kept) else words
+
+
+def find_cases(folder: Path) -> list[TrainingCase]:
+    """Every case of a folder, or the folder itself if it is one; each is read once, and none is passed over.
+
+    Raises:
+        LumosXError: there is none, or one that is broken, has no target, or has a phrase that is not in its prompt.
+    """
+    if not folder.is_dir():
+        raise LumosXError(f"cases: there is no folder {folder}; give a case folder, or a folder of them.")
+    if (folder / CAPTION).is_file():
+        return [_check_case(folder)]
+    found = [path for path in sorted(folder.iterdir(), key=natural)
+             if path.is_dir() and not path.name.startswith(".") and not path.name.endswith(UNFINISHED)]
+    if not found:
+        raise LumosXError(f"cases: {folder} has no {CAPTION} and no case folders in it; give the folder that has.")
+    return [_check_case(path) for path in found]
+
+
+def _check_case(folder: Path) -> TrainingCase:
+    case = load_case(folder)
+    target = next((folder / name for name in (*VIDEOS, *IMAGES) if (folder / name).is_file()), None)
+    if target is None:
+        raise LumosXError(
+            f"case: {folder.name} has nothing to train towards; put the true video beside its {CAPTION} as "
+            f"{VIDEOS[0]}, or a picture as {IMAGES[0]}."
+        )
+    if target.name in VIDEOS:
+        VideoFile(target)
+    prompt = read_text(case.prompt)
+    for word in words_of(case.scene):
+        # The tokenizer may find more than whole words, never less than both of these.
+        if word.phrase.casefold() not in case.prompt.casefold() and not prompt.places(read_text(word.phrase)):
+            raise LumosXError(
+                f"case: \"{word.phrase}\" ({word.source}) is not in the prompt of {folder.name}; use words that its "
+                f"{CAPTION} contains, or add these to it."
+            )
+    notes = (note for note in case.notes if not note.startswith(f"{target.name} "))
+    return TrainingCase(folder, target, (*notes, *case.scene.warnings()))
+
+
+def words_of(scene: Scene) -> list[Reference]:
+    """Everything that binds: background, objects, then face and attributes of each person."""
+    return [*scene.non_human, *(word for subject in scene.subjects for word in subject.words)]
+
+
+def encode_text(case: TrainingCase, tokenise: Tokenise, encode: Encode) -> CaseText:
+    """The prompt of a case, once every phrase is found in it.
+
+    Raises:
+        LumosXError: a phrase that is not in the prompt, or a prompt that is too long.
+    """
+    read = load_case(case.folder)
+    try:
+        tokens = tokenise(read.prompt)
+        spans = tuple(
+            find_phrase(tokens, tokenise(word.phrase), word.occurrence, word.source).spans
+            for word in words_of(read.scene)
+        )
+    except LumosXError as error:
+        raise LumosXError(f"case: {case.folder.name}: {error}") from error
+    return CaseText(encode(read.prompt), spans)
+
+
+def encode_case(
+    case: TrainingCase, text: CaseText, negative: torch.Tensor, encode: EncodePictures, size: TargetSize
+) -> EncodedCase:
+    """Target and references of a case in one size: the target cut to it, references on white as in sampling.
+
+    Raises:
+        LumosXError: the target cannot be read, or another kind of VAE.
+    """
+    read = load_case(case.folder)
+
+    def encoded(reference: Reference, spans: tuple[Span, ...]) -> Word:
+        if reference.image is None:
+            return Word(spans, None)
+        return Word(spans, encode(to_image(letterbox(from_image(reference.image), size.width, size.height))))
+
+    words = iter([encoded(word, spans) for word, spans in zip(words_of(read.scene), text.spans)])
+    return EncodedCase(
+        encode(read_target(case.target, size)), text.context, negative,
+        tuple(itertools.islice(words, len(read.scene.non_human))),
+        tuple(tuple(itertools.islice(words, len(subject.words))) for subject in read.scene.subjects),
+    )
+
+
+def read_target(path: Path, size: TargetSize) -> torch.Tensor:
+    """A video at 16 frames a second, or an image, from its start: [frames, H, W, 3] in [0, 1], frames 4 n + 1.
+
+    Each frame is scaled until it covers the size, and its middle is taken.
+
+    Raises:
+        LumosXError: it cannot be read, or holds no frames.
+    """
+    if path.name in VIDEOS:
+        pictures = map(Image.fromarray, _at_fps(VideoFile(path), size.frames))
+    else:
+        pictures = iter([_open_image(path)])
+    fitted = [
+        np.asarray(ImageOps.fit(picture, (size.width, size.height), Image.Resampling.BICUBIC)) for picture in pictures
+    ]
+    if not fitted:
+        raise LumosXError(f"video: {path} holds no pictures; give a file with a video in it.")
+    count = (len(fitted) - 1) // FRAME_STRIDE * FRAME_STRIDE + 1
+    return torch.from_numpy(np.stack(fitted[:count])).float() / 255
+
+
+def _at_fps(video: VideoFile, most: int) -> Iterator[np.ndarray]:
+    """The frames that are shown at each 16th of a second."""
+    taken = 0
+    for number, frame in enumerate(video):
+        while taken < most and round(taken * video.fps / FPS) <= number:
+            yield frame
+            taken += 1
+        if taken == most:
+            return
+
+
+def _open_image(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            return from_image(to_image(picture))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise LumosXError(f"image: {path} is no readable picture ({error}); replace it.") from error
+
+
+def samples(cases: list[EncodedCase], seed: int, drop: float, first: int) -> Iterator[Sample]:
+    """Samples without end from number ``first`` on: all cases in an order by chance, then again in another."""
+    for index in itertools.count(first):
+        turn, place = divmod(index, len(cases))
+        order = np.random.default_rng([seed, turn]).permutation(len(cases))
+        yield cases[order[place]].sample(np.random.default_rng([seed, turn, place]), drop)

@@ -1,0 +1,92 @@
+"""How well a network in training tells who wears what, on scenes it never trains on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import fmean
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..layout import Binding
+from ..model import relational_forward
+from ..sampling import FlowSchedule, solve
+from ..tiny.codec import BlockTransformCodec, denormalised
+from ..tiny.world.cast import Split
+from ..tiny.world.clip import Cast, draw_cast
+from ..tiny.world.measure import FACE, measure_clip
+from ..tiny.world.relations import scene_of
+from ..tiny.world.script import Script, draw_script
+from .examples import Encode, Tokenise, bind, encode_casts
+from .flow import dense_attention
+
+STEPS, SHIFT = 10, 5.0
+CASTS, FRAMES = 8, 3
+PEOPLE = (2, 2, 2, 3, 3)
+"""People of each script that is checked."""
+
+
+def frames_of(latent: torch.Tensor) -> list[np.ndarray]:
+    """One picture RGB [H, W, 3], 0..255 float32, for each frame of a normalised latent [16, frames, h, w]."""
+    stills = denormalised(latent.float().transpose(0, 1)[:, :, None])
+    pixels = (BlockTransformCodec().decode(stills)[:, :, 0].clamp(-1, 1) + 1) * 127.5
+    return list(pixels.permute(0, 2, 3, 1).numpy())
+
+
+class WorldCheck:
+    """Called, it samples a few scripts of the validation world and says how often each place shows its owner's.
+
+    Args:
+        network: what is trained.
+        tokenise, encode: the text side.
+        dtype, device: to compute in.
+    """
+
+    def __init__(
+        self, network: nn.Module, tokenise: Tokenise, encode: Encode, dtype: torch.dtype, device: torch.device
+    ):
+        self._network, self._dtype, self._device = network, dtype, device
+        self._scenes = [self._scene(number, people, tokenise, encode) for number, people in enumerate(PEOPLE)]
+
+    def _scene(self, number: int, people: int, tokenise: Tokenise, encode: Encode) -> tuple:
+        random = np.random.default_rng([99, number])
+        script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False)
+        casts = [draw_cast(random, script, Split.VALIDATION) for _ in range(CASTS)]
+        _, references = encode_casts(random, script, casts, 1)
+        return script, casts, references, encode(script.prompt), bind(scene_of(script), script.prompt, tokenise)
+
+    @torch.no_grad()
+    def __call__(self) -> dict[str, float]:
+        shares = defaultdict(list)
+        for script, casts, references, context, binding in self._scenes:
+            latents = self._sample(references, context, binding)
+            for number, (cast, latent) in enumerate(zip(casts, latents)):
+                self._add(shares, script, cast, casts[number - 1], latent)
+        return {name: fmean(found) for name, found in sorted(shares.items())}
+
+    def _sample(self, references: list[torch.Tensor], context: torch.Tensor, binding: Binding) -> torch.Tensor:
+        schedule = FlowSchedule.build(STEPS, SHIFT)
+        shape = (CASTS, 16, FRAMES, *references[0].shape[-2:])
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(5)).to(self._device)
+        text = context.to(self._device, self._dtype).expand(CASTS, -1, -1)
+        pictures = [reference.to(self._device, self._dtype) for reference in references]
+
+        def denoise(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:
+            times = torch.full((CASTS,), float(timestep), device=self._device)
+            velocity = relational_forward(
+                self._network, x.to(self._dtype), times, text, pictures, binding, dense_attention
+            )
+            return x - sigma * velocity.float()
+
+        return solve(denoise, noise, schedule.sigmas, schedule).cpu()
+
+    @staticmethod
+    def _add(shares: dict[str, list], script: Script, cast: Cast, other: Cast, latent: torch.Tensor) -> None:
+        found = measure_clip(script, cast, other, frames_of(latent))
+        for place in found.places:
+            kind = "faces" if place.kind == FACE else "worn things"
+            shares[f"{kind} of {len(script.roles)}, own"].append(float(place.is_own))
+        for name, fidelity in (("background", found.background), ("thing", found.thing)):
+            if fidelity is not None:
+                shares[f"{name}, colour error"].append(fidelity.own)

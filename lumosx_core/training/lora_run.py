@@ -1,0 +1,240 @@
+"""A LoRA of a LumosX model, trained on a user's own cases."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch.utils.checkpoint import checkpoint as recomputed
+
+from ..errors import LumosXError
+from ..layout import FRAME_STRIDE, LATENT_STRIDE, PATCH
+from ..packages import matplotlib
+from ..prompt_text import NEGATIVE_PROMPT
+from .base import check_base, read_base
+from .cases import EncodedCase, TargetSize, TrainingCase, encode_case, encode_text, find_cases, samples
+from .lora import LAYERS, add_lora, lora_file
+from .running import run, write_aside, write_record
+from .trainer import Sample, Trainer, TrainingPlan, read_checkpoint
+
+_SIDE_STEP = LATENT_STRIDE * PATCH
+DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
+_WARMUP = 100
+
+
+def add_command(commands: Any) -> None:
+    """Add ``lora`` to the command line."""
+    parser = commands.add_parser("lora", help="train a LoRA on your own cases")
+    parser.add_argument("cases", type=Path, help="a case folder with a video.mp4 in it, or a folder of them")
+    parser.add_argument("--base", type=Path, required=True, metavar="FILE", help="the LumosX weights, of any kind")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new LoRA, .safetensors")
+    parser.add_argument("--text-encoder", type=Path, metavar="FILE", help="umt5_xxl_*.safetensors")
+    parser.add_argument("--vae", type=Path, metavar="FILE", help="wan_2.1_vae.safetensors")
+    parser.add_argument("--tiny", action="store_true", help="the pack's own small text encoder and VAE instead")
+    parser.add_argument("--size", type=int, nargs=2, default=(832, 480), metavar=("WIDTH", "HEIGHT"),
+                        help="832 480 unless said otherwise")
+    parser.add_argument("--frames", type=int, default=81, help="most frames of a video, 4 n + 1 (%(default)s)")
+    parser.add_argument("--rank", type=int, default=16, help="%(default)s")
+    parser.add_argument("--alpha", type=float, help="the rank unless said otherwise")
+    parser.add_argument("--layers", choices=LAYERS, default="all", help="which get a pair (%(default)s)")
+    parser.add_argument("--steps", type=int, default=1000, help="%(default)s, one case each")
+    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="%(default)s")
+    parser.add_argument("--drop-references", type=float, default=0.1, metavar="CHANCE",
+                        help="how often a picture is left out (%(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu",
+                        help="here %(default)s")
+    parser.add_argument("--dtype", choices=DTYPES, help="to compute in: bf16 on a card, f32 on the CPU")
+    parser.add_argument("--save-memory", action="store_true", help="compute blocks twice rather than keep them")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.set_defaults(run=train_lora)
+
+
+def train_lora(options: argparse.Namespace) -> str:
+    """Train, write LoRA, record and plot, and say where they are; ComfyUI must be importable.
+
+    Raises:
+        LumosXError: what is wrong with an option, the base, a case, an encoder or the checkpoint to go on from.
+    """
+    _check(options)
+    matplotlib()
+    check_base(options.base)
+    cases = find_cases(options.cases)
+    plan = _plan(options)
+    about = _about(options, cases)
+    if options.resume is not None:
+        read_checkpoint(options.resume, plan, about)
+    encoded = _encode(options, cases)
+    trainer = _trainer(options, plan, about)
+    if options.resume is not None:
+        trainer.resume(options.resume)
+    stopped_at = _checkpoint(options.out)
+    with _stopping_between_steps(samples(encoded, options.seed, options.drop_references, trainer.step)) as stream:
+        run(trainer, stream, stopped_at)
+    _write(options.out, trainer)
+    stopped_at.unlink(missing_ok=True)
+    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
+
+
+def _plan(options: argparse.Namespace) -> TrainingPlan:
+    # What is kept is an average over about the last tenth: pairs grow from zero, so a longer one would lag behind.
+    decay = max(0.0, 1 - 10 / options.steps)
+    warmup = min(_WARMUP, options.steps // 10)
+    return TrainingPlan(options.steps, options.rate, warmup, decay=decay, seed=options.seed)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Everything that is wrong with the options alone."""
+    if options.out.suffix != ".safetensors":
+        raise LumosXError(f"--out: {options.out} does not end in .safetensors; give it that ending.")
+    if not options.out.absolute().parent.is_dir():
+        raise LumosXError(f"--out: there is no folder {options.out.absolute().parent}; make it or choose another.")
+    if not options.overwrite and options.resume is None:
+        if options.out.exists():
+            raise LumosXError(f"--out: {options.out} is there already; choose another name, or add --overwrite.")
+        if _checkpoint(options.out).exists():
+            raise LumosXError(
+                f"--out: {_checkpoint(options.out)} is left of a stopped training; go on with --resume, or add "
+                "--overwrite."
+            )
+    _check_encoders(options)
+    _check_numbers(options)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise LumosXError("--device: this PyTorch finds no CUDA card; use cpu.")
+
+
+def _check_encoders(options: argparse.Namespace) -> None:
+    files = {"--text-encoder": options.text_encoder, "--vae": options.vae}
+    if options.tiny == any(files.values()) or not options.tiny and not all(files.values()):
+        raise LumosXError("--text-encoder, --vae: give both files, or --tiny for the pack's own small ones.")
+    for name, file in {**files, "--resume": options.resume}.items():
+        if file is not None and not file.is_file():
+            raise LumosXError(f"{name}: there is no file {file}; choose another.")
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    for side in options.size:
+        if side < _SIDE_STEP or side % _SIDE_STEP:
+            raise LumosXError(f"--size: {side} is no multiple of {_SIDE_STEP}; use one, such as 832 480.")
+    if options.frames < 1 or options.frames % FRAME_STRIDE != 1:
+        raise LumosXError(f"--frames: {options.frames} is not 4 n + 1; use 81, or 1 for stills.")
+    for name in ("rank", "steps"):
+        if getattr(options, name) < 1:
+            raise LumosXError(f"--{name}: {getattr(options, name)} is below 1; use 1 or more.")
+    for name, value in (("rate", options.rate), ("alpha", _alpha(options))):
+        if not 0 < value < math.inf:
+            raise LumosXError(f"--{name}: {value} is not above 0; leave it out, or use a number that is.")
+    if not 0 <= options.drop_references < 1:
+        raise LumosXError(f"--drop-references: {options.drop_references} is no chance; use 0 to 0.9.")
+
+
+def _alpha(options: argparse.Namespace) -> float:
+    return options.rank if options.alpha is None else options.alpha
+
+
+def _checkpoint(out: Path) -> Path:
+    return out.with_suffix(".checkpoint")
+
+
+def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, Any]:
+    """What makes this training another one than the next, as it is written down."""
+    return {
+        "base": options.base.name, "cases": [case.folder.name for case in cases],
+        "rank": options.rank, "alpha": float(_alpha(options)), "layers": options.layers,
+        "size": [*options.size], "frames": options.frames, "drop_references": options.drop_references,
+        "dtype": options.dtype or ("bf16" if options.device == "cuda" else "f32"),
+    }
+
+
+def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[EncodedCase]:
+    """All cases through one encoder, then through the other, so that never both are held."""
+    from ..host.tiny import load_tiny_clip, load_tiny_vae
+    from ..host.training import PictureSide, TextSide, let_go, load_picture_side, load_text_side
+
+    for case in cases:
+        for note in case.notes:
+            _say(f"{case.folder.name}: {note}")
+    size = TargetSize(*options.size, options.frames)
+    text = TextSide(load_tiny_clip()) if options.tiny else load_text_side(options.text_encoder)
+    texts = [encode_text(case, text.tokenise, text.encode) for case in cases]
+    negative = text.encode(NEGATIVE_PROMPT)
+    del text
+    let_go()
+    pictures = PictureSide(load_tiny_vae()) if options.tiny else load_picture_side(options.vae)
+    encoded = []
+    for case, said in zip(cases, texts):
+        encoded.append(encode_case(case, said, negative, pictures.encode, size))
+        frames = (encoded[-1].latent.shape[2] - 1) * FRAME_STRIDE + 1
+        _say(f"{case.folder.name}: {frames} {'frame' if frames == 1 else 'frames'} of {case.target.name}")
+    del pictures
+    let_go()
+    return encoded
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _trainer(options: argparse.Namespace, plan: TrainingPlan, about: dict[str, Any]) -> Trainer:
+    dtype = DTYPES[about["dtype"]]
+    network = read_base(options.base, dtype)
+    add_lora(network, options.rank, _alpha(options), options.layers, options.seed)
+    run_block = _run_block_twice if options.save_memory else None
+    return Trainer(network, plan, dtype, torch.device(options.device), about, run_block)
+
+
+def _run_block_twice(index: int, x: torch.Tensor, original: Any) -> torch.Tensor:
+    """Keep a block's input alone, and compute the rest again on the way back."""
+    return recomputed(original, x, use_reentrant=False, preserve_rng_state=False)
+
+
+@contextmanager
+def _stopping_between_steps(stream: Iterator[Sample]) -> Iterator[Iterator[Sample]]:
+    """Let Ctrl-C take effect when the next sample is asked for, so that a checkpoint holds whole steps.
+
+    A second one takes effect at once.
+    """
+    asked = False
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def stoppable() -> Iterator[Sample]:
+        for sample in stream:
+            if asked:
+                raise KeyboardInterrupt
+            yield sample
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stoppable()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _write(out: Path, trainer: Trainer) -> None:
+    about = trainer.about
+    metadata = {
+        "format": "pt", "lumosx.base": about["base"], "lumosx.rank": str(about["rank"]),
+        "lumosx.alpha": f"{about['alpha']:g}", "lumosx.steps": str(trainer.step),
+        "lumosx.cases": json.dumps(about["cases"], ensure_ascii=False),
+    }
+    write_aside(out, save(lora_file(trainer.state_dict(), about["rank"], about["alpha"]), metadata=metadata))
+    machine = (
+        f"{platform.system()} {platform.machine()}, device {trainer.device}, Python {platform.python_version()}, "
+        f"torch {torch.__version__}"
+    )
+    write_record(out.with_suffix(".json"), trainer, {"what": "a LoRA of LumosX", **about, "machine": machine})

@@ -1,0 +1,115 @@
+"""The small model that ships with the pack: trained on the drawn world, from a seed."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from ..errors import LumosXError
+from ..prompt_text import NEGATIVE_PROMPT
+from ..tiny.trained import VERSION, VERSION_KEY
+from ..tiny.world.cast import Split
+from .checking import WorldCheck
+from .examples import Encode, Example, Tokenise, WorldExamples, bind
+from .network import Network, NetworkSize, initialise
+from .running import run, write_aside, write_record
+from .trainer import Sample, Trainer, TrainingPlan
+
+SIZE = NetworkSize(dim=256, ffn_dim=512, layers=5)
+STEPS = 6000
+CASTS, SCRIPTS = 8, 1
+"""Scenes that share a script, and scripts of each step."""
+WORLD_SEED, WEIGHTS_SEED = 1, 0
+CHECKED_EVERY = 750
+OUT = "lumosx_tiny_dit.safetensors"
+
+
+def add_command(commands: Any) -> None:
+    """Add ``tiny`` to the command line."""
+    parser = commands.add_parser("tiny", help="train the small model that ships with the pack, on the drawn world")
+    parser.add_argument("--out", type=Path, default=Path(OUT), help="the new file (%(default)s)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="%(default)s, as for the shipped file")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
+    parser.set_defaults(run=train_tiny)
+
+
+def train_tiny(options: argparse.Namespace) -> str:
+    """Train, write weights, record and plot, and say where they are.
+
+    Raises:
+        LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, or ``--resume`` is
+            of another training.
+    """
+    _check(options)
+    from ..host.tiny import load_tiny_clip
+    from ..host.training import TextSide
+
+    text = TextSide(load_tiny_clip())
+    device = torch.device(options.device)
+    trainer = Trainer(small_network(), TrainingPlan(options.steps, accumulate=SCRIPTS), torch.bfloat16, device)
+    if options.resume is not None:
+        trainer.resume(options.resume)
+    checkpoint = options.out.with_suffix(".checkpoint")
+    check = WorldCheck(trainer.network, text.tokenise, text.encode, torch.bfloat16, device)
+    run(trainer, samples(trainer.step, text.tokenise, text.encode), checkpoint, check, CHECKED_EVERY)
+    write_trained(options.out, trainer)
+    checkpoint.unlink(missing_ok=True)
+    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
+
+
+def small_network() -> Network:
+    """The network at its first step, computing in bf16 but for the patch embedding, which is given float32."""
+    network = Network(SIZE)
+    initialise(network, WEIGHTS_SEED)
+    network.bfloat16().patch_embedding.float()
+    return network
+
+
+def samples(first: int, tokenise: Tokenise, encode: Encode) -> Iterator[Sample]:
+    """The training's samples from step ``first`` on; pictures are drawn in a process of their own."""
+    examples = WorldExamples(WORLD_SEED, CASTS, Split.TRAIN)
+    loader = torch.utils.data.DataLoader(
+        examples, batch_size=None, num_workers=1, prefetch_factor=6, sampler=range(first * SCRIPTS, 10**7)
+    )
+    negative = encode(NEGATIVE_PROMPT)
+    for example in loader:
+        yield _sample(example, negative, tokenise, encode)
+
+
+def _sample(example: Example, negative: torch.Tensor, tokenise: Tokenise, encode: Encode) -> Sample:
+    return Sample(
+        example.latent, example.references, encode(example.prompt), negative,
+        bind(example.scene, example.prompt, tokenise),
+    )
+
+
+def write_trained(path: Path, trainer: Trainer) -> None:
+    """The averaged weights in bf16 as a Wan2.1 checkpoint, and the record beside it."""
+    weights = {name: weight.to("cpu", torch.bfloat16).contiguous() for name, weight in trainer.state_dict().items()}
+    write_aside(path, save(weights, metadata={VERSION_KEY: VERSION, "steps": str(trainer.step)}))
+    about = {
+        "what": "the small LumosX of the drawn world", "command": "python dev.py train tiny",
+        "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED, "casts_of_a_script": CASTS,
+        "parameters": sum(weight.numel() for weight in weights.values()),
+        "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} CPU threads, "
+        f"device {trainer.device}, Python {platform.python_version()}, torch {torch.__version__}",
+    }
+    write_record(path.with_suffix(".json"), trainer, about)
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.out.suffix != ".safetensors":
+        raise LumosXError(f"--out: {options.out} does not end in .safetensors; give it that ending.")
+    if not options.out.absolute().parent.is_dir():
+        raise LumosXError(f"--out: there is no folder {options.out.absolute().parent}; make it or choose another.")
+    if options.steps < 1:
+        raise LumosXError(f"--steps: {options.steps} is below 1; use {STEPS}.")
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise LumosXError("--device: this PyTorch finds no CUDA card; use cpu.")

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lumosx_core.tiny.world.cast import Split
+from lumosx_core.tiny.world.clip import View, draw_cast, draw_frames, draw_references, positions, view_of_wear
+from lumosx_core.tiny.world.figure import SLOTS
+from lumosx_core.tiny.world.relations import scene_of
+from lumosx_core.tiny.world.script import draw_script
+
+SEEDS = st.integers(0, 2**32)
+
+
+def drawn(seed, people=2, **options):
+    random = np.random.default_rng(seed)
+    script = draw_script(random, people, **options)
+    return script, draw_cast(random, script, Split.TRAIN), random
+
+
+def pixels(picture):
+    return np.asarray(picture, float)
+
+
+@settings(max_examples=20)
+@given(SEEDS)
+def test_references_come_in_the_order_of_the_scene(seed):
+    script, cast, random = drawn(seed)
+    references = list(draw_references(random, script, cast))
+    scene = scene_of(script, [picture for _, picture in references])
+    assert [kind for kind, _ in references] == [reference.kind.value for reference in scene.references]
+    sizes = [picture.size for _, picture in references]
+    assert sizes == [(reference.image.shape[2], reference.image.shape[1]) for reference in scene.references]
+    phrases = [reference.phrase for reference in scene_of(script).references]
+    assert phrases == [reference.phrase for reference in scene.references]
+
+
+@settings(max_examples=20)
+@given(SEEDS, st.sampled_from([2, 3]))
+def test_people_can_be_told_apart(seed, people):
+    _, cast, _ = drawn(seed, people, same_kinds=True, colour_words=False)
+    for first in range(people):
+        for second in range(first):
+            one, other = cast.people[first], cast.people[second]
+            assert one.face.hair != other.face.hair
+            for kind in one.worn:
+                same = next(fill for worn, fill in other.worn.items() if SLOTS[worn] == SLOTS[kind])
+                assert same.ground != one.worn[kind].ground
+
+
+def test_the_same_seed_draws_the_same_pictures():
+    first, again = (drawn(3) for _ in range(2))
+    for one, other in zip(draw_frames(*first[:2], 3), draw_frames(*again[:2], 3)):
+        assert one.tobytes() == other.tobytes()
+    for (_, one), (_, other) in zip(draw_references(first[2], *first[:2]), draw_references(again[2], *again[:2])):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_references_are_other_views_than_the_frames():
+    """Mirrored, turned and scaled: no view of a thing is another one's, nor what the clip shows."""
+    script, cast, random = drawn(4)
+    views = [[pixels(picture).mean() for _, picture in draw_references(random, script, cast)] for _ in range(3)]
+    assert all(len({view[index] for view in views}) == 3 for index in range(len(views[0])))
+
+
+def test_mirrored_and_turned_views():
+    _, cast, _ = drawn(5)
+    kind, fill = next(iter(cast.people[0].worn.items()))
+    straight = view_of_wear(kind, fill, View(), 2)
+    mirrored = view_of_wear(kind, fill, View(mirrored=True), 2)
+    assert np.array_equal(pixels(mirrored), pixels(straight)[:, ::-1])
+    assert view_of_wear(kind, fill, View(degrees=15), 2).size != straight.size
+
+
+@pytest.mark.parametrize("frames", [1, 3, 5])
+def test_clips_have_the_worlds_size_and_move(frames):
+    script, cast, _ = next(
+        found for found in map(drawn, range(100)) if "walks" in [role.verb for role in found[0].roles]
+    )
+    clip = draw_frames(script, cast, frames)
+    assert [picture.size for picture in clip] == [(128, 96)] * frames
+    assert frames == 1 or clip[0].tobytes() != clip[1].tobytes()
+
+
+def test_an_exchange_ends_with_the_places_exchanged():
+    script, _, _ = next(found for found in map(drawn, range(400)) if found[0].exchange)
+    (left, _), (right, _) = positions(script, 0, 5)
+    (then_left, _), (then_right, _) = positions(script, 4, 5)
+    assert (left, right) == (then_right, then_left) and left < right
+
+
+def test_a_larger_zoom_shows_the_same():
+    script, cast, _ = drawn(8)
+    small, large = draw_frames(script, cast, 1)[0], draw_frames(script, cast, 1, zoom=4)[0]
+    assert large.size == (512, 384)
+    assert np.abs(pixels(large.resize(small.size)) - pixels(small)).mean() < 12

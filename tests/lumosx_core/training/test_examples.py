@@ -1,0 +1,58 @@
+import numpy as np
+import torch
+
+from host.tokens import small_tokenizer
+from lumosx_core.tiny.codec import BlockTransformCodec, denormalised
+from lumosx_core.tiny.world.cast import Split
+from lumosx_core.tiny.world.clip import draw_cast, draw_frames
+from lumosx_core.tiny.world.script import draw_script
+from lumosx_core.training.checking import frames_of
+from lumosx_core.training.examples import LENGTHS, WorldExamples, bind, encode_casts, encode_pictures
+
+
+def test_an_example_is_the_same_whenever_it_is_asked_for():
+    first, again = (WorldExamples(3, 2, Split.TRAIN)[5] for _ in range(2))
+    assert first.prompt == again.prompt and torch.equal(first.latent, again.latent)
+    assert all(torch.equal(one, other) for one, other in zip(first.references, again.references))
+    assert not torch.equal(first.latent, WorldExamples(4, 2, Split.TRAIN)[5].latent[:, :, :first.latent.shape[2]])
+
+
+def test_examples_fit_together():
+    tokenise = small_tokenizer()
+    for index in range(12):
+        example = WorldExamples(0, 3, Split.TRAIN)[index]
+        assert example.latent.shape[:2] == (3, 16) and example.latent.shape[3:] == (12, 16)
+        assert example.latent.shape[2] in LENGTHS
+        assert {tuple(reference.shape) for reference in example.references} == {(3, 16, 1, 12, 16)}
+        binding = bind(example.scene, example.prompt, tokenise)
+        assert binding.references == len(example.references)
+        assert all(binding.subject_spans) and (binding.text_weights().amax(1) > 0).all()
+
+
+def test_every_cast_gets_its_own_pictures_at_its_own_place():
+    random = np.random.default_rng(0)
+    script = draw_script(random, 2, drop=False)
+    casts = [draw_cast(random, script, Split.TRAIN) for _ in range(2)]
+    latent, references = encode_casts(np.random.default_rng(1), script, casts, 3)
+    for number, cast in enumerate(casts):
+        alone = encode_pictures(BlockTransformCodec(), draw_frames(script, cast, 3))
+        assert torch.equal(latent[number].transpose(0, 1)[:, :, None], alone)
+    first, _ = encode_casts(np.random.default_rng(1), script, casts[:1], 3)
+    assert torch.equal(first[0], latent[0]) and len(references) == len(references)
+
+
+def test_latents_have_about_unit_variance():
+    latents = torch.cat([WorldExamples(0, 2, Split.TRAIN)[index].latent.flatten(2) for index in range(10)], dim=2)
+    deviations = latents.transpose(0, 1).flatten(1).std(1)
+    assert ((deviations > 0.6) & (deviations < 1.5)).all()
+
+
+def test_frames_come_back_from_their_latents():
+    random = np.random.default_rng(2)
+    script = draw_script(random, 2)
+    pictures = draw_frames(script, draw_cast(random, script, Split.TRAIN), 3)
+    latent = encode_pictures(BlockTransformCodec(), pictures)[:, :, 0].transpose(0, 1)
+    assert torch.allclose(denormalised(latent[None])[0].std(), denormalised(latent[None]).std())
+    for made, picture in zip(frames_of(latent), pictures):
+        assert made.shape == (96, 128, 3)
+        assert np.abs(made - np.asarray(picture, float)).mean() < 8

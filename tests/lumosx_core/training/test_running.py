@@ -1,0 +1,59 @@
+import io
+import itertools
+import json
+
+import pytest
+from PIL import Image
+
+from lumosx_core.training.running import LOSSES_EVERY, run, write_aside, write_record
+from lumosx_core.training.trainer import Record
+
+from .test_trainer import endless, make
+
+
+def test_losses_and_checks_are_written_down(tmp_path, capsys):
+    trainer = make(LOSSES_EVERY + 1)
+    run(trainer, endless(), tmp_path / "checkpoint", lambda: {"faces of 2, own": 0.5}, checked_every=30)
+    assert [step for step, _ in trainer.record.losses] == [LOSSES_EVERY]
+    assert [check["step"] for check in trainer.record.checks] == [30, LOSSES_EVERY + 1]
+    assert trainer.record.seconds > 0
+    assert "faces of 2, own 0.500" in capsys.readouterr().err
+    write_record(tmp_path / "record.json", trainer, {"what": "a test"})
+    record = json.loads((tmp_path / "record.json").read_text(encoding="utf-8"))
+    assert record["what"] == "a test" and record["plan"]["steps"] == LOSSES_EVERY + 1
+    assert record["losses"] == [[LOSSES_EVERY, round(trainer.record.losses[0][1], 5)]]
+    assert Image.open(io.BytesIO((tmp_path / "record.png").read_bytes())).size[0] > 400
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "record.json", "record.png"]
+
+
+def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path, capsys):
+    def interrupted():
+        yield from itertools.islice(endless(), 3)
+        raise KeyboardInterrupt
+
+    trainer, path = make(), tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        run(trainer, interrupted(), path)
+    assert f"Stopped at step 3; --resume {path} goes on." in capsys.readouterr().err
+    resumed = make()
+    resumed.resume(path)
+    assert resumed.step == 3
+
+
+def test_a_record_survives_its_checkpoint(tmp_path):
+    trainer = make()
+    trainer.record = Record([(50, 1.5)], [{"step": 50, "faces of 2, own": 1.0}], 12.0)
+    trainer.save(tmp_path / "checkpoint")
+    resumed = make()
+    resumed.resume(tmp_path / "checkpoint")
+    assert resumed.record == trainer.record
+
+
+def test_nothing_half_written_stays(tmp_path, monkeypatch):
+    def full_disk(self, content):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_aside(tmp_path / "file", b"content")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,134 @@
+import itertools
+
+import pytest
+import torch
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.layout import Binding
+from lumosx_core.training.network import Network, NetworkSize, initialise
+from lumosx_core.training.trainer import Sample, Trainer, TrainingPlan
+
+BINDING = Binding((), (((1, 3),), ((4, 6),)), (1, 1))
+
+
+def draw(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def sample(seed=0):
+    references = [draw(2, 16, 1, 4, 4, seed=seed + 10 + number) for number in range(2)]
+    latent = torch.cat(references, dim=2)
+    return Sample(latent, references, draw(1, 8, 64, seed=1), draw(1, 4, 64, seed=2), BINDING)
+
+
+def make(steps=20, dtype=torch.float32, **plan):
+    network = Network(NetworkSize(128, 128, 1, text_dim=64))
+    initialise(network, 0)
+    return Trainer(network, TrainingPlan(steps, **plan), dtype, torch.device("cpu"))
+
+
+def endless():
+    return (sample(100 * number) for number in itertools.count())
+
+
+class Stop(Exception):
+    """Ends a training early."""
+
+
+def stop_at(last):
+    def after_step(step, loss):
+        if step == last:
+            raise Stop
+
+    return after_step
+
+
+def test_the_loss_falls():
+    losses = []
+    trainer = make(60, warmup=5)
+    trainer.train(endless(), lambda step, loss: losses.append(loss))
+    assert trainer.step == len(losses) == 60
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+def test_going_on_is_the_same_as_never_having_stopped(tmp_path):
+    whole = make()
+    whole.train(endless(), lambda step, loss: None)
+    stopped = make()
+    with pytest.raises(Stop):
+        stopped.train(endless(), stop_at(12))
+    stopped.save(tmp_path / "half")
+    resumed = make()
+    resumed.resume(tmp_path / "half")
+    assert resumed.step == 12
+    resumed.train(itertools.islice(endless(), 12, None), lambda step, loss: None)
+    for one, other in zip(whole.weights + whole.averaged, resumed.weights + resumed.averaged):
+        assert torch.equal(one, other)
+
+
+def test_the_averaged_weights_lag_behind_and_are_lent_out():
+    trainer = make(8, decay=0.5)
+    before = [part.clone() for part in trainer.weights]
+    trainer.train(endless(), lambda step, loss: None)
+    moved = [(now - then).norm() for now, then in zip(trainer.weights, before)]
+    lagged = [(now - then).norm() for now, then in zip(trainer.averaged, before)]
+    assert sum(lagged) < sum(moved)
+    working = trainer.network.head.head.weight
+    inside = trainer.with_averaged(lambda: {"seen": working.detach().clone()})["seen"]
+    assert torch.equal(inside, trainer.state_dict()["head.head.weight"])
+    assert torch.equal(working, trainer.weights[trainer.names.index("head.head.weight")])
+
+
+def test_the_rate_rises_stays_and_falls():
+    trainer = make(100, warmup=10, cooldown=0.2)
+    parts = []
+    for step in (0, 9, 50, 79, 90, 99):
+        trainer.step = step
+        parts.append(round(trainer._rate_part(), 3))
+    assert parts == [0.1, 1.0, 1.0, 1.0, 0.5, 0.05]
+
+
+def test_only_what_asks_for_gradients_is_trained():
+    network = Network(NetworkSize(128, 128, 1, text_dim=64))
+    initialise(network, 0)
+    network.requires_grad_(False).head.requires_grad_(True)
+    trainer = Trainer(network, TrainingPlan(3), torch.float32, torch.device("cpu"))
+    assert trainer.names and all(name.startswith("head.") for name in trainer.names)
+    before = network.blocks[0].ffn[0].weight.clone()
+    trainer.train(endless(), lambda step, loss: None)
+    assert torch.equal(before, network.blocks[0].ffn[0].weight)
+
+
+def test_bf16_computes_and_float32_remembers():
+    network = Network(NetworkSize(128, 128, 1, text_dim=64))
+    initialise(network, 0)
+    network.bfloat16().patch_embedding.float()
+    trainer = Trainer(network, TrainingPlan(3), torch.bfloat16, torch.device("cpu"))
+    trainer.train(endless(), lambda step, loss: None)
+    assert {part.dtype for part in trainer.weights} == {torch.float32}
+    assert network.blocks[0].ffn[0].weight.dtype is torch.bfloat16
+
+
+def test_a_loss_that_is_no_number_stops(tmp_path):
+    trainer = make()
+    broken = sample()
+    broken.latent[0] = float("nan")
+    with pytest.raises(LumosXError, match="training: the loss is nan at step 0; use a lower rate"):
+        trainer.train(itertools.repeat(broken), lambda step, loss: None)
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    (b"nothing", "is no checkpoint of a training"), (None, "is no checkpoint of a training"),
+])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content, sentence):
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LumosXError, match=sentence):
+        make().resume(path)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    make(rate=1e-3).save(tmp_path / "file")
+    with pytest.raises(LumosXError, match="of a training with other settings"):
+        make(rate=1e-4).resume(tmp_path / "file")
