@@ -199,15 +199,16 @@ def quietly(purpose, command, hint):
         raise DevError(f"Could not {purpose} ({hint}); see the lines above.")
 
 
-def run(environment, arguments, cwd=None, isolated=True):
+def run(environment, arguments, cwd=None, isolated=True, alone=False):
     """Run the environment's Python with our packages on its path and return its exit code; on POSIX, become it.
 
-    `isolated` keeps the current folder off the path, so that a module lying there cannot hide one of ours.
+    `isolated` keeps the current folder off the path, so that a module lying there cannot hide one of ours. `alone` says
+    that nothing else is meant to run beside it.
     """
     paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
     variables = {
         # Threads that spin while they wait make two runs on one machine many times slower.
-        "OMP_WAIT_POLICY": "PASSIVE",
+        **({} if alone else {"OMP_WAIT_POLICY": "PASSIVE"}),
         **os.environ,
         "PYTHONPATH": paths,
         "LUMOSX_TEST_COMFYUI": str(environment.comfyui),
@@ -257,7 +258,7 @@ def bench(arguments):
 
 def train(arguments):
     """Train: train tiny, the small model that ships, or train lora, on cases of your own (--help lists the options)."""
-    return run(find_environment(HOST_MODULES), ["-m", "host.training_command", *arguments])
+    return run(find_environment(HOST_MODULES), ["-m", "host.training_command", *arguments], alone=True)
 
 
 def pictures(arguments):

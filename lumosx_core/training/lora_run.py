@@ -6,10 +6,7 @@ import argparse
 import json
 import math
 import platform
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,7 @@ from .base import check_base, read_base
 from .cases import EncodedCase, TargetSize, TrainingCase, encode_case, encode_text, find_cases, samples
 from .lora import LAYERS, add_lora, lora_file
 from .running import run, write_aside, write_record
-from .trainer import Sample, Trainer, TrainingPlan, read_checkpoint
+from .trainer import Trainer, TrainingPlan, read_checkpoint
 
 _SIDE_STEP = LATENT_STRIDE * PATCH
 DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
@@ -80,8 +77,7 @@ def train_lora(options: argparse.Namespace) -> str:
     if options.resume is not None:
         trainer.resume(options.resume)
     stopped_at = _checkpoint(options.out)
-    with _stopping_between_steps(samples(encoded, options.seed, options.drop_references, trainer.step)) as stream:
-        run(trainer, stream, stopped_at)
+    run(trainer, samples(encoded, options.seed, options.drop_references, trainer.step), stopped_at)
     _write(options.out, trainer)
     stopped_at.unlink(missing_ok=True)
     return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
@@ -197,32 +193,6 @@ def _trainer(options: argparse.Namespace, plan: TrainingPlan, about: dict[str, A
 def _run_block_twice(index: int, x: torch.Tensor, original: Any) -> torch.Tensor:
     """Keep a block's input alone, and compute the rest again on the way back."""
     return recomputed(original, x, use_reentrant=False, preserve_rng_state=False)
-
-
-@contextmanager
-def _stopping_between_steps(stream: Iterator[Sample]) -> Iterator[Iterator[Sample]]:
-    """Let Ctrl-C take effect when the next sample is asked for, so that a checkpoint holds whole steps.
-
-    A second one takes effect at once.
-    """
-    asked = False
-
-    def ask(number: int, frame: object) -> None:
-        nonlocal asked
-        asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def stoppable() -> Iterator[Sample]:
-        for sample in stream:
-            if asked:
-                raise KeyboardInterrupt
-            yield sample
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stoppable()
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _write(out: Path, trainer: Trainer) -> None:

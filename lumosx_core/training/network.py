@@ -14,6 +14,9 @@ from ..layout import LATENT_CHANNELS, PATCH
 
 HEAD_DIM = 128
 FIRST_GATE = 0.5
+_SHARPNESS, _WORD_SHARPNESS = 1.5, 2.0
+"""First scale of normalised queries and keys. MCAM pulls by what queries and words have in common already, so among
+words it decides how soon anything binds."""
 _PLACE_PAIRS, _PLACE_CONTENT, _PLACE_SHARPNESS = 4, 0.3, 1.7
 """Rotary pairs of an axis, what is left of content beside place, and the scale of normalised queries and keys."""
 _EPSILON = 1e-6
@@ -101,6 +104,10 @@ def initialise(network: Network, seed: int) -> None:
             parameter.data.zero_()
     for block in network.blocks:
         block.modulation.data[:, [2, 5]] = FIRST_GATE
+        for norm in (block.self_attn.norm_q, block.self_attn.norm_k):
+            norm.weight.data.fill_(_SHARPNESS)
+        for norm in (block.cross_attn.norm_q, block.cross_attn.norm_k):
+            norm.weight.data.fill_(_WORD_SHARPNESS)
         _look_at_own_place(block.self_attn)
     for layer in (network.time_projection[1], network.head.head):
         layer.weight.data.zero_()

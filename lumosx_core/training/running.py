@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,8 @@ def run(
         checked_every: steps between two checks.
     """
     recent: list[float] = []
-    with tqdm(total=trainer.plan.steps, initial=trainer.step, unit="step", file=sys.stderr) as bar:
+    steps = {"total": trainer.plan.steps, "initial": trainer.step}
+    with _stopping_after_a_step() as asked, tqdm(**steps, unit="step", file=sys.stderr) as bar:
 
         def after_step(step: int, loss: float) -> None:
             recent.append(loss)
@@ -53,6 +56,8 @@ def run(
                 bar.write(f"step {step}: {_words(trainer.record.checks[-1])}", file=sys.stderr)
             if step % SAVED_EVERY == 0 or step == trainer.plan.steps:
                 trainer.save(checkpoint)
+            if asked:
+                raise KeyboardInterrupt
 
         try:
             trainer.train(samples, after_step)
@@ -60,6 +65,22 @@ def run(
             trainer.save(checkpoint)
             bar.write(f"Stopped at step {trainer.step}; --resume {checkpoint} goes on.", file=sys.stderr)
             raise
+
+
+@contextmanager
+def _stopping_after_a_step() -> Iterator[list[int]]:
+    """Let Ctrl-C take effect after the step in work, whose weights would else be half changed; a second one at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def write_record(path: Path, trainer: Trainer, about: dict[str, Any]) -> None:

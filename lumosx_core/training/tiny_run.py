@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ STEPS = 6000
 CASTS, SCRIPTS = 8, 1
 """Scenes that share a script, and scripts of each step."""
 WORLD_SEED, WEIGHTS_SEED = 1, 0
+RATE, SHIFT = 1e-3, 6.0
 CHECKED_EVERY = 750
 OUT = "lumosx_tiny_dit.safetensors"
 
@@ -53,7 +55,8 @@ def train_tiny(options: argparse.Namespace) -> str:
 
     text = TextSide(load_tiny_clip())
     device = torch.device(options.device)
-    trainer = Trainer(small_network(), TrainingPlan(options.steps, accumulate=SCRIPTS), torch.bfloat16, device)
+    plan = TrainingPlan(options.steps, rate=RATE, shift=SHIFT, accumulate=SCRIPTS)
+    trainer = Trainer(small_network(), plan, torch.bfloat16, device)
     if options.resume is not None:
         trainer.resume(options.resume)
     checkpoint = options.out.with_suffix(".checkpoint")
@@ -76,11 +79,16 @@ def samples(first: int, tokenise: Tokenise, encode: Encode) -> Iterator[Sample]:
     """The training's samples from step ``first`` on; pictures are drawn in a process of their own."""
     examples = WorldExamples(WORLD_SEED, CASTS, Split.TRAIN)
     loader = torch.utils.data.DataLoader(
-        examples, batch_size=None, num_workers=1, prefetch_factor=6, sampler=range(first * SCRIPTS, 10**7)
+        examples, batch_size=None, num_workers=1, prefetch_factor=6, sampler=range(first * SCRIPTS, 10**7),
+        worker_init_fn=_leave_ctrl_c_to_the_trainer,
     )
     negative = encode(NEGATIVE_PROMPT)
     for example in loader:
         yield _sample(example, negative, tokenise, encode)
+
+
+def _leave_ctrl_c_to_the_trainer(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _sample(example: Example, negative: torch.Tensor, tokenise: Tokenise, encode: Encode) -> Sample:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageChops, ImageOps
@@ -29,17 +29,17 @@ from .figure import (
     draw_person,
     draw_sleeves,
     draw_worn,
-    face_backdrop,
     hair_behind,
     hands_of,
 )
 from .geometry import WHITE
 from .pen import Pen
-from .scenery import HEIGHT, WIDTH, draw_place, draw_thing
+from .scenery import HEIGHT, WIDTH, draw_place, draw_thing, evening_light
 from .script import THING_X, Script, Wear
 
 GROUND = 93.0
 """Where people stand, in units from the top of the frame."""
+_MIDDLE_LIGHT = (150, 142, 135)
 _TURNS = (0.0, 1.0, 0.0, -1.0)
 
 
@@ -182,15 +182,14 @@ def view_of_place(kind: str, surroundings: Surroundings, view: View, zoom: float
 
 
 def view_of_face(face: Face, view: View, zoom: float) -> Image.Image:
-    """Head and shoulders before a plain backdrop."""
-    size = round(46 * zoom), round(48 * zoom)
-    backdrop = face_backdrop(face)
-    pen = Pen(size, zoom, (-23, HEAD_Y - 26), backdrop)
+    """Head and shoulders before the light; a mirrored one looks to the other side, and is lit from the same."""
+    size = round(60 * zoom), round(48 * zoom)
+    pen = Pen(size, zoom, (-30, HEAD_Y - 26), evening_light(size))
     hair_behind(pen, face, 0, 0)
     pen.box(-15, HEAD_Y + 15, 15, HEAD_Y + 40, (222, 220, 214), 5)
     pen.box(-3.5, HEAD_Y + 11, 3.5, HEAD_Y + 18, face.skin, 1.5)
-    draw_head(pen, face, 0, HEAD_Y, view.turn)
-    return _seen(pen.finish(), view, backdrop)
+    draw_head(pen, face, 0, HEAD_Y, -view.turn if view.mirrored else view.turn)
+    return _seen(pen.finish(), replace(view, mirrored=False), _MIDDLE_LIGHT)
 
 
 def view_of_wear(kind: str, fill: Fill, view: View, zoom: float) -> Image.Image:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .cast import Face, Fill
-from .geometry import Colour, Point, blend, mirror, shade
+from .geometry import Colour, Point, mirror, shade
 from .pen import Pen
 
 SLOTS = {
@@ -221,7 +221,3 @@ def _tie(pen: Pen, fill: Fill, x: float, y: float, turn: float) -> None:
 
 _WORN = {"hat": _hat, "cap": _cap, "glasses": _glasses, "scarf": _scarf, "tie": _tie}
 
-
-def face_backdrop(face: Face) -> Colour:
-    """What stands behind a face in its reference picture."""
-    return blend(face.mark_colour, (214, 218, 222), 0.75)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .cast import Fill, Surroundings
 from .geometry import WHITE, Point, blend, shade
@@ -11,8 +11,9 @@ from .pen import Pen
 WIDTH, HEIGHT = 128, 96
 """A frame, in units of the world."""
 _HORIZON = 62.0
-_LIGHT = 120
-"""Everywhere the light falls from the left: what stands there is this much whiter, of 255."""
+_LIGHT = 0.35
+"""How much of every place's colour is the light's."""
+_WARM, _COOL = (255, 214, 120), (44, 70, 150)
 
 PLACES = ("park", "beach", "street", "room", "field", "mountain")
 THINGS = ("lamp", "guitar", "chair", "bag", "table")
@@ -31,8 +32,16 @@ def draw_place(kind: str, colours: Surroundings, zoom: float = 1.0, origin: Poin
     pen.box(-40, _HORIZON, WIDTH + 40, HEIGHT + 40, colours.near)
     _PLACES[kind](pen, colours, 24 * colours.shift)
     picture = pen.finish()
-    light = Image.linear_gradient("L").rotate(90).resize(picture.size).point(lambda value: _LIGHT * value // 255)
-    return Image.composite(Image.new("RGB", picture.size, WHITE), picture, light)
+    return Image.blend(picture, evening_light(picture.size), _LIGHT)
+
+
+def evening_light(size: tuple[int, int]) -> Image.Image:
+    """What lights every place and every face of the world, warm from the left and cool from the right.
+
+    It tells a model where it is: positions in the rotary embedding are relative, so without something that is the same
+    in all pictures it would have to find out from people and things.
+    """
+    return ImageOps.colorize(Image.linear_gradient("L").rotate(90), _WARM, _COOL).resize(size)
 
 
 def draw_thing(pen: Pen, kind: str, fill: Fill, x: float, ground: float) -> None:

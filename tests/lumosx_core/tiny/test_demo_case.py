@@ -36,7 +36,7 @@ def test_pictures_are_rgb_and_large_enough(case):
     for path in case.rglob("*.png"):
         with Image.open(path) as picture:
             assert picture.mode == "RGB"
-            assert min(picture.size) >= 128
+            assert min(picture.size) >= 112
     assert Image.open(case / "background" / "sunny park.png").size == (832, 624)
 
 

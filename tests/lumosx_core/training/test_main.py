@@ -86,7 +86,7 @@ def test_going_on_after_ctrl_c_is_the_same_as_never_having_stopped(command, tmp_
     stopped(monkeypatch, command, 3)
     left = tmp_path / "lora.checkpoint"
     said = capsys.readouterr().err
-    assert f"Stopped at step 3; --resume {left} goes on." in said and "no trained weights were written" in said
+    assert f"Stopped at step 4; --resume {left} goes on." in said and "no trained weights were written" in said
     assert not (tmp_path / "lora.safetensors").exists() and left.exists()
     # A new training would lose it.
     assert command() == 1

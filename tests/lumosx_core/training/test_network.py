@@ -1,7 +1,8 @@
 import comfy.model_detection
 import torch
 
-from lumosx_core.training.network import FIRST_GATE, Network, NetworkSize, initialise
+from lumosx_core.model.rotary import apply_rotary, rotary_table
+from lumosx_core.training.network import FIRST_GATE, HEAD_DIM, Network, NetworkSize, initialise
 from lumosx_core.weights.transformer import transformer_shapes
 
 
@@ -31,4 +32,18 @@ def test_the_first_weights_follow_the_seed_and_say_nothing():
     assert not torch.equal(one["blocks.0.ffn.0.weight"], another["blocks.0.ffn.0.weight"])
     assert not one["head.head.weight"].any() and not one["time_projection.1.weight"].any()
     assert (one["blocks.0.modulation"][0, [2, 5]] == FIRST_GATE).all()
-    assert (one["blocks.0.self_attn.norm_q.weight"] == 1).all()
+    assert (one["blocks.0.norm3.weight"] == 1).all()
+
+
+def test_the_first_head_starts_by_looking_at_its_own_place():
+    """Of the constant queries and keys alone: whatever the tokens hold, the nearer in y and x, the more is seen."""
+    network = Network(NetworkSize(256, 128, 1, text_dim=64))
+    initialise(network, 0)
+    attention = network.blocks[0].self_attn
+    places = torch.cartesian_prod(torch.arange(2), torch.arange(6), torch.arange(8))
+    table = rotary_table(places, HEAD_DIM)
+    q, k = (apply_rotary(bias.expand(1, len(places), -1), 2, table) for bias in (attention.q.bias, attention.k.bias))
+    seen = (q[0, :, :HEAD_DIM] @ k[0, :, :HEAD_DIM].T)
+    same = (places[:, None, 1:] == places[None, :, 1:]).all(-1)
+    assert seen[same].min() > seen[~same].max()
+    assert not (q[0, :, HEAD_DIM:] @ k[0, :, HEAD_DIM:].T).any()

@@ -1,0 +1,70 @@
+"""The binding bench at a small size, with bounds that break when relations do."""
+
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from benchmarks import binding
+from lumosx_core.tiny.world.measure import Fidelity, Measured, Place
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """The shipped model, whole and without what binds, on the same scenes."""
+    folder = tmp_path_factory.mktemp("binding")
+    base = folder / "base"
+    (base / "models" / "diffusion_models").mkdir(parents=True)
+    import folder_paths
+
+    known = folder_paths.folder_names_and_paths["diffusion_models"]
+    folder_paths.folder_names_and_paths["diffusion_models"] = ([str(base / "models" / "diffusion_models")], *known[1:])
+    try:
+        code = binding.main(
+            ["--scenes", "32", "--other-scenes", "32", "--people", "2", "--only", binding.EXACT, "without MCAM",
+             "without R2PE", "--json", str(folder / "rows.json"), "--picture", str(folder / "owners.png")], base,
+        )
+    finally:
+        folder_paths.folder_names_and_paths["diffusion_models"] = known
+    assert code == 0
+    assert Image.open(io.BytesIO((folder / "owners.png").read_bytes())).format == "PNG"
+    return {row["variant"]: row["results"][0] for row in json.loads((folder / "rows.json").read_text())["rows"]}
+
+
+def test_everybody_keeps_face_and_things(rows):
+    found = rows[binding.EXACT]
+    assert found["scenes"] == 32 and found["faces"]["count"] == 64
+    assert found["faces"]["share"] > 0.85 and found["worn"]["share"] > 0.85
+    assert found["background"]["own"]["share"] > 0.9 and found["thing"]["own"]["share"] > 0.8
+
+
+@pytest.mark.parametrize("part", ["without MCAM", "without R2PE"])
+def test_without_relations_it_is_chance(rows, part):
+    found = rows[part]
+    assert found["faces"]["share"] < 0.75 and found["worn"]["share"] < 0.75
+
+
+def test_shares_and_matrices_count():
+    def place(owner, kind, nearest):
+        return Place(owner, kind, tuple(0.0 if person == nearest else 9.0 for person in range(2)))
+
+    class Script:
+        roles = (None, None)
+
+    clips = [
+        Measured((place(0, "face", 0), place(1, "face", 0), place(0, "hat", 0), place(1, "hat", 1)), None, None),
+        Measured((place(0, "face", 0), place(1, "face", 1)), Fidelity(1.0, 5.0), Fidelity(6.0, 5.0)),
+    ]
+    found = binding.summary([(Script, clip) for clip in clips], 2)
+    assert found["faces"]["share"] == 0.75 and found["worn"]["share"] == 1.0
+    assert found["face_owners"] == [[1.0, 0.0], [0.5, 0.5]]
+    assert found["faces"]["low"] < 0.75 < found["faces"]["high"] < 1
+    assert found["worn"]["high"] == 1.0 and found["worn"]["low"] < 0.5
+    assert found["background"]["own"]["share"] == 1.0 and found["thing"]["own"]["share"] == 0.0
+
+
+def test_every_option_of_the_pack_is_among_the_variants():
+    names = binding.variants(16)
+    assert {"without R2PE", "without CSAM", "without MCAM", "q8_0", "fp8_scaled", "EasyCache"} <= names.keys()
+    assert names["guidance for 60% of the steps"].plan == {"guidance_end_step": 10}
