@@ -27,10 +27,14 @@ _LUMA_ORDER = 4
 _CHROMA_ORDER = 2
 """Frequencies (v, u) with v + u below the order are kept: 10 of luma, 3 of each chroma."""
 
-_COEFFICIENT_MEAN = (2.0,) + (0.0,) * 15
-_COEFFICIENT_STD = (3.2,) + (2.4,) * 2 + (1.4,) * 3 + (0.85,) * 4 + (1.9, 1.5, 1.4) + (2.2, 1.6, 1.6)
-"""Statistics of the kept coefficients on pictures of the drawn world, but for the details within a block, which are
-kept smaller: mean colours then have unit variance and details 0.4 of it, so that a model learns colours first."""
+_COEFFICIENT_MEAN = (1.5,) + (0.0,) * 9 + (-0.4, 0.0, 0.0, 0.2, 0.0, 0.0)
+_COEFFICIENT_STD = (4.5,) + (0.6,) * 2 + (0.3,) * 3 + (0.2,) * 4 + (1.2, 0.12, 0.12) * 2
+"""Statistics of the kept coefficients on ordinary pictures."""
+
+WORLD_MEAN = (2.0,) + (0.0,) * 15
+WORLD_STD = (3.2,) + (3.8,) * 2 + (2.2,) * 3 + (1.35,) * 4 + (1.9, 2.4, 2.2) + (2.2, 2.6, 2.6)
+"""Statistics on pictures of the drawn world, but for the details within a block, which are kept smaller: mean colours
+then deviate by 1 and details by a quarter of it, so that a model learns colours first."""
 
 
 class BlockTransformCodec(torch.nn.Module):
@@ -38,13 +42,18 @@ class BlockTransformCodec(torch.nn.Module):
 
     Both directions are linear: one 8x8 convolution of stride 8 over the frames. Encoding what was decoded gives the
     latent back.
+
+    Args:
+        mean, std: of the kept coefficients; they become those of Wan2.1's latents.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, mean: tuple[float, ...] = _COEFFICIENT_MEAN, std: tuple[float, ...] = _COEFFICIENT_STD
+    ) -> None:
         super().__init__()
         analysis, synthesis = _block_transform()
-        coefficient_mean = torch.tensor(_COEFFICIENT_MEAN)
-        gain = torch.tensor(WAN21_STD) / torch.tensor(_COEFFICIENT_STD)
+        coefficient_mean = torch.tensor(mean)
+        gain = torch.tensor(WAN21_STD) / torch.tensor(std)
         offset = torch.tensor(WAN21_MEAN) - gain * coefficient_mean
         self.register_buffer("analysis", analysis * gain.view(-1, 1, 1, 1))
         self.register_buffer("synthesis", synthesis / gain.view(-1, 1, 1, 1))
@@ -79,6 +88,11 @@ class BlockTransformCodec(torch.nn.Module):
         pixels = pixels.unflatten(0, (batch, length)).transpose(1, 2)
         held = pixels[:, :, 1:].repeat_interleave(FRAMES_PER_LATENT, dim=2)
         return torch.cat((pixels[:, :, :1], held), dim=2)
+
+
+def world_codec() -> BlockTransformCodec:
+    """The codec whose latents suit the drawn world."""
+    return BlockTransformCodec(WORLD_MEAN, WORLD_STD)
 
 
 def normalised(latent: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 from ..layout import Binding
 from ..model import relational_forward
 from ..sampling import FlowSchedule, solve
-from ..tiny.codec import BlockTransformCodec, denormalised
+from ..tiny.codec import denormalised, world_codec
 from ..tiny.world.cast import Split
 from ..tiny.world.clip import Cast, draw_cast
 from ..tiny.world.measure import FACE, measure_clip
@@ -30,7 +30,7 @@ PEOPLE = (2, 2, 2, 3, 3)
 def frames_of(latent: torch.Tensor) -> list[np.ndarray]:
     """One picture RGB [H, W, 3], 0..255 float32, for each frame of a normalised latent [16, frames, h, w]."""
     stills = denormalised(latent.float().transpose(0, 1)[:, :, None])
-    pixels = (BlockTransformCodec().decode(stills)[:, :, 0].clamp(-1, 1) + 1) * 127.5
+    pixels = (world_codec().decode(stills)[:, :, 0].clamp(-1, 1) + 1) * 127.5
     return list(pixels.permute(0, 2, 3, 1).numpy())
 
 

@@ -13,7 +13,7 @@ from ..layout import Binding, bind_scene
 from ..media import letterbox
 from ..phrases import Tokens, find_phrase
 from ..relations import Scene
-from ..tiny.codec import BlockTransformCodec, normalised
+from ..tiny.codec import BlockTransformCodec, normalised, world_codec
 from ..tiny.world.cast import Split
 from ..tiny.world.clip import Cast, draw_cast, draw_frames, draw_references
 from ..tiny.world.relations import scene_of
@@ -25,7 +25,7 @@ Encode = Callable[[str], torch.Tensor]
 
 LENGTHS = (1, 3, 5)
 """Latent frames of a clip of the drawn world, and how often each length comes."""
-CHANCES = (0.25, 0.35, 0.4)
+CHANCES = (0.3, 0.4, 0.3)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def encode_casts(
     random: np.random.Generator, script: Script, casts: list[Cast], frames: int
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Latent and references, as ``Example`` has them, of one script played by several casts."""
-    codec = BlockTransformCodec()
+    codec = world_codec()
     clips = [encode_pictures(codec, draw_frames(script, cast, frames)) for cast in casts]
     seen = [
         encode_pictures(

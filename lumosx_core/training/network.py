@@ -5,6 +5,7 @@ It has no forward of its own. Training runs ``relational_forward`` over it, as s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +18,10 @@ FIRST_GATE = 0.5
 _SHARPNESS, _WORD_SHARPNESS = 1.5, 2.0
 """First scale of normalised queries and keys. MCAM pulls by what queries and words have in common already, so among
 words it decides how soon anything binds."""
+_TIME_PAIR, _AHEAD, _TIME_PULL = 4, 6.0, 1.5
 _PLACE_PAIRS, _PLACE_CONTENT, _PLACE_SHARPNESS = 4, 0.3, 1.7
-"""Rotary pairs of an axis, what is left of content beside place, and the scale of normalised queries and keys."""
+"""Rotary pairs of an axis, what is left of content beside place, and the scale of normalised queries and keys; before
+them the pair of the time axis, the frames it looks ahead, and its strength beside one of place."""
 _EPSILON = 1e-6
 
 
@@ -114,14 +117,18 @@ def initialise(network: Network, seed: int) -> None:
 
 
 def _look_at_own_place(attention: _Attention) -> None:
-    """Let the first head's constant query and key agree most at equal y and x."""
+    """Let the first head's constant query and key agree most at equal y and x, some frames ahead."""
     third = 2 * (HEAD_DIM // 6)
     pattern = torch.zeros(HEAD_DIM)
     for start in (HEAD_DIM - 2 * third, HEAD_DIM - third):
         # The real parts of the fastest rotary pairs of an axis; together they single out one place.
         pattern[start:start + 2 * _PLACE_PAIRS:2] = 1.0
-    pattern /= pattern.square().mean().sqrt()
-    for layer, norm in ((attention.q, attention.norm_q), (attention.k, attention.norm_k)):
+    query, key = pattern.clone(), pattern
+    # One slow pair of the time axis, turned: it agrees most with what lies some frames ahead, as references do.
+    phase = _AHEAD * 10000.0 ** (-2 * _TIME_PAIR / (HEAD_DIM - 2 * third))
+    query[2 * _TIME_PAIR:2 * _TIME_PAIR + 2] = _TIME_PULL * torch.tensor([math.cos(phase), math.sin(phase)])
+    key[2 * _TIME_PAIR] = _TIME_PULL
+    for layer, norm, constant in ((attention.q, attention.norm_q, query), (attention.k, attention.norm_k, key)):
         layer.weight.data[:HEAD_DIM] *= _PLACE_CONTENT
-        layer.bias.data[:HEAD_DIM] = pattern
+        layer.bias.data[:HEAD_DIM] = constant / constant.square().mean().sqrt()
         norm.weight.data[:HEAD_DIM] = _PLACE_SHARPNESS

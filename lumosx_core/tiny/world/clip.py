@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageChops, ImageOps
 
+from ..sketch import WHITE
 from .cast import (
     LEAST_DIFFERENCE,
     Face,
@@ -32,7 +33,6 @@ from .figure import (
     hair_behind,
     hands_of,
 )
-from .geometry import WHITE
 from .pen import Pen
 from .scenery import HEIGHT, WIDTH, draw_place, draw_thing, evening_light
 from .script import THING_X, Script, Wear

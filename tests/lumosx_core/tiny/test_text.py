@@ -18,6 +18,21 @@ def test_training_gives_the_same_bytes():
     assert text.train_tokenizer() == text.train_tokenizer()
 
 
+def test_the_tokenizer_that_ships_is_the_one_of_the_corpus():
+    """Other versions of sentencepiece may make another one; what was trained with this one then still reads it."""
+    assert text.text_encoder_state_dict()[text.TOKENIZER_KEY].numpy().tobytes() == text.tokenizer_model()
+    assert text.tokenizer_model() == text.train_tokenizer()
+
+
+def test_a_word_carries_whose_it_is():
+    """Of one verb, what stands around it makes the difference, the nearest words most."""
+    weights = text.encoder_state_dict(50)
+    bias = weights["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"].float()
+    back, ahead = bias.unbind(1)
+    half = text.POSITION_BUCKETS // 2
+    assert back[1] > back[5] > back[half - 1] > ahead[1] and ahead[half + 1] > ahead[half + 5] > back[half + 1]
+
+
 def test_special_ids_are_those_of_umt5(tokenizer):
     assert (tokenizer.pad_id(), tokenizer.eos_id(), tokenizer.unk_id(), tokenizer.bos_id()) == (0, 1, 2, -1)
     assert tokenizer.encode("") == [text.END_ID]

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from host.tokens import small_tokenizer
-from lumosx_core.tiny.codec import BlockTransformCodec
+from lumosx_core.tiny.codec import world_codec
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_frames
 from lumosx_core.tiny.world.script import draw_script
@@ -35,7 +35,7 @@ def test_every_cast_gets_its_own_pictures_at_its_own_place():
     casts = [draw_cast(random, script, Split.TRAIN) for _ in range(2)]
     latent, _ = encode_casts(np.random.default_rng(1), script, casts, 3)
     for number, cast in enumerate(casts):
-        alone = encode_pictures(BlockTransformCodec(), draw_frames(script, cast, 3))
+        alone = encode_pictures(world_codec(), draw_frames(script, cast, 3))
         assert torch.equal(latent[number].transpose(0, 1)[:, :, None], alone)
     first, _ = encode_casts(np.random.default_rng(1), script, casts[:1], 3)
     assert torch.equal(first[0], latent[0])
@@ -45,7 +45,7 @@ def test_frames_come_back_from_their_latents():
     random = np.random.default_rng(2)
     script = draw_script(random, 2)
     pictures = draw_frames(script, draw_cast(random, script, Split.TRAIN), 3)
-    latent = encode_pictures(BlockTransformCodec(), pictures)[:, :, 0].transpose(0, 1)
+    latent = encode_pictures(world_codec(), pictures)[:, :, 0].transpose(0, 1)
     for made, picture in zip(frames_of(latent), pictures):
         assert made.shape == (96, 128, 3)
         assert np.abs(made - np.asarray(picture, float)).mean() < 20

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from host.sketch import Sketch, smooth
-from lumosx_core.tiny.world.geometry import WHITE, blend, mirror, shade
+from lumosx_core.tiny.sketch import WHITE, Sketch, blend, mirror, shade, smooth
 
 
 def test_colours():

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from host.sketch import Sketch
-from lumosx_core.tiny.world.geometry import WHITE, Colour, blend, mirror, shade
+from .sketch import WHITE, Colour, Sketch, blend, mirror, shade
 
 FACE_WIDTH = 224
 FACE_HEIGHT = 272
