@@ -29,6 +29,7 @@ from benchmarks.measuring import write_json
 from lumosx_core.layout import Binding
 from lumosx_core.model import RelationalOptions
 from lumosx_core.prompt_text import NEGATIVE_PROMPT
+from lumosx_core.tiny.codec import normalised
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import Cast, draw_cast
 from lumosx_core.tiny.world.measure import FACE, Measured, measure_clip
@@ -162,11 +163,13 @@ def _sample(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
 
     unseen = [torch.zeros_like(reference) for reference in job.references]
     latent = torch.zeros(CASTS, 16, FRAMES, *job.references[0].shape[-2:])
-    return run_sampler(
+    made = run_sampler(
         model, condition(job.positive, job.references),
         condition(job.negative, unseen if variant.blank_references else job.references),
         {"samples": latent}, SamplingPlan(**{"seed": job.seed, **plan}),
-    )["samples"].float().cpu()
+    )
+    # ComfyUI hands latents on as the VAE takes them.
+    return normalised(made["samples"].float().cpu())
 
 
 def summary(found: list[tuple[Script, Measured]], people: int) -> dict:
