@@ -55,7 +55,7 @@ class Variant:
         options: constants of LumosX Model.
         plan: what it changes in the sampling.
         cache: a core node, with its defaults.
-        references: what the unconditional pass is given.
+        blank_references: give the unconditional pass zero latents instead of the references.
     """
 
     weights: str = "bf16"
@@ -117,6 +117,7 @@ class Bench:
         self._folder = base / "models" / "diffusion_models"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._text = TextSide(load_tiny_clip())
+        self._negative = self._text.encode(NEGATIVE_PROMPT)
         self._jobs = {
             count: [self._job(number, count) for number in range(math.ceil(scenes / CASTS))] for count in people
         }
@@ -127,7 +128,7 @@ class Bench:
         casts = [draw_cast(random, script, Split.HELD_OUT) for _ in range(CASTS)]
         _, references = encode_casts(random, script, casts, 1)
         return Job(
-            script, casts, references, self._text.encode(script.prompt), self._text.encode(NEGATIVE_PROMPT),
+            script, casts, references, self._text.encode(script.prompt), self._negative,
             bind(scene_of(script), script.prompt, self._text.tokenise), 100 * people + number,
         )
 

@@ -37,7 +37,7 @@ _TOKENIZER = Path(__file__).with_name("tokenizer.model")
 
 
 def tokenizer_model() -> bytes:
-    """The sentencepiece model that the trained transformer knows; ``train_tokenizer`` made it."""
+    """The sentencepiece model that ships; ``train_tokenizer`` made it."""
     return _TOKENIZER.read_bytes()
 
 

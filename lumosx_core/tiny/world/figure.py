@@ -16,8 +16,6 @@ SLOTS = {
 }
 """What can be worn, and where; nobody wears two things in one place."""
 
-HEIGHT = 84
-"""From the ground to the top of a hat, in units of the world."""
 HEAD_Y, HEAD_X, HEAD_RADIUS = -61.0, 13.0, 14.5
 _SHOULDER_Y, _HIP_Y = -47.0, -21.0
 _INK: Colour = (44, 34, 42)
