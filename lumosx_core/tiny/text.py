@@ -20,7 +20,7 @@ POSITION_BUCKETS = 32
 _EXACT_BUCKETS, _BUCKETS_EACH_WAY, _FARTHEST = 8, 16, 128
 _FORGETTING = 0.12
 """By how much a word's pull on another one falls with each token between them."""
-_MIXING = 2.0
+_MIXING = 3.0
 """Strength of what a token takes over from its neighbours, against its own word."""
 _NEVER = -30.0
 

@@ -1,4 +1,4 @@
-"""``python -m lumosx_core.training``: train a LoRA on your own cases, or a small model of a drawn world."""
+"""``python -m lumosx_core.training``: train a LoRA on your own cases, or the pack's small model anew."""
 
 from __future__ import annotations
 

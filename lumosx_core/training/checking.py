@@ -53,7 +53,7 @@ class WorldCheck:
         random = np.random.default_rng([99, number])
         script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False)
         casts = [draw_cast(random, script, Split.VALIDATION) for _ in range(CASTS)]
-        _, references = encode_casts(random, script, casts, 1)
+        _, references = encode_casts(random, [script] * CASTS, casts, 1)
         return script, casts, references, encode(script.prompt), bind(scene_of(script), script.prompt, tokenise)
 
     @torch.no_grad()

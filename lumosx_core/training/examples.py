@@ -18,7 +18,7 @@ from ..tiny.world.cast import Split
 from ..tiny.world.clip import Cast, draw_cast, draw_frames, draw_references
 from ..tiny.world.relations import scene_of
 from ..tiny.world.scenery import HEIGHT, WIDTH
-from ..tiny.world.script import Script, draw_script
+from ..tiny.world.script import Script, draw_lesson, draw_script, reworded
 
 Tokenise = Callable[[str], Tokens]
 Encode = Callable[[str], torch.Tensor]
@@ -30,19 +30,19 @@ CHANCES = (0.3, 0.4, 0.3)
 
 @dataclass(frozen=True)
 class Example:
-    """Clips that share a prompt and a binding.
+    """Clips that share a binding.
 
     Attributes:
         latent: [batch, 16, frames, height, width], normalised.
         references: in token order, each [batch, 16, 1, height, width], normalised.
-        prompt: the text.
-        scene: whose words bind; its pictures do not matter.
+        prompts: the text of each clip; their tokens are equally many.
+        scenes: whose words bind in each; the pictures do not matter.
     """
 
     latent: torch.Tensor
     references: list[torch.Tensor]
-    prompt: str
-    scene: Scene
+    prompts: list[str]
+    scenes: list[Scene]
 
 
 def bind(scene: Scene, prompt: str, tokenise: Tokenise) -> Binding:
@@ -65,16 +65,16 @@ def encode_pictures(codec: BlockTransformCodec, pictures: list[Image.Image]) -> 
 
 
 def encode_casts(
-    random: np.random.Generator, script: Script, casts: list[Cast], frames: int
+    random: np.random.Generator, scripts: list[Script], casts: list[Cast], frames: int
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Latent and references, as ``Example`` has them, of one script played by several casts."""
+    """Latent and references, as ``Example`` has them, of scripts with the same references and who plays each."""
     codec = world_codec()
-    clips = [encode_pictures(codec, draw_frames(script, cast, frames)) for cast in casts]
+    clips = [encode_pictures(codec, draw_frames(script, cast, frames)) for script, cast in zip(scripts, casts)]
     seen = [
         encode_pictures(
             codec, [letterbox(picture, WIDTH, HEIGHT) for _, picture in draw_references(random, script, cast)]
         )
-        for cast in casts
+        for script, cast in zip(scripts, casts)
     ]
     return torch.cat([clip.transpose(0, 2) for clip in clips]), list(torch.stack(seen, dim=1))
 
@@ -84,19 +84,28 @@ class WorldExamples(torch.utils.data.Dataset):
 
     Args:
         seed: of everything.
-        batch: casts of each script.
+        batch: clips of each example.
         split: which world.
+        lessons: how many of the first examples are stills of easy scripts.
     """
 
-    def __init__(self, seed: int, batch: int, split: Split):
-        self._seed, self._batch, self._split = seed, batch, split
+    def __init__(self, seed: int, batch: int, split: Split, lessons: int = 0):
+        self._seed, self._batch, self._split, self._lessons = seed, batch, split, lessons
 
     def __getitem__(self, index: int) -> Example:
         random = np.random.default_rng([self._seed, index])
-        script = draw_script(random)
-        frames = int(random.choice(LENGTHS, p=CHANCES))
-        if script.exchange:
-            frames = max(LENGTHS)
-        casts = [draw_cast(random, script, self._split) for _ in range(self._batch)]
-        latent, references = encode_casts(random, script, casts, frames)
-        return Example(latent, references, script.prompt, scene_of(script))
+        scripts, frames = self._scripts(index, random)
+        casts = [draw_cast(random, script, self._split) for script in scripts]
+        latent, references = encode_casts(random, scripts, casts, frames)
+        return Example(
+            latent, references, [script.prompt for script in scripts], [scene_of(script) for script in scripts]
+        )
+
+    def _scripts(self, index: int, random: np.random.Generator) -> tuple[list[Script], int]:
+        """One for each clip, and their latent frames."""
+        if index < self._lessons:
+            script, frames = draw_lesson(random), 1
+        else:
+            script, frames = draw_script(random), int(random.choice(LENGTHS, p=CHANCES))
+        others = [reworded(random, script) for _ in range(self._batch - 1)]
+        return [script, *others], max(LENGTHS) if script.exchange else frames

@@ -18,6 +18,7 @@ FIRST_GATE = 0.5
 _SHARPNESS, _WORD_SHARPNESS = 1.5, 2.0
 """First scale of normalised queries and keys. MCAM pulls by what queries and words have in common already, so among
 words it decides how soon anything binds."""
+_PLACED_BLOCKS = 2
 _TIME_PAIR, _AHEAD, _TIME_PULL = 4, 6.0, 1.5
 _PLACE_PAIRS, _PLACE_CONTENT, _PLACE_SHARPNESS = 4, 0.3, 1.7
 """Rotary pairs of an axis, what is left of content beside place, and the scale of normalised queries and keys; before
@@ -94,10 +95,11 @@ class _Head(nn.Module):
 def initialise(network: Network, seed: int) -> None:
     """Draw the weights to train from (Peebles and Xie, "DiT", 2023, section 3.2, adaLN-Zero).
 
-    The timestep modulates nothing and the head says nothing at first. Two things save a small network most of its
-    training: gates start half open instead of shut, and one head of each self-attention starts by looking at its own
-    place, in all frames and references. Rotary positions are relative; without it every token must first find out where
-    it is.
+    The timestep modulates nothing, and head and text say nothing at first: words that mean nothing yet would only
+    disturb, and the quickest way to be rid of them is to look at the pads behind the text for good. Two things save a
+    small network most of its training: gates start half open instead of shut, and one head of the first blocks'
+    self-attention starts by looking at its own place, in all frames and references. Rotary positions are relative;
+    without it every token must first find out where it is.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in network.named_parameters():
@@ -111,6 +113,8 @@ def initialise(network: Network, seed: int) -> None:
             norm.weight.data.fill_(_SHARPNESS)
         for norm in (block.cross_attn.norm_q, block.cross_attn.norm_k):
             norm.weight.data.fill_(_WORD_SHARPNESS)
+        block.cross_attn.o.weight.data.zero_()
+    for block in network.blocks[:_PLACED_BLOCKS]:
         _look_at_own_place(block.self_attn)
     for layer in (network.time_projection[1], network.head.head):
         layer.weight.data.zero_()

@@ -1,4 +1,4 @@
-"""A small model of the drawn world, trained from a seed."""
+"""The small model that ships with the pack: trained on the drawn world, from a seed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from safetensors.torch import save
 
 from ..errors import LumosXError
 from ..prompt_text import NEGATIVE_PROMPT
+from ..tiny.trained import VERSION, VERSION_KEY
 from ..tiny.world.cast import Split
 from .checking import WorldCheck
 from .examples import Encode, Example, Tokenise, WorldExamples, bind
@@ -22,9 +23,10 @@ from .running import run, write_aside, write_record
 from .trainer import Sample, Trainer, TrainingPlan
 
 SIZE = NetworkSize(dim=256, ffn_dim=512, layers=5)
-STEPS = 6000
-CASTS, SCRIPTS = 3, 4
-"""Scenes that share a script, and scripts of each step."""
+STEPS, LESSON_STEPS = 2700, 700
+"""Of all, and of easy scripts at first."""
+CLIPS, BINDINGS = 3, 4
+"""Clips that share a binding, and bindings of each step."""
 WORLD_SEED, WEIGHTS_SEED = 1, 0
 RATE, SHIFT = 1e-3, 6.0
 CHECKED_EVERY = 750
@@ -33,9 +35,9 @@ OUT = "lumosx_tiny_dit.safetensors"
 
 def add_command(commands: Any) -> None:
     """Add ``tiny`` to the command line."""
-    parser = commands.add_parser("tiny", help="train a small model on the drawn world, from a seed")
+    parser = commands.add_parser("tiny", help="train the small model that ships with the pack, on the drawn world")
     parser.add_argument("--out", type=Path, default=Path(OUT), help="the new file (%(default)s)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="%(default)s")
+    parser.add_argument("--steps", type=int, default=STEPS, help="%(default)s, as for the shipped file")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
     parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
     parser.set_defaults(run=train_tiny)
@@ -54,7 +56,9 @@ def train_tiny(options: argparse.Namespace) -> str:
 
     text = TextSide(load_tiny_clip())
     device = torch.device(options.device)
-    plan = TrainingPlan(options.steps, rate=RATE, shift=SHIFT, accumulate=SCRIPTS)
+    plan = TrainingPlan(
+        options.steps, rate=RATE, full_rate_inputs=SIZE.dim, shift=SHIFT, accumulate=BINDINGS
+    )
     trainer = Trainer(small_network(), plan, torch.bfloat16, device)
     if options.resume is not None:
         trainer.resume(options.resume)
@@ -76,9 +80,9 @@ def small_network() -> Network:
 
 def samples(first: int, tokenise: Tokenise, encode: Encode) -> Iterator[Sample]:
     """The training's samples from step ``first`` on; pictures are drawn in a process of their own."""
-    examples = WorldExamples(WORLD_SEED, CASTS, Split.TRAIN)
+    examples = WorldExamples(WORLD_SEED, CLIPS, Split.TRAIN, LESSON_STEPS * BINDINGS)
     loader = torch.utils.data.DataLoader(
-        examples, batch_size=None, num_workers=1, prefetch_factor=6, sampler=range(first * SCRIPTS, 10**7),
+        examples, batch_size=None, num_workers=1, prefetch_factor=6, sampler=range(first * BINDINGS, 10**7),
         worker_init_fn=_leave_ctrl_c_to_the_trainer,
     )
     negative = encode(NEGATIVE_PROMPT)
@@ -91,19 +95,21 @@ def _leave_ctrl_c_to_the_trainer(worker: int) -> None:
 
 
 def _sample(example: Example, negative: torch.Tensor, tokenise: Tokenise, encode: Encode) -> Sample:
-    return Sample(
-        example.latent, example.references, encode(example.prompt), negative,
-        bind(example.scene, example.prompt, tokenise),
-    )
+    bindings = {bind(scene, prompt, tokenise) for scene, prompt in zip(example.scenes, example.prompts)}
+    if len(bindings) > 1:
+        raise LumosXError(f"training: the tokens of {example.prompts} are not in the same places; give it one of them.")
+    contexts = torch.cat([encode(prompt) for prompt in example.prompts])
+    return Sample(example.latent, example.references, contexts, negative, bindings.pop())
 
 
 def write_trained(path: Path, trainer: Trainer) -> None:
     """The averaged weights in bf16 as a Wan2.1 checkpoint, and the record beside it."""
     weights = {name: weight.to("cpu", torch.bfloat16).contiguous() for name, weight in trainer.state_dict().items()}
-    write_aside(path, save(weights, metadata={"steps": str(trainer.step)}))
+    write_aside(path, save(weights, metadata={VERSION_KEY: VERSION, "steps": str(trainer.step)}))
     about = {
         "what": "the small LumosX of the drawn world", "command": "python dev.py train tiny",
-        "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED, "casts_of_a_script": CASTS,
+        "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED, "clips_of_a_binding": CLIPS,
+        "lesson_steps": LESSON_STEPS,
         "parameters": sum(weight.numel() for weight in weights.values()),
         "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} CPU threads, "
         f"device {trainer.device}, Python {platform.python_version()}, torch {torch.__version__}",

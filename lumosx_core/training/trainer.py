@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ class TrainingPlan:
     Attributes:
         steps: updates of the weights.
         rate: highest learning rate.
+        full_rate_inputs: a layer with more inputs than this learns slower by as much; 0 is no limit.
         warmup: steps in which the rate rises from zero.
         cooldown: the part of the steps, at the end, over which it falls to zero in a straight line.
         accumulate: examples of each step.
@@ -39,6 +41,7 @@ class TrainingPlan:
 
     steps: int
     rate: float = 1.5e-3
+    full_rate_inputs: int = 0
     warmup: int = 100
     cooldown: float = 0.35
     accumulate: int = 1
@@ -95,13 +98,29 @@ class Trainer:
         self.averaged = [part.clone() for part in self.weights]
         self.record = Record()
         self.step = 0
-        matrices = [part for part in self.weights if part.ndim > 1]
-        others = [part for part in self.weights if part.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            [self._group(scale, decay, parts) for (scale, decay), parts in self._by_scale().items()],
             lr=plan.rate, betas=(0.9, 0.98), eps=1e-8, fused=True,
         )
         self._generator = torch.Generator().manual_seed(plan.seed)
+
+    def _by_scale(self) -> dict[tuple[float, float], list[torch.Tensor]]:
+        """Weights by part of the rate and by decay.
+
+        Adam moves every weight alike, so what comes out of a layer moves with the number of its inputs, and the rate
+        has to fall with it (Yang et al., "Tensor Programs V", 2022, table 8).
+        """
+        limit = self.plan.full_rate_inputs
+        groups = defaultdict(list)
+        for part in self.weights:
+            matrix = part.ndim > 1
+            scale = min(1.0, limit / part.shape[1]) if part.ndim == 2 and limit else 1.0
+            groups[scale, self.plan.weight_decay if matrix else 0.0].append(part)
+        return groups
+
+    @staticmethod
+    def _group(scale: float, decay: float, parts: list[torch.Tensor]) -> dict[str, Any]:
+        return {"params": parts, "weight_decay": decay, "scale": scale}
 
     def train(self, samples: Iterable[Sample], after_step: Callable[[int, float], None]) -> None:
         """Go on until the plan's last step; ``after_step(step, loss)`` may save, check, or raise to stop."""
@@ -117,7 +136,7 @@ class Trainer:
 
     def _take_step(self, samples: list[Sample]) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.rate * self._rate_part()
+            group["lr"] = self.plan.rate * self._rate_part() * group["scale"]
         total = 0.0
         for sample in samples:
             loss = self._loss(sample)

@@ -14,7 +14,7 @@ from enum import Enum
 
 import numpy as np
 
-from ..sketch import Colour
+from .geometry import Colour
 
 _HUES = 18
 _TONES = ((1.0, 0.92), (0.55, 1.0), (0.85, 0.55))

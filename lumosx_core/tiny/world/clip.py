@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageChops, ImageOps
 
-from ..sketch import WHITE
 from .cast import (
     LEAST_DIFFERENCE,
     Face,
@@ -33,9 +32,10 @@ from .figure import (
     hair_behind,
     hands_of,
 )
+from .geometry import WHITE
 from .pen import Pen
 from .scenery import HEIGHT, WIDTH, draw_place, draw_thing, evening_light
-from .script import THING_X, Script, Wear
+from .script import Script, Wear
 
 GROUND = 93.0
 """Where people stand, in units from the top of the frame."""
@@ -112,7 +112,7 @@ def draw_frame(
     """Frame ``frame`` of ``frames``, over its place without people."""
     pen = Pen(backdrop.size, zoom, background=backdrop)
     if cast.thing is not None:
-        draw_thing(pen, script.thing, cast.thing, THING_X[len(script.roles)], GROUND)
+        draw_thing(pen, script.thing, cast.thing, script.thing_x, GROUND)
     placed = zip(cast.people, positions(script, frame, frames))
     # Whoever is in front when two pass each other is drawn last.
     for person, (x, pose) in reversed(list(placed)):
@@ -162,7 +162,8 @@ def draw_references(
         yield "background", view_of_place(script.place, cast.surroundings, view(), zoom)
     if script.thing and script.thing_shown:
         yield "object", view_of_thing(script.thing, cast.thing, view(), zoom)
-    for role, person in zip(script.roles, cast.people):
+    for number in script.subjects:
+        role, person = script.roles[number], cast.people[number]
         yield "face", view_of_face(person.face, view(), zoom)
         for wear in shown(role.wears):
             yield "attribute", view_of_wear(wear.kind, person.worn[wear.kind], view(), zoom)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..sketch import Colour, Point, mirror, shade
 from .cast import Face, Fill
+from .geometry import Colour, Point, mirror, shade
 from .pen import Pen
 
 SLOTS = {

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from PIL import Image, ImageDraw
 
-from ..sketch import Colour, Point
 from .cast import Fill
+from .geometry import Colour, Point
 
 _SMOOTH = 2
 """Drawn this much larger and then reduced, for smooth edges."""

@@ -16,22 +16,35 @@ from .script import Script
 def scene_of(script: Script, pictures: Iterable[Image.Image] | None = None) -> Scene:
     """The scene of a clip.
 
+    What two people wear under the same words is bound to the place in the prompt where it is theirs; words that are
+    bound to both would pull neither.
+
     Args:
         pictures: as ``draw_references`` gives them; without them every picture is one white pixel, which is enough to
             find words.
     """
     given = iter(pictures) if pictures is not None else None
 
-    def reference(kind: Kind, phrase: str) -> Reference:
-        return Reference(kind, phrase, torch.ones(1, 1, 1, 3) if given is None else to_image(next(given)))
+    def reference(kind: Kind, phrase: str, occurrence: int = 0) -> Reference:
+        picture = torch.ones(1, 1, 1, 3) if given is None else to_image(next(given))
+        return Reference(kind, phrase, picture, occurrence=occurrence)
 
     background = reference(Kind.BACKGROUND, script.place_phrase) if script.place_shown else None
     things = (reference(Kind.OBJECT, script.thing_phrase),) if script.thing and script.thing_shown else ()
     subjects = tuple(
         Subject(
-            reference(Kind.FACE, role.phrase),
-            tuple(reference(Kind.ATTRIBUTE, wear.phrase) for wear in shown(role.wears)),
+            reference(Kind.FACE, script.roles[number].phrase),
+            tuple(
+                reference(Kind.ATTRIBUTE, wear.phrase, _occurrence(script, number, wear.phrase))
+                for wear in shown(script.roles[number].wears)
+            ),
         )
-        for role in script.roles
+        for number in script.subjects
     )
     return Scene(background, things, subjects)
+
+
+def _occurrence(script: Script, number: int, phrase: str) -> int:
+    """Which place of a phrase in the prompt is that of role ``number``; 0 if there is only one place."""
+    wearers = [other for other, role in enumerate(script.roles) if phrase in [wear.phrase for wear in role.wears]]
+    return wearers.index(number) + 1 if len(wearers) > 1 else 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PIL import Image, ImageOps
 
-from ..sketch import WHITE, Point, blend, shade
 from .cast import Fill, Surroundings
+from .geometry import WHITE, Point, blend, shade
 from .pen import Pen
 
 WIDTH, HEIGHT = 128, 96

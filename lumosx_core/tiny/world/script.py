@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,12 +15,11 @@ PLURAL = {"waves": "wave", "walks": "walk", "turns": "turn", "jumps": "jump", "s
 VERBS = tuple(PLURAL)
 MOODS = ("sunny", "quiet", "busy", "modern", "")
 STANDPOINTS = {
-    1: (("in the middle", 64.0),),
+    1: (("on the left", 34.0), ("in the middle", 64.0), ("on the right", 94.0)),
     2: (("on the left", 34.0), ("on the right", 94.0)),
     3: (("on the left", 22.0), ("in the middle", 64.0), ("on the right", 106.0)),
 }
-"""Where people stand, in words and in units of the world, by how many there are."""
-THING_X = {1: 106.0, 2: WIDTH / 2}
+"""Where people stand, in words and in units of the world, by how many there are; one alone stands at one of them."""
 _THING_WORDS = {1: "Beside them stands", 2: "Between them stands"}
 CHANCES_OF_PEOPLE = (0.15, 0.5, 0.35)
 CHANCE_OF_COLOUR_WORDS = 0.3
@@ -84,6 +83,7 @@ class Script:
         exchange: whether the two people change places.
         together: say what all do in one sentence at the end rather than of each one.
         place_shown, thing_shown: whether references show them.
+        order: the roles in the order of their references; empty is from left to right.
     """
 
     roles: tuple[Role, ...]
@@ -95,6 +95,19 @@ class Script:
     together: bool = False
     place_shown: bool = True
     thing_shown: bool = True
+    order: tuple[int, ...] = ()
+
+    @property
+    def subjects(self) -> tuple[int, ...]:
+        """Numbers of the roles, in the order of their references."""
+        return self.order or tuple(range(len(self.roles)))
+
+    @property
+    def thing_x(self) -> float:
+        """Where the thing stands, in units of the world: between two, or beside one on the wider side."""
+        if len(self.roles) > 1:
+            return WIDTH / 2
+        return 22.0 if self.roles[0].x > WIDTH / 2 else 106.0
 
     @property
     def place_phrase(self) -> str:
@@ -165,14 +178,69 @@ def draw_script(
             wears=_draw_wears(random, shared_kinds or _draw_kinds(random, count), coloured, drop),
             verb=shared_verb if together else str(random.choice(VERBS)),
         )
-        for standpoint, x in STANDPOINTS[count]
+        for standpoint, x in _draw_standpoints(random, count)
     )
     thing = str(random.choice(THINGS)) if count < 3 and random.random() < 0.6 else ""
     return Script(
         roles=roles, place=str(random.choice(PLACES)), mood=str(random.choice(MOODS)), thing=thing,
         thing_colour=_colour_word(random) if coloured and thing else "", exchange=exchange, together=together,
         place_shown=not drop or random.random() < 0.95, thing_shown=not drop or random.random() < 0.93,
+        # In one order always, the order alone would tell who stands where, and no word would be needed.
+        order=tuple(map(int, random.permutation(count))),
     )
+
+
+def draw_lesson(random: np.random.Generator) -> Script:
+    """An easy script: one person or two, who stand there in a shirt and a hat.
+
+    With little else in the picture, what is left to learn is what words say of places, and whose colours are whose.
+    """
+    kinds, coloured = ("shirt", "hat"), random.random() < 0.4
+    roles = tuple(
+        Role(
+            noun=str(random.choice(NOUNS)), standpoint=standpoint, x=x, verb="stands",
+            wears=tuple(Wear(kind, _colour_word(random) if coloured else "") for kind in kinds),
+        )
+        for standpoint, x in _draw_standpoints(random, int(random.choice([1, 2], p=[0.4, 0.6])))
+    )
+    return Script(
+        roles=roles, place=str(random.choice(PLACES)), mood=str(random.choice(MOODS)),
+        order=tuple(map(int, random.permutation(len(roles)))),
+    )
+
+
+def reworded(random: np.random.Generator, script: Script) -> Script:
+    """The same with other words of one token each in their places, so that every phrase is found where it was.
+
+    Place, thing, clothes, colours, and where somebody alone stands. What was called the same still is, since words that
+    come twice bind twice.
+    """
+    roles = script.roles
+    if len(roles) == 1:
+        (standpoint, x), = _draw_standpoints(random, 1)
+        roles = (replace(roles[0], standpoint=standpoint, x=x),)
+    colours = _exchange(random, [word for word in _COLOUR_WORDS if word != "red"])
+    kinds = {}
+    for slot in ("body", "head", "neck"):
+        kinds |= _exchange(random, [kind for kind, place in SLOTS.items() if place == slot])
+
+    def wearing(wear: Wear) -> Wear:
+        return replace(wear, kind=kinds.get(wear.kind, wear.kind), colour=colours.get(wear.colour, wear.colour))
+
+    return replace(
+        script, roles=tuple(replace(role, wears=tuple(map(wearing, role.wears))) for role in roles),
+        place=str(random.choice(PLACES)), thing=str(random.choice(THINGS)) if script.thing else "",
+        thing_colour=colours.get(script.thing_colour, script.thing_colour),
+    )
+
+
+def _exchange(random: np.random.Generator, words: list[str]) -> dict[str, str]:
+    return dict(zip(words, map(str, random.permutation(words))))
+
+
+def _draw_standpoints(random: np.random.Generator, people: int) -> tuple[tuple[str, float], ...]:
+    standpoints = STANDPOINTS[people]
+    return standpoints if people > 1 else (standpoints[int(random.integers(len(standpoints)))],)
 
 
 def _draw_kinds(random: np.random.Generator, people: int) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from lumosx_core.training.examples import LENGTHS, WorldExamples, bind, encode_c
 
 def test_an_example_is_the_same_whenever_it_is_asked_for():
     first, again = (WorldExamples(3, 2, Split.TRAIN)[5] for _ in range(2))
-    assert first.prompt == again.prompt and torch.equal(first.latent, again.latent)
+    assert first.prompts == again.prompts and torch.equal(first.latent, again.latent)
     assert all(torch.equal(one, other) for one, other in zip(first.references, again.references))
     assert not torch.equal(first.latent, WorldExamples(4, 2, Split.TRAIN)[5].latent[:, :, :first.latent.shape[2]])
 
@@ -24,20 +24,28 @@ def test_examples_fit_together():
         assert example.latent.shape[:2] == (3, 16) and example.latent.shape[3:] == (12, 16)
         assert example.latent.shape[2] in LENGTHS
         assert {tuple(reference.shape) for reference in example.references} == {(3, 16, 1, 12, 16)}
-        binding = bind(example.scene, example.prompt, tokenise)
-        assert binding.references == len(example.references)
+        (binding,) = {bind(scene, prompt, tokenise) for scene, prompt in zip(example.scenes, example.prompts)}
+        assert len(example.prompts) == 3 and binding.references == len(example.references)
         assert all(binding.subject_spans) and (binding.text_weights().amax(1) > 0).all()
+
+
+def test_lessons_are_the_first_examples_only():
+    plain, examples = (WorldExamples(0, 2, Split.TRAIN, lessons) for lessons in (0, 6))
+    easy = [examples[index] for index in range(6)]
+    assert all(example.latent.shape[2] == 1 and "shirt" in example.prompts[0] for example in easy)
+    assert all(len(set(example.prompts)) == 2 for example in easy)
+    assert all(examples[index].prompts == plain[index].prompts for index in range(6, 12))
 
 
 def test_every_cast_gets_its_own_pictures_at_its_own_place():
     random = np.random.default_rng(0)
     script = draw_script(random, 2, drop=False)
     casts = [draw_cast(random, script, Split.TRAIN) for _ in range(2)]
-    latent, _ = encode_casts(np.random.default_rng(1), script, casts, 3)
+    latent, _ = encode_casts(np.random.default_rng(1), [script] * 2, casts, 3)
     for number, cast in enumerate(casts):
         alone = encode_pictures(world_codec(), draw_frames(script, cast, 3))
         assert torch.equal(latent[number].transpose(0, 1)[:, :, None], alone)
-    first, _ = encode_casts(np.random.default_rng(1), script, casts[:1], 3)
+    first, _ = encode_casts(np.random.default_rng(1), [script], casts[:1], 3)
     assert torch.equal(first[0], latent[0])
 
 

@@ -31,8 +31,15 @@ def test_the_first_weights_follow_the_seed_and_say_nothing():
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["blocks.0.ffn.0.weight"], another["blocks.0.ffn.0.weight"])
     assert not one["head.head.weight"].any() and not one["time_projection.1.weight"].any()
+    assert not one["blocks.0.cross_attn.o.weight"].any() and one["blocks.0.self_attn.o.weight"].any()
     assert (one["blocks.0.modulation"][0, [2, 5]] == FIRST_GATE).all()
     assert (one["blocks.0.norm3.weight"] == 1).all()
+
+
+def test_only_the_first_blocks_start_by_looking_at_their_own_place():
+    network = Network(NetworkSize(256, 128, 4, text_dim=64))
+    initialise(network, 0)
+    assert [bool(block.self_attn.q.bias.any()) for block in network.blocks] == [True, True, False, False]
 
 
 def test_the_first_head_starts_by_looking_at_its_own_place():

@@ -51,6 +51,17 @@ def test_the_loss_falls():
     assert sum(losses[-20:]) < 0.8 * sum(losses[:20])
 
 
+def test_layers_with_many_inputs_learn_slower_by_as_much():
+    plain, limited = (make(1, warmup=0, weight_decay=0.0, full_rate_inputs=inputs) for inputs in (0, 16))
+    before = dict(zip(plain.names, (weight.clone() for weight in plain.weights)))
+    for trainer in (plain, limited):
+        trainer.train(endless(), lambda step, loss: None)
+    for name, fast, slow in zip(plain.names, plain.weights, limited.weights):
+        moved, less = fast - before[name], slow - before[name]
+        part = min(1.0, 16 / fast.shape[1]) if fast.ndim == 2 else 1.0
+        assert torch.allclose(less, moved * part, rtol=1e-3, atol=1e-7), name
+
+
 def test_going_on_is_the_same_as_never_having_stopped(tmp_path):
     whole = make()
     whole.train(endless(), lambda step, loss: None)

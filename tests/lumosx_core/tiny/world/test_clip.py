@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,6 +35,22 @@ def test_references_come_in_the_order_of_the_scene(seed):
     assert sizes == [(reference.image.shape[2], reference.image.shape[1]) for reference in scene.references]
     phrases = [reference.phrase for reference in scene_of(script).references]
     assert phrases == [reference.phrase for reference in scene.references]
+
+
+@settings(max_examples=10)
+@given(SEEDS)
+def test_another_order_of_people_is_an_order_of_the_same_references(seed):
+    script, cast, _ = drawn(seed)
+
+    def groups(order):
+        ordered = replace(script, order=order)
+        scene = scene_of(ordered, [picture for _, picture in draw_references(None, ordered, cast)])
+        return [
+            [(reference.phrase, reference.image.numpy().tobytes()) for reference in subject.references]
+            for subject in scene.subjects
+        ]
+
+    assert groups((0, 1)) == groups(()) == groups((1, 0))[::-1]
 
 
 @settings(max_examples=20)

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from host.tokens import small_tokenizer
 from lumosx_core.phrases import find_phrase
 from lumosx_core.tiny.world.figure import SLOTS
-from lumosx_core.tiny.world.script import draw_script
+from lumosx_core.tiny.world.relations import scene_of
+from lumosx_core.tiny.world.script import STANDPOINTS, draw_lesson, draw_script, reworded
+from lumosx_core.training.examples import bind
 
 SEEDS = st.integers(0, 2**32)
 
@@ -61,6 +63,48 @@ def test_references_are_left_out_now_and_then(people):
         not wear.shown for seed in range(200) for role in draw(seed, people=people).roles for wear in role.wears
     ]
     assert 0 < np.mean(hidden) < 0.2
+
+
+@given(SEEDS)
+def test_every_person_has_references_in_some_order(seed):
+    script = draw(seed)
+    assert sorted(script.subjects) == list(range(len(script.roles)))
+
+
+def test_the_order_of_references_does_not_tell_who_stands_where():
+    assert {draw(seed, people=2).subjects for seed in range(20)} == {(0, 1), (1, 0)}
+
+
+def test_one_alone_stands_where_the_words_say_with_the_thing_beside():
+    alone = [draw(seed, people=1) for seed in range(60)]
+    assert {(script.roles[0].standpoint, script.roles[0].x) for script in alone} == set(STANDPOINTS[1])
+    assert all(abs(script.roles[0].x - script.thing_x) > 40 for script in alone)
+
+
+@given(SEEDS)
+def test_lessons_are_easy_and_still_say_everything(seed):
+    lesson = draw_lesson(np.random.default_rng(seed))
+    assert 1 <= len(lesson.roles) <= 2 and not lesson.thing and not lesson.exchange
+    assert all([wear.kind for wear in role.wears] == ["shirt", "hat"] for role in lesson.roles)
+    assert all(role.phrase in lesson.prompt for role in lesson.roles)
+    assert sorted(lesson.subjects) == list(range(len(lesson.roles)))
+
+
+@settings(max_examples=50)
+@given(SEEDS)
+def test_other_words_leave_every_phrase_where_it_was(seed):
+    tokenise, random = small_tokenizer(), np.random.default_rng(seed)
+    script = draw_script(random)
+    other = reworded(random, script)
+    one, another = (bind(scene_of(found), found.prompt, tokenise) for found in (script, other))
+    assert one == another
+    assert [role.x for role in other.roles] == [role.x for role in script.roles] or len(script.roles) == 1
+
+
+def test_other_words_are_other_words():
+    random = np.random.default_rng(0)
+    script = draw_script(random, 2, colour_words=True)
+    assert len({reworded(random, script).prompt for _ in range(10)}) == 10
 
 
 def test_an_exchange_is_said_and_needs_two():
