@@ -1,12 +1,12 @@
 """Who wears what: how often the small model binds a face and what is worn to its owner, and what each option costs.
 
-    python dev.py bench binding --model FILE [--scenes 200] [--people 2 3] [--only NAME ...] [--json FILE]
+    python dev.py bench binding [--model FILE] [--scenes 200] [--people 2 3] [--only NAME ...] [--json FILE]
         [--picture FILE]
 
 Scenes of the held-out world, which no training ever drew from, are sampled through the code of the nodes. Everybody in
 a scene wears things of the same kinds and the prompt names no colours, so that nothing but the relations says what is
-whose. Each place of each clip is compared with what everybody's references would look like there. FILE is what
-``dev.py train tiny`` wrote.
+whose. Each place of each clip is compared with what everybody's references would look like there. With ``--model``,
+``--steps``, ``--cfg`` and ``--shift`` at their defaults a run repeats the figures of docs/binding.md.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from lumosx_core.layout import Binding
 from lumosx_core.model import RelationalOptions
 from lumosx_core.prompt_text import NEGATIVE_PROMPT
 from lumosx_core.tiny.codec import normalised
+from lumosx_core.tiny.trained import TRAINED
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import Cast, draw_cast
 from lumosx_core.tiny.world.measure import FACE, Measured, measure_clip
@@ -126,7 +127,7 @@ class Bench:
         random = np.random.default_rng([SEED, people, number])
         script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False)
         casts = [draw_cast(random, script, Split.HELD_OUT) for _ in range(CASTS)]
-        _, references = encode_casts(random, script, casts, 1)
+        _, references = encode_casts(random, [script] * CASTS, casts, 1)
         return Job(
             script, casts, references, self._text.encode(script.prompt), self._negative,
             bind(scene_of(script), script.prompt, self._text.tokenise), 100 * people + number,
@@ -275,7 +276,9 @@ def main(arguments: list[str], base: Path) -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     names = list(variants(STEPS))
     parser = argparse.ArgumentParser(prog="dev.py bench binding", description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="a file of dev.py train tiny")
+    parser.add_argument(
+        "--model", type=Path, default=TRAINED, metavar="FILE", help="a file of dev.py train tiny (the one that ships)"
+    )
     parser.add_argument("--scenes", type=int, default=200, help="for each number of people (%(default)s)")
     parser.add_argument("--other-scenes", type=int, default=60, help="the same for all but the first row (%(default)s)")
     parser.add_argument("--people", type=int, nargs="+", choices=(2, 3), default=[2, 3])

@@ -59,9 +59,9 @@ def _run(models: tuple, number: int, people: int, objects: int, size: tuple[int,
 
 
 def _scene(number: int, people: int, objects: int):
+    from host.people import draw_face, random_look
     from lumosx_core.media import to_image
     from lumosx_core.relations import Kind, Reference, Scene, Subject
-    from lumosx_core.tiny.people import draw_face, random_look
 
     def picture(seed):
         return to_image(draw_face(random_look(seed)))

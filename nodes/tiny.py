@@ -16,12 +16,14 @@ class LumosXTinyModels(io.ComfyNode):
             display_name="LumosX Tiny Models",
             category=CATEGORY,
             **aliases("demo", "test models", "dummy", "no download"),
-            description="Small stand-ins for the three model files, made from a seed on first use, to see that a graph "
-            "runs. They are untrained: the pictures shine through each other, and the video shows nobody. For real "
-            "videos replace this node by LumosX Model Loader, Load CLIP (type wan) and Load VAE.",
+            description="A small LumosX with its text encoder and VAE, trained on drawn people: at 128 x 96, with "
+            "prompts like the demo's, most people keep their own face and clothes. It knows nothing of the real world. "
+            "For real videos replace this node by LumosX Model Loader, Load CLIP (type wan) and Load VAE.",
             inputs=[],
             outputs=[
-                io.Model.Output(display_name="model", tooltip="A small Wan2.1-shaped model; link it to LumosX Model."),
+                io.Model.Output(
+                    display_name="model", tooltip="A small LumosX in Wan2.1's shape; link it to LumosX Model."
+                ),
                 io.Clip.Output(display_name="clip", tooltip="A small UMT5-type text encoder with a real tokenizer."),
                 io.Vae.Output(display_name="vae", tooltip="A small VAE with the strides and channels of Wan2.1's."),
             ],

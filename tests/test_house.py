@@ -60,7 +60,7 @@ def test_importing_the_core_loads_no_host_nothing_optional_and_starts_no_cuda():
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import lumosx_core.model, lumosx_core.media, lumosx_core.sampling, lumosx_core.report\n"
-        "import lumosx_core.tiny.drawing, lumosx_core.media.faces.catalogue, lumosx_core.media.batch.run\n"
+        "import lumosx_core.tiny.demo_case, lumosx_core.media.faces.catalogue, lumosx_core.media.batch.run\n"
         "import lumosx_core.media.cutouts, lumosx_core.media.views, lumosx_core.scores.command\n"
         "import lumosx_core.scores.attributes, lumosx_core.scores.motion\n"
         "import torch; assert not torch.cuda.is_initialized()\n"

@@ -15,7 +15,7 @@ from ..media.case_folder import CAPTION, UNFINISHED
 from ..media.case_writing import RESERVED, check_case_name, release_warnings, write_case_folder
 from ..relations import Scene
 from ..report import binder_report
-from ..tiny.drawing import write_demo_case
+from ..tiny.demo_case import write_demo_case
 from .scene import log_warnings
 
 BUILT_IN = "[LumosX demo]"

@@ -22,7 +22,7 @@ from ..errors import LumosXError
 from ..media.case_description import Entry
 from ..media.case_names import CaseNames, Named, list_case
 from ..relations import Kind
-from ..tiny.drawing import write_demo_case
+from ..tiny.demo_case import write_demo_case
 from .folders import BUILT_IN, FULL_BODIES, LEAVE_OUT, STAND_ALONE, resolve_case
 
 BOARD, CASE = "/lumosx/board", "/lumosx/case"

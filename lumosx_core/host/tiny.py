@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,57 +21,57 @@ import torch
 from ..errors import LumosXError
 from ..files import unfinished_beside
 from ..tiny import text
-from ..tiny.codec import BlockTransformCodec
-from ..tiny.transformer import transformer_state_dict
+from ..tiny.codec import world_codec
+from ..tiny.trained import TRAINED, VERSION, VERSION_KEY
 
 TRANSFORMER_FILE = "lumosx_tiny_dit.safetensors"
 TEXT_ENCODER_FILE = "lumosx_tiny_umt5.safetensors"
-
-_VERSION_KEY = "lumosx_tiny"
-_VERSION = "2"
-"""To be raised whenever the seed would make other weights than before."""
 
 
 def load_tiny_models() -> tuple:
     """MODEL, CLIP and VAE of the embedded default.
 
-    The weights lie as ordinary files in ComfyUI's model folders, written on first use (about 26 MB), so that stock
+    The weights lie as ordinary files in ComfyUI's model folders, put there on first use (about 24 MB), so that stock
     loaders, LoRA nodes and caches treat them like any other model.
 
     Raises:
         LumosXError: a model folder cannot be written, or ComfyUI does not take the text encoder's file.
     """
-    transformer = _file_of("diffusion_models", TRANSFORMER_FILE, transformer_state_dict)
+    transformer = _file_of("diffusion_models", TRANSFORMER_FILE, lambda part: shutil.copyfile(TRAINED, part))
     return comfy.sd.load_diffusion_model(str(transformer)), load_tiny_clip(), load_tiny_vae()
 
 
 def load_tiny_clip() -> comfy.sd.CLIP:
     """The CLIP alone; raises as ``load_tiny_models``."""
-    return _load_clip(_file_of("text_encoders", TEXT_ENCODER_FILE, text.text_encoder_state_dict))
+    return _load_clip(_file_of("text_encoders", TEXT_ENCODER_FILE, _make_text_encoder))
 
 
-def _file_of(category: str, name: str, make: Callable[[], dict[str, torch.Tensor]]) -> Path:
-    """The file in the category's first folder, written anew when missing, unreadable or of another version."""
+def _make_text_encoder(part: Path) -> None:
+    safetensors.torch.save_file(text.text_encoder_state_dict(), part, metadata={VERSION_KEY: VERSION})
+
+
+def _file_of(category: str, name: str, make: Callable[[Path], object]) -> Path:
+    """The file in the category's first folder, made anew when missing, unreadable or of another version."""
     path = Path(folder_paths.get_folder_paths(category)[0]) / name
     if not _is_current(path):
-        _write(path, make())
+        _write(path, make)
     return path
 
 
 def _is_current(path: Path) -> bool:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get(_VERSION_KEY) == _VERSION
+            return (file.metadata() or {}).get(VERSION_KEY) == VERSION
     except (OSError, safetensors.SafetensorError):
         return False
 
 
-def _write(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Write beside the target and move into place, so that nobody ever sees half a file."""
+def _write(path: Path, make: Callable[[Path], object]) -> None:
+    """Make it beside the target and move it into place, so that nobody ever sees half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished_beside(path) as part:
-            safetensors.torch.save_file(weights, part, metadata={_VERSION_KEY: _VERSION})
+            make(part)
             os.replace(part, path)
     except OSError as error:
         raise LumosXError(f"{path}: cannot be written ({error}); make its folder writable.") from error
@@ -106,7 +107,7 @@ def load_tiny_vae() -> comfy.sd.VAE:
     """
     recognised = comfy.ldm.wan.vae.WanVAE(dim=4, z_dim=16, temperal_downsample=[False, True, True]).state_dict()
     vae = comfy.sd.VAE(sd=recognised, dtype=torch.float32)
-    codec = BlockTransformCodec()
+    codec = world_codec()
     vae.first_stage_model = codec
     vae.patcher = type(vae.patcher)(codec, load_device=vae.device, offload_device=vae.patcher.offload_device)
     vae.size = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from browser.page import ComfyPage
-from lumosx_core.tiny.drawing import CAPTION, write_demo_case
+from lumosx_core.tiny.demo_case import CAPTION, write_demo_case
 
 _BUILD = """({nodes, links}) => {
     const made = {};

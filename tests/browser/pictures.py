@@ -18,7 +18,7 @@ from browser.page import CLASSIC, ComfyPage, chromium
 from browser.screenshots import SCREENSHOTS, take_screenshots
 from host.photographs import astronaut_file
 from host.server import ROOT, ComfyServer
-from lumosx_core.tiny.drawing import write_demo_case
+from lumosx_core.tiny.demo_case import write_demo_case
 
 IMAGES = ROOT / "web" / "docs" / "images"
 WINDOW = {"width": 1500, "height": 1900}

@@ -6,7 +6,7 @@ import pytest
 from browser.page import MODES, WINDOW, ComfyPage
 from host.shipped_workflows import API_FORMS, api_form, workflow
 from host.small_models import SCORES, SIZE, STEPS, on_small_models
-from lumosx_core.tiny.drawing import write_demo_case
+from lumosx_core.tiny.demo_case import write_demo_case
 
 BATCH = "LumosX for a folder of cases with scores"
 CASES = ["page case 0", "page case 1", "page case 2"]

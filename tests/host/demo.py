@@ -51,6 +51,7 @@ class Options:
     seed: int | None
     host_log: Path | None
     workflow: Path
+    strip: Path | None = None
 
 
 def parse(argv):
@@ -62,6 +63,7 @@ def parse(argv):
     parser.add_argument("--seed", metavar="N", type=int, help="seed of the sampler (default: the workflow's own)")
     parser.add_argument("--host-log", metavar="FILE", help="keep what ComfyUI prints in this file")
     parser.add_argument("--workflow", metavar="FILE", default=WORKFLOW, help="another workflow in API form")
+    parser.add_argument("--strip", metavar="FILE", help="also a picture: references above, frames below")
     arguments = parser.parse_args(argv)
     if arguments.seed is not None and not 0 <= arguments.seed < 2**64:
         raise DemoError(f"--seed must be between 0 and {2**64 - 1}, not {arguments.seed}.")
@@ -72,6 +74,7 @@ def parse(argv):
         seed=arguments.seed,
         host_log=_checked_log(arguments.host_log) if arguments.host_log is not None else None,
         workflow=Path(arguments.workflow).resolve(),
+        strip=_checked_strip(arguments.strip) if arguments.strip is not None else None,
     )
 
 
@@ -88,6 +91,14 @@ def _checked_out(text):
 def _checked_log(text):
     path = Path(text).expanduser().absolute()
     _check_writable(path, path, "--host-log")
+    return path
+
+
+def _checked_strip(text):
+    path = Path(text).expanduser().absolute()
+    if path.suffix.lower() not in (".png", ".jpg"):
+        raise DemoError(f"--strip must name a .png or .jpg file, not {text}.")
+    _check_writable(_aside(path), path, "--strip")
     return path
 
 
@@ -255,6 +266,8 @@ def main(argv):
         prompt = load_workflow(options)
         state = Path(os.environ["LUMOSX_TEST_STATE"])
         make_video(options, prompt, os.environ["LUMOSX_TEST_COMFYUI"], state / "models")
+        if options.strip is not None:
+            _write_strip(options)
     except KeyboardInterrupt:
         return _fail("Stopped.", 130)
     except Interrupted:
@@ -267,6 +280,20 @@ def main(argv):
     sys.stdout.reconfigure(errors="backslashreplace")
     print(options.out)
     return 0
+
+
+def _write_strip(options):
+    from host.strip import make_strip
+    from lumosx_core.tiny.demo_case import write_demo_case
+
+    with tempfile.TemporaryDirectory() as drawn:
+        strip = make_strip(options.case or write_demo_case(drawn), options.out)
+    part = _aside(options.strip)
+    try:
+        strip.save(part, format="JPEG" if options.strip.suffix.lower() == ".jpg" else "PNG", quality=90)
+        os.replace(part, options.strip)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _fail(message, code=1):

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from host.face_videos import people_of_photograph
 from host.photographs import astronaut_file, six_people_file
 from host.weight_files import make_lora, small_transformer
-from lumosx_core.tiny.drawing import write_demo_case
+from lumosx_core.tiny.demo_case import write_demo_case
 from lumosx_core.weights.convert import convert
 
 SIZE = {"width": 64, "height": 48, "frames": 5}

@@ -4,7 +4,7 @@ import gguf
 import numpy as np
 import torch
 
-from lumosx_core.tiny.transformer import transformer_state_dict
+from host.placed_transformer import transformer_state_dict
 
 MAKEABLE = ("Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0")
 # What a block starts or ends with: where its float16 scales are, in bytes.

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from host.client import failure
+from host.drawing import draw_dress, draw_jacket
 from host.dressed import dressed_frame
 from host.face_videos import people_of_photograph
-from lumosx_core.tiny.drawing import draw_dress, draw_jacket
 
 JACKET, DRESS = draw_jacket((62, 140, 92)), draw_dress((250, 204, 66))
 

@@ -17,12 +17,12 @@ def test_the_graph_makes_a_video_and_then_only_what_changed_runs(client, graph):
     graph["5"]["inputs"]["seed"] = 11
     first = client.run(graph, timeout=300)
     assert set(first.executed) | set(first.cached) == set(graph)
-    assert {"5", "6", "7", "8"} <= set(first.executed)
+    assert {"5", "6", "7", "8", "11"} <= set(first.executed)
     with video(client, first) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.average_rate) == ("h264", 16)
         frames = list(container.decode(video=0))
-    assert len(frames) == 5 and (frames[0].width, frames[0].height) == (64, 48)
+    assert len(frames) == 5 and (frames[0].width, frames[0].height) == (768, 576)
     assert frames[0].to_ndarray(format="rgb24").std() > 1
 
     again = client.run(graph, timeout=300)
@@ -30,7 +30,7 @@ def test_the_graph_makes_a_video_and_then_only_what_changed_runs(client, graph):
 
     graph["5"]["inputs"]["seed"] = 12
     other = client.run(graph, timeout=300)
-    assert set(other.executed) == {"5", "6", "7", "8"}
+    assert set(other.executed) == {"5", "6", "7", "8", "11"}
 
 
 def test_progress_and_previews_reach_the_user(client, graph):
@@ -148,7 +148,7 @@ def test_a_file_that_the_stock_loader_reads(client, graph, server):
 
 
 def test_a_changed_case_is_read_again(client, graph, server):
-    from lumosx_core.tiny.drawing import write_demo_case
+    from lumosx_core.tiny.demo_case import write_demo_case
 
     folder = write_demo_case(server.base / "input" / "cases" / "mine")
     graph["2"]["inputs"]["case"] = "cases/mine"

@@ -27,20 +27,34 @@ def six():
 
 
 @pytest.fixture(scope="session")
-def tiny():
-    """(model, clip, vae)."""
-    from lumosx_core.host.tiny import load_tiny_models
+def placed_file(tmp_path_factory):
+    """A small transformer that no training changes."""
+    from safetensors.torch import save_file
+
+    from host.placed_transformer import transformer_state_dict
+
+    path = tmp_path_factory.mktemp("placed") / "transformer.safetensors"
+    save_file(transformer_state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(placed_file):
+    """(model, clip, vae): those that ship, but for that transformer."""
+    import comfy.sd
+
+    from lumosx_core.host.tiny import load_tiny_clip, load_tiny_vae
 
     with torch.inference_mode(False):
-        return load_tiny_models()
+        return comfy.sd.load_diffusion_model(str(placed_file)), load_tiny_clip(), load_tiny_vae()
 
 
 @pytest.fixture(scope="session")
 def picture():
     """picture(seed) draws an RGB picture [1, H, W, 3] that no other seed draws."""
     def draw(seed):
+        from host.people import draw_face, random_look
         from lumosx_core.media import to_image
-        from lumosx_core.tiny.people import draw_face, random_look
 
         return to_image(draw_face(random_look(seed)))
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from host.drawing import draw_dress, draw_jacket
 from host.dressed import dressed_frame
 from host.face_videos import people_of_photograph
 from host.transformers_folders import write_dino
@@ -17,7 +18,6 @@ from lumosx_core.host.attribute_scores import score_attributes, score_motion
 from lumosx_core.media import to_image
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.attributes import AttributePlan
-from lumosx_core.tiny.drawing import draw_dress, draw_jacket
 
 JACKET, DRESS = draw_jacket((62, 140, 92)), draw_dress((250, 204, 66))
 

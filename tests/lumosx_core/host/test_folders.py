@@ -18,7 +18,7 @@ from lumosx_core.host.folders import (
     write_case,
 )
 from lumosx_core.relations import Kind, Reference, Scene, Subject
-from lumosx_core.tiny.drawing import write_demo_case
+from lumosx_core.tiny.demo_case import write_demo_case
 
 SCENE = Scene(objects=(Reference(Kind.OBJECT, "lamp", torch.zeros(1, 4, 4, 3)),))
 

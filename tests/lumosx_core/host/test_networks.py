@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from host.drawing import draw_jacket
 from host.dressed import dressed_frame
 from host.face_networks import make_state
 from host.face_videos import people_of_photograph
@@ -20,7 +21,6 @@ from lumosx_core.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.attributes import AttributePlan
 from lumosx_core.scores.models import ModelNames
 from lumosx_core.scores.summary import IdentityPlan
-from lumosx_core.tiny.drawing import draw_jacket
 
 JACKET = draw_jacket((62, 140, 92))
 

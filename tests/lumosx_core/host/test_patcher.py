@@ -291,11 +291,9 @@ def test_easycache_skips_steps_in_either_order(base, encode, make_scene, first):
 
 
 @pytest.mark.parametrize(("dtype", "cosine"), [(torch.bfloat16, 0.99), (torch.float8_e4m3fn, 0.9)])
-def test_low_precision_weights(tiny, relational, encode, make_scene, dtype, cosine):
-    import folder_paths
-
-    path = folder_paths.get_full_path_or_raise("diffusion_models", "lumosx_tiny_dit.safetensors")
-    low = relational_model(comfy.sd.load_diffusion_model(path, model_options={"dtype": dtype}), RelationalOptions())
+def test_low_precision_weights(placed_file, relational, encode, make_scene, dtype, cosine):
+    loaded = comfy.sd.load_diffusion_model(str(placed_file), model_options={"dtype": dtype})
+    low = relational_model(loaded, RelationalOptions())
     encoded = encode(make_scene())
     expected, measured = sample(relational, encoded), sample(low, encoded)
     assert torch.cosine_similarity(expected.flatten(), measured.flatten(), dim=0) > cosine

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lumosx_core.host import routes
-from lumosx_core.tiny.drawing import write_demo_case
+from lumosx_core.tiny.demo_case import write_demo_case
 
 REFERENCE = {"id": "1:face", "kind": "face", "phrase": "red hat", "occurrence": 0, "person": 0, "shown": True}
 GOOD = {"prompt": "\U0001f600 a red hat", "references": [REFERENCE]}

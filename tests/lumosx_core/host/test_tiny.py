@@ -8,6 +8,7 @@ import torch
 from lumosx_core.errors import LumosXError
 from lumosx_core.host import tiny
 from lumosx_core.tiny.text import END_ID
+from lumosx_core.tiny.trained import TRAINED
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_first_use_writes_two_ordinary_files(folders):
     tiny.load_tiny_models()
     files = files_of(folders)
     assert set(files) == {tiny.TRANSFORMER_FILE, tiny.TEXT_ENCODER_FILE}
-    assert files[tiny.TRANSFORMER_FILE].stat().st_size < 15e6
+    assert files[tiny.TRANSFORMER_FILE].read_bytes() == TRAINED.read_bytes()
     assert files[tiny.TEXT_ENCODER_FILE].stat().st_size < 20e6
     before = {name: path.stat().st_mtime_ns for name, path in files.items()}
     tiny.load_tiny_models()
@@ -57,11 +58,11 @@ def test_broken_and_older_files_are_written_anew(folders, damage):
 
 
 def test_nothing_stays_behind_when_writing_fails(folders, monkeypatch):
-    def full_disk(weights, path, metadata):
+    def full_disk(source, path):
         path.write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(tiny.safetensors.torch, "save_file", full_disk)
+    monkeypatch.setattr(tiny.shutil, "copyfile", full_disk)
     with pytest.raises(LumosXError, match="No space left"):
         tiny.load_tiny_models()
     assert files_of(folders) == {}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import case_files, load_case
-from lumosx_core.tiny.drawing import write_demo_case
+from lumosx_core.tiny.demo_case import write_demo_case
 
 PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "cases"
 

@@ -10,7 +10,7 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.media import load_case, write_case_folder
 from lumosx_core.media.case_names import list_case
 from lumosx_core.relations import Kind, Reference, Scene, Subject
-from lumosx_core.tiny.drawing import write_demo_case
+from lumosx_core.tiny.demo_case import write_demo_case
 
 IMAGE = torch.zeros(1, 4, 4, 3)
 FILES = [

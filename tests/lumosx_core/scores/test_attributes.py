@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from host.coloured_faces import BLUE, GREEN, RED, ColourDetector, ColourEmbedder
+from host.drawing import draw_dress, draw_guitar, draw_jacket
 from host.dressed import PHOTOGRAPHS, PLACES, dressed_frame, seen_at
+from host.people import MAN, WOMAN, draw_face
 from host.transformers_folders import write_clip, write_dino, write_owl
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import load_case, to_image
@@ -22,8 +24,6 @@ from lumosx_core.scores.attributes import (
     open_tools,
     score_attributes,
 )
-from lumosx_core.tiny.drawing import draw_dress, draw_guitar, draw_jacket
-from lumosx_core.tiny.people import MAN, WOMAN, draw_face
 
 JACKET, DRESS = draw_jacket((62, 140, 92)), draw_dress((250, 204, 66))
 FACES = draw_face(MAN), draw_face(WOMAN)

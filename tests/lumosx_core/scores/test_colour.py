@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from host.drawing import draw_dress, draw_jacket
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import to_image
 from lumosx_core.relations import Kind, Reference
 from lumosx_core.scores.colour import ColourLikeness
-from lumosx_core.tiny.drawing import draw_dress, draw_jacket
 
 COLOUR = ColourLikeness()
 

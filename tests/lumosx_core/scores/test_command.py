@@ -6,6 +6,7 @@ import sys
 import pytest
 from PIL import Image
 
+from host.drawing import draw_dress, draw_jacket
 from host.dressed import dressed_frame
 from host.face_videos import people_of_photograph, still_video
 from host.transformers_folders import write_dino
@@ -13,7 +14,6 @@ from lumosx_core.media.faces.centerface import CenterFace
 from lumosx_core.scores.__main__ import main
 from lumosx_core.scores.command import BatchResult
 from lumosx_core.scores.video import VideoFile, write_video
-from lumosx_core.tiny.drawing import draw_dress, draw_jacket
 
 DLIB = ["--embedder", "dlib"]
 NO_SCORE = dict.fromkeys(("score", "second_score", "swap_rate", "switches", "leakage", "win_rate", "dynamic"))

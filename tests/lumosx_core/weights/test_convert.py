@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 import torch.distributed.checkpoint as checkpoint
 
+from host.placed_transformer import transformer_state_dict
 from lumosx_core.errors import LumosXError
-from lumosx_core.tiny.transformer import transformer_state_dict
 from lumosx_core.weights.checksum import SOURCE_NAME, SOURCE_SHA256, WEIGHTS_SHA256, verify_weights
 from lumosx_core.weights.convert import _check_space, _give_name, convert
 from lumosx_core.weights.dense import read_dense

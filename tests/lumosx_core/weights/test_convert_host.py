@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from lumosx_core.tiny.transformer import transformer_state_dict
+from host.placed_transformer import transformer_state_dict
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.dense import read_dense
 from lumosx_core.weights.opening import open_weights

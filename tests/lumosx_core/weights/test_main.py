@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from lumosx_core.tiny.transformer import transformer_state_dict
+from host.placed_transformer import transformer_state_dict
 from lumosx_core.weights.__main__ import main
 from lumosx_core.weights.transformer import transformer_shapes
 

@@ -10,7 +10,7 @@ import pytest
 
 from lumosx_core.media.batch.__main__ import main
 from lumosx_core.media.batch.graph import DEMO
-from lumosx_core.tiny.drawing import CAPTION, write_demo_case
+from lumosx_core.tiny.demo_case import CAPTION, write_demo_case
 
 FRAMES = 5
 

@@ -12,7 +12,7 @@ from host.photographs import CASES, case_faces, read
 from lumosx_core.errors import LumosXError
 from lumosx_core.media.faces import centerface
 from lumosx_core.media.faces.centerface import CenterFace
-from lumosx_core.tiny.drawing import write_demo_case
+from lumosx_core.tiny.demo_case import write_demo_case
 
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the photographs are not part of the project")
 SCALES = (0.25, 0.5, 1, 2, 4)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .sketch import WHITE, Colour, Sketch, blend, mirror, shade
+from host.sketch import Sketch
+from lumosx_core.tiny.world.geometry import WHITE, Colour, blend, mirror, shade
 
 FACE_WIDTH = 224
 FACE_HEIGHT = 272

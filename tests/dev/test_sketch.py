@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from lumosx_core.tiny.sketch import WHITE, Sketch, blend, mirror, shade, smooth
+from host.sketch import Sketch, smooth
+from lumosx_core.tiny.world.geometry import WHITE, blend, mirror, shade
 
 
 def test_colours():

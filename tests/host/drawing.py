@@ -8,8 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from .people import MAN, WOMAN, draw_face
-from .sketch import WHITE, Colour, Point, Sketch, blend, mirror, shade
+from host.people import MAN, WOMAN, draw_face
+from host.sketch import Sketch
+from lumosx_core.tiny.world.geometry import WHITE, Colour, Point, blend, mirror, shade
 
 GREEN: Colour = (62, 140, 92)
 RED: Colour = (206, 58, 58)

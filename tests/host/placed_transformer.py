@@ -13,7 +13,7 @@ import math
 
 import torch
 
-from .seeded import seeded_normal
+from lumosx_core.tiny.seeded import seeded_normal
 
 DIM = 256
 HEAD_DIM = 128

@@ -5,9 +5,9 @@ import comfy.supported_models
 import pytest
 import torch
 
+from host import placed_transformer as transformer
+from host.placed_transformer import transformer_state_dict
 from lumosx_core.sampling import FlowSchedule, solve
-from lumosx_core.tiny import transformer
-from lumosx_core.tiny.transformer import transformer_state_dict
 
 
 def comfy_model(weights):

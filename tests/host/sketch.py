@@ -7,28 +7,10 @@ from collections.abc import Iterable
 
 from PIL import Image, ImageChops, ImageDraw
 
-Colour = tuple[int, int, int]
-Point = tuple[float, float]
-
-WHITE: Colour = (255, 255, 255)
+from lumosx_core.tiny.world.geometry import WHITE, Colour, Point, blend
 
 _SCALE = 4
 _CURVE_STEPS = 12
-
-
-def blend(first: Colour, second: Colour, amount: float) -> Colour:
-    """``first`` at amount 0, ``second`` at amount 1."""
-    return tuple(round(a + (b - a) * amount) for a, b in zip(first, second))
-
-
-def shade(colour: Colour, amount: float) -> Colour:
-    """Darker by ``amount`` in 0..1, or lighter where it is negative."""
-    return blend(colour, (35, 25, 50) if amount > 0 else WHITE, abs(amount))
-
-
-def mirror(points: Iterable[Point], axis: float) -> list[Point]:
-    """The points on the other side of the vertical line x = axis."""
-    return [(2 * axis - x, y) for x, y in points]
 
 
 def smooth(points: list[Point]) -> list[Point]:

@@ -1,0 +1,38 @@
+"""The file that ships, and what is written down of its training."""
+
+import io
+import json
+
+from PIL import Image
+from safetensors import safe_open
+
+from lumosx_core.tiny.trained import TRAINED, VERSION, VERSION_KEY
+from lumosx_core.training import tiny_run
+from lumosx_core.weights.opening import open_weights
+from lumosx_core.weights.transformer import find_transformer, transformer_shapes
+
+
+def test_it_is_a_small_wan_checkpoint():
+    assert TRAINED.stat().st_size <= 12_000_000
+    size = tiny_run.SIZE
+    with open_weights(TRAINED) as source:
+        names = find_transformer(source)
+        shapes = {name: tuple(source.tensors[stored].shape) for name, stored in names.items()}
+        assert {source.tensors[stored].kind for stored in names.values()} == {"BF16"}
+    assert shapes == transformer_shapes(size.dim, size.ffn_dim, size.layers)
+
+
+def test_its_record_is_that_of_its_command():
+    record = json.loads(TRAINED.with_suffix(".json").read_text(encoding="utf-8"))
+    with safe_open(TRAINED, "pt") as file:
+        metadata = file.metadata()
+    assert metadata[VERSION_KEY] == VERSION
+    assert record["plan"]["steps"] == int(metadata["steps"]) == tiny_run.STEPS
+    assert record["command"] == "python dev.py train tiny"
+    assert (record["world_seed"], record["weights_seed"]) == (tiny_run.WORLD_SEED, tiny_run.WEIGHTS_SEED)
+    assert record["lesson_steps"] == tiny_run.LESSON_STEPS
+    assert record["plan"]["rate"] == tiny_run.RATE and record["plan"]["shift"] == tiny_run.SHIFT
+    assert record["machine"] and record["seconds"] > 60
+    assert record["losses"][-1][0] == record["plan"]["steps"] - record["plan"]["steps"] % 50
+    assert record["losses"][-1][1] < 0.6 * record["losses"][0][1]
+    assert Image.open(io.BytesIO(TRAINED.with_suffix(".png").read_bytes())).format == "PNG"
