@@ -38,7 +38,7 @@ def test_most_people_keep_face_and_things(rows):
     """80 % and 79 % over 200 scenes; chance is 50 %."""
     found = rows[binding.EXACT]
     assert found["scenes"] == 40 and found["faces"]["count"] == 80
-    assert found["faces"]["share"] > 0.68 and found["worn"]["share"] > 0.68
+    assert found["faces"]["share"] > 0.65 and found["worn"]["share"] > 0.65
     assert found["background"]["own"]["share"] > 0.9 and found["thing"]["own"]["share"] > 0.7
 
 
@@ -51,9 +51,15 @@ def test_every_variant_measures_every_scene_and_makes_something_else(rows):
 
 
 @pytest.mark.parametrize("part", ["without MCAM", "without R2PE"])
-def test_without_relations_it_is_chance(rows, part):
-    found = rows[part]
-    assert found["faces"]["share"] < 0.75 and found["worn"]["share"] < 0.75
+@pytest.mark.parametrize("kind", ["faces", "worn"])
+def test_without_relations_it_falls_towards_chance(rows, part, kind):
+    whole, without = rows[binding.EXACT][kind]["share"], rows[part][kind]["share"]
+    assert without < 0.75 and without < whole - 0.07
+
+
+@pytest.mark.parametrize("kind", ["faces", "worn"])
+def test_eight_bits_bind_as_well(rows, kind):
+    assert abs(rows["q8_0"][kind]["share"] - rows[binding.EXACT][kind]["share"]) < 0.06
 
 
 def test_shares_and_matrices_count():
