@@ -257,7 +257,7 @@ def bench(arguments):
 
 
 def train(arguments):
-    """Train: train tiny, a model of a drawn world, or train lora, on cases of your own (--help lists the options)."""
+    """Train: train tiny, the small model that ships, or train lora, on cases of your own (--help lists the options)."""
     return run(find_environment(HOST_MODULES), ["-m", "host.training_command", *arguments], alone=True)
 
 

@@ -6,7 +6,7 @@
 Scenes of the held-out world, which no training ever drew from, are sampled through the code of the nodes. Everybody in
 a scene wears things of the same kinds and the prompt names no colours, so that nothing but the relations says what is
 whose. Each place of each clip is compared with what everybody's references would look like there. With ``--model``,
-``--steps``, ``--cfg`` and ``--shift`` at their defaults a run repeats the figures of docs/binding.md.
+``--steps``, ``--cfg`` and ``--shift`` at their defaults the first row repeats the figures of docs/binding.md.
 """
 
 from __future__ import annotations

@@ -56,9 +56,7 @@ def train_tiny(options: argparse.Namespace) -> str:
 
     text = TextSide(load_tiny_clip())
     device = torch.device(options.device)
-    plan = TrainingPlan(
-        options.steps, rate=RATE, full_rate_inputs=SIZE.dim, shift=SHIFT, accumulate=BINDINGS
-    )
+    plan = TrainingPlan(options.steps, rate=RATE, full_rate_inputs=SIZE.dim, shift=SHIFT, accumulate=BINDINGS)
     trainer = Trainer(small_network(), plan, torch.bfloat16, device)
     if options.resume is not None:
         trainer.resume(options.resume)
@@ -97,7 +95,10 @@ def _leave_ctrl_c_to_the_trainer(worker: int) -> None:
 def _sample(example: Example, negative: torch.Tensor, tokenise: Tokenise, encode: Encode) -> Sample:
     bindings = {bind(scene, prompt, tokenise) for scene, prompt in zip(example.scenes, example.prompts)}
     if len(bindings) > 1:
-        raise LumosXError(f"training: the tokens of {example.prompts} are not in the same places; give it one of them.")
+        raise LumosXError(
+            f"training: the phrases of {example.prompts} are not at the same tokens; let tiny.world.script.reworded "
+            "exchange words of one token only."
+        )
     contexts = torch.cat([encode(prompt) for prompt in example.prompts])
     return Sample(example.latent, example.references, contexts, negative, bindings.pop())
 

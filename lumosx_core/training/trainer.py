@@ -99,13 +99,13 @@ class Trainer:
         self.record = Record()
         self.step = 0
         self.optimizer = torch.optim.AdamW(
-            [self._group(scale, decay, parts) for (scale, decay), parts in self._by_scale().items()],
+            self._parameter_groups(),
             lr=plan.rate, betas=(0.9, 0.98), eps=1e-8, fused=True,
         )
         self._generator = torch.Generator().manual_seed(plan.seed)
 
-    def _by_scale(self) -> dict[tuple[float, float], list[torch.Tensor]]:
-        """Weights by part of the rate and by decay.
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Weights by their part of the rate, ``scale``, and by decay.
 
         Adam moves every weight alike, so what comes out of a layer moves with the number of its inputs, and the rate
         has to fall with it (Yang et al., "Tensor Programs V", 2022, table 8).
@@ -113,14 +113,11 @@ class Trainer:
         limit = self.plan.full_rate_inputs
         groups = defaultdict(list)
         for part in self.weights:
-            matrix = part.ndim > 1
             scale = min(1.0, limit / part.shape[1]) if part.ndim == 2 and limit else 1.0
-            groups[scale, self.plan.weight_decay if matrix else 0.0].append(part)
-        return groups
-
-    @staticmethod
-    def _group(scale: float, decay: float, parts: list[torch.Tensor]) -> dict[str, Any]:
-        return {"params": parts, "weight_decay": decay, "scale": scale}
+            groups[scale, self.plan.weight_decay if part.ndim > 1 else 0.0].append(part)
+        return [
+            {"params": parts, "weight_decay": decay, "scale": scale} for (scale, decay), parts in groups.items()
+        ]
 
     def train(self, samples: Iterable[Sample], after_step: Callable[[int, float], None]) -> None:
         """Go on until the plan's last step; ``after_step(step, loss)`` may save, check, or raise to stop."""

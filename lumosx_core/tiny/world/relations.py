@@ -29,19 +29,17 @@ def scene_of(script: Script, pictures: Iterable[Image.Image] | None = None) -> S
         picture = torch.ones(1, 1, 1, 3) if given is None else to_image(next(given))
         return Reference(kind, phrase, picture, occurrence=occurrence)
 
+    def subject(number: int) -> Subject:
+        role = script.roles[number]
+        face = reference(Kind.FACE, role.phrase)
+        return Subject(face, tuple(
+            reference(Kind.ATTRIBUTE, wear.phrase, _occurrence(script, number, wear.phrase))
+            for wear in shown(role.wears)
+        ))
+
     background = reference(Kind.BACKGROUND, script.place_phrase) if script.place_shown else None
     things = (reference(Kind.OBJECT, script.thing_phrase),) if script.thing and script.thing_shown else ()
-    subjects = tuple(
-        Subject(
-            reference(Kind.FACE, script.roles[number].phrase),
-            tuple(
-                reference(Kind.ATTRIBUTE, wear.phrase, _occurrence(script, number, wear.phrase))
-                for wear in shown(script.roles[number].wears)
-            ),
-        )
-        for number in script.subjects
-    )
-    return Scene(background, things, subjects)
+    return Scene(background, things, tuple(subject(number) for number in script.subjects))
 
 
 def _occurrence(script: Script, number: int, phrase: str) -> int:

@@ -19,4 +19,3 @@ def test_what_two_wear_under_the_same_words_is_bound_to_each_ones_own(seed, peop
     places = {number: sorted(spans) for number, spans in zip(script.subjects, binding.subject_spans)}
     in_order = [span for number in range(people) for span in places[number]]
     assert in_order == sorted(in_order)
-
