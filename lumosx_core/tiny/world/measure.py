@@ -1,7 +1,8 @@
 """Who wears what in a made clip: each place in it is compared with what everybody's references would look like there.
 
 The drawn world can be drawn again. So a face in a made clip is compared with the very same figure, in the same pose and
-clothes, under each person's face; and something worn with the same figure in each person's thing of that place.
+clothes, under each person's face; and something worn with the same figure in each person's thing of that place. The
+drawings go through the codec, too: a clip that is right is then nearer to the right one whatever the codec leaves out.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from PIL import Image
 
+from ..codec import world_codec
 from .clip import Cast, draw_frame
 from .figure import SLOTS, Person
 from .scenery import draw_place
@@ -85,7 +88,7 @@ def measure_clip(script: Script, cast: Cast, other: Cast, frames: Sequence[np.nd
 
     def drawn(cast: Cast) -> np.ndarray:
         backdrop = draw_place(script.place, cast.surroundings)
-        return _pixels([draw_frame(script, cast, backdrop, frame, len(frames)) for frame in range(len(frames))])
+        return seen_through_codec([draw_frame(script, cast, backdrop, frame, len(frames)) for frame in range(len(frames))])
 
     truth = drawn(cast)
     return Measured(
@@ -147,5 +150,9 @@ def _distance(made: np.ndarray, clip: np.ndarray, seen: np.ndarray) -> float:
     return float(np.abs(made - clip)[seen].mean()) if seen.any() else 0.0
 
 
-def _pixels(pictures: list[Image.Image]) -> np.ndarray:
-    return np.stack([np.asarray(picture) for picture in pictures]).astype(np.float32)
+def seen_through_codec(pictures: Sequence[Image.Image]) -> np.ndarray:
+    """What the codec leaves of pictures of one size: RGB [n, H, W, 3], 0..255 float32."""
+    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+    codec = world_codec()
+    kept = codec.decode(codec.encode(pixels.permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1))
+    return ((kept[:, :, 0].clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()

@@ -6,7 +6,7 @@ import pytest
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import Cast, draw_cast, draw_frames
 from lumosx_core.tiny.world.figure import Person
-from lumosx_core.tiny.world.measure import FACE, measure_clip
+from lumosx_core.tiny.world.measure import FACE, measure_clip, seen_through_codec
 from lumosx_core.tiny.world.script import draw_script
 
 
@@ -18,7 +18,7 @@ def scene(seed, people):
 
 
 def frames(script, cast, count=2):
-    return [np.asarray(picture) for picture in draw_frames(script, cast, count)]
+    return list(seen_through_codec(draw_frames(script, cast, count)))
 
 
 def turned(items):
@@ -39,6 +39,13 @@ def test_a_perfect_clip_is_found_perfect(drawn):
     assert found.background.own == 0 < found.background.other
     assert (found.thing is None) == (len(script.roles) == 3)
     assert found.thing is None or found.thing.own == 0 < found.thing.other
+
+
+@pytest.mark.parametrize("seed", range(4, 10))
+def test_what_the_codec_leaves_out_confuses_nobody(seed):
+    """Thin stripes come out of the codec in colours that may be nearer to somebody else's drawing."""
+    script, cast, other = scene(seed, 3)
+    assert all(place.is_own for place in measure_clip(script, cast, other, frames(script, cast)).places)
 
 
 def test_exchanged_faces_are_found_on_the_others(drawn):
@@ -76,7 +83,8 @@ def test_another_background_and_thing_are_farther():
     wrong = Cast(cast.people, other.thing, other.surroundings)
     found = measure_clip(script, cast, other, frames(script, wrong))
     assert found.background.other < 10 < found.background.own
-    assert found.thing.other < 10 < found.thing.own
+    # The blocks at the edge of the thing also hold some of the other background.
+    assert found.thing.other < 15 < found.thing.own
     assert all(place.is_own for place in found.places)
 
 
