@@ -26,6 +26,8 @@ Encode = Callable[[str], torch.Tensor]
 LENGTHS = (1, 3, 5)
 """Latent frames of a clip of the drawn world, and how often each length comes."""
 CHANCES = (0.3, 0.4, 0.3)
+CHANCE_OF_EXCHANGE = 0.25
+"""How often two people change places: more than in the world, since it is the hardest to learn."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class WorldExamples(torch.utils.data.Dataset):
         if index < self._lessons:
             script, frames = draw_lesson(random), 1
         else:
-            script, frames = draw_script(random), int(random.choice(LENGTHS, p=CHANCES))
-        others = [reworded(random, script) for _ in range(self._batch - 1)]
-        return [script, *others], max(LENGTHS) if script.exchange else frames
+            script = draw_script(random, chance_of_exchange=CHANCE_OF_EXCHANGE)
+            # Nobody can change places in a still.
+            lengths, chances = (LENGTHS[1:], None) if script.exchange else (LENGTHS, CHANCES)
+            frames = int(random.choice(lengths, p=chances))
+        return [script, *(reworded(random, script) for _ in range(self._batch - 1))], frames

@@ -23,7 +23,7 @@ from .running import run, write_aside, write_record
 from .trainer import Sample, Trainer, TrainingPlan
 
 SIZE = NetworkSize(dim=256, ffn_dim=512, layers=5)
-STEPS, LESSON_STEPS = 2700, 700
+STEPS, LESSON_STEPS = 7000, 700
 """Of all, and of easy scripts at first."""
 CLIPS, BINDINGS = 3, 4
 """Clips that share a binding, and bindings of each step."""

@@ -6,5 +6,5 @@ from pathlib import Path
 
 TRAINED = Path(__file__).with_name("lumosx_tiny_dit.safetensors")
 VERSION_KEY = "lumosx_tiny"
-VERSION = "3"
+VERSION = "4"
 """In the metadata of both small files; to be raised whenever other weights ship."""

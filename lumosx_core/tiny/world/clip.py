@@ -80,7 +80,7 @@ class View:
 
 
 def draw_cast(random: np.random.Generator, script: Script, split: Split) -> Cast:
-    """Who plays a script: people whose hair and clothes in the same place can be told apart."""
+    """Who plays a script: people whose faces, under a hat too, and things in one place can be told apart from afar."""
     people: list[Person] = []
     for role in script.roles:
         face = _draw_until(lambda: draw_face(random, split), lambda one: all(_differ(one, p.face) for p in people))
@@ -90,7 +90,7 @@ def draw_cast(random: np.random.Generator, script: Script, split: Split) -> Cast
             others = [] if wear.colour else others
             worn[wear.kind] = _draw_until(
                 lambda wear=wear: _draw_coloured(random, split, wear.colour),
-                lambda fill, others=others: all(_far(fill.ground, other.ground) for other in others),
+                lambda fill, others=others: all(_distinct(fill, other) for other in others),
             )
         people.append(Person(face, worn))
     thing = _draw_coloured(random, split, script.thing_colour) if script.thing else None
@@ -237,7 +237,15 @@ def _draw_until(draw, accept):
 
 
 def _differ(first: Face, second: Face) -> bool:
-    return _far(first.hair, second.hair) and not first.hair_style == second.hair_style == "bald"
+    marked_alike = first.mark == second.mark and (
+        first.mark == "none" or not _far(first.mark_colour, second.mark_colour)
+    )
+    hair = _far(first.hair, second.hair) and not first.hair_style == second.hair_style == "bald"
+    return hair and (_far(first.skin, second.skin) or not marked_alike)
+
+
+def _distinct(first: Fill, second: Fill) -> bool:
+    return _far(first.ground, second.ground) and _far(first.mean, second.mean)
 
 
 def _far(first, second) -> bool:

@@ -208,13 +208,13 @@ def _glasses(pen: Pen, fill: Fill, x: float, y: float, turn: float) -> None:
 
 
 def _scarf(pen: Pen, fill: Fill, x: float, y: float, turn: float) -> None:
-    pen.box(x + 2, y + 14, x + 9, y + 33, fill, 2)
-    pen.box(x - 12, y + 10.5, x + 12, y + 18, fill, 3.5)
+    pen.box(x + 1, y + 15, x + 11, y + 40, fill, 2)
+    pen.box(x - 14, y + 10, x + 14, y + 21, fill, 4.5)
 
 
 def _tie(pen: Pen, fill: Fill, x: float, y: float, turn: float) -> None:
-    pen.polygon([(x - 3.5, y + 13), (x + 3.5, y + 13), (x + 2.5, y + 18), (x - 2.5, y + 18)], shade(fill.ground, 0.3))
-    pen.polygon([(x - 2.5, y + 18), (x + 2.5, y + 18), (x + 5.5, y + 34), (x, y + 39), (x - 5.5, y + 34)], fill)
+    pen.polygon([(x - 5.5, y + 13), (x + 5.5, y + 13), (x + 4.5, y + 19), (x - 4.5, y + 19)], shade(fill.ground, 0.3))
+    pen.polygon([(x - 5, y + 19), (x + 5, y + 19), (x + 8.5, y + 37), (x, y + 43), (x - 8.5, y + 37)], fill)
 
 
 _WORN = {"hat": _hat, "cap": _cap, "glasses": _glasses, "scarf": _scarf, "tie": _tie}

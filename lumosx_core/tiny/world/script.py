@@ -156,7 +156,7 @@ def _article(phrase: str) -> str:
 
 def draw_script(
     random: np.random.Generator, people: int | None = None, colour_words: bool | None = None, same_kinds: bool = False,
-    drop: bool = True,
+    drop: bool = True, chance_of_exchange: float = CHANCE_OF_EXCHANGE,
 ) -> Script:
     """A script by chance.
 
@@ -165,11 +165,12 @@ def draw_script(
         colour_words: whether the prompt names colours; by chance if None.
         same_kinds: dress everybody in things of the same kinds, so that the prompt does not tell them apart.
         drop: leave out a reference now and then.
+        chance_of_exchange: how often two people change places.
     """
     count = people or int(random.choice([1, 2, 3], p=CHANCES_OF_PEOPLE))
     coloured = random.random() < CHANCE_OF_COLOUR_WORDS if colour_words is None else colour_words
     together = count > 1 and bool(random.random() < 0.4)
-    exchange = count == 2 and bool(random.random() < CHANCE_OF_EXCHANGE)
+    exchange = count == 2 and bool(random.random() < chance_of_exchange)
     shared_kinds = _draw_kinds(random, count) if same_kinds or random.random() < 0.5 else None
     shared_verb = str(random.choice(VERBS))
     roles = tuple(

@@ -37,6 +37,12 @@ def test_lessons_are_the_first_examples_only():
     assert all(examples[index].prompts == plain[index].prompts for index in range(6, 12))
 
 
+def test_places_are_changed_in_clips_of_every_length():
+    found = [example for example in map(WorldExamples(0, 1, Split.TRAIN).__getitem__, range(120))
+             if "change places" in example.prompts[0]]
+    assert {example.latent.shape[2] for example in found} == set(LENGTHS[1:])
+
+
 def test_every_cast_gets_its_own_pictures_at_its_own_place():
     random = np.random.default_rng(0)
     script = draw_script(random, 2, drop=False)

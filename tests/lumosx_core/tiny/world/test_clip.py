@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumosx_core.tiny.world.cast import Split
+from lumosx_core.tiny.world.cast import LEAST_DIFFERENCE, Split
 from lumosx_core.tiny.world.clip import View, draw_cast, draw_frames, draw_references, positions, view_of_wear
 from lumosx_core.tiny.world.figure import SLOTS
 from lumosx_core.tiny.world.relations import scene_of
@@ -61,9 +61,12 @@ def test_people_can_be_told_apart(seed, people):
         for second in range(first):
             one, other = cast.people[first], cast.people[second]
             assert one.face.hair != other.face.hair
+            below_a_hat = [(face.skin, face.mark, face.mark_colour) for face in (one.face, other.face)]
+            assert below_a_hat[0] != below_a_hat[1]
             for kind in one.worn:
                 same = next(fill for worn, fill in other.worn.items() if SLOTS[worn] == SLOTS[kind])
                 assert same.ground != one.worn[kind].ground
+                assert np.abs(np.subtract(same.mean, one.worn[kind].mean)).max() >= LEAST_DIFFERENCE
 
 
 def test_the_same_seed_draws_the_same_pictures():

@@ -32,6 +32,13 @@ def test_patterns_differ_and_show_both_colours():
         assert all(other == pattern or np.abs(picture - drawn[other]).mean() > 10 for other in drawn)
 
 
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_mean_colour_is_that_of_a_large_surface(pattern):
+    fill = Fill(RED, BLUE, pattern, 8)
+    picture = canvas(lambda pen: pen.box(0, 0, 60, 40, fill))
+    assert np.abs(picture[:32, :56].mean((0, 1)) - fill.mean).max() < 16
+
+
 def test_zoom_and_origin_show_a_part():
     whole = canvas(lambda pen: pen.ellipse(30, 20, 10, 10, RED))
     part = canvas(lambda pen: pen.ellipse(30, 20, 10, 10, RED), zoom=2.0, origin=(15, 10))
