@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def _prepare_in_process_imports(comfyui):
     in_process.prepare(comfyui, needs_cpu_flag(), base)
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background jobs ignore Ctrl-C, and so would the programs that tests stop with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # torch's first call of a kind takes long; that says nothing about the code under test.
 settings.register_profile("lumosx", deadline=None)
 settings.load_profile("lumosx")

@@ -28,7 +28,7 @@ def plot_record(record: Record) -> bytes:
             right.plot(*zip(*found), marker="o", markersize=3, label=name)
         right.set_ylabel("found with their owner, %")
         right.set_ylim(0, 103)
-        right.legend(loc="lower right", frameon=False)
+        right.legend(loc="center right", frameon=False)
     axes.spines[["top"]].set_visible(False)
     content = io.BytesIO()
     package.backends.backend_agg.FigureCanvasAgg(figure).print_png(content)

@@ -88,7 +88,8 @@ def measure_clip(script: Script, cast: Cast, other: Cast, frames: Sequence[np.nd
 
     def drawn(cast: Cast) -> np.ndarray:
         backdrop = draw_place(script.place, cast.surroundings)
-        return seen_through_codec([draw_frame(script, cast, backdrop, frame, len(frames)) for frame in range(len(frames))])
+        count = len(frames)
+        return seen_through_codec([draw_frame(script, cast, backdrop, frame, count) for frame in range(count)])
 
     truth = drawn(cast)
     return Measured(
