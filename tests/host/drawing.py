@@ -1,54 +1,16 @@
-"""A complete test case, drawn: two people, their clothes, an object and a place."""
+"""Clothes, a guitar and a park, drawn finer than the small world draws them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 from PIL import Image
 
-from host.people import MAN, WOMAN, draw_face
 from host.sketch import Sketch
 from lumosx_core.tiny.world.geometry import WHITE, Colour, Point, blend, mirror, shade
 
 GREEN: Colour = (62, 140, 92)
-RED: Colour = (206, 58, 58)
-YELLOW: Colour = (250, 204, 66)
-BLUE: Colour = (58, 110, 196)
-
-CAPTION = (
-    "demo;A man on the left, wearing a green jacket and a red hat, and a woman on the right, wearing a yellow dress, "
-    "stand side by side in a sunny park. Between them a blue guitar leans on a bench. They look at each other, laugh "
-    "and wave at the camera, which slowly moves closer."
-)
-
-
-def write_demo_case(folder: str | Path) -> Path:
-    """Draw a case in the folder format of the LumosX release: ``caption.txt`` and one PNG for each phrase.
-
-    Args:
-        folder: made when missing; files of the same names are replaced.
-
-    Returns:
-        The folder.
-    """
-    folder = Path(folder)
-    pictures = {
-        "subjects/1/face_man on the left.png": draw_face(MAN),
-        "subjects/1/green jacket.png": draw_jacket(GREEN),
-        "subjects/1/red hat.png": draw_hat(RED),
-        "subjects/2/face_woman on the right.png": draw_face(WOMAN),
-        "subjects/2/yellow dress.png": draw_dress(YELLOW),
-        "objects/blue guitar.png": draw_guitar(BLUE),
-        "background/sunny park.png": draw_park(),
-    }
-    for name, picture in pictures.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path)
-    (folder / "caption.txt").write_text(CAPTION, encoding="utf-8")
-    return folder
 
 
 def draw_jacket(colour: Colour) -> Image.Image:
@@ -76,19 +38,6 @@ def _jacket_half(sketch: Sketch, colour: Colour, side: Callable[[list[Point]], l
     sketch.shape(side(lapel), light)
     sketch.stroke(side([(86, 206), (116, 196)]), dark, 5)
     sketch.stroke(side([(139, 140), (142, 190), (142, 248)]), (226, 190, 96), 3)
-
-
-def draw_hat(colour: Colour) -> Image.Image:
-    """A hat with a brim and a band, cut out on white."""
-    sketch = Sketch(260, 180)
-    dark = shade(colour, 0.25)
-    sketch.ellipse(130, 128, 112, 30, dark)
-    sketch.ellipse(130, 121, 112, 27, colour)
-    left, right = [(72, 118), (76, 70), (92, 38), (116, 34)], [(146, 33), (170, 38), (184, 70), (188, 118)]
-    sketch.shape([*left, (130, 42), *right, (130, 134)], shade(colour, -0.08))
-    sketch.shape([(71, 96), (130, 112), (189, 96), (190, 120), (130, 136), (70, 120)], shade(colour, 0.6))
-    sketch.stroke([(104, 48), (98, 64), (96, 84)], shade(colour, -0.35), 5)
-    return sketch.cut_out()
 
 
 def draw_dress(colour: Colour) -> Image.Image:
