@@ -37,7 +37,7 @@ from lumosx_core.tiny.world.measure import FACE, Measured, measure_clip
 from lumosx_core.tiny.world.relations import scene_of
 from lumosx_core.tiny.world.script import Script, draw_script
 from lumosx_core.training.checking import frames_of
-from lumosx_core.training.examples import bind, encode_casts
+from lumosx_core.training.examples import bind, encode_references
 
 CASTS, FRAMES = 4, 3
 """Scenes that share a script, and are sampled together; latent frames of each."""
@@ -127,7 +127,7 @@ class Bench:
         random = np.random.default_rng([SEED, people, number])
         script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False)
         casts = [draw_cast(random, script, Split.HELD_OUT) for _ in range(CASTS)]
-        _, references = encode_casts(random, [script] * CASTS, casts, 1)
+        references = encode_references(random, [script] * CASTS, casts)
         return Job(
             script, casts, references, self._text.encode(script.prompt), self._negative,
             bind(scene_of(script), script.prompt, self._text.tokenise), 100 * people + number,

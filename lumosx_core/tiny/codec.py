@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 BLOCK = 8
 FRAMES_PER_LATENT = 4
@@ -88,6 +91,16 @@ class BlockTransformCodec(torch.nn.Module):
         pixels = pixels.unflatten(0, (batch, length)).transpose(1, 2)
         held = pixels[:, :, 1:].repeat_interleave(FRAMES_PER_LATENT, dim=2)
         return torch.cat((pixels[:, :, :1], held), dim=2)
+
+    def encode_pictures(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """Latents [n, 16, 1, h, w] of RGB pictures of one size."""
+        pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+        return self.encode(pixels.permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1)
+
+    def decode_pictures(self, latents: torch.Tensor) -> np.ndarray:
+        """RGB [n, H, W, 3], 0..255 float32, of latents [n, 16, 1, h, w]."""
+        pixels = (self.decode(latents)[:, :, 0].clamp(-1, 1) + 1) * 127.5
+        return pixels.permute(0, 2, 3, 1).numpy()
 
 
 def world_codec() -> BlockTransformCodec:

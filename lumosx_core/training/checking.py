@@ -18,7 +18,7 @@ from ..tiny.world.clip import Cast, draw_cast
 from ..tiny.world.measure import FACE, measure_clip
 from ..tiny.world.relations import scene_of
 from ..tiny.world.script import Script, draw_script
-from .examples import Encode, Tokenise, bind, encode_casts
+from .examples import Encode, Tokenise, bind, encode_references
 from .flow import dense_attention
 
 STEPS, SHIFT = 10, 5.0
@@ -29,9 +29,8 @@ PEOPLE = (2, 2, 2, 3, 3)
 
 def frames_of(latent: torch.Tensor) -> list[np.ndarray]:
     """One picture RGB [H, W, 3], 0..255 float32, for each frame of a normalised latent [16, frames, h, w]."""
-    stills = denormalised(latent.float().transpose(0, 1)[:, :, None])
-    pixels = (world_codec().decode(stills)[:, :, 0].clamp(-1, 1) + 1) * 127.5
-    return list(pixels.permute(0, 2, 3, 1).numpy())
+    stills = latent.float().transpose(0, 1)[:, :, None]
+    return list(world_codec().decode_pictures(denormalised(stills)))
 
 
 class WorldCheck:
@@ -53,7 +52,7 @@ class WorldCheck:
         random = np.random.default_rng([99, number])
         script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False)
         casts = [draw_cast(random, script, Split.VALIDATION) for _ in range(CASTS)]
-        _, references = encode_casts(random, [script] * CASTS, casts, 1)
+        references = encode_references(random, [script] * CASTS, casts)
         return script, casts, references, encode(script.prompt), bind(scene_of(script), script.prompt, tokenise)
 
     @torch.no_grad()

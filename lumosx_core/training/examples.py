@@ -61,24 +61,26 @@ def bind(scene: Scene, prompt: str, tokenise: Tokenise) -> Binding:
 
 def encode_pictures(codec: BlockTransformCodec, pictures: list[Image.Image]) -> torch.Tensor:
     """Normalised latents [n, 16, 1, h, w] of pictures of one size."""
-    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
-    pixels = pixels.permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1
-    return normalised(codec.encode(pixels))
+    return normalised(codec.encode_pictures(pictures))
 
 
-def encode_casts(
-    random: np.random.Generator, scripts: list[Script], casts: list[Cast], frames: int
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Latent and references, as ``Example`` has them, of scripts with the same references and who plays each."""
+def encode_clips(scripts: list[Script], casts: list[Cast], frames: int) -> torch.Tensor:
+    """The latent, as ``Example`` has it, of scripts and who plays each."""
     codec = world_codec()
     clips = [encode_pictures(codec, draw_frames(script, cast, frames)) for script, cast in zip(scripts, casts)]
+    return torch.cat([clip.transpose(0, 2) for clip in clips])
+
+
+def encode_references(random: np.random.Generator, scripts: list[Script], casts: list[Cast]) -> list[torch.Tensor]:
+    """The references, as ``Example`` has them, of scripts that show the same kinds, in views by chance."""
+    codec = world_codec()
     seen = [
         encode_pictures(
             codec, [letterbox(picture, WIDTH, HEIGHT) for _, picture in draw_references(random, script, cast)]
         )
         for script, cast in zip(scripts, casts)
     ]
-    return torch.cat([clip.transpose(0, 2) for clip in clips]), list(torch.stack(seen, dim=1))
+    return list(torch.stack(seen, dim=1))
 
 
 class WorldExamples(torch.utils.data.Dataset):
@@ -98,9 +100,9 @@ class WorldExamples(torch.utils.data.Dataset):
         random = np.random.default_rng([self._seed, index])
         scripts, frames = self._scripts(index, random)
         casts = [draw_cast(random, script, self._split) for script in scripts]
-        latent, references = encode_casts(random, scripts, casts, frames)
         return Example(
-            latent, references, [script.prompt for script in scripts], [scene_of(script) for script in scripts]
+            encode_clips(scripts, casts, frames), encode_references(random, scripts, casts),
+            [script.prompt for script in scripts], [scene_of(script) for script in scripts],
         )
 
     def _scripts(self, index: int, random: np.random.Generator) -> tuple[list[Script], int]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ..codec import world_codec
@@ -153,7 +152,5 @@ def _distance(made: np.ndarray, clip: np.ndarray, seen: np.ndarray) -> float:
 
 def seen_through_codec(pictures: Sequence[Image.Image]) -> np.ndarray:
     """What the codec leaves of pictures of one size: RGB [n, H, W, 3], 0..255 float32."""
-    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
     codec = world_codec()
-    kept = codec.decode(codec.encode(pixels.permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1))
-    return ((kept[:, :, 0].clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+    return codec.decode_pictures(codec.encode_pictures(pictures))

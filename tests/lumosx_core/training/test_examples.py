@@ -7,7 +7,7 @@ from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_frames
 from lumosx_core.tiny.world.script import draw_script
 from lumosx_core.training.checking import frames_of
-from lumosx_core.training.examples import LENGTHS, WorldExamples, bind, encode_casts, encode_pictures
+from lumosx_core.training.examples import LENGTHS, WorldExamples, bind, encode_clips, encode_pictures
 
 
 def test_an_example_is_the_same_whenever_it_is_asked_for():
@@ -47,11 +47,11 @@ def test_every_cast_gets_its_own_pictures_at_its_own_place():
     random = np.random.default_rng(0)
     script = draw_script(random, 2, drop=False)
     casts = [draw_cast(random, script, Split.TRAIN) for _ in range(2)]
-    latent, _ = encode_casts(np.random.default_rng(1), [script] * 2, casts, 3)
+    latent = encode_clips([script] * 2, casts, 3)
     for number, cast in enumerate(casts):
         alone = encode_pictures(world_codec(), draw_frames(script, cast, 3))
         assert torch.equal(latent[number].transpose(0, 1)[:, :, None], alone)
-    first, _ = encode_casts(np.random.default_rng(1), [script], casts[:1], 3)
+    first = encode_clips([script], casts[:1], 3)
     assert torch.equal(first[0], latent[0])
 
 
