@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,3 +18,14 @@ def unfinished_beside(target: Path) -> Iterator[Path]:
         yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there, so that nobody ever sees half of it.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full; what was at ``path`` is still there.
+    """
+    with unfinished_beside(path) as part:
+        part.write_bytes(content)
+        os.replace(part, path)

@@ -32,6 +32,9 @@ _STRAIGHT_QUOTES = {ord(quote): "'" for quote in "\u02bc\u2018\u2019\u201a\u201b
 # The page's own expression; a line ends where JavaScript says so.
 _COMMENT = re.compile(r"/\*[\s\S]*?\*/|//[^\n\r\u2028\u2029]*")
 _ENTITY = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
+_LONG_NUMBER = re.compile(r"&#[0-9]{1000,};?")
+# What HTML puts in the place of a number that is no character.
+_NO_CHARACTER = "\ufffd"
 _EMBEDDING = re.compile(r"(?:(?<=\s)|(?<=\x00)|^)embedding:\S*")
 # What parts words and is no character of the text: an escaped bracket, or the end of a weighted piece.
 _PART = "\0"
@@ -108,8 +111,13 @@ def clean_text(text: str) -> str:
     """A prompt as the release cleans it: HTML entities resolved (twice, since they nest), letters composed, quotes
     straightened, white space collapsed. Only the release's repair of wrongly decoded text is left out.
     """
-    plain = unicodedata.normalize("NFC", html.unescape(html.unescape(text)))
+    plain = unicodedata.normalize("NFC", _unescape(_unescape(text)))
     return " ".join(plain.translate(_STRAIGHT_QUOTES).split())
+
+
+def _unescape(text: str) -> str:
+    """As ``html.unescape``, which gives up at numbers of more than some thousand digits; nothing has such a number."""
+    return html.unescape(_LONG_NUMBER.sub(_NO_CHARACTER, text))
 
 
 def _goes_on(text: str, position: int) -> bool:
@@ -216,7 +224,7 @@ def _resolved(letters: list[Letter]) -> list[Letter]:
     """HTML entities resolved once; what they spell was typed where they are."""
     made, last = [], 0
     for entity in _ENTITY.finditer(_spelling(letters)):
-        plain = html.unescape(entity.group())
+        plain = _unescape(entity.group())
         if plain != entity.group():
             start, end = letters[entity.start()][1], letters[entity.end() - 1][2]
             made += letters[last:entity.start()]

@@ -3,10 +3,11 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.attention import CHOICES, check_attention, with_attention
-from .sockets import CATEGORY, aliases, verdict
+from .base import Node, when_known
+from .sockets import CATEGORY, aliases
 
 
-class LumosXAttention(io.ComfyNode):
+class LumosXAttention(Node):
     """A MODEL to the same MODEL with an attention backend of its own."""
 
     @classmethod
@@ -35,8 +36,7 @@ class LumosXAttention(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, backend=None):
-        # A linked choice is known only when the node runs.
-        return backend is None or verdict(check_attention, backend)
+        return cls.verdict(when_known(check_attention), backend=backend)
 
     @classmethod
     def execute(cls, model, backend) -> io.NodeOutput:

@@ -6,6 +6,7 @@ from ..lumosx_core.host.attribute_scores import score_attributes, score_motion
 from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..lumosx_core.scores.attributes import LOCATE, MEASURES, AttributePlan
+from .base import Node
 from .sockets import CATEGORY, RelationsSocket, aliases
 
 
@@ -57,7 +58,7 @@ def _outputs():
     ]
 
 
-class LumosXAttributeScore(io.ComfyNode):
+class LumosXAttributeScore(Node):
     """Whether each thing is on the person it belongs to."""
 
     @classmethod
@@ -77,6 +78,10 @@ class LumosXAttributeScore(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, by=None, locate=None, embedder=None, detector=None):
+        return cls.verdict(by=by, locate=locate, embedder=embedder, detector=detector)
+
+    @classmethod
     def fingerprint_inputs(cls, **inputs):
         return weights_state()
 
@@ -87,7 +92,7 @@ class LumosXAttributeScore(io.ComfyNode):
         return io.NodeOutput(report, text, annotated, plot, ui=ui.PreviewImage(plot, cls=cls))
 
 
-class LumosXMotionScore(io.ComfyNode):
+class LumosXMotionScore(Node):
     """Whether a video moves."""
 
     @classmethod

@@ -3,13 +3,14 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.scene import bind
+from .base import Node
 from .panels import with_panel
 from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, RelationsSocket, SubjectSocket, aliases
 
 SLOTS = (1, 2, 3)
 
 
-class LumosXBinder(io.ComfyNode):
+class LumosXBinder(Node):
     """Subjects, objects and background as one RELATIONS."""
 
     @classmethod

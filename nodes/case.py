@@ -12,11 +12,14 @@ from ..lumosx_core.host.folders import (
     read_case,
     write_case,
 )
-from .sockets import CATEGORY, RelationsSocket, aliases, verdict
+from .base import Node
+from .sockets import CATEGORY, RelationsSocket, aliases
 
 
-class LumosXLoadCase(io.ComfyNode):
+class LumosXLoadCase(Node):
     """A folder of the release's format as RELATIONS and prompt."""
+
+    FILES = frozenset({"case"})
 
     @classmethod
     def define_schema(cls):
@@ -50,8 +53,8 @@ class LumosXLoadCase(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, case=None):
-        return verdict(cls.fingerprint_inputs, case)
+    def validate_inputs(cls, case=None, full_body=None):
+        return cls.verdict(cls.fingerprint_inputs, case=case, full_body=full_body)
 
     @classmethod
     def fingerprint_inputs(cls, case=None, full_body=LEAVE_OUT):
@@ -63,7 +66,7 @@ class LumosXLoadCase(io.ComfyNode):
         return io.NodeOutput(*read_case(case, full_body))
 
 
-class LumosXSaveCase(io.ComfyNode):
+class LumosXSaveCase(Node):
     """RELATIONS and prompt as a case folder."""
 
     @classmethod
@@ -107,7 +110,7 @@ class LumosXSaveCase(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, name=None, folder=None):
-        return verdict(check_names, name, folder)
+        return cls.verdict(check_names, name=name, folder=folder)
 
     @classmethod
     def execute(cls, relations, prompt, name, folder, replace=False) -> io.NodeOutput:

@@ -2,13 +2,24 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.converter import check_name, convert_weights, list_sources
+from ..lumosx_core.host.converter import check_name, convert_weights, list_sources, source_path
 from ..lumosx_core.weights.precision import FORMATS
-from .sockets import CATEGORY, aliases, verdict
+from .base import Node
+from .sockets import CATEGORY, aliases
 
 
-class LumosXConvertWeights(io.ComfyNode):
+def _check_names(source, format, file_name):
+    # What comes by a link is known only when the node runs.
+    if source is not None:
+        source_path(source)
+    if file_name is not None:
+        check_name(file_name)
+
+
+class LumosXConvertWeights(Node):
     """Any weight file or checkpoint folder to one file of another precision."""
+
+    FILES = frozenset({"source"})
 
     @classmethod
     def define_schema(cls):
@@ -49,9 +60,8 @@ class LumosXConvertWeights(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file_name=None):
-        # A linked name is known only when the node runs.
-        return file_name is None or verdict(check_name, file_name)
+    def validate_inputs(cls, source=None, format=None, file_name=None):
+        return cls.verdict(_check_names, source=source, format=format, file_name=file_name)
 
     @classmethod
     def execute(cls, source, format, file_name) -> io.NodeOutput:

@@ -4,6 +4,7 @@ from comfy_api.latest import io, ui
 
 from ..lumosx_core.host.cutouts import make_cut_out
 from ..lumosx_core.media.cutouts import EDGES, SOFT, Box
+from .base import Node
 from .sockets import CATEGORY, aliases
 
 
@@ -54,7 +55,7 @@ def _outputs():
     ]
 
 
-class LumosXCutOut(io.ComfyNode):
+class LumosXCutOut(Node):
     """What a mask or a box marks, on white."""
 
     @classmethod
@@ -74,6 +75,10 @@ class LumosXCutOut(io.ComfyNode):
             outputs=_outputs(),
             is_output_node=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, edges=None):
+        return cls.verdict(edges=edges)
 
     @classmethod
     def execute(

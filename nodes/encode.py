@@ -4,11 +4,17 @@ from comfy_api.latest import io
 
 from ..lumosx_core.host.encoder import SAME, UNCONDITIONAL, VideoSize, encode_scene
 from ..lumosx_core.prompt_text import NEGATIVE_PROMPT
+from .base import Node
 from .panels import with_panel
-from .sockets import CATEGORY, RelationsSocket, advanced, aliases, verdict
+from .sockets import CATEGORY, RelationsSocket, advanced, aliases
 
 
-class LumosXRelationalEncode(io.ComfyNode):
+def _check_size(width, height, frames, unconditional_references):
+    # A linked value is known only when the node runs; until then any good one stands for it.
+    VideoSize(16 if width is None else width, 16 if height is None else height, 1 if frames is None else frames)
+
+
+class LumosXRelationalEncode(Node):
     """Prompt and RELATIONS to positive, negative and latent."""
 
     @classmethod
@@ -78,12 +84,10 @@ class LumosXRelationalEncode(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, width=None, height=None, frames=None):
-        if not all(isinstance(value, int | None) for value in (width, height, frames)):
-            return "width, height and frames: one of them is no whole number; type one."
-        # A linked value is known only when the node runs.
-        known = (good if value is None else value for value, good in ((width, 16), (height, 16), (frames, 1)))
-        return verdict(VideoSize, *known)
+    def validate_inputs(cls, width=None, height=None, frames=None, unconditional_references=None):
+        return cls.verdict(
+            _check_size, width=width, height=height, frames=frames, unconditional_references=unconditional_references
+        )
 
     @classmethod
     def execute(

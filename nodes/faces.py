@@ -8,7 +8,8 @@ from ..lumosx_core.media.faces.catalogue import DETECTORS, EMBEDDERS, INSIGHTFAC
 from ..lumosx_core.media.faces.centerface import LEAST_SCORE
 from ..lumosx_core.media.faces.crop import LARGEST_MARGIN, RELEASE_DOWN, RELEASE_UP, SIDES, Margins
 from ..lumosx_core.media.faces.picking import LEFT_TO_RIGHT, LIKENESS, ORDERS
-from .sockets import CATEGORY, advanced, aliases, verdict
+from .base import Node
+from .sockets import CATEGORY, advanced, aliases
 
 
 def _margin_input(name, default, what):
@@ -92,7 +93,7 @@ def _outputs():
     ]
 
 
-class LumosXFaceCrop(io.ComfyNode):
+class LumosXFaceCrop(Node):
     """Faces of photos as references."""
 
     @classmethod
@@ -115,9 +116,14 @@ class LumosXFaceCrop(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, order=None, pick=None, min_score=None, margin_up=None, margin_down=None, margin_sides=None,
+        cls, order=None, pick=None, min_score=None, margin_up=None, margin_down=None, margin_sides=None, detector=None,
+        embedder=None,
     ):
-        return verdict(check_crop, order, pick, min_score, margin_up, margin_down, margin_sides)
+        choices = cls.verdict(order=order, detector=detector, embedder=embedder)
+        return choices if choices is not True else cls.verdict(
+            check_crop, order=order, pick=pick, min_score=min_score, margin_up=margin_up, margin_down=margin_down,
+            margin_sides=margin_sides,
+        )
 
     @classmethod
     def fingerprint_inputs(cls, order=None, detector=None, **others):

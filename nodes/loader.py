@@ -3,11 +3,20 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.loader import WEIGHT_DTYPES, check_model, list_models, load_model, model_file_fingerprint
-from .sockets import CATEGORY, aliases, verdict, vram_budget_input
+from .base import Node
+from .sockets import CATEGORY, aliases, vram_budget_input
 
 
-class LumosXModelLoader(io.ComfyNode):
+def _check_file(model_name, weight_dtype):
+    # A linked name is known only when the node runs.
+    if model_name is not None:
+        check_model(model_name)
+
+
+class LumosXModelLoader(Node):
     """A weight file to a MODEL that understands relations."""
+
+    FILES = frozenset({"model_name"})
 
     @classmethod
     def define_schema(cls):
@@ -39,9 +48,8 @@ class LumosXModelLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model_name=None):
-        # A linked name is known only when the node runs.
-        return model_name is None or verdict(check_model, model_name)
+    def validate_inputs(cls, model_name=None, weight_dtype=None):
+        return cls.verdict(_check_file, model_name=model_name, weight_dtype=weight_dtype)
 
     @classmethod
     def fingerprint_inputs(cls, model_name=None, weight_dtype="default", vram_budget=0.0):

@@ -4,10 +4,11 @@ from comfy_api.latest import io
 
 from ..lumosx_core.host.patcher import relational_model
 from ..lumosx_core.model import RelationalOptions
+from .base import Node
 from .sockets import CATEGORY, advanced, aliases, vram_budget_input
 
 
-class LumosXModel(io.ComfyNode):
+class LumosXModel(Node):
     """A MODEL from any loader to a MODEL that understands relations."""
 
     @classmethod

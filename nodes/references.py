@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.scene import attributes_of, background_of, objects_of, subject_of
+from .base import Node
 from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, SubjectSocket, aliases, occurrence_input
 
 SLOTS = (1, 2, 3)
@@ -22,7 +23,7 @@ def _attribute_inputs():
         )
 
 
-class LumosXSubject(io.ComfyNode):
+class LumosXSubject(Node):
     """A person: face, and what belongs to it."""
 
     @classmethod
@@ -73,7 +74,7 @@ class LumosXSubject(io.ComfyNode):
         return io.NodeOutput(subject_of(phrase, face, occurrence, attributes, full_body))
 
 
-class LumosXObject(io.ComfyNode):
+class LumosXObject(Node):
     """A thing that belongs to nobody, or one more attribute."""
 
     @classmethod
@@ -108,7 +109,7 @@ class LumosXObject(io.ComfyNode):
         return io.NodeOutput(objects_of(image, phrase, previous, occurrence))
 
 
-class LumosXBackground(io.ComfyNode):
+class LumosXBackground(Node):
     """Where the scene takes place."""
 
     @classmethod

@@ -4,7 +4,8 @@ from comfy_api.latest import io
 
 from ..lumosx_core.host.sampler import SamplingPlan, build_schedule, flow_sampling, run_sampler
 from ..lumosx_core.sampling import DISTILLED, RELEASE
-from .sockets import CATEGORY, aliases, verdict
+from .base import Node, when_known
+from .sockets import CATEGORY, aliases
 
 
 def _steps_input():
@@ -48,13 +49,13 @@ def _schedule_input():
     )
 
 
+@when_known
 def _check_steps(steps, denoise, schedule):
     """Found when the workflow is queued: the text encoder takes long."""
-    # A linked value is known only when the node runs.
-    return None in (steps, denoise, schedule) or verdict(build_schedule, steps, 1.0, denoise, schedule)
+    build_schedule(steps, 1.0, denoise, schedule)
 
 
-class LumosXSampler(io.ComfyNode):
+class LumosXSampler(Node):
     """The release's sampling in one node."""
 
     @classmethod
@@ -99,7 +100,7 @@ class LumosXSampler(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE):
-        return _check_steps(steps, denoise, schedule)
+        return cls.verdict(_check_steps, steps=steps, denoise=denoise, schedule=schedule)
 
     @classmethod
     def execute(
@@ -112,7 +113,7 @@ class LumosXSampler(io.ComfyNode):
         return io.NodeOutput(run_sampler(model, positive, negative, latent, plan))
 
 
-class LumosXSchedule(io.ComfyNode):
+class LumosXSchedule(Node):
     """The same solver and noise levels as parts."""
 
     @classmethod
@@ -136,7 +137,7 @@ class LumosXSchedule(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE):
-        return _check_steps(steps, denoise, schedule)
+        return cls.verdict(_check_steps, steps=steps, denoise=denoise, schedule=schedule)
 
     @classmethod
     def execute(cls, steps, shift, denoise, guidance_end_step=10000, schedule=RELEASE) -> io.NodeOutput:

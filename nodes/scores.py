@@ -9,7 +9,8 @@ from ..lumosx_core.scores.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames
 from ..lumosx_core.scores.summary import IdentityPlan
 from ..lumosx_core.scores.swaps import AS_IT_STARTS, ORDERS
 from ..lumosx_core.scores.watching import MODES, RECOMMENDED
-from .sockets import CATEGORY, RelationsSocket, aliases, verdict
+from .base import Node, when_known
+from .sockets import CATEGORY, RelationsSocket, aliases
 
 
 def _what():
@@ -78,7 +79,7 @@ def _outputs():
     ]
 
 
-class LumosXIdentityScore(io.ComfyNode):
+class LumosXIdentityScore(Node):
     """Likeness, swaps and steadiness of the people in a video."""
 
     @classmethod
@@ -98,9 +99,13 @@ class LumosXIdentityScore(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, save_as=None):
-        # A linked name is known only when the node runs.
-        return save_as is None or verdict(check_save_name, save_as)
+    def validate_inputs(
+        cls, mode=None, embedder=None, second_embedder=None, detector=None, order=None, save_as=None
+    ):
+        choices = cls.verdict(
+            mode=mode, embedder=embedder, second_embedder=second_embedder, detector=detector, order=order
+        )
+        return choices if choices is not True else cls.verdict(when_known(check_save_name), save_as=save_as)
 
     @classmethod
     def fingerprint_inputs(cls, **inputs):

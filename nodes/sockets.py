@@ -4,8 +4,6 @@ import inspect
 
 from comfy_api.latest import io
 
-from ..lumosx_core.errors import LumosXError
-
 CATEGORY = "LumosX"
 
 SubjectSocket = io.Custom("LUMOSX_SUBJECT")
@@ -24,15 +22,6 @@ def aliases(*words: str):
     """The words under which the page's search finds a node too, for io.Schema, where the host knows such."""
     known = inspect.signature(io.Schema.__init__).parameters
     return {"search_aliases": list(words)} if "search_aliases" in known else {}
-
-
-def verdict(check, *values):
-    """What ``validate_inputs`` answers: True, or the sentence with which a check refuses the values."""
-    try:
-        check(*values)
-    except LumosXError as error:
-        return str(error)
-    return True
 
 
 def occurrence_input(name: str, phrase: str):

@@ -3,10 +3,11 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.tiny import load_tiny_models
+from .base import Node
 from .sockets import CATEGORY, aliases
 
 
-class LumosXTinyModels(io.ComfyNode):
+class LumosXTinyModels(Node):
     """MODEL, CLIP and VAE without a download."""
 
     @classmethod

@@ -7,7 +7,8 @@ from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.host.views import ViewsPlan, check_views, choose_views
 from ..lumosx_core.media.faces.catalogue import DETECTORS, INSIGHTFACE
 from ..lumosx_core.media.views import BEST, FACE, SHOWS, USES
-from .sockets import CATEGORY, ReferencesSocket, advanced, aliases, occurrence_input, verdict
+from .base import Node, when_known
+from .sockets import CATEGORY, ReferencesSocket, advanced, aliases, occurrence_input
 
 SLOTS = (1, 2, 3, 4)
 
@@ -51,7 +52,7 @@ def _inputs():
     ]
 
 
-class LumosXViews(io.ComfyNode):
+class LumosXViews(Node):
     """The best of several pictures, and the others."""
 
     @classmethod
@@ -83,9 +84,11 @@ class LumosXViews(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, shows=None, use=None, phrase=None):
-        # A linked value is known only when the node runs.
-        return None in (shows, use, phrase) or verdict(check_views, shows, use, phrase)
+    def validate_inputs(cls, shows=None, use=None, phrase=None, detector=None):
+        known = cls.verdict(shows=shows, use=use, detector=detector)
+        return known if known is not True else cls.verdict(
+            when_known(check_views), shows=shows, use=use, phrase=phrase
+        )
 
     @classmethod
     def fingerprint_inputs(cls, shows=None, detector=DETECTORS[0], **others):

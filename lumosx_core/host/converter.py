@@ -24,6 +24,8 @@ _STEPS = 200
 _NAME = re.compile(
     r"(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))[^<>:\"/\\|?*\x00-\x1f.][^<>:\"/\\|?*\x00-\x1f]{0,149}", re.IGNORECASE
 )
+# A file system counts bytes, and an ending follows.
+_MOST_BYTES = 200
 _ENDINGS = re.compile(r"\.(safetensors|gguf)$", re.IGNORECASE)
 
 
@@ -89,9 +91,11 @@ def check_name(file_name: str) -> None:
     Raises:
         LumosXError: it has a folder, a character or a length that not every system takes.
     """
-    if not _NAME.fullmatch(file_name.strip()):
+    name = file_name.strip()
+    if not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _MOST_BYTES:
         raise LumosXError(
-            f"file_name: {file_name[:60]!r} is no plain file name; use up to 150 letters, digits, - and _."
+            f"file_name: {name[:60]!r} is not a plain file name; use up to 150 letters, digits, - and _ (letters beyond "
+            f"English count two to four of {_MOST_BYTES})."
         )
 
 

@@ -205,6 +205,10 @@ def _encode_picture(vae: Any, size: VideoSize, picture: Image.Image) -> torch.Te
 def _unconditional_latents(
     encodings: Encodings, vae: Any, latents: list[torch.Tensor], size: VideoSize, choice: str
 ) -> list[torch.Tensor]:
+    if choice not in UNCONDITIONAL:
+        raise LumosXError(
+            f"unconditional_references: {choice!r} is not a choice; choose one of {', '.join(UNCONDITIONAL)}."
+        )
     if choice == SAME:
         return latents
     if choice == ZERO:

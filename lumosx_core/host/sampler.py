@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from ..errors import LumosXError
 from ..sampling import RELEASE, FlowSchedule, renoise, solve
 from .guidance import GuidanceEnd
+from .latents import fitting_samples
 from .scene import log_warnings
 from .socket import BINDING, TIMESTEP
 
@@ -143,7 +144,7 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
         A new LATENT; the given one is untouched.
 
     Raises:
-        LumosXError: as ``flow_sampling``, or no step to run.
+        LumosXError: as ``flow_sampling`` and ``fitting_samples``, or no step to run.
     """
     if not any(BINDING in options.get("model_conds", {}) for _, options in positive):
         log_warnings([
@@ -155,7 +156,7 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
     if plan.schedule != RELEASE and plan.cfg != 1:
         log_warnings([f"cfg: {plan.cfg} with schedule {plan.schedule}, whose models need no guidance; use 1."])
     sigmas = torch.tensor(levels, dtype=torch.float32)
-    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
+    samples = fitting_samples(model, latent)
     if plan.start_step > 0:
         noise = torch.zeros_like(samples, device="cpu")
     else:

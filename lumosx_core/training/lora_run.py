@@ -21,7 +21,7 @@ from ..prompt_text import NEGATIVE_PROMPT
 from .base import check_base, read_base
 from .cases import EncodedCase, TargetSize, TrainingCase, encode_case, encode_text, find_cases, samples
 from .lora import LAYERS, add_lora, lora_file
-from .running import run, write_aside, write_record
+from .running import run, write_record
 from .trainer import Trainer, TrainingPlan, read_checkpoint
 
 _SIDE_STEP = LATENT_STRIDE * PATCH

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..files import unfinished_beside
+from ..files import write_aside
 from .plot import plot_record
 from .trainer import Sample, Trainer
 
@@ -36,13 +35,20 @@ def run(
     Args:
         trainer: fresh or resumed.
         samples: from the trainer's own step on.
-        checkpoint: written every ``SAVED_EVERY`` steps, at the end, and when Ctrl-C stops the training.
+        checkpoint: written every ``SAVED_EVERY`` steps, at the end, and when Ctrl-C stops the training. Where it
+            cannot be written, as on a full disk, the training goes on and the last whole checkpoint stays.
         check: figures of the averaged weights, for the record.
         checked_every: steps between two checks.
     """
     recent: list[float] = []
     steps = {"total": trainer.plan.steps, "initial": trainer.step}
     with _stopping_after_a_step() as asked, tqdm(**steps, unit="step", file=sys.stderr) as bar:
+
+        def save() -> None:
+            try:
+                trainer.save(checkpoint)
+            except OSError as error:
+                bar.write(f"checkpoint: {checkpoint} cannot be written ({error.strerror}).", file=sys.stderr)
 
         def after_step(step: int, loss: float) -> None:
             recent.append(loss)
@@ -55,15 +61,16 @@ def run(
                 trainer.record.checks.append({"step": step, **trainer.with_averaged(check)})
                 bar.write(f"step {step}: {_words(trainer.record.checks[-1])}", file=sys.stderr)
             if step % SAVED_EVERY == 0 or step == trainer.plan.steps:
-                trainer.save(checkpoint)
+                save()
             if asked:
                 raise KeyboardInterrupt
 
         try:
             trainer.train(samples, after_step)
         except KeyboardInterrupt:
-            trainer.save(checkpoint)
-            bar.write(f"Stopped at step {trainer.step}; --resume {checkpoint} goes on.", file=sys.stderr)
+            save()
+            advice = f"--resume {checkpoint} goes on." if checkpoint.is_file() else "there is no checkpoint."
+            bar.write(f"Stopped at step {trainer.step}; {advice}", file=sys.stderr)
             raise
 
 
@@ -95,13 +102,6 @@ def write_record(path: Path, trainer: Trainer, about: dict[str, Any]) -> None:
     }
     write_aside(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     write_aside(path.with_suffix(".png"), plot_record(trainer.record))
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there, so that nobody ever sees half of it."""
-    with unfinished_beside(path) as part:
-        part.write_bytes(content)
-        os.replace(part, path)
 
 
 def _words(check: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from ..tiny.world.cast import Split
 from .checking import WorldCheck
 from .examples import Encode, Example, Tokenise, WorldExamples, bind
 from .network import Network, NetworkSize, initialise
-from .running import run, write_aside, write_record
+from .running import run, write_record
 from .trainer import Sample, Trainer, TrainingPlan
 
 SIZE = NetworkSize(dim=256, ffn_dim=512, layers=5)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..errors import LumosXError
-from ..files import unfinished_beside
+from ..files import write_aside
 from ..model.forward import BlockRunner
 from .flow import draw_sigmas, velocity_loss
 
@@ -187,15 +187,20 @@ class Trainer:
         return dict(zip(self.names, self.averaged))
 
     def save(self, path: Path) -> None:
-        """Write everything that is needed to go on, beside the file first."""
+        """Write everything that is needed to go on, beside the file first.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
         state = {
             "plan": asdict(self.plan), "about": self.about, "step": self.step, "names": self.names,
             "weights": self.weights, "averaged": self.averaged, "optimizer": self.optimizer.state_dict(),
             "generator": self._generator.get_state(), "record": asdict(self.record),
         }
-        with unfinished_beside(path) as part:
-            torch.save(state, part)
-            os.replace(part, path)
+        # Into memory first: on a full disk torch's own writer fails with an error that does not say so.
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_aside(path, content.getvalue())
 
     def resume(self, path: Path) -> None:
         """Go on from what ``save`` wrote.

@@ -105,3 +105,11 @@ def test_characters_are_those_of_the_cleaned_text_and_ranges_are_in_the_typed_on
     for text in read_prompt(typed)[0]:
         assert all(0 <= start <= end <= size for _, start, end in text.letters)
         assert all(text.typed((unit.start, unit.end))[0] < size for unit in text.units)
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 999, "x" + "f" * 5000])
+@pytest.mark.parametrize("typed", ["a &#{};", "a &#{}", "a &amp;#{};"])
+def test_entities_of_thousands_of_digits_are_one_unknown_character(number, typed):
+    text = typed.format(number)
+    assert clean_text(text) == "a \ufffd"
+    assert read_text(text).plain.strip("\0") == "a \ufffd"

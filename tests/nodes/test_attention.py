@@ -30,7 +30,7 @@ def test_a_run_with_it_and_with_a_second_one_behind(client, choose):
     ("backend", "sentence"),
     [
         ("sageattention 2", "backend: sageattention 2 needs an NVIDIA or AMD card, but models run on the CPU here;"),
-        ("flash attention 9", "backend: there is no flash attention 9; choose one of auto, pytorch, sageattention 1,"),
+        ("flash attention 9", 'backend: "flash attention 9" is not a choice; choose one of auto, pytorch,'),
     ],
 )
 def test_what_cannot_work_is_refused_when_queued(client, choose, backend, sentence):

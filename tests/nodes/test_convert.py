@@ -119,7 +119,7 @@ def test_converting_and_loading_in_one_graph_works_again_and_again(client, graph
     "name", ["", "  ", "../up", "a/b", "a\\b", ".hidden", "C:x", "nul\0", "NUL", "con.txt", "x" * 300]
 )
 def test_names_that_are_no_plain_names_are_refused_when_queued(client, release, name):
-    with pytest.raises(PromptRejected, match="file_name: .* is no plain file name"):
+    with pytest.raises(PromptRejected, match="file_name: .* is not a plain file name"):
         client.run(graph_of(release, "bf16", name), timeout=300)
 
 

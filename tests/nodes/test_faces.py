@@ -203,9 +203,9 @@ def test_a_photo_that_lies_on_its_side_is_turned_by_its_tag(client, crop, pictur
         ({"order": "by age"}, "by age"),
         ({"margin_up": -0.1}, "margin_up: -0.1 is not from 0 to 2; give a number in that range"),
         ({"margin_down": 2.1}, "margin_down: 2.1 is not from 0 to 2"),
-        ({"margin_sides": "nan"}, "margin_sides: nan is not from 0 to 2"),
+        ({"margin_sides": "nan"}, "margin_sides: nan is not a number"),
         ({"min_score": 0.1}, "min_score: 0.1 is not from 0.5 to 1"),
-        ({"min_score": "nan"}, "min_score: nan is not from 0.5 to 1"),
+        ({"min_score": "nan"}, "min_score: nan is not a number"),
     ],
 )
 def test_bad_widgets_are_refused_when_queued(client, crop, inputs, sentence):
@@ -273,4 +273,4 @@ def test_bad_views_end_in_a_sentence(client, views, names, inputs, sentence):
 def test_each_needs_its_words_when_queued(client, views):
     sentence = "phrase: it is empty, but use is each as its own reference"
     assert sentence in refusal(client, views("one", use="each as its own reference"))
-    assert "use: 'both' is not known" in refusal(client, views("one", use="both"))
+    assert 'use: "both" is not a choice' in refusal(client, views("one", use="both"))

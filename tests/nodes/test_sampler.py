@@ -10,7 +10,7 @@ from host.client import PromptRejected
     [
         ({"steps": 50, "schedule": "CausVid"}, "steps: schedule CausVid has 3 steps, not 50; use 3"),
         ({"steps": 3, "schedule": "FastWan", "denoise": 0.5}, "denoise: schedule FastWan starts from noise; use 1"),
-        ({"schedule": "Fast"}, "schedule: there is no Fast; use release or one of CausVid, FastWan"),
+        ({"schedule": "Fast"}, 'schedule: "Fast" is not a choice; choose one of release, CausVid, FastWan'),
         ({"steps": 0}, "steps: 0 is below 1"),
     ],
 )

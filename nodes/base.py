@@ -1,0 +1,139 @@
+"""The class behind every node of the pack: it holds widget values against the node's own schema.
+
+The hosts differ in what they check. 0.3.75 does not look at the choices of a combo, no host looks at NaN, at half
+characters, or at any value that comes by a link, and what ``validate_inputs`` names is checked by nobody else.
+"""
+
+import functools
+import math
+
+from comfy_api.latest import io
+
+from ..lumosx_core.errors import LumosXError
+
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4096
+_SHOWN = 60
+_NUMBERS = (io.Int.Input, io.Float.Input)
+
+
+class Node(io.ComfyNode):
+    """A node whose ``execute`` sees only values that its schema allows; anything else is one sentence.
+
+    Attributes:
+        FILES: combos whose list is only a view of a folder. Their values may be newer than the list, so ``execute``
+            looks the names up.
+    """
+
+    FILES: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        own = vars(cls).get("execute")
+        # The host copies the class for every run, with an execute that is checked already.
+        if own is not None and not hasattr(own.__func__, "__wrapped__"):
+            cls.execute = classmethod(_checked(own.__func__))
+
+    @classmethod
+    def verdict(cls, check=None, **values):
+        """What ``validate_inputs`` answers: True, or one sentence.
+
+        Args:
+            check: called with the values in their order once each of them has the right type; raises LumosXError.
+            values: what was queued. None stands for a value that comes by a link and is known only when the node runs.
+        """
+        widgets = _widgets(cls)
+        known = {name: value for name, value in values.items() if value is not None}
+        if any(isinstance(widgets[name], _NUMBERS) and not _is_number(value) for name, value in known.items()):
+            # The host says so itself, and names the input.
+            return True
+        try:
+            _check(cls, known, in_range=False)
+            if check is not None:
+                check(*values.values())
+            _check(cls, known)
+        except LumosXError as error:
+            return str(error)
+        return True
+
+
+def when_known(check):
+    """A check for ``Node.verdict`` that waits until the node runs if one of its values comes by a link."""
+    def checked(*values):
+        if None not in values:
+            check(*values)
+
+    return checked
+
+
+def _checked(execute):
+    @functools.wraps(execute)
+    def checked(cls, *arguments, **values):
+        _check(cls, values)
+        return execute(cls, *arguments, **values)
+
+    return checked
+
+
+def _widgets(cls) -> dict:
+    # Asking for it anew would list the folders of models again.
+    schema = cls.SCHEMA or cls.GET_SCHEMA()
+    return {widget.id: widget for widget in schema.inputs if isinstance(widget, io.WidgetInput)}
+
+
+def _check(cls, values: dict, in_range: bool = True) -> None:
+    widgets = _widgets(cls)
+    for name, value in values.items():
+        widget = widgets.get(name)
+        if isinstance(widget, io.Combo.Input):
+            _check_choice(widget, value, name in cls.FILES)
+        elif isinstance(widget, io.String.Input):
+            _check_text(name, value)
+        elif isinstance(widget, _NUMBERS):
+            _check_number(widget, value, in_range)
+
+
+def _check_choice(widget: io.Combo.Input, value, is_file: bool) -> None:
+    if is_file:
+        _check_text(widget.id, value)
+        _check_path(widget.id, value)
+    elif not isinstance(value, str) or value not in widget.options:
+        raise LumosXError(f"{widget.id}: {_shown(value)} is not a choice; choose one of {', '.join(widget.options)}.")
+
+
+def _check_text(name: str, value) -> None:
+    if not isinstance(value, str):
+        raise LumosXError(f"{name}: {_shown(value)} is not text; link or type text.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise LumosXError(
+            f"{name}: character {error.start + 1} is half of a character (U+{ord(value[error.start]):04X}); type that "
+            "character again."
+        ) from None
+
+
+def _check_path(name: str, value: str) -> None:
+    longest = max(len(part.encode()) for part in value.replace("\\", "/").split("/"))
+    if longest > _LONGEST_NAME or len(value.encode()) > _LONGEST_PATH or "\0" in value:
+        raise LumosXError(f"{name}: {_shown(value)} cannot be a file name; choose one from the list.")
+
+
+def _check_number(widget: io.Int.Input | io.Float.Input, value, in_range: bool) -> None:
+    whole = isinstance(widget, io.Int.Input)
+    if not _is_number(value) or whole and int(value) != value:
+        raise LumosXError(f"{widget.id}: {_shown(value)} is not a {'whole ' if whole else ''}number; use one.")
+    low = -math.inf if widget.min is None else widget.min
+    high = math.inf if widget.max is None else widget.max
+    if in_range and not low <= value <= high:
+        nearest = min(max(value, low), high)
+        raise LumosXError(f"{widget.id}: {_shown(value)} must be from {low} to {high}; use {nearest}.")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _shown(value) -> str:
+    text = ascii(value) if not isinstance(value, str) or not value.isprintable() else f'"{value}"'
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,130 @@
+"""Values that no schema allows end in a sentence that names the input, on every node of the pack and on every host."""
+
+import asyncio
+import inspect
+import math
+import sys
+
+import pytest
+from comfy_api.latest import io
+
+from host.client import failure, refusal
+
+NUMBERS = (io.Int.Input, io.Float.Input)
+HALF = "a \ud83d face"
+
+
+@pytest.fixture(scope="module")
+def nodes(pack):
+    extension = sys.modules[pack].comfy_entrypoint()
+    if inspect.isawaitable(extension):
+        extension = asyncio.run(extension)
+    return asyncio.run(extension.get_node_list())
+
+
+def widgets_of(nodes, kinds):
+    """(node, widget) of every widget of these kinds; there are some of each."""
+    found = [(node, widget) for node in nodes for widget in node.GET_SCHEMA().inputs if isinstance(widget, kinds)]
+    assert found
+    return found
+
+
+def refused(node, name, value):
+    """The sentence that `execute` ends in with this value, and with nothing else given."""
+    with pytest.raises(ValueError) as caught:
+        node.execute(**{name: value})
+    assert type(caught.value).__name__ == "LumosXError"
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["no such choice", None, 5, math.nan, [], {}])
+def test_a_choice_that_is_not_listed_is_never_used(nodes, value):
+    for node, widget in widgets_of(nodes, io.Combo.Input):
+        if widget.id in node.FILES and isinstance(value, str):
+            continue
+        assert refused(node, widget.id, value).startswith(f"{widget.id}: "), node
+
+
+def test_a_choice_that_is_not_listed_is_refused_when_queued(nodes):
+    for node, widget in widgets_of(nodes, io.Combo.Input):
+        if widget.id not in node.FILES:
+            answer = node.validate_inputs(**{widget.id: "no such choice"})
+            assert answer.startswith(f"{widget.id}: "), (node, answer)
+
+
+def test_every_listed_choice_is_allowed_when_queued(nodes):
+    for node, widget in widgets_of(nodes, io.Combo.Input):
+        # A backend that is not installed is refused for that reason.
+        if widget.id not in (*node.FILES, "backend"):
+            for choice in widget.options:
+                assert node.validate_inputs(**{widget.id: choice}) is True, (node, choice)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "6", [1]])
+def test_what_is_no_number_is_never_computed_with(nodes, value):
+    for node, widget in widgets_of(nodes, NUMBERS):
+        assert refused(node, widget.id, value).startswith(f"{widget.id}: "), node
+
+
+def test_numbers_keep_their_range_when_they_come_by_a_link(nodes):
+    for node, widget in widgets_of(nodes, NUMBERS):
+        if widget.min is not None:
+            assert refused(node, widget.id, widget.min - 1).startswith(f"{widget.id}: "), node
+        if widget.max is not None:
+            assert refused(node, widget.id, widget.max * 2 + 1).startswith(f"{widget.id}: "), node
+
+
+def test_a_whole_number_has_no_fraction(nodes):
+    for node, widget in widgets_of(nodes, io.Int.Input):
+        assert "whole number" in refused(node, widget.id, widget.min + 0.5), node
+
+
+@pytest.mark.parametrize("value", [HALF, None, 5, ["text"]])
+def test_what_is_no_text_is_never_read(nodes, value):
+    for node, widget in widgets_of(nodes, io.String.Input):
+        assert refused(node, widget.id, value).startswith(f"{widget.id}: "), node
+
+
+@pytest.mark.parametrize("value", ["x" * 256, "é" * 200, "a/" * 3000 + "b", "a\0b", HALF])
+def test_names_that_no_disk_takes_are_refused(nodes, value):
+    files = [(node, name) for node in nodes for name in node.FILES]
+    assert len(files) >= 3
+    for node, name in files:
+        assert refused(node, name, value).startswith(f"{name}: ")
+        assert node.validate_inputs(**{name: value}).startswith(f"{name}: ")
+
+
+def test_a_node_is_wrapped_once_however_often_the_host_copies_its_class(nodes):
+    node = nodes[0]
+    copied = type("Copy", (node, *node.__bases__), dict(vars(node)))
+    assert vars(copied)["execute"].__func__ is vars(node)["execute"].__func__
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "value"),
+    [
+        ("4", "unconditional_references", "white"), ("5", "cfg", "many"), ("5", "steps", "ten"), ("5", "shift", "wide"),
+        ("2", "full_body", "somehow"), ("4", "frames", "all"), ("4", "width", "wide"),
+    ],
+)
+def test_the_refusal_names_the_input_when_queued(client, graph, node, name, value):
+    graph[node]["inputs"][name] = value
+    # The report needs no sampler, and a graph with one sound output runs.
+    del graph["9"]
+    text = refusal(client, graph)
+    assert name in text and value in text and "Exception" not in text
+
+
+@pytest.mark.parametrize(
+    ("node", "name", "value"),
+    [
+        ("4", "unconditional_references", None), ("5", "cfg", math.nan), ("5", "shift", math.nan),
+        ("10", "ratio", math.nan), ("4", "prompt", HALF), ("4", "negative_prompt", HALF),
+    ],
+)
+def test_what_no_host_checks_ends_in_our_sentence(client, graph, node, name, value):
+    if node == "10":
+        graph["10"] = {"class_type": "LumosX_Model", "inputs": {"model": graph["5"]["inputs"]["model"], name: value}}
+        graph["5"]["inputs"]["model"] = ["10", 0]
+    graph[node]["inputs"][name] = value
+    assert f"{name}: " in str(failure(client, graph))
