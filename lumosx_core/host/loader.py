@@ -23,6 +23,7 @@ from ..weights.opening import open_weights
 from ..weights.quantised import QuantisedLayer, find_quantised_layers, settings_in_metadata
 from ..weights.source import TensorInfo, WeightSource
 from ..weights.transformer import find_transformer
+from .low_rank import beside_patcher
 from .memory import SamplingMemory
 from .packed import KIND, PackedOperations, PackedPatcher, kind_entry
 from .patcher import relational_model
@@ -131,8 +132,7 @@ def load_patcher(path: str, weight_dtype: str = "default", disable_dynamic: bool
         options["custom_operations"] = PackedOperations
         mapped = frozenset(tensor.data_ptr() for tensor in weights.values())
     patcher = _build(path, weights, layers, options, disable_dynamic or packed)
-    if packed:
-        patcher = PackedPatcher.around(patcher, mapped)
+    patcher = PackedPatcher.around(patcher, mapped) if packed else beside_patcher(patcher)
     patcher.cached_patcher_init = (load_patcher, (path, weight_dtype))
     return patcher
 

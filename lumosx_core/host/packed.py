@@ -12,6 +12,7 @@ from comfy.model_patcher import LowVramPatch, ModelPatcher
 
 from ..errors import LumosXError
 from ..weights.blocks import dequantize
+from .low_rank import BesidePatcher
 
 _MAPPED = "lumosx_mapped"
 KIND = "block_kind"
@@ -88,26 +89,23 @@ class _Stored:
         self.weight, self.bias, self.bias_function = weight, bias, bias_function
 
 
-class _HookPatch(LowVramPatch):
-    """The part of a patch that a hook switches on and off."""
+class PackedPatcher(BesidePatcher):
+    """A ModelPatcher that never merges into packed weights.
 
-
-class PackedPatcher(ModelPatcher):
-    """A ModelPatcher that puts LoRAs beside packed weights instead of into them.
-
-    Merged, a patched layer would have to be kept unpacked, or packed again with a loss. So a LoRA is added to what
-    comes out of the blocks, as ComfyUI does with layers that it keeps off the card.
+    Merged, a patched layer would have to be kept unpacked, or packed again with a loss. Plain LoRAs are computed beside
+    the layer; every other patch is applied to what comes out of the blocks, as ComfyUI does with layers that it keeps
+    off the card.
     """
 
     @classmethod
-    def around(cls, patcher: ModelPatcher, mapped: frozenset[int]) -> PackedPatcher:
+    def around(cls, patcher: ModelPatcher, mapped: frozenset[int] = frozenset()) -> PackedPatcher:
         """The same model under this class.
 
         Args:
             patcher: as ComfyUI made it.
             mapped: addresses of the tensors that it was made from, in the pages of a file.
         """
-        packed = cls(patcher.model, patcher.load_device, patcher.offload_device)
+        packed = super().around(patcher)
         packed.set_attachments(_MAPPED, mapped)
         return packed
 
@@ -132,47 +130,27 @@ class PackedPatcher(ModelPatcher):
         if force_patch_weights:
             raise _cannot_save()
         super().load(device_to, lowvram_model_memory, force_patch_weights, full_load)
-        self._place_patches()
-
-    def partially_unload(self, device_to, memory_to_free=0, force_patch_weights=False):
-        """Unload some layers; each keeps exactly one copy of its patches."""
-        freed = super().partially_unload(device_to, memory_to_free, force_patch_weights)
-        self._place_patches()
-        return freed
 
     def unpatch_model(self, device_to=None, unpatch_weights=True):
         """Take patches off, and let go of them."""
         super().unpatch_model(device_to, unpatch_weights)
         if unpatch_weights:
             for _, layer in _packed_layers(self.model):
-                layer.weight_function = _without_patches(layer.weight_function, LowVramPatch)
-
-    def patch_hooks(self, hooks):
-        """Switch patches by hook; merged weights are never kept, since packed ones have none."""
-        self.cached_hook_patches.clear()
-        super().patch_hooks(hooks)
-        self.cached_hook_patches.clear()
+                layer.weight_function = _without_patches(layer.weight_function)
 
     def patch_hook_weight_to_device(self, hooks, combined_patches, key, original_weights, memory_counter):
         """Switch one weight's hook patches on."""
         layer = _packed_layer(self.model, key)
-        if layer is not None and any(_is_whole_model(patch) for patch in combined_patches.get(key, ())):
+        if layer is None:
+            super().patch_hook_weight_to_device(hooks, combined_patches, key, original_weights, memory_counter)
+        elif any(_is_whole_model(patch) for patch in combined_patches.get(key, ())):
             raise LumosXError(
                 "model: a hook that uses a whole model as LoRA does not work on GGUF weights; load the bf16 file "
                 "instead."
             )
-        if layer is None:
-            super().patch_hook_weight_to_device(hooks, combined_patches, key, original_weights, memory_counter)
         elif key in combined_patches:
-            kept = _without_patches(layer.weight_function, _HookPatch)
-            layer.weight_function = [*kept, _HookPatch(key, {key: combined_patches[key]})]
-
-    def unpatch_hooks(self, whitelist_keys_set=None):
-        """Switch hook patches off, all or those named."""
-        for name, layer in _packed_layers(self.model):
-            if not whitelist_keys_set or f"{name}.weight" in whitelist_keys_set:
-                layer.weight_function = _without_patches(layer.weight_function, _HookPatch)
-        super().unpatch_hooks(whitelist_keys_set)
+            layer.hooked = tuple(combined_patches[key])
+            self._place(key, layer)
 
     def state_dict_for_saving(self, *arguments, **options):
         """Refuse what cannot be done.
@@ -182,13 +160,13 @@ class PackedPatcher(ModelPatcher):
         """
         raise _cannot_save()
 
-    def _place_patches(self) -> None:
-        """Give each packed layer its patches once; loading and partial unloading add or forget them."""
-        for name, layer in _packed_layers(self.model):
-            key = f"{name}.weight"
-            placed = [LowVramPatch(key, self.patches)] if key in self.patches else []
-            others = [f for f in layer.weight_function if type(f) is not LowVramPatch]
-            layer.weight_function = [*placed, *others]
+    def _place(self, key: str, layer: Any) -> None:
+        """Give a layer its patches once, beside it or as functions; loading and unloading add or forget functions."""
+        super()._place(key, layer)
+        if layer.kind is not None:
+            _, base, hooked = self._sorted(key, layer)
+            functions = _without_patches(layer.weight_function)
+            layer.weight_function = [*_as_function(key, base), *functions, *_as_function(key, hooked)]
 
 
 def _packed_layers(model: torch.nn.Module):
@@ -210,8 +188,12 @@ def _is_whole_model(patch: tuple) -> bool:
     return isinstance(patch[1], tuple) and patch[1][0] == "model_as_lora"
 
 
-def _without_patches(functions, kind: type) -> list:
-    return [function for function in functions if not isinstance(function, kind)]
+def _as_function(key: str, patches: tuple) -> list[LowVramPatch]:
+    return [LowVramPatch(key, {key: list(patches)})] if patches else []
+
+
+def _without_patches(functions: list) -> list:
+    return [function for function in functions if not isinstance(function, LowVramPatch)]
 
 
 def _cannot_save() -> LumosXError:

@@ -9,7 +9,6 @@ import comfy.model_management
 import comfy.sd
 import pytest
 import torch
-from comfy.model_patcher import LowVramPatch
 from safetensors.torch import save_file
 
 from host.weight_files import make_lora, write_gguf
@@ -58,6 +57,11 @@ def loaded(patcher, memory=0):
     return patcher
 
 
+def close(ours, stock):
+    """Whether two velocities differ by no more than float32 sums in another order."""
+    return (ours - stock).norm() < 2e-6 * stock.norm()
+
+
 def with_lora(patcher, weights, strength=0.7, **options):
     return comfy.sd.load_lora_for_models(patcher, None, make_lora(weights, **options), strength, 0)[0]
 
@@ -87,14 +91,14 @@ def test_weights_stay_in_blocks_and_count_as_such(files):
 def test_a_lora_has_the_effect_it_has_on_plain_weights(files, pair, memory):
     packed, plain = (loaded(with_lora(patcher, files("Q8_0")[2]), memory) for patcher in pair)
     untouched = velocity(loaded(load_patcher(files("Q8_0")[1])))
-    assert torch.allclose(velocity(packed), velocity(plain), atol=2e-6)
+    assert close(velocity(packed), velocity(plain))
     assert not torch.allclose(velocity(packed), untouched, atol=1e-4)
 
 
 def test_two_loras_add_up(files, pair):
     meant = files("Q8_0")[2]
     packed, plain = (loaded(with_lora(with_lora(patcher, meant), meant, 0.3, seed=1)) for patcher in pair)
-    assert torch.allclose(velocity(packed), velocity(plain), atol=2e-6)
+    assert close(velocity(packed), velocity(plain))
 
 
 def test_a_clone_has_its_own_loras_over_the_same_bytes(files, pair):
@@ -117,7 +121,7 @@ def test_partial_unloading_and_loading_again_keep_each_patch_once(files, pair):
     assert torch.equal(velocity(patcher), expected)
     patcher.partially_load(CPU, 10**9)
     assert torch.equal(velocity(patcher), expected)
-    assert [type(f) for f in layer_of(patcher).weight_function] == [LowVramPatch]
+    assert not layer_of(patcher).weight_function and layer_of(patcher).low_rank.down.shape == (4, 256)
 
 
 def test_unloading_lets_go_of_the_lora_and_dropping_of_the_model(files):
@@ -125,7 +129,7 @@ def test_unloading_lets_go_of_the_lora_and_dropping_of_the_model(files):
     patcher = with_lora(load_patcher(file), meant)
     lora, model = weakref.ref(patcher.patches[f"diffusion_model.{LAYER}.weight"][0][1]), weakref.ref(patcher.model)
     loaded(patcher).unpatch_model(CPU)
-    assert not list(layer_of(patcher).weight_function)
+    assert layer_of(patcher).low_rank is None and not layer_of(patcher).weight_function
     gc.collect()
     gc.disable()
     try:
@@ -232,7 +236,7 @@ def test_hook_loras_switch_on_and_off(files, pair):
     assert torch.equal(packed[0], packed[2]) and torch.equal(packed[1], packed[3])
     assert not torch.allclose(packed[0], packed[1], atol=1e-4)
     for ours, stock in zip(packed, plain):
-        assert torch.allclose(ours, stock, atol=2e-6)
+        assert close(ours, stock)
 
 
 def test_a_whole_model_as_hook_is_refused(files, pair):
@@ -278,9 +282,11 @@ def test_low_precision_activations_get_weights_of_their_type(pair):
         assert torch.allclose(layer(x.to(dtype)).float(), exact, atol=bound * exact.abs().max())
 
 
-def test_a_lora_is_added_in_float32_and_rounded_once(files, pair):
-    meant = files("Q8_0")[2]
-    packed, plain = (layer_of(loaded(with_lora(patcher, meant))) for patcher in pair)
+def test_what_changes_the_whole_weight_is_added_in_float32_and_rounded_once(files, pair):
+    patch = of_all_kinds(files("Q8_0")[2])["lokr"]
+    packed, plain = (
+        layer_of(loaded(comfy.sd.load_lora_for_models(patcher, None, patch, 1.0, 0)[0])) for patcher in pair
+    )
     packed.bias = None
     with torch.inference_mode():
         # On unit vectors a layer shows its weights.
