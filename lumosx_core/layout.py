@@ -6,7 +6,7 @@ frame of ``height * width`` tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -51,9 +51,10 @@ class Binding:
         A non-human reference has 1 on its phrase. A subject has its own words minus the mean of the other subjects'
         (in [-1, 1]); all its images share them, and words that everybody shares cancel out.
         """
-        masks = torch.stack(
-            [_mark(spans, text_length) for spans in self.non_human_spans + self.subject_spans]
-        )
+        masks = torch.zeros(len(self.non_human_spans) + len(self.subject_spans), text_length)
+        for mask, spans in zip(masks, self.non_human_spans + self.subject_spans):
+            for start, end in spans:
+                mask[start:end] = 1
         non_human, people = masks.split([len(self.non_human_spans), len(self.subject_spans)])
         if len(people) > 1:
             people = people - (people.sum(0) - people) / (len(people) - 1)
@@ -70,13 +71,6 @@ def bind_scene(scene: Scene, spans_of: Callable[[Reference], tuple[Span, ...]]) 
         ),
         subject_images=tuple(len(subject.references) for subject in scene.subjects),
     )
-
-
-def _mark(spans: Sequence[Span], text_length: int) -> torch.Tensor:
-    mask = torch.zeros(text_length)
-    for start, end in spans:
-        mask[start:end] = 1
-    return mask
 
 
 @dataclass(frozen=True)

@@ -61,21 +61,30 @@ def relational_block(block: nn.Module, index: int, shared: Shared, last: bool, x
     modulation = block.modulation.to(device=x.device, dtype=x.dtype) + shared.modulation.to(x.dtype)
     video, references = _self_attention(compiled, block, x, modulation, shared, last)
     result = torch.empty_like(x) if torch.is_grad_enabled() else x
+    gate, finish = modulation[:, 5:6], compiled(_finish_video)
+    if shared.dense_text:
+        finish = partial(_finish, attend=partial(_backend_text_attention, shared.dense))
     for start, end in _video_spans(layout, shared.chunk_tokens):
         rows, mixed = x[:, start:end], video[:, start:end]
-        if shared.dense_text:
-            attend = partial(_backend_text_attention, shared.dense)
-            result[:, start:end] = _finish(block, rows, mixed, modulation, text, shared.dtype, attend)
-        else:
-            result[:, start:end] = compiled(_finish_video)(block, rows, mixed, modulation, text, shared.dtype)
+        # Nothing of one span may be held while the next is computed.
+        _put(result[:, start:end], gate, *finish(block, rows, mixed, modulation, text, shared.dtype))
     if last:
         return result[:, :video_tokens]
+    finish = compiled(_finish_references)
     for first, count in _reference_spans(layout, shared.chunk_tokens):
         start, end = layout.reference_range(first)[0], layout.reference_range(first + count - 1)[1]
         rows, mixed = x[:, start:end], references[:, start - video_tokens:end - video_tokens]
         pulls = shared.tables.pulls.of(first, count)
-        result[:, start:end] = compiled(_finish_references)(block, rows, mixed, modulation, text, shared.dtype, pulls)
+        _put(result[:, start:end], gate, *finish(block, rows, mixed, modulation, text, shared.dtype, pulls))
     return result
+
+
+def _put(result: torch.Tensor, gate: torch.Tensor, rows: torch.Tensor, fed: torch.Tensor) -> None:
+    """Write what the block makes of some rows of the stream to where it belongs, without a copy in between."""
+    if torch.is_grad_enabled():
+        result.copy_(torch.addcmul(rows, fed, gate))
+    else:
+        torch.addcmul(rows, fed, gate, out=result)
 
 
 def _self_attention(
@@ -122,28 +131,31 @@ def _keys_of(attention: nn.Module, x: torch.Tensor, rotary: torch.Tensor) -> tup
 
 
 def _finish_video(block, rows, mixed, modulation, text, dtype):
-    """Rows of the video after the block."""
+    """See ``_finish``, for rows of the video."""
     return _finish(block, rows, mixed, modulation, text, dtype, text_attention)
 
 
 def _finish_references(block, rows, mixed, modulation, text, dtype, pulls):
-    """Rows of whole references after the block."""
+    """See ``_finish``, for rows of whole references."""
     return _finish(block, rows, mixed, modulation, text, dtype, partial(relational_text_attention, pulls=pulls))
 
 
 def _finish(block, rows, mixed, modulation, text, dtype, attend):
-    """Some rows of the stream after the block: rows [batch, n, dim], and what their self-attention gave.
+    """Some rows of the stream after the attentions, and what the feed-forward makes of them: see ``_put``.
+
+    ``addcmul`` takes what the layers give in their own dtype, and computes in that of the stream.
 
     Args:
+        rows: [batch, n, dim], before the block.
+        mixed: what their self-attention gave, same shape.
         attend: ``attend(q, text, heads)``, their cross-attention.
     """
-    _, _, gate, shift, scale, ffn_gate = modulation.chunk(6, dim=1)
-    rows = torch.addcmul(rows, block.self_attn.o(mixed).to(rows.dtype), gate)
+    _, _, gate, shift, scale, _ = modulation.chunk(6, dim=1)
+    rows = torch.addcmul(rows, block.self_attn.o(mixed), gate)
     cross = block.cross_attn
     q = cross.norm_q(cross.q(block.norm3(rows.to(dtype))))
     rows = rows + cross.o(attend(q, text, cross.num_heads))
-    fed = block.ffn(_modulate(block.norm2(rows), shift, scale, dtype))
-    return torch.addcmul(rows, fed.to(rows.dtype), ffn_gate)
+    return rows, block.ffn(_modulate(block.norm2(rows), shift, scale, dtype))
 
 
 def _backend_text_attention(dense: DenseAttention, q: torch.Tensor, text: TextKeys, heads: int) -> torch.Tensor:
@@ -174,7 +186,7 @@ def _video_spans(layout: SequenceLayout, chunk_tokens: int) -> Iterator[tuple[in
 def _reference_spans(layout: SequenceLayout, chunk_tokens: int) -> Iterator[tuple[int, int]]:
     """(first reference, how many): a reference is never cut, since its queries are pooled."""
     references = layout.binding.references
-    step = max(1, chunk_tokens // layout.frame_tokens) if chunk_tokens else references
+    step = max(1, chunk_tokens // layout.frame_tokens if chunk_tokens else references)
     return ((first, min(step, references - first)) for first in range(0, references, step))
 
 

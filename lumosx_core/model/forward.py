@@ -50,7 +50,8 @@ def relational_forward(
         latent: noisy video [batch, 16, frames, height, width], in the dtype to compute in.
         timestep: [batch], in [0, 1000].
         context: text encoder output [batch, tokens, text_dim]; padded with zeros to 512 tokens.
-        references: normalised latents in token order, each [batch, 16, 1, height, width].
+        references: normalised latents in token order, each [batch, 16, 1, height, width]; without any it is Wan2.1's
+            own forward.
         binding: which words each reference is bound to.
         dense: mask-free attention backend.
         options: scientific constants.
@@ -63,9 +64,9 @@ def relational_forward(
         Velocity, same shape and dtype as ``latent``.
 
     Raises:
-        LumosXError: references of another size than the video.
+        LumosXError: an empty latent, or references of another size than the video or not as many as are bound.
     """
-    _check_size(latent, references)
+    _check_sizes(latent, references, binding)
     frames, height, width = latent.shape[2:]
     layout = layout_of(model, latent.shape, binding)
     embedded_time = _embed_time(model, timestep, latent.dtype)
@@ -94,14 +95,25 @@ def layout_of(model: nn.Module, latent_shape: Sequence[int], binding: Binding) -
     return SequenceLayout(*(-(-side // patch) for side, patch in zip(latent_shape[2:], model.patch_size)), binding)
 
 
-def _check_size(latent: torch.Tensor, references: list[torch.Tensor]) -> None:
-    height, width = (side * LATENT_STRIDE for side in latent.shape[3:])
-    other_height, other_width = (side * LATENT_STRIDE for side in references[0].shape[3:])
-    if (height, width) != (other_height, other_width):
+def _check_sizes(latent: torch.Tensor, references: Sequence[torch.Tensor], binding: Binding) -> None:
+    if not latent.numel():
         raise LumosXError(
-            f"latent: the video is {width}x{height} pixels but the references were encoded for "
-            f"{other_width}x{other_height}; link the latent output of LumosX Relational Encode, or encode for that."
+            f"latent: it is empty, its shape is {tuple(latent.shape)}; link the latent output of LumosX Relational "
+            "Encode."
         )
+    if len(references) != binding.references:
+        raise LumosXError(
+            f"positive: it holds {len(references)} reference pictures but binds {binding.references}; link the outputs "
+            "of one LumosX Relational Encode."
+        )
+    height, width = (side * LATENT_STRIDE for side in latent.shape[3:])
+    for reference in references:
+        other_height, other_width = (side * LATENT_STRIDE for side in reference.shape[3:])
+        if (height, width) != (other_height, other_width):
+            raise LumosXError(
+                f"latent: the video is {width}x{height} pixels but the references were encoded for "
+                f"{other_width}x{other_height}; link the latent output of LumosX Relational Encode, or encode for that."
+            )
 
 
 def _patchify(model: nn.Module, latent: torch.Tensor, references: list[torch.Tensor]) -> torch.Tensor:

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lumosx_core.model import RelationalOptions
 
@@ -40,6 +41,48 @@ def test_with_gradients_the_stream_is_not_written_to(wan, make_binding):
     velocity.square().sum().backward()
     assert latent.grad.isfinite().all() and latent.grad.abs().sum() > 0
     assert all(torch.equal(given, before) for given, before in kept)
+
+
+class Watch(TorchDispatchMode):
+    """The sizes of what is copied, and in which dtype ``addcmul`` is given what it adds to the stream."""
+
+    def __init__(self):
+        super().__init__()
+        self.copied, self.added = [], []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        result = function(*arguments, **options or {})
+        name = function.overloadpacket.__name__
+        if name == "copy_":
+            self.copied.append(result.numel())
+        if name == "addcmul":
+            self.added.append(arguments[1].dtype)
+        return result
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dense_text", [False, True])
+def test_the_stream_is_neither_copied_nor_cast_for_nothing(wan, make_binding, dtype, dense_text):
+    from lumosx_core.layout import SequenceLayout
+    from lumosx_core.model import TableCache
+    from lumosx_core.model.block import Shared, relational_block
+
+    def dense(q, k, v, heads):
+        q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+    model = copy.deepcopy(wan).to(dtype)
+    layout, options = SequenceLayout(3, 6, 10, make_binding(0, [])), RelationalOptions()
+    context = torch.randn(1, 512, 64, dtype=dtype)
+    with torch.no_grad():
+        tables = TableCache().find(model, context, layout, options, not dense_text)
+        shared = Shared(tables, options, dense, dense_text, torch.zeros(1, 6, 256), dtype)
+        x = torch.randn(1, layout.tokens, 256)
+        with Watch() as seen:
+            assert relational_block(model.blocks[0], 0, shared, False, x) is x
+    assert not [size for size in seen.copied if size >= x.numel()]
+    # Modulated norms are in the stream's dtype; what the layers give need not be brought to it.
+    assert seen.added == [torch.float32, dtype, torch.float32, dtype]
 
 
 @pytest.fixture
