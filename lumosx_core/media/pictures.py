@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import numpy as np
 import torch
 from PIL import Image, ImageOps
@@ -9,6 +12,12 @@ from PIL import Image, ImageOps
 from ..errors import LumosXError
 
 WHITE = (255, 255, 255)
+PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff")
+"""How the names of pictures end that we read."""
+KINDS = "PNG, JPEG, WebP, BMP or TIFF"
+MOST_PIXELS = 64_000_000
+MOST_BYTES = 256_000_000
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 # Sharpening and decoders overshoot a little; far above 1 are 8-bit values that nobody divided.
 _BRIGHTEST = 8.0
 
@@ -50,18 +59,74 @@ def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
     return image.clamp(0, 1)
 
 
+class PictureError(ValueError):
+    """Why the content of a file is not a picture that we read, in a few words."""
+
+
+def decode_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> tuple[torch.Tensor, bool]:
+    """The first picture of a file, whatever its name is.
+
+    Args:
+        content: of a PNG, JPEG, WebP, BMP or TIFF file.
+        most_pixels: larger ones are refused before they are decoded.
+
+    Returns:
+        An IMAGE as ``to_image`` makes it, and whether the file has further frames or pages, which are not read.
+
+    Raises:
+        PictureError: another kind of file, a broken or cut one, too many pixels, or values that have no colour.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
+            if picture.width * picture.height > most_pixels:
+                raise Image.DecompressionBombError
+            # The second picture of an MPO file, which is a JPEG otherwise, is a camera's preview.
+            several = getattr(picture, "is_animated", False) and picture.format != "MPO"
+            return to_image(picture), several
+    except PictureError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise PictureError(f"it is not {KINDS} inside") from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"it has more than {most_pixels / 1e6:g} megapixels") from error
+    # Pillow raises almost anything for a broken file: struct.error, IndexError, zlib.error and more.
+    except Exception as error:
+        raise PictureError(str(error).partition("\n")[0][:120] or type(error).__name__) from error
+
+
+def is_picture_name(path: Path) -> bool:
+    """Whether a name ends as that of a picture that we read."""
+    return path.suffix.lower() in PICTURES
+
+
 def to_image(picture: Image.Image) -> torch.Tensor:
-    """A PIL picture, turned upright by its EXIF tag and laid on white, as an IMAGE [1, H, W, 3] in [0, 1]."""
+    """A PIL picture, turned upright by its EXIF tag and laid on white, as an IMAGE [1, H, W, 3] in [0, 1].
+
+    Raises:
+        PictureError: floats or 32-bit integers, of which nobody says what white is.
+    """
+    if picture.mode in ("F", "I;16S") or (picture.mode, picture.format) == ("I", "TIFF"):
+        raise PictureError("its values are floats, signed or of 32 bits; save it with 8 or 16 bits")
     picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):
+        picture = _in_eight_bits(picture)
+    if picture.mode in ("RGBa", "La"):
+        picture = picture.convert(picture.mode.upper())
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         canvas = Image.new("RGBA", picture.size, (*WHITE, 255))
         picture = Image.alpha_composite(canvas, picture)
-    if picture.mode.startswith("I"):
-        # PIL would cut 16-bit grey to white instead of scaling it.
-        picture = Image.fromarray((np.asarray(picture).astype(np.float32) / 65535 * 255).clip(0, 255).astype(np.uint8))
-    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+    pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
+    pixels /= 255
     return torch.from_numpy(pixels)[None]
+
+
+def _in_eight_bits(picture: Image.Image) -> Image.Image:
+    """16-bit grey scaled to 8 bits, which Pillow would cut to white; the grey that stands for nothing becomes white."""
+    values = np.asarray(picture).astype(np.float32)
+    scaled = (values / 65535 * 255).clip(0, 255).astype(np.uint8)
+    scaled[values == picture.info.get("transparency")] = 255
+    return Image.fromarray(scaled)
 
 
 def from_image(image: torch.Tensor) -> Image.Image:

@@ -1,5 +1,9 @@
 """Pictures in and out, exact where 8 bits are."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +13,7 @@ from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import from_image, letterbox, one_picture, to_image
+from lumosx_core.media.pictures import PictureError, decode_picture
 
 sides = st.integers(1, 60)
 
@@ -88,3 +93,104 @@ def test_sixteen_bit_grey_is_scaled_not_cut(tmp_path):
     with Image.open(tmp_path / "deep.png") as picture:
         image = to_image(picture)
     assert image.mean() == pytest.approx(0.5, abs=0.01) and image.shape == (1, 64, 64, 3)
+
+
+def encoded(picture, kind, **options):
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()
+
+
+def png(width, height, depth, colour, rows, *chunks):
+    """A PNG file of these raw rows."""
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(*each) for each in ((b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "MPO"])
+def test_what_we_read_is_read_by_its_content(kind):
+    image, several = decode_picture(encoded(Image.new("RGB", (8, 6), (255, 0, 0)), kind))
+    assert image.shape == (1, 6, 8, 3) and not several
+    torch.testing.assert_close(image[0, 3, 3], torch.tensor([1.0, 0, 0]), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "PPM", "ICO", "TGA", "PCX", "SGI", "IM", "DIB", "JPEG2000", "PDF"])
+def test_what_else_pillow_opens_is_refused(kind):
+    with pytest.raises(PictureError, match="it is not PNG, JPEG, WebP, BMP or TIFF inside"):
+        decode_picture(encoded(Image.new("RGB", (8, 6)), kind))
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0"])
+def test_what_is_no_picture_is_refused(content):
+    with pytest.raises(PictureError):
+        decode_picture(content)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])
+def test_a_picture_cut_anywhere_is_refused_and_never_another_error(kind):
+    content = encoded(noise(40, 30), kind)
+    for length in range(0, len(content) * 9 // 10, 97):
+        with pytest.raises(PictureError):
+            decode_picture(content[:length])
+
+
+@given(st.sampled_from(["PNG", "JPEG", "WEBP", "BMP", "TIFF"]), st.lists(st.integers(0, 255), min_size=1), st.randoms())
+def test_a_broken_picture_is_read_or_refused(kind, values, chance):
+    content = bytearray(encoded(noise(9, 7), kind))
+    for value in values:
+        content[chance.randrange(len(content))] = value
+    try:
+        image, _ = decode_picture(bytes(content), 10_000)
+    except PictureError as error:
+        assert str(error) and len(str(error)) <= 120
+    else:
+        assert image.min() >= 0 and image.max() <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(8001, 8000), (65500, 65500), (2**31 - 1, 2**31 - 1), (64_000_001, 1)])
+def test_pictures_of_more_than_64_megapixels_are_refused_before_they_are_decoded(width, height):
+    with pytest.raises(PictureError, match="it has more than 64 megapixels"):
+        decode_picture(png(width, height, 8, 0, b""))
+
+
+def test_texts_that_grow_when_unpacked_are_refused():
+    bomb = b"a\0\0" + zlib.compress(bytes(50_000_000))
+    for name in (b"zTXt", b"iCCP"):
+        with pytest.raises(PictureError, match="too large"):
+            decode_picture(png(1, 1, 8, 2, bytes(4), (name, bomb)))
+
+
+@pytest.mark.parametrize(("picture", "kind"), [
+    (Image.new("CMYK", (4, 4), (0, 0, 0, 0)), "JPEG"), (Image.new("CMYK", (4, 4), (0, 0, 0, 0)), "TIFF"),
+    (Image.new("LA", (4, 4), (0, 0)), "PNG"), (Image.new("RGBA", (4, 4), (9, 9, 9, 0)), "WEBP"),
+    (Image.new("1", (4, 4), 1), "PNG"),
+])
+def test_modes_that_are_white(picture, kind):
+    image, _ = decode_picture(encoded(picture, kind, **({"lossless": True} if kind == "WEBP" else {})))
+    torch.testing.assert_close(image, torch.ones(1, 4, 4, 3), atol=0.01, rtol=0)
+
+
+def test_the_grey_that_stands_for_nothing_is_white_with_16_bits_too():
+    values = np.full((4, 4), 30000, np.uint16)
+    values[0, 0] = 7
+    image, _ = decode_picture(encoded(Image.fromarray(values), "PNG", transparency=7))
+    assert image[0, 0, 0, 0] == 1 and image[0, 1, 1, 0] == pytest.approx(30000 / 65535, abs=0.005)
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_values_of_which_nobody_knows_what_white_is_are_refused(mode):
+    with pytest.raises(PictureError, match="save it with 8 or 16 bits"):
+        decode_picture(encoded(Image.new(mode, (4, 4), 1), "TIFF"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_exif_turns_every_kind_upright(kind):
+    exif = Image.Exif()
+    exif[274] = 6
+    image, _ = decode_picture(encoded(noise(6, 4), kind, exif=exif))
+    assert image.shape == (1, 6, 4, 3)
