@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import folder_paths
 
 from ..errors import LumosXError
 from ..media import Case, case_files, load_case
-from ..media.case_folder import CAPTION, UNFINISHED
+from ..media.case_folder import CAPTION, UNFINISHED, unreadable
 from ..media.case_writing import RESERVED, check_case_name, release_warnings, write_case_folder
 from ..relations import Scene
 from ..report import binder_report
 from ..tiny.demo_case import write_demo_case
+from ..untrusted import inside, shown
 from .scene import log_warnings
 
 BUILT_IN = "[LumosX demo]"
@@ -37,10 +38,13 @@ _FOLDER = re.compile(
 def list_cases() -> list[str]:
     """The built-in case, then every folder with a caption.txt as a relative path with ``/``.
 
-    First those under the input folder, then those under the output folder with ComfyUI's ``[output]`` behind.
+    First those under the input folder, then those under the output folder with ComfyUI's ``[output]`` behind. Names of
+    the input folder that would mean another case get an ``[input]`` behind.
     """
+    inputs = (f"{name} [{_INPUT}]" if name == BUILT_IN or _ANNOTATED.fullmatch(name) else name
+              for name in _cases_under(Path(folder_paths.get_input_directory())))
     outputs = (f"{name} [{_OUTPUT}]" for name in _cases_under(Path(folder_paths.get_output_directory())))
-    return [BUILT_IN, *_cases_under(Path(folder_paths.get_input_directory())), *outputs]
+    return [BUILT_IN, *inputs, *outputs]
 
 
 def open_case(name: str, full_bodies: bool = False) -> Case:
@@ -111,9 +115,13 @@ def case_fingerprint(name: str) -> str:
     if name == BUILT_IN:
         return name
     digest = hashlib.sha256()
-    for path in case_files(resolve_case(name)):
-        state = path.stat()
-        digest.update(os.fsencode(path) + f"|{state.st_size}|{state.st_mtime_ns}\n".encode())
+    folder = resolve_case(name)
+    try:
+        for path in case_files(folder):
+            state = path.stat()
+            digest.update(os.fsencode(path) + f"|{state.st_size}|{state.st_mtime_ns}\n".encode())
+    except OSError as error:
+        raise unreadable(folder, error) from error
     return digest.hexdigest()
 
 
@@ -138,23 +146,30 @@ def resolve_case(name: str) -> Path:
     """The folder that a name of LumosX Load Case means.
 
     Raises:
-        LumosXError: a name outside its folder, or of nothing.
+        LumosXError: a name outside its folder, or of nothing; what lies elsewhere is never said.
     """
-    try:
-        annotated = _ANNOTATED.fullmatch(name)
-        plain, place = annotated.groups() if annotated else (name, _INPUT)
-        root = _root(place)
-        path = (root / plain).resolve()
-        path.is_dir()
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise LumosXError(f"case: {name!r} is no name of a folder ({error}); choose one from the list.") from error
-    if path == root or not path.is_relative_to(root):
+    if not isinstance(name, str) or "\0" in name:
+        raise LumosXError(f"case: {name!r} is not the name of a folder; choose one from the list.")
+    annotated = _ANNOTATED.fullmatch(name)
+    plain, place = annotated.groups() if annotated else (name, _INPUT)
+    root = _root(place)
+    # Looked at first: on Windows, following the name of another computer's folder would log in there.
+    relative = PurePath(plain)
+    leaves = relative.anchor or ".." in relative.parts
+    path = None if leaves else inside(root, root / relative)
+    if path is None:
         raise LumosXError(
-            f"case: \"{plain}\" is not inside ComfyUI's {place} folder; put the folder itself there, not a link to it."
+            f"case: \"{shown(plain[:200])}\" is not inside ComfyUI's {place} folder; put the folder itself there, not "
+            "a link to it."
         )
-    if not path.is_dir():
+    try:
+        found = path.is_dir()
+    except OSError:
+        # Too long a name, or one that may not be looked at.
+        found = False
+    if not found:
         raise LumosXError(
-            f"case: the {place} folder has no folder \"{plain}\"; put the case there or choose another."
+            f"case: the {place} folder has no folder \"{shown(plain[:200])}\"; put the case there or choose another."
         )
     return path
 
@@ -169,11 +184,8 @@ def _new_folder(name: str) -> Path:
             "_ with / between them."
         )
     root = _root(_OUTPUT)
-    try:
-        parent = root.joinpath(*parts[:-1]).resolve()
-    except (OSError, RuntimeError) as error:
-        raise LumosXError(f"folder: {name[:60]!r} cannot be opened ({error}); choose another.") from error
-    if not parent.is_relative_to(root):
+    parent = inside(root, root.joinpath(*parts[:-1])) if len(parts) > 1 else root
+    if parent is None:
         raise LumosXError(f"folder: {name[:60]!r} leads out of ComfyUI's output folder by a link; choose another.")
     return parent / parts[-1]
 

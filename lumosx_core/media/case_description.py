@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LumosXError
+from ..untrusted import children, inside, read_inside, shown
 
 DESCRIPTION = "lumosx.json"
 PARTS = ("subjects", "objects", "background")
 VERSION = 1
+MOST_TEXT = 1_000_000
+"""Bytes of a text file of a case."""
+MOST_REFERENCES = 64
+"""In one case; each is a picture in memory."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +84,34 @@ def read_description(folder: Path) -> Description | None:
     """The description of a case folder, or None if it has none.
 
     Raises:
-        LumosXError: it is not what ``to_json`` writes, another version, or names a file that is not in the folder.
+        LumosXError: it is not what ``to_json`` writes, another version, too large, or names a file that is not in the
+            folder.
     """
     path = folder / DESCRIPTION
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_inside(folder, path, MOST_TEXT).decode("utf-8-sig"))
         # JSON can spell half a character, which no tokenizer takes.
         json.dumps(content, ensure_ascii=False).encode()
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise _wrong(folder, f"cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
         raise _wrong(folder, f"cannot be read ({error})") from error
     description = _Reader(folder).description(content)
+    check_count(folder, len(description.entries))
     for entry in description.entries:
         if entry.file is not None:
             _check_file(folder, entry.file)
     return description
+
+
+def check_count(folder: Path, references: int) -> None:
+    """Raises a LumosXError for more references than a case may have."""
+    if references > MOST_REFERENCES:
+        raise LumosXError(
+            f"case: {shown(folder.name)} has more than {MOST_REFERENCES} references; take pictures out of it."
+        )
 
 
 def _fields(entry: Entry | None) -> dict[str, Any] | None:
@@ -105,24 +123,32 @@ def _fields(entry: Entry | None) -> dict[str, Any] | None:
 
 def _check_file(folder: Path, file: str) -> None:
     """Names are compared as they are, so that no system reads one as another's path."""
-    part, *inside = file.split("/")
-    if "\\" in file or "\0" in file or part not in PARTS or not inside or {"", ".", ".."} & set(inside):
-        raise _wrong(folder, f"names {file!r}, which is no path to a picture in {', '.join(PARTS)}")
+    part, *names = file.split("/")
+    if "\\" in file or "\0" in file or part not in PARTS or not names or {"", ".", ".."} & set(names):
+        raise _wrong(folder, f"names {file[:60]!r}, which is no path to a picture in {', '.join(PARTS)}")
+    if inside(folder, folder / file) is None:
+        raise _wrong(folder, f"names {file[:60]!r}, a link that leads out of the case")
     try:
-        path = (folder / file).resolve()
-        found = path.is_file()
-    except (OSError, RuntimeError) as error:
+        found = (folder / file).is_file() and _is_listed(folder, [part, *names])
+    except OSError as error:
         # Too long a name, or links in a circle.
-        raise _wrong(folder, f"names {file[:60]!r}, which cannot be opened ({error})") from error
-    if not path.is_relative_to(folder.resolve()):
-        raise _wrong(folder, f"names {file!r}, a link that leads out of the case")
+        raise _wrong(folder, f"names {file[:60]!r}, which cannot be opened ({error.strerror})") from error
     if not found:
-        raise _wrong(folder, f"names {file!r}, which is not there")
+        raise _wrong(folder, f"names {file[:60]!r}, which is not there")
+
+
+def _is_listed(folder: Path, names: list[str]) -> bool:
+    """Whether a file has this very name; some systems open x.png by others too: X.PNG, "x.png.", "x.png::$DATA"."""
+    for name in names:
+        if file_key(name) not in {file_key(path.name) for path in children(folder)}:
+            return False
+        folder /= name
+    return True
 
 
 def _wrong(folder: Path, what: str) -> LumosXError:
     return LumosXError(
-        f"case: {folder.name}/{DESCRIPTION} {what}; mend it, or delete it to read the case by its file names."
+        f"case: {shown(folder.name)}/{DESCRIPTION} {what}; mend it, or delete it to read the case by its file names."
     )
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import LumosXError
 from ..relations import Kind
-from .case_description import Description, Entry, file_key, read_description
-from .case_folder import FACE, FULL_BODY, entries, read_caption
+from .case_description import Description, Entry, check_count, file_key, read_description
+from .case_folder import FACE, FULL_BODY, entries, read_caption, unreadable
 
 Named = tuple[Kind, Entry]
 """What a picture shows, and its file relative to the case with ``/``; None for words only."""
@@ -59,10 +58,7 @@ def list_case(folder: Path, full_bodies: bool = False) -> CaseNames:
     try:
         return _list(folder, full_bodies)
     except OSError as error:
-        name = Path(error.filename or folder).name
-        raise LumosXError(
-            f"case: {name} of {folder.name} cannot be read ({error.strerror}); make the case's files readable."
-        ) from error
+        raise unreadable(folder, error) from error
 
 
 def _list(folder: Path, full_bodies: bool) -> CaseNames:
@@ -71,7 +67,7 @@ def _list(folder: Path, full_bodies: bool) -> CaseNames:
     known = {file_key(entry.file) for entry in description.entries if entry.file}
 
     def fresh(place: Path) -> Iterator[tuple[Path, str]]:
-        for path in entries(place, []):
+        for path in entries(folder, place, []):
             file = path.relative_to(folder).as_posix()
             if file_key(file) not in known:
                 yield path, file
@@ -80,12 +76,13 @@ def _list(folder: Path, full_bodies: bool) -> CaseNames:
     background = description.background or (backgrounds[0] if backgrounds else None)
     objects = [*description.objects, *(Entry(file, path.stem, 0) for path, file in fresh(folder / "objects"))]
     people = _described(description)
-    for place in entries(folder / "subjects", [], folders=True):
+    for place in entries(folder, folder / "subjects", [], folders=True):
         person = people.setdefault(place.name, _Person())
         for path, file in fresh(place):
             _take(path, file, person, full_bodies)
     bodies = [person.full_body for person in people.values() if person.full_body is not None]
     groups = [person.words for person in people.values() if any(entry.file for _, entry in person.words)]
+    check_count(folder, len(objects) + len(bodies) + sum(map(len, groups)) + (background is not None))
     named = None if background is None else (Kind.BACKGROUND, background)
     return CaseNames(prompt, named, tuple((Kind.OBJECT, entry) for entry in (*objects, *bodies)), tuple(groups))
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from ..errors import LumosXError
 from ..relations import Kind, Reference, Scene
 from .case_description import DESCRIPTION, PARTS, Description, Entry, Person
-from .case_folder import CAPTION, FACE, FULL_BODY, PICTURES, UNFINISHED
-from .pictures import from_image
+from .case_folder import CAPTION, FACE, FULL_BODY, UNFINISHED
+from .pictures import from_image, is_picture_name
 
 # Both scripts of the release pass over pictures of this name.
 _FULL_BODY_PREFIX = "fullfullbody_"
@@ -238,7 +238,7 @@ def _is_of_a_case(file: Path) -> bool:
     """Whether a file, relative to its folder, is lost with a case rather than by mistake."""
     if file.name in _LITTER or file.as_posix() in (CAPTION, DESCRIPTION):
         return True
-    return file.parts[0] in PARTS and len(file.parts) > 1 and file.suffix.lower() in PICTURES
+    return file.parts[0] in PARTS and len(file.parts) > 1 and is_picture_name(file)
 
 
 def _swap(part: Path, target: Path) -> Path:

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from ...errors import LumosXError
 from .. import case_files, load_case
-from ..case_folder import CAPTION, PICTURES, UNFINISHED, natural
+from ..case_folder import CAPTION, UNFINISHED, natural
+from ..pictures import PICTURES
 from .client import Refused, Server, ServerAway
 from .graph import Graph, plain
 from .journal import DONE, FAILED, PREFIX, Journal, Posted, Results, replacing

@@ -17,6 +17,7 @@ from lumosx_core.host.folders import (
     read_case,
     write_case,
 )
+from lumosx_core.host.routes import answer_case
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 from lumosx_core.tiny.demo_case import write_demo_case
 
@@ -124,7 +125,9 @@ def test_cases_of_the_output_folder_follow_in_comfyuis_form(inputs, outputs):
         ("/etc [output]", "is not inside ComfyUI's output folder"),
         ("b [output]", 'the output folder has no folder "b"'),
         ("b [temp]", "the input folder has no folder"),
-        ("a\0b [output]", "is no name of a folder"),
+        ("a\0b [output]", "is not the name of a folder"),
+        ("b/../b [output]", "is not inside ComfyUI's output folder"),
+        ("x" * 300 + " [output]", "the output folder has no folder"),
     ],
 )
 def test_no_name_leaves_the_output_folder(inputs, outputs, name, sentence):
@@ -132,6 +135,49 @@ def test_no_name_leaves_the_output_folder(inputs, outputs, name, sentence):
     for ask in (open_case, case_fingerprint):
         with pytest.raises(LumosXError, match=sentence):
             ask(name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("name", [
+    "out/there", "out/gone", "../outside/there", "../outside/gone", "{root}/outside/there", "{root}/outside/gone",
+    "{root}/outside/there [output]", "x" * 5000, "in/" + "x" * 300, "circle/x", "file/x",
+])
+def test_no_sentence_says_what_lies_elsewhere_or_where(inputs, outputs, name):
+    write_demo_case(inputs.parent / "outside" / "there")
+    (inputs / "out").symlink_to(inputs.parent / "outside")
+    (inputs / "circle").symlink_to("circle")
+    (inputs / "file").write_text("x")
+    name = name.format(root=inputs.parent)
+    for ask in (open_case, case_fingerprint, list_case_of):
+        with pytest.raises(LumosXError) as caught:
+            ask(name)
+        said = str(caught.value).replace(name, "NAME").replace(name[:200], "NAME").replace(name.split(" [")[0], "NAME")
+        assert str(inputs.parent) not in said and len(said) < 300
+        with pytest.raises(LumosXError) as other:
+            ask(name.replace("there", "gone"))
+        assert str(other.value).replace("gone", "there") == str(caught.value).replace("gone", "there")
+
+
+def list_case_of(name):
+    return answer_case(name) if len(name) <= 1000 else open_case(name)
+
+
+@pytest.mark.parametrize("own", ["x [output]", "a/x [output]", "x [input]", "x [output] [input]", BUILT_IN])
+def test_a_name_that_looks_annotated_means_its_own_case(inputs, outputs, own):
+    """ComfyUI's way of naming a folder is also a name that a folder can have."""
+    for folder in (inputs / "x", outputs / "x", outputs / "a" / "x", inputs / own, outputs / own):
+        write_demo_case(folder)
+        (folder / "objects" / f"{folder.relative_to(inputs.parent).as_posix().replace('/', '+')}.png").write_bytes(
+            (folder / "objects" / "blue guitar.png").read_bytes())
+    names = list_cases()
+    assert len(set(names)) == len(names) == 6
+    seen = {}
+    for name in names[1:]:
+        mark, = (word.phrase for word in open_case(name).scene.objects if "+" in word.phrase)
+        seen[name] = mark
+    assert len(set(seen.values())) == 5
+    mine = "input+" + own.replace("/", "+")
+    assert {name for name, mark in seen.items() if mark == mine} == {f"{own} [input]"}
 
 
 def test_what_is_written_is_listed_and_read_back(inputs, outputs):

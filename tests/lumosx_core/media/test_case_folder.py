@@ -3,14 +3,19 @@
 import json
 import os
 import shutil
+import socket
+import stat
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from lumosx_core import untrusted
 from lumosx_core.errors import LumosXError
-from lumosx_core.media import case_files, load_case
+from lumosx_core.media import case_files, case_folder, load_case
+from lumosx_core.media.case_names import list_case
 from lumosx_core.tiny.demo_case import write_demo_case
+from lumosx_core.untrusted import read_inside
 
 PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "cases"
 
@@ -76,13 +81,205 @@ def test_pictures_in_the_wrong_place_are_named(case):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
-def test_files_behind_a_link_belong_to_the_case(case, tmp_path):
-    root, person = case("objects/lamp.png"), case("face_man.png", folder="person", caption=None)
-    (root / "subjects").mkdir()
-    (root / "subjects" / "1").symlink_to(person)
-    (root / "subjects" / "again").symlink_to(root)
-    assert [path.name for path in case_files(root)] == ["caption.txt", "lamp.png", "face_man.png"]
-    assert ("face", "man") in phrases(load_case(root).scene)
+def test_links_inside_a_case_belong_to_it(case):
+    root = case("objects/lamp.png", "subjects/1/face_man.png")
+    (root / "subjects" / "2").symlink_to("1")
+    (root / "objects" / "again.png").symlink_to("lamp.png")
+    (root / "caption.txt").rename(root / "text.txt")
+    (root / "caption.txt").symlink_to("text.txt")
+    assert [path.name for path in case_files(root)] == [
+        "caption.txt", "again.png", "lamp.png", "face_man.png", "face_man.png", "text.txt",
+    ]
+    found = load_case(root)
+    assert phrases(found.scene) == [("object", "again"), ("object", "lamp"), ("face", "man"), ("face", "man")]
+
+
+LEAKS = {
+    "a picture": "objects/secret.png", "a person": "subjects/7", "a face": "subjects/1/face_x.png",
+    "people": "subjects", "objects": "objects", "the background": "background", "a part of a part": "subjects/1",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
+@pytest.mark.parametrize("there", [True, False])
+def test_links_that_lead_out_are_named_and_never_followed(case, tmp_path, leak, there):
+    """A whole folder and a file beside the case; what is said does not depend on whether they are there."""
+    root = case("objects/park.png" if leak == "background" else "background/park.png")
+    if there:
+        case("face_man.png", "1/face_man.png", "file.png", folder="outside", caption=None)
+    target = tmp_path / "outside" / ("file.png" if leak.endswith(".png") else "")
+    (root / leak).parent.mkdir(parents=True, exist_ok=True)
+    (root / leak).symlink_to(target)
+    found = load_case(root)
+    assert [phrase for _, phrase in phrases(found.scene)] == ["park"]
+    name = leak.rpartition("/")[2]
+    note, = (note for note in found.notes if "link" in note)
+    assert note.endswith(f"{name} was left out: it is a link that leads out of the folder.")
+    assert str(tmp_path) not in note
+    assert {path.name for path in case_files(root)} == {"park.png", "caption.txt"}
+    case_names = list_case(root)
+    assert case_names.people == () and len(case_names.objects) + (case_names.background is not None) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("file", ["caption.txt", "lumosx.json"])
+@pytest.mark.parametrize("target", ["secret.txt", "gone.txt", ".", "/etc/passwd", "/etc/gone"])
+def test_texts_behind_a_link_are_refused_whatever_is_there(case, tmp_path, file, target):
+    root = case("objects/lamp.png")
+    (tmp_path / "secret.txt").write_text("name;my password")
+    (root / file).unlink(missing_ok=True)
+    (root / file).symlink_to(tmp_path / target)
+    for read in (load_case, list_case):
+        with pytest.raises(LumosXError, match="cannot be read .it is a link that leads out of the folder") as caught:
+            read(root)
+        assert str(tmp_path) not in str(caught.value) and "etc" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among files")
+@pytest.mark.parametrize("file", ["caption.txt", "lumosx.json", "objects/x.png", "subjects/1/face_x.png", "stray"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
+def test_what_is_no_regular_file_never_holds_us_up(case, file, kind):
+    root = case("background/park.png")
+    path = root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        try:
+            os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))
+        except PermissionError:
+            pytest.skip("this user may not make devices")
+    else:
+        with socket.socket(socket.AF_UNIX) as unix:
+            unix.bind(str(path)) if len(str(path)) < 100 else os.mkfifo(path)
+    if file in ("caption.txt", "lumosx.json"):
+        with pytest.raises(LumosXError, match="has no caption.txt|not a regular file|cannot be read"):
+            load_case(root)
+        return
+    found = load_case(root)
+    assert phrases(found.scene) == [("background", "park")]
+    assert any(path.name in note and "left out" in note for note in found.notes)
+    assert [one.name for one in case_files(root)] == ["park.png", "caption.txt"]
+    assert list_case(root).objects == ()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among files")
+@pytest.mark.parametrize("swapped", ["pipe", "link"])
+def test_a_file_that_is_exchanged_after_the_look_is_not_read(case, tmp_path, monkeypatch, swapped):
+    root = case("objects/lamp.png")
+    picture = root / "objects" / "lamp.png"
+    real = os.path.realpath
+
+    def look(path, **options):
+        found = real(path, **options)
+        if path == picture:
+            picture.unlink(missing_ok=True)
+            os.mkfifo(picture) if swapped == "pipe" else picture.symlink_to(tmp_path / "secret.png")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os.path, "realpath", look)
+        with pytest.raises(OSError, match="not a regular file|symbolic links"):
+            read_inside(root, picture, 100)
+
+
+def test_too_much_is_one_sentence(case, monkeypatch):
+    root = case(*(f"objects/lamp {number}.png" for number in range(64)))
+    assert len(load_case(root).scene.objects) == 64 == len(list_case(root).objects)
+    shutil.copytree(root / "objects", root / "background")
+    for read in (load_case, list_case):
+        with pytest.raises(LumosXError, match="case: case has more than 64 references"):
+            read(root)
+    shutil.rmtree(root / "background")
+    for number in range(66):
+        (root / "subjects" / str(number)).mkdir(parents=True)
+    for read in (load_case, list_case):
+        with pytest.raises(LumosXError, match="case: case has more than 64 references"):
+            read(root)
+    shutil.rmtree(root / "subjects")
+    with monkeypatch.context() as patched:
+        patched.setattr(case_folder, "MOST_CASE_PIXELS", 24 * 63)
+        with pytest.raises(LumosXError, match="the pictures of case have more than"):
+            load_case(root)
+    for number in range(100):
+        (root / f"stray {number}").touch()
+    notes = load_case(root).notes
+    assert len(notes) == 65 and notes[-1] == "36 more files were left out or added."
+    monkeypatch.setattr(untrusted, "MOST_ENTRIES", 20)
+    for read in (load_case, list_case, case_files):
+        with pytest.raises(LumosXError, match="holds more than 20 files"):
+            read(root)
+
+
+@pytest.mark.parametrize("file", ["caption.txt", "lumosx.json"])
+def test_texts_have_a_size(case, file):
+    root = case("objects/lamp.png")
+    with open(root / file, "wb") as large:
+        large.truncate(50_000_000_000)
+    for read in (load_case, list_case):
+        with pytest.raises(LumosXError, match="it is larger than 1 MB"):
+            read(root)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_odd_names_are_named_in_one_line(case):
+    root = case("objects/lamp.png", "objects/a\nb.txt", "objects/\x1b[2J.txt")
+    (root / "objects" / os.fsdecode(b"bad\xe9.png")).write_bytes(b"x")
+    notes = load_case(root).notes
+    assert len(notes) == 3 and all(note.isprintable() for note in notes)
+    assert any("its name is not UTF-8" in note for note in notes)
+    assert [entry.phrase for _, entry in list_case(root).objects] == ["lamp"]
+
+
+@pytest.mark.parametrize("name", [f"lamp.{end}" for end in ("jfif", "JFIF", "tif", "TIFF", "webp", "jpeg", "bmp")])
+def test_kinds_of_pictures_are_told_by_their_content(case, name):
+    root = case("background/park.png")
+    (root / "objects").mkdir()
+    for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF"):
+        Image.new("RGB", (4, 4)).save(root / "objects" / name, kind)
+        assert phrases(load_case(root).scene)[1:] == [("object", "lamp")]
+        assert len(list_case(root).objects) == 1
+    for kind in ("EPS", "GIF", "PPM", "ICO", "TGA", "PCX", "JPEG2000"):
+        Image.new("RGB", (4, 4)).save(root / "objects" / name, kind)
+        with pytest.raises(LumosXError, match="no readable picture .it is not PNG, JPEG, WebP, BMP or TIFF inside"):
+            load_case(root)
+
+
+@pytest.mark.parametrize("name", ["lamp.eps", "lamp.gif", "lamp.psd", "lamp.svg", "lamp"])
+def test_files_of_other_kinds_are_passed_over_and_named(case, name):
+    root = case("background/park.png")
+    (root / "objects").mkdir()
+    Image.new("RGB", (4, 4)).save(root / "objects" / name, "PNG")
+    found = load_case(root)
+    assert found.scene.objects == ()
+    assert found.notes == (f"objects/{name} was left out: it is not a picture (PNG, JPEG, WebP, BMP or TIFF).",)
+
+
+def test_of_several_frames_or_pages_the_first_is_used(case):
+    root = case("background/park.png")
+    (root / "objects").mkdir()
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ((255, 0, 0), (0, 0, 255), (0, 255, 0))]
+    for kind, name in (("WEBP", "a.webp"), ("PNG", "b.png"), ("TIFF", "c.tif"), ("WEBP", "d.png")):
+        options = {"lossless": True} if kind == "WEBP" else {}
+        frames[0].save(root / "objects" / name, kind, save_all=True, append_images=frames[1:], **options)
+    found = load_case(root)
+    assert all(word.image[0, 4, 4].tolist() == [1, 0, 0] for word in found.scene.objects)
+    names = "a.webp", "b.png", "c.tif", "d.png"
+    assert found.notes == tuple(f"objects/{name} has several frames or pages; the first is used." for name in names)
+
+
+@pytest.mark.parametrize("file", ["OBJECTS/lamp.png", "objects/LAMP.png", "objects/lamp.png.", "objects/lamp.png ",
+                                  "objects/lamp.png::$DATA", "objects/CON", "objects/C:lamp.png", "Objects/lamp.png"])
+def test_a_description_names_files_as_they_are_listed(described, monkeypatch, file):
+    """As on a system that opens a file by other names too."""
+    root = described("objects/lamp.png", objects=[entry(file)])
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    with pytest.raises(LumosXError, match="which is (not there|no path)"):
+        load_case(root)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""Folders that came from somebody else: nothing outside of them is read, and nothing without a bound."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import stat
+from pathlib import Path
+
+from .errors import LumosXError
+
+MOST_ENTRIES = 4096
+"""Files and folders in one folder; more are not listed."""
+LEADS_OUT = "it is a link that leads out of the folder"
+
+
+def inside(folder: Path, path: Path) -> Path | None:
+    """Where a path really is, with every link and junction followed; None unless that is below the folder.
+
+    What a link points to is not looked at, so the answer does not depend on whether it exists.
+    """
+    try:
+        home, real = (Path(os.path.realpath(each)) for each in (folder, path))
+    except (OSError, ValueError):
+        return None
+    return real if home in real.parents else None
+
+
+def read_inside(folder: Path, path: Path, most: int) -> bytes:
+    """The bytes of a regular file below a folder.
+
+    Args:
+        most: bytes that it may have.
+
+    Raises:
+        OSError: it leads out of the folder, is not a regular file, is too large, or cannot be read; ``strerror`` says
+            which, without a path.
+    """
+    real = inside(folder, path)
+    if real is None:
+        raise OSError(errno.EXDEV, LEADS_OUT, str(path))
+    # The file may have been exchanged since: a new link is not followed, and a pipe does not hold us up.
+    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
+    handle = os.open(real, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    with open(handle, "rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most / 1e6:g} MB", str(path))
+    return content
+
+
+def children(folder: Path) -> list[Path]:
+    """What lies in a folder, dotfiles left out, in no order.
+
+    Raises:
+        LumosXError: there are more than ``MOST_ENTRIES``.
+        OSError: it cannot be listed.
+    """
+    with os.scandir(folder) as entries:
+        found = [Path(entry.path) for entry in itertools.islice(entries, MOST_ENTRIES + 1)]
+    if len(found) > MOST_ENTRIES:
+        raise LumosXError(
+            f"case: {shown(folder.name)} holds more than {MOST_ENTRIES} files; keep only the case's own there."
+        )
+    return [path for path in found if not path.name.startswith(".")]
+
+
+def shown(name: str) -> str:
+    """A name as it may stand in a message: one line, and letters that can be shown."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
