@@ -1,11 +1,11 @@
-"""Files that appear complete or not at all."""
+"""Files that appear complete or not at all, and lines that do."""
 
 from __future__ import annotations
 
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -29,3 +29,24 @@ def write_aside(path: Path, content: bytes) -> None:
     with unfinished_beside(path) as part:
         part.write_bytes(content)
         os.replace(part, path)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line, whose end is added too, to a file; it is on disk when the call returns, or nothing of it is there.
+
+    Raises:
+        OSError: the disk is full, or the file may not be written.
+    """
+    # Without a buffer, which would be written once more when the file is closed.
+    with path.open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            left = memoryview(line + b"\n")
+            while left:
+                # A disk that is nearly full takes the beginning, and refuses the rest.
+                left = left[file.write(left):]
+            os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                file.truncate(before)
+            raise

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LumosXError
-from ..files import unfinished_beside
-from ..media.case_folder import CAPTION, Case, load_case
+from ..files import append_line, unfinished_beside
+from ..media.case_folder import CAPTION, UNFINISHED, Case, load_case, read_caption, unreadable
 from ..packages import matplotlib
+from ..untrusted import inside, shown
 from .annotate import annotate_frame
 from .figures import mean_of_known, strict_json
 from .pairing import VIDEO_ENDINGS, pair_videos
@@ -23,6 +27,8 @@ from .table import markdown_table
 from .video import VideoFile, write_video
 from .video_scores import Equipment, TickOf, VideoScores, score_all
 from .watching import Tick
+
+_log = logging.getLogger("LumosX")
 
 GROUPS = {1: "1 person", 2: "2 people", 3: "3 people"}
 # Sentences about single attributes would bury the tables; those about missing weights are about most cases.
@@ -96,24 +102,44 @@ def score_video(
     Raises:
         LumosXError: no readable video, no matplotlib for the plots, or what ``score_all`` raises.
     """
-    frames = VideoFile(video)
-    if out is not None:
-        matplotlib()
-    scores = score_all(frames, case.scene, equipment, plan, tick_of)
-    scores = replace(scores, notes=(*case.notes, *scores.notes))
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        text = strict_json(scores.as_json(), indent=1)
-        _write(out / "scores.json", text.encode())
-        for name, part, plot in (
-            ("plot", scores.identity, plot_identity), ("attributes", scores.attributes, plot_attributes),
-            ("motion", scores.motion, plot_motion),
-        ):
-            if part is not None:
-                _write(out / f"{name}.png", as_png(plot(part)))
-        if scores.people is not None:
-            write_video(_annotated(frames, scores), out / "annotated.mp4", frames.fps / plan.every)
+    with _in_a_sentence(video):
+        frames = VideoFile(video)
+        if out is not None:
+            matplotlib()
+        scores = score_all(frames, case.scene, equipment, plan, tick_of)
+        scores = replace(scores, notes=(*case.notes, *scores.notes))
+        if out is not None:
+            _write_scores(scores, frames, plan, out)
     return scores
+
+
+def _write_scores(scores: VideoScores, frames: VideoFile, plan: IdentityPlan, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "scores.json", _json_bytes(scores.as_json(), indent=1))
+    for name, part, plot in (
+        ("plot", scores.identity, plot_identity), ("attributes", scores.attributes, plot_attributes),
+        ("motion", scores.motion, plot_motion),
+    ):
+        if part is not None:
+            _write(out / f"{name}.png", as_png(plot(part)))
+    if scores.people is not None:
+        write_video(_annotated(frames, scores), out / "annotated.mp4", frames.fps / plan.every)
+
+
+@contextmanager
+def _in_a_sentence(video: Path) -> Iterator[None]:
+    """Turns whatever goes wrong into a LumosXError: videos come from anywhere, and what reads them raises anything."""
+    try:
+        yield
+    except LumosXError:
+        raise
+    except OSError as error:
+        file = f"{Path(error.filename).name} cannot be read or written; " if error.filename else ""
+        raise LumosXError(f"video: {video.name} cannot be scored ({file}{error.strerror or error}).") from error
+    except Exception as error:
+        _log.warning("%s cannot be scored.", video.name, exc_info=True)
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+        raise LumosXError(f"video: {video.name} cannot be scored ({reason}); convert it, or leave it out.") from error
 
 
 def score_folder(
@@ -123,49 +149,97 @@ def score_folder(
     """Score every case below ``root`` by its video in ``videos``; a case that cannot be scored is named, not skipped.
 
     With ``out``, each case has its files in a folder of its name, scores.jsonl one line for each case, and means.json
-    the means.
+    the means. Both are on disk as soon as a case is known, so whatever ends the scoring loses only the case in work.
 
     Args:
         tick_of: makes the tick of one pass over a video from the names of the case and the pass.
 
     Raises:
-        LumosXError: no case, or no video at all.
+        LumosXError: no case, no video at all, no matplotlib for the plots, or lines that cannot be written.
     """
     cases = _cases(root)
-    files = sorted(path for path in videos.iterdir() if path.suffix.lower() in VIDEO_ENDINGS)
-    if not files:
-        raise LumosXError(f"video: {videos} holds no video ({', '.join(VIDEO_ENDINGS)}); give the folder that does.")
-    samples = {name: case.name for name, case in cases.items() if isinstance(case, Case)}
-    paired = pair_videos(samples, files)
-    lines = []
-    for name, case in cases.items():
-        video = paired.get(name, case)
-        if isinstance(video, LumosXError):
-            lines.append({"case": name, "error": str(video)})
-            continue
-        own = None if out is None else out / name
-        try:
-            lines.append(_line(name, video, score_video(video, case, equipment, plan, own, partial(tick_of, name))))
-        except LumosXError as error:
-            lines.append({"case": name, "video": video.name, "error": str(error)})
-    result = BatchResult(tuple(lines))
+    files = _videos(videos)
     if out is not None:
+        matplotlib()
+    paired = pair_videos({name: sample for name, sample in cases.items() if isinstance(sample, str)}, files)
+    lines: list[dict] = []
+    for name, sample in cases.items():
+        video = paired[name] if isinstance(sample, str) else sample
+        if isinstance(video, LumosXError):
+            line = {"case": name, "error": str(video)}
+        else:
+            line = _scored(name, video, root / name, equipment, plan, None if out is None else out / name, tick_of)
+        lines.append(line)
+        if out is not None:
+            _keep(out, lines)
+    return BatchResult(tuple(lines))
+
+
+def _scored(
+    name: str, video: Path, folder: Path, equipment: Equipment, plan: IdentityPlan, out: Path | None,
+    tick_of: Callable[[str, str], Tick],
+) -> dict:
+    """The line of one case, whatever goes wrong with it."""
+    try:
+        with _in_a_sentence(video):
+            scores = score_video(video, load_case(folder), equipment, plan, out, partial(tick_of, name))
+            line = _line(name, video, scores)
+            _json_bytes(line)
+            return line
+    except LumosXError as error:
+        return {"case": name, "video": video.name, "error": str(error)}
+
+
+def _keep(out: Path, lines: list[dict]) -> None:
+    """Put the last line and the means on disk; the first one begins the file anew."""
+    line = _json_bytes(lines[-1])
+    try:
         out.mkdir(parents=True, exist_ok=True)
-        text = "".join(strict_json(line) + "\n" for line in lines)
-        _write(out / "scores.jsonl", text.encode())
-        _write(out / "means.json", strict_json(result.means(), indent=1).encode())
-    return result
+        if len(lines) == 1:
+            _write(out / "scores.jsonl", line + b"\n")
+        else:
+            append_line(out / "scores.jsonl", line)
+        _write(out / "means.json", _json_bytes(BatchResult(tuple(lines)).means(), indent=1))
+    except OSError as error:
+        raise LumosXError(
+            f"out: {out} cannot be written ({error.strerror}); make room or give another folder. Files of the cases "
+            "before stay."
+        ) from error
 
 
-def _cases(root: Path) -> dict[str, Case | LumosXError]:
-    """Every folder with a caption, by its name; what cannot be read keeps the sentence that says why."""
-    found: dict[str, Case | LumosXError] = {}
+def _videos(folder: Path) -> list[Path]:
+    """The files whose names end as those of videos."""
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise LumosXError(f"video: {folder} cannot be read ({error.strerror}); give another folder.") from error
+    found = [path for path in files if path.suffix.lower() in VIDEO_ENDINGS]
+    # FFmpeg does not read animated ones, and says so for each.
+    found = found or [path for path in files if path.suffix.lower() == ".webp"]
+    if not found:
+        raise LumosXError(f"video: {folder} holds no video ({', '.join(VIDEO_ENDINGS)}); give the folder that does.")
+    return found
+
+
+def _cases(root: Path) -> dict[str, str | LumosXError]:
+    """The sample name of every folder with a caption, by the folder's name; or the sentence that says what is wrong."""
+    found: dict[str, str | LumosXError] = {}
     for folder in sorted(root.iterdir()):
-        if (folder / CAPTION).is_file():
-            try:
-                found[folder.name] = load_case(folder)
-            except LumosXError as error:
-                found[folder.name] = error
+        if folder.name.startswith(".") or folder.name.endswith(UNFINISHED):
+            continue
+        if inside(root, folder) is None:
+            found[folder.name] = LumosXError(
+                f"case: {shown(folder.name)} is a link that leads out of the folder of cases; put the case itself "
+                "there."
+            )
+            continue
+        try:
+            if folder.is_dir() and os.path.lexists(folder / CAPTION):
+                found[folder.name] = read_caption(folder)[0]
+        except LumosXError as error:
+            found[folder.name] = error
+        except OSError as error:
+            found[folder.name] = unreadable(folder, error)
     if not found:
         raise LumosXError(f"case: {root} holds no case, that is a folder with a {CAPTION}; give the folder that does.")
     return found
@@ -197,6 +271,11 @@ def _annotated(frames: VideoFile, scores: VideoScores) -> Iterator[np.ndarray]:
             yield annotate_frame(pixels, watched[index], scores.identity)
         elif index in watched:
             yield number_faces(pixels, watched[index])
+
+
+def _json_bytes(values: object, indent: int | None = None) -> bytes:
+    """Strict JSON in UTF-8; half characters, as in names of another encoding, as JSON spells them."""
+    return strict_json(values, indent).encode(errors="backslashreplace")
 
 
 def _write(target: Path, content: bytes) -> None:

@@ -15,10 +15,12 @@ from ..errors import LumosXError
 from ..layout import FRAME_STRIDE, Binding
 from ..media import from_image, letterbox, load_case, to_image
 from ..media.case_folder import CAPTION, UNFINISHED, natural
+from ..media.pictures import MOST_BYTES, PictureError, decode_picture
 from ..phrases import Span, find_phrase
 from ..prompt_text import read_text
 from ..relations import Reference, Scene
 from ..scores.video import VideoFile
+from ..untrusted import children, inside, read_inside, shown
 from .examples import Encode, Tokenise
 from .trainer import Sample
 
@@ -130,8 +132,16 @@ def find_cases(folder: Path) -> list[TrainingCase]:
         raise LumosXError(f"cases: there is no folder {folder}; give a case folder, or a folder of them.")
     if (folder / CAPTION).is_file():
         return [_check_case(folder)]
-    found = [path for path in sorted(folder.iterdir(), key=natural)
-             if path.is_dir() and not path.name.startswith(".") and not path.name.endswith(UNFINISHED)]
+    try:
+        names = [path for path in sorted(children(folder), key=natural) if not path.name.endswith(UNFINISHED)]
+    except OSError as error:
+        raise LumosXError(f"cases: {folder} cannot be read ({error.strerror}); give another folder.") from error
+    strange = [path.name for path in names if inside(folder, path) is None]
+    if strange:
+        raise LumosXError(
+            f"case: {shown(strange[0])} is a link that leads out of {folder}; put the case itself there."
+        )
+    found = [path for path in names if path.is_dir()]
     if not found:
         raise LumosXError(f"cases: {folder} has no {CAPTION} and no case folders in it; give the folder that has.")
     return [_check_case(path) for path in found]
@@ -139,14 +149,12 @@ def find_cases(folder: Path) -> list[TrainingCase]:
 
 def _check_case(folder: Path) -> TrainingCase:
     case = load_case(folder)
-    target = next((folder / name for name in (*VIDEOS, *IMAGES) if (folder / name).is_file()), None)
-    if target is None:
-        raise LumosXError(
-            f"case: {folder.name} has nothing to train towards; put the true video beside its {CAPTION} as "
-            f"{VIDEOS[0]}, or a picture as {IMAGES[0]}."
-        )
+    target = _find_target(folder)
+    notes = [note for note in case.notes if not note.startswith(f"{target.name} ")]
     if target.name in VIDEOS:
         VideoFile(target)
+    elif _open_image(target)[1]:
+        notes.append(f"{target.name} has several frames or pages; the first is used.")
     prompt = read_text(case.prompt)
     for word in words_of(case.scene):
         # The tokenizer may find more than whole words, never less than both of these.
@@ -155,8 +163,22 @@ def _check_case(folder: Path) -> TrainingCase:
                 f"case: \"{word.phrase}\" ({word.source}) is not in the prompt of {folder.name}; use words that its "
                 f"{CAPTION} contains, or add these to it."
             )
-    notes = (note for note in case.notes if not note.startswith(f"{target.name} "))
     return TrainingCase(folder, target, (*notes, *case.scene.warnings()))
+
+
+def _find_target(folder: Path) -> Path:
+    for target in (folder / name for name in (*VIDEOS, *IMAGES)):
+        if inside(folder, target) is None:
+            raise LumosXError(
+                f"case: {target.name} of {shown(folder.name)} is a link that leads out of the case; put the file "
+                "itself there."
+            )
+        if target.is_file():
+            return target
+    raise LumosXError(
+        f"case: {shown(folder.name)} has nothing to train towards; put the true video beside its {CAPTION} as "
+        f"{VIDEOS[0]}, or a picture as {IMAGES[0]}."
+    )
 
 
 def words_of(scene: Scene) -> list[Reference]:
@@ -216,7 +238,7 @@ def read_target(path: Path, size: TargetSize) -> torch.Tensor:
     if path.name in VIDEOS:
         pictures = map(Image.fromarray, _at_fps(VideoFile(path), size.frames))
     else:
-        pictures = iter([_open_image(path)])
+        pictures = iter([from_image(_open_image(path)[0])])
     fitted = [
         np.asarray(ImageOps.fit(picture, (size.width, size.height), Image.Resampling.BICUBIC)) for picture in pictures
     ]
@@ -237,12 +259,13 @@ def _at_fps(video: VideoFile, most: int) -> Iterator[np.ndarray]:
             return
 
 
-def _open_image(path: Path) -> Image.Image:
+def _open_image(path: Path) -> tuple[torch.Tensor, bool]:
+    """As ``decode_picture``."""
     try:
-        with Image.open(path) as picture:
-            return from_image(to_image(picture))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise LumosXError(f"image: {path} is no readable picture ({error}); replace it.") from error
+        return decode_picture(read_inside(path.parent, path, MOST_BYTES))
+    except (OSError, PictureError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise LumosXError(f"image: {path} is no readable picture ({reason}); replace it.") from error
 
 
 def samples(cases: list[EncodedCase], seed: int, drop: float, first: int) -> Iterator[Sample]:
