@@ -1,6 +1,7 @@
 """Makes the host's modules importable for tests and lends them one real server for the whole run."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import signal
@@ -57,3 +58,21 @@ def server(comfyui_dir):
 def client(server):
     """A client of the running server."""
     return ComfyClient(server.url)
+
+
+@pytest.fixture
+def full_disk():
+    """full_disk(bytes) cuts every file of this process short there, as a disk does that gets full: real errors."""
+    @contextlib.contextmanager
+    def limited(room):
+        resource = pytest.importorskip("resource")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    return limited

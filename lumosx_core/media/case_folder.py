@@ -135,12 +135,29 @@ def case_files(folder: Path) -> list[Path]:
         LumosXError: a folder with too many files in it, or one that cannot be read.
     """
     try:
-        places = [folder, *(folder / part for part in PARTS)]
-        places += [path for path in _children(folder / "subjects") if path.is_dir() and inside(folder, path)]
-        return sorted(
-            path for place in places if place == folder or inside(folder, place)
-            for path in _children(place) if path.is_file() and inside(folder, path)
-        )
+        return sorted(path for path in _case_entries(folder) if inside(folder, path) and path.is_file())
+    except OSError as error:
+        raise unreadable(folder, error) from error
+
+
+def links_out(folder: Path) -> list[Path]:
+    """What lies in a case, sorted, and leads out of it.
+
+    Raises:
+        LumosXError: as for ``case_files``.
+    """
+    return sorted(path for path in _case_entries(folder) if inside(folder, path) is None)
+
+
+def _case_entries(folder: Path) -> list[Path]:
+    """What lies in a case, in its parts and in the folders of its people; nothing behind a link that leads out."""
+    try:
+        found = children(folder)
+        people = _children(folder / "subjects") if inside(folder, folder / "subjects") else []
+        for place in (*(folder / part for part in PARTS), *people):
+            if inside(folder, place):
+                found += _children(place)
+        return found
     except OSError as error:
         raise unreadable(folder, error) from error
 

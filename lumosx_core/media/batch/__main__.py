@@ -48,6 +48,9 @@ def _run(options: argparse.Namespace) -> int:
     path = options.results or options.root / "lumosx_results.jsonl"
     with only_runner(path):
         results, journal = Results(path), Journal(path.with_name(f"{path.name}.journal"))
+        if results.passed_over:
+            numbers = ", ".join(map(str, results.passed_over[:10])) + (" …" if len(results.passed_over) > 10 else "")
+            _say(f"results: passed over line {numbers} of {path}, which cannot be read; its case runs again.")
         if options.retry_failed:
             _forget_failed(results, journal)
         _say_what_differs(results, graph)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
+from .client import sentence
+
+MOST_OUTPUTS = 1000
+_LONGEST_NAME = 1000
+# The last millisecond of the year 9999, after which there are no dates.
+_LAST_TIME = 253_402_300_799_999
 _ENDS = ("execution_success", "execution_error", "execution_interrupted")
 _MP4_PARTS = {b"ftyp", b"moov", b"mdat"}
 
@@ -34,12 +41,15 @@ class Outcome:
 
 
 def read_history(entry: dict) -> Outcome:
-    """The outcome of an entry of ``/history``."""
-    status = entry.get("status") or {}
-    messages = dict(status.get("messages") or [])
-    outputs = tuple(_saved_files(entry.get("outputs") or {}))
-    started = messages.get("execution_start", {}).get("timestamp")
-    finished = next((messages[end].get("timestamp") for end in _ENDS if end in messages), None)
+    """The outcome of an entry of ``/history``, of which nothing is believed: another server may have made it."""
+    status = _object(entry.get("status"))
+    messages = {
+        message[0]: _object(message[1]) for message in _list(status.get("messages"))
+        if isinstance(message, list) and len(message) == 2 and isinstance(message[0], str)
+    }
+    outputs = tuple(_saved_files(_object(entry.get("outputs"))))
+    started = _time(messages.get("execution_start"))
+    finished = next((_time(messages[end]) for end in _ENDS if end in messages), None)
     error = ""
     if "execution_interrupted" in messages:
         error = "It was interrupted at the server."
@@ -48,6 +58,19 @@ def read_history(entry: dict) -> Outcome:
     elif not outputs:
         error = "It ended without saving anything; look at the server's log."
     return Outcome(error, outputs, started, finished)
+
+
+def _time(message: dict | None) -> int | None:
+    stamp = _object(message).get("timestamp")
+    return stamp if type(stamp) is int and 0 <= stamp <= _LAST_TIME else None
+
+
+def _object(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list:
+    return value if isinstance(value, list) else []
 
 
 def iso_time(milliseconds: int | None) -> str | None:
@@ -79,16 +102,17 @@ def is_whole_mp4(path: Path) -> bool:
     return kinds >= _MP4_PARTS
 
 
-def _saved_files(outputs: dict[str, dict | None]) -> list[dict[str, str]]:
+def _saved_files(outputs: dict[str, Any]) -> list[dict[str, str]]:
     """What nodes saved for good; pictures that only the page shows are of type ``temp``."""
     files = [
-        {key: str(item.get(key, "")) for key in ("filename", "subfolder", "type")}
+        {key: str(item.get(key, ""))[:_LONGEST_NAME] for key in ("filename", "subfolder", "type")}
         for node in outputs.values() if isinstance(node, dict) for items in node.values() if isinstance(items, list)
         for item in items if isinstance(item, dict) and item.get("type") == "output" and item.get("filename")
     ]
-    return list({tuple(file.values()): file for file in files}.values())
+    return list({tuple(file.values()): file for file in files}.values())[:MOST_OUTPUTS]
 
 
 def _what_was_raised(data: dict) -> str:
     node, message = data.get("node_type") or "A node", str(data.get("exception_message") or "").strip()
-    return f"{node}: {message or data.get('exception_type') or 'it failed without a word; look at the server log'}"
+    reason = message or data.get("exception_type") or "it failed without a word; look at the server log"
+    return sentence(f"{node}: {reason}")

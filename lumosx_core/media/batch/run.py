@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import re
 import tempfile
 import time
 import uuid
@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ...errors import LumosXError
+from ...untrusted import inside, shown
 from .. import case_files, load_case
-from ..case_folder import CAPTION, UNFINISHED, natural
+from ..case_folder import CAPTION, UNFINISHED, links_out, natural
 from ..pictures import PICTURES
 from .client import Refused, Server, ServerAway
 from .graph import Graph, plain
-from .journal import DONE, FAILED, PREFIX, Journal, Posted, Results, replacing
+from .journal import DONE, FAILED, PREFIX, Journal, Posted, Results, Stop, replacing
 from .outcome import Outcome, is_whole_mp4, iso_time, read_history
 from .progress import Progress
 
@@ -28,8 +29,19 @@ UNDER_WAY = 2
 POLL_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
 """How long a prompt must be unknown to the server: a request of a runner that was killed may still be on its way."""
+MOST_POSTS = 3
+"""How often a case may get lost at the server, which it may be the case itself that ends."""
+DOWNLOADED = (*PICTURES, ".gif", ".mp4", ".webm", ".mkv", ".mov", ".avi")
+"""How names end that a server may give to files on this machine."""
 _PAUSES = (1, 10)
 _SENT = (*PICTURES, ".txt", ".json")
+_MOST_VIDEOS = 100
+# What is wrong with one name rather than with the disk.
+_NAME_ERRORS = (
+    errno.ENAMETOOLONG, errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP,
+    errno.EILSEQ,
+)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 T = TypeVar("T")
 
@@ -67,7 +79,7 @@ def find_cases(root: Path) -> tuple[list[str], list[str]]:
         folders = [path for path in sorted(root.iterdir(), key=natural) if os.path.isdir(path) and path.name[0] != "."]
     except OSError as error:
         raise LumosXError(f"ROOT: {root} cannot be read ({error.strerror}); give another folder.") from error
-    cases = [path.name for path in folders if _may_be_case(path) and not path.name.endswith(UNFINISHED)]
+    cases = [path.name for path in folders if _may_be_case(root, path) and not path.name.endswith(UNFINISHED)]
     if not cases:
         raise LumosXError(f"ROOT: no folder in {root} has a {CAPTION}; docs/cases.md says what a case is.")
     return cases, [path.name for path in folders if path.name not in cases]
@@ -79,16 +91,12 @@ def files_to_send(folder: Path) -> list[Path]:
     Raises:
         LumosXError: a link that leads out of the case, since whoever made the folder chose what it points to.
     """
-    home = os.path.realpath(folder)
-    # Without following links: one to the root of a disk would be walked for hours.
-    for place, children, files in os.walk(folder):
-        children[:] = [child for child in children if child[0] != "."]
-        for path in (Path(place, name) for name in (*children, *filter(_is_sent, files))):
-            if not Path(os.path.realpath(path)).is_relative_to(home):
-                raise LumosXError(
-                    f"case: {path.relative_to(folder).as_posix()} of {folder.name} is a link that leads out of the "
-                    "case, so nothing of it is sent; put the file itself there."
-                )
+    for path in links_out(folder):
+        if path.is_dir() or _is_sent(path.name):
+            raise LumosXError(
+                f"case: {shown(path.relative_to(folder).as_posix())} of {shown(folder.name)} is a link that leads out "
+                "of the case, so nothing of it is sent; put the file itself there."
+            )
     return [path for path in case_files(folder) if _is_sent(path.name)]
 
 
@@ -96,7 +104,10 @@ def _is_sent(name: str) -> bool:
     return name[0] != "." and name.lower().endswith(_SENT)
 
 
-def _may_be_case(folder: Path) -> bool:
+def _may_be_case(root: Path, folder: Path) -> bool:
+    if inside(root, folder) is None:
+        # Its own line says that it is a link, and nothing of what lies there.
+        return True
     try:
         return (folder / CAPTION).is_file()
     except OSError:
@@ -159,36 +170,60 @@ class Batch:
         graph = self.settings.graph
         prefix = self._folder / f"{plain(case)}-{prompt_id[:8]}"
         posted = Posted(case, case, prompt_id, str(prefix), graph.sha256, graph.seed)
-        try:
-            for path in files_to_send(self.settings.root / case):
-                str(path.relative_to(self.settings.root)).encode()
-            posted = replace(posted, name=load_case(self.settings.root / case, graph.full_bodies).name)
-        except UnicodeEncodeError:
-            sentence = "case: a name in it, or its own, is not UTF-8; rename it."
-            self._write(replace(posted, prompt_id=""), Outcome(sentence))
-        except LumosXError as error:
-            self._write(replace(posted, prompt_id=""), Outcome(str(error)))
+        checked = self._for_case(case, self._checked_name, case)
+        if isinstance(checked, Outcome):
+            self._write(replace(posted, prompt_id=""), checked)
         else:
-            self._post(posted)
+            self._post(replace(posted, name=checked))
+
+    def _checked_name(self, case: str) -> str:
+        """The name of a case that can be sent."""
+        root = self.settings.root
+        if inside(root, root / case) is None:
+            raise LumosXError(f"case: {shown(case)} is a link that leads out of ROOT; put the case itself there.")
+        try:
+            for path in files_to_send(root / case):
+                str(path.relative_to(root)).encode()
+        except UnicodeEncodeError as error:
+            raise LumosXError("case: a name in it, or its own, is not UTF-8; rename it.") from error
+        return load_case(root / case, self.settings.graph.full_bodies).name
+
+    def _for_case(self, case: str, call: Callable[..., T], *arguments: object) -> T | Outcome:
+        """Do something for one case; what goes wrong with it is its outcome and ends no other case."""
+        try:
+            return call(*arguments)
+        except (Stop, ServerAway):
+            raise
+        except LumosXError as error:
+            return Outcome(str(error))
+        except OSError as error:
+            if error.errno in _FULL:
+                raise Stop(f"results: there is no room ({error.strerror}); make some, then go on.") from error
+            return Outcome(f"case: a file of {shown(case)} cannot be read ({error.strerror or error}).")
+        except Exception as error:
+            return Outcome(f"case: {shown(case)} cannot be run ({type(error).__name__}: {shown(str(error)[:200])}).")
 
     def _post(self, posted: Posted) -> None:
         self.journal.put(posted)
+        try:
+            failure = self._for_case(posted.case, self._send, posted)
+        except ServerAway:
+            # Whether it was queued is found out as after a kill.
+            failure = None
+        if failure is not None:
+            self._write(posted, failure)
+            return
+        self.journal.count(posted.case)
+
+    def _send(self, posted: Posted) -> None:
         folder = self.settings.root / posted.case
         # Deeper than the node lists folders, and new for every prompt, so that no older upload is taken for it.
         target = self._folder / posted.prompt_id[:8] / posted.case
-        try:
-            for path in files_to_send(folder):
-                relative = path.relative_to(folder)
-                self.server.upload(str(target / relative.parent.as_posix()), relative.name, path)
-            # The ending says which folder it lies in, whatever the case's own name ends with.
-            self.server.post(self.settings.graph.filled(f"{target} [input]", posted.prefix), posted.prompt_id)
-        except LumosXError as error:
-            self._write(posted, Outcome(str(error)))
-        except OSError as error:
-            self._write(posted, Outcome(f"case: a file of {posted.case} cannot be read ({error.strerror})."))
-        except ServerAway:
-            # Whether it was queued is found out as after a kill.
-            return
+        for path in files_to_send(folder):
+            relative = path.relative_to(folder)
+            self.server.upload(str(target / relative.parent.as_posix()), relative.name, folder, path)
+        # The ending says which folder it lies in, whatever the case's own name ends with.
+        self.server.post(self.settings.graph.filled(f"{target} [input]", posted.prefix), posted.prompt_id)
 
     def _look(self) -> None:
         """Ask once for everything under way. The queue comes first: ComfyUI moves prompts from there to the history."""
@@ -198,26 +233,38 @@ class Batch:
                 self._unknown_since.pop(case, None)
                 self._stop_if_too_long(posted, posted.prompt_id in running)
                 continue
-            entry = self._patiently(self.server.history, posted.prompt_id)
-            if entry is not None:
-                self._write(posted, read_history(entry))
+            outcome = self._for_case(case, self._ended, posted)
+            if outcome is not None:
+                self._write(posted, outcome)
             elif time.monotonic() - self._unknown_since.setdefault(case, time.monotonic()) >= SETTLE_SECONDS:
                 self._unknown_since.pop(case)
                 self._recover(posted)
+
+    def _ended(self, posted: Posted) -> Outcome | None:
+        """How a prompt ended; None while the server does not know it."""
+        entry = self._patiently(self.server.history, posted.prompt_id)
+        return None if entry is None else read_history(entry)
 
     def _stop_if_too_long(self, posted: Posted, running: bool) -> None:
         limit = self.settings.timeout
         if limit is None or not running:
             return
         if time.monotonic() - self._running_since.setdefault(posted.case, time.monotonic()) >= limit:
-            self._patiently(self.server.cancel, posted.prompt_id)
+            self._for_case(posted.case, self._patiently, self.server.cancel, posted.prompt_id)
             self._write(posted, Outcome(f"It ran longer than {limit / 60:g} minutes and was stopped."))
 
     def _recover(self, posted: Posted) -> None:
         """A prompt that the server does not know: it never came, or the server has been restarted."""
-        outputs = self._patiently(self._finished_videos, posted)
-        if outputs:
-            self._write(posted, Outcome(outputs=outputs))
+        found = self._for_case(posted.case, self._patiently, self._finished_videos, posted)
+        if found and not isinstance(found, Outcome):
+            found = Outcome(outputs=found)
+        if not found and self.journal.posts.get(posted.case, 0) >= MOST_POSTS:
+            found = Outcome(
+                f"The server lost it {MOST_POSTS} times, perhaps because this case ends it; look at the server's log, "
+                "then run it again with --retry-failed."
+            )
+        if found:
+            self._write(posted, found)
             return
         self.progress.say(f"{posted.case}: the server does not know it (any more); it is posted again.")
         graph = self.settings.graph
@@ -231,7 +278,7 @@ class Batch:
             number, whole = 1, None
             with tempfile.TemporaryDirectory() as folder:
                 target = Path(folder, "video.mp4")
-                while True:
+                while number <= _MOST_VIDEOS:
                     file = {"filename": f"{stem}_{number:05}_.mp4", "subfolder": subfolder, "type": "output"}
                     if not self.server.fetch(file, target):
                         break
@@ -246,10 +293,9 @@ class Batch:
         """Fetch what a case made, write its line and forget its prompt."""
         error, downloaded = outcome.error, []
         if self.settings.download is not None and not error:
-            try:
-                downloaded = self._download(posted.case, outcome.outputs)
-            except Refused as refusal:
-                error = f"Its output cannot be fetched: {refusal}"
+            downloaded = self._for_case(posted.case, self._download, posted.case, outcome.outputs)
+            if isinstance(downloaded, Outcome):
+                error, downloaded = f"Its output cannot be fetched: {downloaded.error}", []
         self.results.add({
             "case": posted.case,
             "name": posted.name,
@@ -273,22 +319,32 @@ class Batch:
         """Fetch one output to DIR/<case>.mp4, several to DIR/<case>/1.mp4 and so on."""
         targets = []
         for number, file in enumerate(outputs, 1):
-            # The name is the server's word; only a plain ending is taken from it.
-            ending = re.search(r"(\.[A-Za-z0-9]{1,8})?$", file["filename"]).group()
+            # The name is the server's word; only the ending of a video or a picture is taken from it.
+            ending = PurePosixPath(file["filename"]).suffix.lower()
+            if ending not in DOWNLOADED:
+                self.progress.say(
+                    f"{shown(case)}: {shown(file['filename'][:100])} stays at the server, since it is neither a video "
+                    "nor a picture."
+                )
+                continue
             name = case + ending if len(outputs) == 1 else f"{case}/{number}{ending}"
             target = self.settings.download / name
             self._patiently(self._fetch, file, target)
             targets.append(str(target))
+        if not targets:
+            raise LumosXError("there is neither a video nor a picture; look at the server's output folder.")
         return targets
 
     def _fetch(self, file: dict[str, str], target: Path) -> None:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as part:
+                if not self.server.fetch(file, part):
+                    raise Refused(f"the server has no {shown(file['filename'])} any more.", 404)
         except OSError as error:
-            raise LumosXError(f"download: {target.parent} cannot be made ({error.strerror}).") from error
-        with replacing(target) as part:
-            if not self.server.fetch(file, part):
-                raise Refused(f"the server has no {file['filename']} any more.", 404)
+            raise _not_written(target.parent, error) from error
+        except Stop as error:
+            raise _not_written(target, error.__cause__) from error
 
     def _patiently(self, call: Callable[..., T], *arguments: object) -> T:
         """Repeat a call that may be repeated until the server answers, with growing pauses."""
@@ -305,7 +361,7 @@ class Batch:
                         f"{self.server.url} does not answer ({away}); waiting for {self.settings.wait:g} s at most."
                     )
                 if now >= deadline:
-                    raise LumosXError(
+                    raise Stop(
                         f"server: {self.server.url} did not answer for {self.settings.wait:g} s ({away}); start it and "
                         "run the same command again, nothing is lost."
                     ) from away
@@ -315,3 +371,9 @@ class Batch:
                 if deadline is not None:
                     self.progress.say("The server is back.")
                 return answer
+
+
+def _not_written(target: Path, error: OSError) -> LumosXError:
+    """A case's own name may be what cannot be written; anything else ends the batch."""
+    kind = LumosXError if error.errno in _NAME_ERRORS else Stop
+    return kind(f"download: {target} cannot be written ({error.strerror}).")

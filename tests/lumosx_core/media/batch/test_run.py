@@ -78,6 +78,25 @@ def test_links_inside_a_case_are_sent_and_hidden_ones_are_not_looked_at(tmp_path
     assert len(files_to_send(case)) == 4
 
 
+@links
+def test_a_case_that_is_a_link_out_of_the_root_fails_and_nothing_of_it_is_told(
+    root, add_case, batch, lines, executed, server, tmp_path
+):
+    add_case("1")
+    shutil.move(root / "1", tmp_path / "private")
+    (tmp_path / "private" / "secret.txt").write_text("secret")
+    (tmp_path / "no case").mkdir()
+    add_case("2")
+    (root / "a").symlink_to(tmp_path / "private")
+    (root / "b").symlink_to(tmp_path / "no case")
+    assert batch() == 1 and executed() == 1
+    errors = {line["case"]: line["error"] for line in lines()}
+    assert errors == {"2": None} | {
+        name: f"case: {name} is a link that leads out of ROOT; put the case itself there." for name in "ab"
+    }
+    assert "secret.txt" not in uploaded(server)
+
+
 def denied(path):
     raise PermissionError(13, "Permission denied", str(path))
 
@@ -94,12 +113,9 @@ def test_a_case_that_may_not_be_read_stops_no_other(root, add_case, batch, lines
     is_file = Path.is_file
     locked = [root / "1" / "caption.txt"]
     monkeypatch.setattr(Path, "is_file", lambda path: denied(path) if path in locked else is_file(path))
-    read_text = Path.read_text
+    opened = os.open
     unreadable = root / "2" / "caption.txt"
-    monkeypatch.setattr(
-        Path, "read_text", lambda path, *rest, **named: denied(path) if path == unreadable else
-        read_text(path, *rest, **named)
-    )
+    monkeypatch.setattr(os, "open", lambda path, *rest: denied(path) if path == unreadable else opened(path, *rest))
     assert batch() == 1
     errors = {line["case"]: line["error"] for line in lines()}
     assert errors == {
