@@ -2,6 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..lumosx_core.host.folders import tidy_saved_cases
 from ..lumosx_core.host.routes import register
 from .attention import LumosXAttention
 from .attribute_scores import LumosXAttributeScore, LumosXMotionScore
@@ -51,4 +52,5 @@ class LumosXExtension(ComfyExtension):
 async def comfy_entrypoint() -> LumosXExtension:
     """Called once by ComfyUI when it loads the pack."""
     register()
+    tidy_saved_cases()
     return LumosXExtension()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 import folder_paths
@@ -12,7 +13,14 @@ import folder_paths
 from ..errors import LumosXError
 from ..media import Case, case_files, load_case
 from ..media.case_folder import CAPTION, UNFINISHED, unreadable
-from ..media.case_writing import RESERVED, check_case_name, release_warnings, write_case_folder
+from ..media.case_writing import (
+    RESERVED,
+    check_case_name,
+    put_back_leftovers,
+    release_warnings,
+    replaced_by,
+    write_case_folder,
+)
 from ..relations import Scene
 from ..report import binder_report
 from ..tiny.demo_case import write_demo_case
@@ -162,16 +170,24 @@ def resolve_case(name: str) -> Path:
             f"case: \"{shown(plain[:200])}\" is not inside ComfyUI's {place} folder; put the folder itself there, not "
             "a link to it."
         )
-    try:
-        found = path.is_dir()
-    except OSError:
+    # While a case is replaced, and after a kill just then, the old one counts.
+    for folder in (path, replaced_by(path)):
         # Too long a name, or one that may not be looked at.
-        found = False
-    if not found:
-        raise LumosXError(
-            f"case: the {place} folder has no folder \"{shown(plain[:200])}\"; put the case there or choose another."
-        )
-    return path
+        with suppress(OSError):
+            if folder.is_dir():
+                return folder
+    raise LumosXError(
+        f"case: the {place} folder has no folder \"{shown(plain[:200])}\"; put the case there or choose another."
+    )
+
+
+def tidy_saved_cases() -> None:
+    """Put in order what a kill left of LumosX Save Case under the output folder; called once, when ComfyUI starts."""
+    root = Path(folder_paths.get_output_directory())
+    for folder, children, _ in os.walk(root):
+        put_back_leftovers(Path(folder))
+        deep = len(Path(folder).relative_to(root).parts) >= _DEPTH - 1
+        children[:] = [] if deep else [name for name in children if not name.startswith(".")]
 
 
 def _new_folder(name: str) -> Path:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import time
 import unicodedata
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import LumosXError
 from ..relations import Kind, Reference, Scene
+from ..untrusted import shown
 from .case_description import DESCRIPTION, PARTS, Description, Entry, Person
 from .case_folder import CAPTION, FACE, FULL_BODY, UNFINISHED
 from .pictures import from_image, is_picture_name
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
 
 # Both scripts of the release pass over pictures of this name.
 _FULL_BODY_PREFIX = "fullfullbody_"
@@ -25,6 +33,10 @@ _MOST_BYTES = 120
 _FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]|^\.")
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\.|$)", re.IGNORECASE)
 """How names begin that Windows takes for devices."""
+
+_REPLACED = f".replaced{UNFINISHED}"
+_OURS = re.compile(rf"lumosx-[0-9a-f]{{32}}{re.escape(UNFINISHED)}")
+_DAY = 24 * 3600
 
 # What file managers leave behind.
 _LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
@@ -43,11 +55,13 @@ def check_case_name(name: str) -> None:
 def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replace: bool = False) -> Path:
     """Write a case so that ``load_case`` gives the same scene, prompt and name; pictures are kept in 8 bits.
 
-    The folder is written aside and appears complete or not at all.
+    The folder is written aside and appears complete or not at all. What a kill left of an earlier time is put in order
+    first, see ``put_back_leftovers``.
 
     Args:
         target: the folder to make, without its number: ``case`` becomes ``case_00001``, or the next that is free.
-        replace: make exactly ``target``; a case that is there is removed once the new one is in place.
+        replace: make exactly ``target``; a case that is there is kept beside it until the new one is in place. One that
+            holds links, or files and folders that cases do not have, is refused.
 
     Returns:
         The new folder.
@@ -69,9 +83,10 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
     except UnicodeEncodeError as error:
         raise LumosXError("prompt: the text, the name or a phrase holds half a character; type it anew.") from error
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        put_back_leftovers(target.parent)
         if replace:
             _check_replaceable(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
         with _unfinished_beside(target) as part:
             for file, reference in pictures.items():
                 (part / file).parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +95,9 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
                 (part / file).write_bytes(text)
             return _swap(part, target) if replace else _number(part, target)
     except OSError as error:
-        raise LumosXError(f"folder: {target.name} cannot be written ({error}); choose another or make room.") from error
+        raise LumosXError(
+            f"folder: {target.name} cannot be written ({error.strerror or error}); choose another or make room."
+        ) from error
 
 
 def picture_name(phrase: str, prefix: str, taken: set[str]) -> str:
@@ -190,17 +207,69 @@ def _described(scene: Scene) -> tuple[Description, dict[str, Reference]]:
 @contextmanager
 def _unfinished_beside(target: Path) -> Iterator[Path]:
     """A folder beside the target; move it away once it is whole, else it is gone at the end."""
-    part = _aside(target)
+    # Not from the target's own name, which may be as long as names can be.
+    part = target.with_name(f"lumosx-{uuid.uuid4().hex}{UNFINISHED}")
     part.mkdir()
     try:
-        yield part
+        with _lock(part):
+            yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _aside(target: Path) -> Path:
-    # Not from the target's own name, which may be as long as names can be.
-    return target.with_name(f"lumosx-{uuid.uuid4().hex}{UNFINISHED}")
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Hold a folder, and let go however this process ends; gives whether nobody else holds it.
+
+    Windows cannot lock a folder; there one counts as held for a day.
+    """
+    if fcntl is None:
+        yield time.time() - folder.stat().st_mtime > _DAY
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = True
+    except OSError:
+        free = False
+    try:
+        yield free
+    finally:
+        os.close(handle)
+
+
+def put_back_leftovers(folder: Path) -> None:
+    """Undo what a kill left of writing cases in a folder: an old case goes back, half a new one goes away.
+
+    Nothing is removed but folders named as we name them that hold nothing but parts of a case; and none that another
+    process is writing just now. What cannot be done is left for the next time.
+    """
+    found: list[Path] = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        found = [Path(entry.path) for entry in entries if entry.name.endswith(UNFINISHED)]
+    for path in found:
+        with suppress(OSError):
+            if _is_link(path) or not path.is_dir():
+                continue
+            if path.name.endswith(_REPLACED):
+                _put_back(path)
+            elif _OURS.fullmatch(path.name) and not _what_is_strange(path):
+                with _lock(path) as free:
+                    if free:
+                        shutil.rmtree(path)
+
+
+def _put_back(old: Path) -> None:
+    target = old.with_name(old.name[:-len(_REPLACED)])
+    if not os.path.lexists(target):
+        old.rename(target)
+    elif (target / CAPTION).is_file() and not _what_is_strange(old):
+        shutil.rmtree(old)
+
+
+def replaced_by(target: Path) -> Path:
+    """Where an old case is while a new one takes its place, and after a kill at that very moment."""
+    return target.with_name(target.name + _REPLACED)
 
 
 def _number(part: Path, target: Path) -> Path:
@@ -220,31 +289,62 @@ def _number(part: Path, target: Path) -> Path:
 
 
 def _check_replaceable(target: Path) -> None:
-    if target.is_symlink() or target.is_file():
-        raise LumosXError(f"folder: {target.name} is a link or a file there, not a case; choose another name.")
-    if not target.exists():
+    if not os.path.lexists(target):
         return
-    files = sorted(path.relative_to(target) for path in target.rglob("*") if not path.is_dir())
-    strange = [file for file in files if not _is_of_a_case(file)]
-    if strange or (files and Path(CAPTION) not in files):
-        what = f"holds {strange[0].as_posix()!r} too" if strange else f"has no {CAPTION}"
+    if _is_link(target) or not target.is_dir():
+        raise LumosXError(f"folder: {target.name} is a link or a file there, not a case; choose another name.")
+    strange = _what_is_strange(target)
+    if strange or (any(target.iterdir()) and not (target / CAPTION).is_file()):
+        what = f"holds {shown(strange)!r} too" if strange else f"has no {CAPTION}"
         raise LumosXError(
             f"folder: {target.name} {what}, so it is not just a case; it stays as it is: choose another name, or turn "
             "replace off."
         )
 
 
-def _is_of_a_case(file: Path) -> bool:
+def _what_is_strange(folder: Path) -> str:
+    """What lies in a folder and would be lost by mistake rather than with a case; empty if nothing does.
+
+    That is every link, and every file or folder that cases do not have; a file is named before a folder.
+    """
+    found = ""
+    for place, folders, files in os.walk(folder):
+        for name in sorted((*files, *folders)):
+            path = Path(place, name)
+            where = path.relative_to(folder)
+            if _is_link(path) or name in files and not _is_file_of_a_case(where):
+                return where.as_posix()
+            if name in folders and not _is_folder_of_a_case(where):
+                found = found or where.as_posix()
+    return found
+
+
+def _is_link(path: Path) -> bool:
+    """Whether it is a link, or a junction of Windows."""
+    place = os.path.join(os.path.realpath(path.parent), path.name)
+    return os.path.normcase(os.path.realpath(path)) != os.path.normcase(place)
+
+
+def _is_file_of_a_case(file: Path) -> bool:
     """Whether a file, relative to its folder, is lost with a case rather than by mistake."""
     if file.name in _LITTER or file.as_posix() in (CAPTION, DESCRIPTION):
         return True
-    return file.parts[0] in PARTS and len(file.parts) > 1 and is_picture_name(file)
+    part, depth = file.parts[0], len(file.parts)
+    return part in PARTS and depth == (3 if part == "subjects" else 2) and is_picture_name(file)
+
+
+def _is_folder_of_a_case(folder: Path) -> bool:
+    return folder.parts[0] in PARTS and len(folder.parts) <= (2 if folder.parts[0] == "subjects" else 1)
 
 
 def _swap(part: Path, target: Path) -> Path:
+    """Put a whole new case where the old one is, which is kept beside it until the new one is there."""
+    _check_replaceable(target)
     if not target.exists():
         return part.rename(target)
-    old = _aside(target)
+    old = replaced_by(target)
+    if os.path.lexists(old):
+        raise LumosXError(f"folder: {old.name} is in the way; look what is in it and move it away.")
     target.rename(old)
     try:
         made = part.rename(target)

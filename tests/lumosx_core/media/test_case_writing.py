@@ -16,7 +16,7 @@ from PIL import Image
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import load_case, write_case_folder
 from lumosx_core.media.case_folder import FACE, FULL_BODY
-from lumosx_core.media.case_writing import picture_name, release_warnings
+from lumosx_core.media.case_writing import picture_name, put_back_leftovers, release_warnings
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 
 PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "cases"
@@ -190,6 +190,118 @@ def test_what_is_no_case_is_never_replaced(tmp_path, scene, stray):
     with pytest.raises(LumosXError, match="folder: file is a link or a file"):
         write_case_folder(scene, "p", "n", tmp_path / "file", replace=True)
     assert files(target) == before and sorted(os.listdir(tmp_path)) == ["case", "file", "other"]
+
+
+@pytest.mark.parametrize("stray", ["notes/", "objects/more/", "subjects/1/originals/", "subjects/1/2/3/", ".git/",
+                                   "objects/more/a.png", "subjects/a.png", "caption.txt/"])
+def test_folders_and_pictures_where_no_case_has_them_are_never_lost(tmp_path, scene, stray):
+    target = write_case_folder(scene, "p", "n", tmp_path / "case", replace=True)
+    if stray == "caption.txt/":
+        (target / "caption.txt").unlink()
+    if stray.endswith("/"):
+        (target / stray).mkdir(parents=True)
+    else:
+        (target / stray).parent.mkdir(exist_ok=True)
+        (target / stray).write_bytes(b"mine")
+    with pytest.raises(LumosXError, match="^folder: case holds .* too, so it is not just a case"):
+        write_case_folder(scene, "p", "n", target, replace=True)
+    assert (target / stray).exists() and os.listdir(tmp_path) == ["case"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("link", ["objects/lamp.png", "caption.txt", "lumosx.json", "subjects/1/x.png", "subjects/9",
+                                  "background", ".DS_Store", "objects/gone.png"])
+def test_links_in_a_case_are_never_lost(tmp_path, scene, link):
+    target = write_case_folder(scene, "p", "n", tmp_path / "case", replace=True)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine.png").write_bytes(b"mine")
+    path = target / link
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    path.symlink_to(outside / ("gone" if "gone" in link else "mine.png" if "." in link else ""))
+    with pytest.raises(LumosXError, match=f"^folder: case holds '{link}' too"):
+        write_case_folder(scene, "p", "n", target, replace=True)
+    assert path.is_symlink() and (outside / "mine.png").read_bytes() == b"mine"
+
+
+def test_what_comes_while_a_case_is_written_is_not_lost(tmp_path, scene, monkeypatch):
+    target = write_case_folder(scene, "p", "n", tmp_path / "case", replace=True)
+    saved = Image.Image.save
+    monkeypatch.setattr(Image.Image, "save", lambda *rest, **named: (
+        (target / "video.mp4").write_bytes(b"mine"), saved(*rest, **named)))
+    with pytest.raises(LumosXError, match="holds 'video.mp4' too"):
+        write_case_folder(scene, "p", "n", target, replace=True)
+    assert (target / "video.mp4").read_bytes() == b"mine" and os.listdir(tmp_path) == ["case"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit for the size of files")
+@pytest.mark.parametrize("room", [0, 30, 60, 80, 200, 500])
+def test_a_full_disk_leaves_the_old_case_and_nothing_else(tmp_path, scene, full_disk, room):
+    target = write_case_folder(scene, "p", "n", tmp_path / "case", replace=True)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    for replace in (True, False):
+        with full_disk(room), pytest.raises(LumosXError, match="folder: case cannot be written .*make room") as caught:
+            write_case_folder(scene, "q", "n", target, replace=replace)
+        assert str(tmp_path) not in str(caught.value)
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    assert os.listdir(tmp_path) == ["case"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot lock a folder")
+@pytest.mark.parametrize("moment", ["writing", "moved away", "in place"])
+@pytest.mark.parametrize("again", ["save", "start"])
+def test_what_a_kill_left_is_put_back_or_cleaned(tmp_path, scene, moment, again):
+    target = write_case_folder(scene, "old", "n", tmp_path / "case", replace=True)
+    process = os.fork()
+    if process == 0:
+        wanted = {"writing": (Image.Image, "save"), "moved away": (Path, "rename"), "in place": (shutil, "rmtree")}
+        owner, name = wanted[moment]
+        real = getattr(owner, name)
+        setattr(owner, name, lambda *rest, **named: (real(*rest, **named) if moment == "moved away" else None,
+                                                    os.kill(os.getpid(), 9)))
+        write_case_folder(scene, "new", "n", target, replace=True)
+        os._exit(1)
+    assert os.waitpid(process, 0)[1] == 9
+    assert any(path.name.endswith(".part") for path in tmp_path.iterdir())
+    assert target.exists() == (moment != "moved away")
+    if again == "start":
+        put_back_leftovers(tmp_path)
+        assert load_case(target).prompt == ("new" if moment == "in place" else "old")
+        assert os.listdir(tmp_path) == ["case"]
+    else:
+        write_case_folder(scene, "newer", "n", target, replace=True)
+        assert load_case(target).prompt == "newer" and os.listdir(tmp_path) == ["case"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot lock a folder")
+def test_only_our_own_leftovers_are_touched(tmp_path, scene, monkeypatch):
+    mine = f"lumosx-{'0' * 32}.part"
+    (tmp_path / mine / "objects").mkdir(parents=True)
+    (tmp_path / mine / "objects" / "video.mp4").write_bytes(b"mine")
+    (tmp_path / f"lumosx-{'1' * 32}.part").write_bytes(b"a file")
+    (tmp_path / f"lumosx-{'2' * 32}.part").symlink_to(tmp_path / "elsewhere")
+    for name in ("lumosx-x.part", "other.part", "new.replaced.part", "case.replaced.part"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "case.replaced.part" / "video.mp4").write_bytes(b"mine")
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "caption.txt").write_bytes(b"x")
+    put_back_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([
+        mine, f"lumosx-{'1' * 32}.part", f"lumosx-{'2' * 32}.part", "lumosx-x.part", "other.part", "new", "case",
+        "case.replaced.part",
+    ])
+    with pytest.raises(LumosXError, match="folder: case.replaced.part is in the way"):
+        write_case_folder(scene, "p", "n", tmp_path / "case", replace=True)
+    assert (tmp_path / "case.replaced.part" / "video.mp4").read_bytes() == b"mine"
+    # One that is being written just now stays.
+    saved = Image.Image.save
+
+    def look(*rest, **named):
+        put_back_leftovers(tmp_path / "a")
+        saved(*rest, **named)
+
+    monkeypatch.setattr(Image.Image, "save", look)
+    assert load_case(write_case_folder(scene, "p", "n", tmp_path / "a" / "case")).prompt == "p"
 
 
 @pytest.mark.parametrize(
