@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from host.archive import ROOT, shipped_files
+from host.archive import ROOT, extras, optional_modules, requirement_names, shipped_files
 from host.names import ROOTS
 
 SHIPPED = [ROOT / path for path in shipped_files() if path.suffix == ".py"]
@@ -19,15 +19,25 @@ ALL = [
 ]
 # The one program of ours that speaks to a server, the one whose address its user types; it is not published.
 MAY_CONNECT = BATCH / "client.py"
+# scipy, transformers and av are ComfyUI's, but slow to import and not always there.
+OPTIONAL = {
+    *optional_modules(), "scipy", "transformers", "av", "skimage", "flash_attn", "flash_attn_interface", "xformers",
+    "comfy_kitchen",
+}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 CONNECTIONS = re.compile(r"urlopen|urllib\.request|http\.client|aiohttp\.Client|requests\.|socket\.socket|build_opener")
 
 
 def imported(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield node.module
+        yield from names_of(node)
+
+
+def names_of(node):
+    """The modules that a node imports from elsewhere."""
+    if isinstance(node, ast.Import):
+        return [name.name for name in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
 
 
 def test_ruff_is_content():
@@ -71,15 +81,49 @@ def test_importing_the_core_loads_no_host_nothing_optional_and_starts_no_cuda():
 
 
 def test_torch_is_never_asked_for():
-    for name in ("requirements.txt", "pyproject.toml"):
+    for name in ("requirements.txt", *(file.name for file in extras().values()), "pyproject.toml"):
         assert not re.search(r"^\W*torch", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE), name
 
 
 def test_requirements_and_pyproject_agree():
-    listed = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    """The base list with the dependencies, and each requirements-NAME.txt with the extra of that name."""
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    block = project.split("dependencies = [", 1)[1].split("]", 1)[0]
-    assert re.findall(r'^\s*"(.+)",$', block, re.MULTILINE) == [line.replace('"', "'") for line in listed]
+    lists = {
+        name: re.findall(r'^\s+"(.+)",$', block, re.MULTILINE)
+        for name, block in re.findall(r"^([\w-]+) = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    }
+    del lists["classifiers"]
+    assert lists.pop("dependencies") == listed_in(ROOT / "requirements.txt")
+    assert lists == {name: listed_in(file) for name, file in extras().items()}
+
+
+def listed_in(file):
+    """The requirements of a file, as pyproject.toml writes them."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [line.replace('"', "'") for line in lines if not line.startswith("#")]
+
+
+def test_the_developers_environment_has_every_package():
+    """dev.py installs this list, so that what is optional for users is tested here."""
+    asked = {name for file in (ROOT / "requirements.txt", *extras().values()) for name in requirement_names(file)}
+    assert asked <= set(requirement_names(ROOT / "tests" / "host" / "requirements.txt"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_an_optional_package_is_imported_only_inside_a_function(path):
+    """Where it is first used: a node pack that cannot be imported shows no node at all."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {id(node) for outer in ast.walk(tree) if isinstance(outer, FUNCTIONS) for node in ast.walk(outer)}
+    for node in ast.walk(tree):
+        if id(node) not in inside and not is_for_types(node, tree):
+            assert not OPTIONAL & {name.partition(".")[0] for name in names_of(node)}, ast.unparse(node)
+
+
+def is_for_types(node, tree):
+    """Whether a node stands below ``if TYPE_CHECKING``."""
+    conditions = (block for block in ast.walk(tree) if isinstance(block, ast.If))
+    blocks = (block for block in conditions if "TYPE_CHECKING" in ast.unparse(block.test))
+    return any(node is one for block in blocks for one in ast.walk(block))
 
 
 def test_the_readme_names_the_two_commands():

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from ..errors import LumosXError
+from ..install_line import pip_command
 from . import backend_kernels as kernels
 from .backend_kernels import Kernel, Place, kernel_order, probe
 
@@ -32,7 +34,8 @@ class Backend:
         title: its name in messages.
         module: what is imported.
         load: imports it and returns its kernel.
-        advice: how to get it, as the end of a sentence.
+        advice: how to get it, as part of a sentence; ``{pip}`` becomes the call of pip, and ``{torch}`` the
+            requirement that keeps torch as it is.
         distribution: the name under which pip knows its version; None where builds have several.
         major: the first number of the version it must have; None for any.
         places: where it runs, "cuda" (NVIDIA) and "rocm" (AMD).
@@ -63,19 +66,19 @@ class Backend:
 _LISTED = (
     Backend(
         "sageattention 1", "SageAttention 1", "sageattention", kernels.load_sage_1,
-        "install it with pip install sageattention==1.0.6 (on Windows also pip install triton-windows)",
+        f"run {{pip}} sageattention==1.0.6{' triton-windows' if os.name == 'nt' else ''} and restart ComfyUI",
         distribution="sageattention", major=1, dtypes=_ALL, head_dims=(64, 96, 128), shared_heads=False, eight_bit=True,
     ),
     Backend(
         "sageattention 2", "SageAttention 2", "sageattention", kernels.load_sage_2,
-        "build it with pip install --no-build-isolation git+https://github.com/thu-ml/SageAttention, which needs nvcc "
-        "(on Windows take a wheel from github.com/woct0rdho/SageAttention)",
+        "run {pip} --no-build-isolation git+https://github.com/thu-ml/SageAttention and restart ComfyUI (it is built, "
+        "which needs nvcc; on Windows take a wheel from github.com/woct0rdho/SageAttention)",
         distribution="sageattention", major=2, head_dims=range(1, 129), eight_bit=True,
     ),
     Backend(
         "flash attention 2", "FlashAttention 2", "flash_attn", kernels.load_flash_2,
-        "install it with pip install --no-build-isolation flash-attn (it has no official build for Windows; choose "
-        "pytorch there)",
+        "run {pip} --no-build-isolation flash-attn {torch} and restart ComfyUI (it has no official build for Windows; "
+        "choose pytorch there)",
         distribution="flash-attn", major=2,
     ),
     Backend(
@@ -85,12 +88,12 @@ _LISTED = (
     ),
     Backend(
         "xformers", "xformers", "xformers", kernels.load_xformers,
-        "install the version made for your torch, pip install xformers",
+        "run {pip} xformers {torch}, which takes the version made for your torch, and restart ComfyUI",
         capability=(5, 0), dtypes=_ALL, shared_heads=False,
     ),
     Backend(
         "comfy-kitchen int8", "comfy-kitchen int8", "comfy_kitchen", kernels.load_kitchen,
-        "install a recent one with pip install -U comfy-kitchen, which needs a driver for CUDA 13",
+        "run {pip} --upgrade comfy-kitchen {torch} and restart ComfyUI (it needs a driver for CUDA 13)",
         capability=(7, 5), dtypes=_ALL, head_dims=range(1, 257), eight_bit=True,
     ),
 )
@@ -195,7 +198,7 @@ def _unsuited_place(backend: Backend, place: Place) -> str | None:
 
 def _missing_package(backend: Backend) -> str | None:
     """Looks for files only; imports nothing."""
-    ending = f"{backend.advice}, or choose auto."
+    ending = f"{_advice(backend)}, or choose auto."
     if importlib.util.find_spec(backend.module) is None:
         return f"backend: {backend.choice} is not installed; {ending}"
     if backend.distribution is None or backend.major is None:
@@ -209,6 +212,11 @@ def _missing_package(backend: Backend) -> str | None:
     return None
 
 
+def _advice(backend: Backend) -> str:
+    """How to get it here: for the Python that runs, and without moving its torch."""
+    return backend.advice.format(pip=pip_command(), torch=f"torch=={torch.__version__}")
+
+
 def _tried_out(backend: Backend, device: torch.device, dtype: torch.dtype) -> Kernel:
     """Packages built for another torch, CUDA or card fail only when they are called, so they are called here."""
     try:
@@ -218,13 +226,13 @@ def _tried_out(backend: Backend, device: torch.device, dtype: torch.dtype) -> Ke
         # Whatever it is, it would have stopped the run in the middle.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise LumosXError(
-            f"backend: {backend.choice} is installed but does not run on this machine ({reason}); {backend.advice}, or "
-            "choose auto."
+            f"backend: {backend.choice} is installed but does not run on this machine ({reason}); {_advice(backend)}, "
+            "or choose auto."
         ) from error
     # This way round, so that what is no number is refused as well.
     if not cosine >= kernels.LEAST_COSINE:
         raise LumosXError(
             f"backend: {backend.choice} is installed but computes something else than attention on this card (cosine "
-            f"{cosine:.3f} with PyTorch); {backend.advice}, or choose auto."
+            f"{cosine:.3f} with PyTorch); {_advice(backend)}, or choose auto."
         )
     return kernel

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from ..media.faces.catalogue import open_detector, open_embedder
-from ..packages import matplotlib
+from ..media.drawing import font_of
+from ..media.faces.catalogue import modules_of_detector, open_detector, open_embedder
+from ..packages import matplotlib, require
 from ..relations import Scene
 from ..scores.attributes import AttributePlan, attribute_scores_of_case, check_scene
 from ..scores.figures import strict_json
@@ -34,7 +35,9 @@ def score_attributes(
     """
     check_scene(scene)
     # Before the work, which would be lost at the plot.
+    require("matplotlib", *modules_of_detector(detector))
     matplotlib()
+    font_of(11)
     frames = ImageFrames(images)
     with room_for_embedders(embedder) as device:
         scores = _scored(frames, scene, plan, embedder, detector, device)
@@ -49,6 +52,7 @@ def score_motion(images: torch.Tensor, fps: float) -> tuple[str, str, bool, torc
     Raises:
         LumosXError: matplotlib is missing, or as ``motion.motion_score``.
     """
+    require("matplotlib", "cv2")
     matplotlib()
     score = motion_score(ImageFrames(images), fps, frame_ticks())
     return score.report(), strict_json(score.as_json()), score.dynamic, as_picture(plot_motion(score))

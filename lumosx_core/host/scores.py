@@ -14,7 +14,9 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ..errors import LumosXError
 from ..files import unfinished_beside
 from ..media.case_writing import RESERVED
-from ..packages import matplotlib
+from ..media.drawing import font_of
+from ..media.faces.catalogue import modules_of_detector
+from ..packages import matplotlib, require
 from ..relations import Scene
 from ..scores.annotate import annotate_frame
 from ..scores.figures import strict_json
@@ -58,7 +60,9 @@ def score_images(
     """
     check_save_name(save_as)
     # Before the work, which would be lost at the plot.
+    require("matplotlib", *modules_of_detector(names.detector))
     matplotlib()
+    font_of(11)
     frames = ImageFrames(images)
     with room_for_embedders(names.embedder, names.second_embedder) as device:
         scores = _watched(frames, scene, plan, names, device)

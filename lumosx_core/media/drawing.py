@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw, ImageFont, __version__
+
+from ..packages import too_old
 
 Colour = tuple[int, int, int]
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
@@ -13,6 +15,21 @@ def inside(box: tuple[float, float, float, float], size: tuple[int, int]) -> tup
     left, top, right, bottom = (round(side) for side in box)
     left, top = min(max(left, 0), size[0] - 1), min(max(top, 0), size[1] - 1)
     return left, top, max(left, min(right, size[0] - 1)), max(top, min(bottom, size[1] - 1))
+
+
+def font_of(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own font.
+
+    Args:
+        size: the height of its letters, in pixels.
+
+    Raises:
+        LumosXError: Pillow is older than 10.1, which brought it.
+    """
+    try:
+        return ImageFont.load_default(size=size)
+    except TypeError as error:
+        raise too_old("PIL", "font of any size", __version__, "10.1") from error
 
 
 def label(

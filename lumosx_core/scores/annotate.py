@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from ..media.drawing import BLACK, WHITE, inside, label
+from ..media.drawing import BLACK, WHITE, font_of, inside, label
 from .identity import likeness_of
 from .plot import colour_of
 from .seen import SeenFrame
@@ -23,7 +23,7 @@ def annotate_frame(pixels: np.ndarray, frame: SeenFrame, scores: IdentityScores)
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     size = max(11, round(min(picture.size) / 30))
-    font = ImageFont.load_default(size=size)
+    font = font_of(size)
     line = max(2, round(size / 7))
     taken = set(frame.shown)
     for number, face in enumerate(frame.faces):

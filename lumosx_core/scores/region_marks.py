@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from ..media.drawing import font_of
 from .owners import FrameView
 from .plot import colour_of
 
@@ -22,7 +23,7 @@ def mark_regions(pixels: np.ndarray, view: FrameView, people: Sequence[str]) -> 
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     size = max(11, round(min(picture.size) / 30))
-    font = ImageFont.load_default(size=size)
+    font = font_of(size)
     line = max(2, round(size / 7))
 
     def mark(box, colour, width, text):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import LumosXError
 from ..files import unfinished_beside
+from ..packages import pyav
 
 MOST_PIXELS = 64_000_000
 """In one frame."""
@@ -92,7 +93,7 @@ def write_video(frames: Iterable[np.ndarray], target: Path, fps: float) -> None:
         LumosXError: PyAV is missing, or it cannot write such a video.
         OSError: the file cannot be written.
     """
-    av = _pyav()
+    av = pyav()
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with unfinished_beside(target) as part:
         try:
@@ -127,16 +128,8 @@ def _with_even_sides(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2])
 
 
-def _pyav():
-    try:
-        import av
-    except ImportError as error:
-        raise LumosXError(f"video: PyAV is missing ({error}); install it with pip install av.") from error
-    return av
-
-
 def _opened(path: Path):
-    av = _pyav()
+    av = pyav()
     try:
         # FFmpeg takes what stands before a colon in a relative name for a protocol.
         return av.open(str(path.resolve()))

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from ..errors import LumosXError
+from ..packages import too_old, usable
 
 
 def require_gguf() -> ModuleType:
     """The package.
 
     Raises:
-        LumosXError: it is not installed.
+        LumosXError: it is not installed, cannot be imported, or is too old.
     """
-    try:
+    purpose = "GGUF files need a package: "
+    with usable("gguf", purpose):
         import gguf
-    except ImportError as error:
-        raise LumosXError(
-            f"GGUF files need the Python package gguf ({error}); install LumosX's requirements.txt with ComfyUI's "
-            "Python."
-        ) from error
+    if not hasattr(gguf, "quants"):
+        raise too_old("gguf", "quants", "", "0.13", purpose)
     return gguf

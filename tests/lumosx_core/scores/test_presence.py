@@ -1,13 +1,13 @@
 """Faces that are only counted, because nothing tells them apart."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
 from host.coloured_faces import BLUE, GREEN, RED, ColourDetector, drawn
 from host.face_videos import people_of_photograph, still_video
+from host.stand_ins import hide_for
 from lumosx_core.errors import LumosXError
 from lumosx_core.media.faces.face import ModelFolders
 from lumosx_core.scores.models import FacesOnly, ModelNames, ScoreModels, open_models
@@ -23,7 +23,7 @@ ONE, TWO, THREE = (drawn([(GREEN, 120), (RED, 40), (BLUE, 80)][:count]) for coun
 @pytest.fixture
 def nothing_installed(monkeypatch):
     """As on a machine where dlib was never installed."""
-    monkeypatch.setitem(sys.modules, "dlib", None)
+    hide_for(monkeypatch, ["dlib", "face_recognition_models"])
 
 
 def test_frames_with_all_too_few_and_too_many():

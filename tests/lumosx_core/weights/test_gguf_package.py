@@ -45,7 +45,8 @@ def test_other_files_are_converted(files):
 def test_gguf_ends_in_one_sentence(files, arguments):
     answer = run_without(*(files / name if "." in name else name for name in arguments))
     assert answer.returncode == 1 and not (files / "out.gguf").exists()
-    assert answer.stderr.startswith("GGUF files need the Python package gguf (") and answer.stderr.count("\n") == 1
+    assert answer.stderr.startswith("GGUF files need a package: gguf is not installed; run ")
+    assert answer.stderr.count("\n") == 1 and f"{sys.executable} -m pip install " in answer.stderr
 
 
 def test_the_block_sizes_are_the_packages():

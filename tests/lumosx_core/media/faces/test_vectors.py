@@ -52,5 +52,5 @@ def test_without_opencv_the_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     pixels = np.zeros((20, 20, 3), np.uint8)
     for make in (lambda: resized(pixels), lambda: aligned(pixels, LANDMARKS)):
-        with pytest.raises(LumosXError, match="OpenCV cannot be used .*; install it with pip install -r requirements"):
+        with pytest.raises(LumosXError, match="OpenCV is not installed; run .* pip install .*opencv-python"):
             make()
