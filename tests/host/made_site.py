@@ -9,6 +9,15 @@ from host.archive import ROOT
 _PROGRAM = "import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]\n"
 
 
+def add_metadata(folder, distribution, version):
+    """Put into a site-packages folder what pip knows of a distribution that needs nothing."""
+    information = Path(folder) / f"{distribution.replace('-', '_')}-{version}.dist-info"
+    information.mkdir()
+    text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+    (information / "METADATA").write_text(text, encoding="utf-8")
+    (information / "RECORD").touch()
+
+
 class MadeSite:
     """A site-packages folder with pip in it, to which packages are added by name."""
 
@@ -28,10 +37,7 @@ class MadeSite:
 
     def add_metadata(self, distribution, version):
         """Put what pip knows of a distribution there."""
-        information = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        information.mkdir()
-        text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
-        (information / "METADATA").write_text(text, encoding="utf-8")
+        add_metadata(self.folder, distribution, version)
 
     def add(self, distribution, version, module=None, source=""):
         """Install a distribution; `source` is what importing it runs."""
