@@ -35,6 +35,8 @@ MODEL_FOLDERS = ("diffusion_models", "text_encoders", "vae", "loras")
 START_SECONDS = 300
 STOP_SECONDS = 10
 LOG_TAIL_LINES = 30
+# Names the folder of another page (a comfyui_frontend_package's "static") to serve instead of the host's own.
+FRONTEND = "LUMOSX_TEST_FRONTEND"
 
 # Requests to this machine must not go through a proxy that the environment names.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -61,9 +63,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def copy_pack(custom_nodes, archive=None):
-    """Replace CUSTOM_NODES/lumosx by this checkout's entries, or by what the file `archive` holds; return its path."""
-    target = Path(custom_nodes) / PACK_NAME
+def copy_pack(custom_nodes, archive=None, name=PACK_NAME):
+    """Replace CUSTOM_NODES/NAME by this checkout's entries, or by what the file `archive` holds; return its path."""
+    target = Path(custom_nodes) / name
     if target.exists():
         shutil.rmtree(target)
     target.mkdir(parents=True)
@@ -79,27 +81,30 @@ def copy_pack(custom_nodes, archive=None):
     return target
 
 
-def prepare_base(base, models, archive=None):
-    """Fill the base directory: ComfyUI's folders, the pack, and model paths that lead to the folder `models`."""
+def prepare_base(base, models, archive=None, names=(PACK_NAME,)):
+    """Fill the base directory: ComfyUI's folders, the pack (under each of `names`), and model paths to `models`."""
     for name in BASE_FOLDERS:
         (base / name).mkdir(parents=True, exist_ok=True)
     for name in MODEL_FOLDERS:
         (models / name).mkdir(parents=True, exist_ok=True)
-    copy_pack(base / "custom_nodes", archive)
+    for name in names:
+        copy_pack(base / "custom_nodes", archive, name)
     paths = {"base_path": str(models), "is_default": True, **{name: name for name in MODEL_FOLDERS}}
     # JSON is YAML too, whatever characters the path has.
     _model_paths_file(base).write_text(json.dumps({PACK_NAME: paths}, ensure_ascii=False), encoding="utf-8")
 
 
-def command_line(python, comfyui_dir, base, port, extra_args=()):
+def command_line(python, comfyui_dir, base, port, extra_args=(), names=(PACK_NAME,)):
     """Return the command that starts ComfyUI with the pack on `port`; later arguments win over earlier ones."""
     command = [python, LAUNCHER, comfyui_dir, "--base-directory", base]
     command += ["--extra-model-paths-config", _model_paths_file(base)]
-    command += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", PACK_NAME, "--disable-api-nodes"]
+    command += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", *names, "--disable-api-nodes"]
     command += ["--listen", "127.0.0.1", "--port", port, "--database-url", "sqlite:///:memory:"]
     command += ["--preview-method", "latent2rgb"]
     if needs_cpu_flag():
         command.append("--cpu")
+    if os.environ.get(FRONTEND):
+        command += ["--front-end-root", os.environ[FRONTEND]]
     return [str(part) for part in (*command, *extra_args)]
 
 
@@ -121,14 +126,15 @@ class ComfyServer:
     `base` (default: a temporary folder, removed at the end) holds input, output and the copy of the pack; `models`
     (default: BASE/models) is where ComfyUI looks for and saves models first; `log` (default: a file in the base
     directory) receives what the server prints. `archive` is a zip file to take the pack from instead of this checkout;
-    the modules in `without` are not there for the server.
+    the modules in `without` are not there for the server. `names` are the folders that the pack is copied to, each a
+    pack of its own for ComfyUI.
 
     Entering raises ServerError when the server ends early, does not answer in time or cannot load the pack.
     """
 
     def __init__(
         self, comfyui_dir, python=sys.executable, base=None, log=None, extra_args=(), models=None, archive=None,
-        without=(),
+        without=(), names=(PACK_NAME,),
     ):
         self.comfyui_dir = Path(comfyui_dir)
         self.python = python
@@ -138,6 +144,7 @@ class ComfyServer:
         self.extra_args = extra_args
         self.archive = archive
         self.without = without
+        self.names = names
         self.url = None
         self._owns_base = base is None
         self._process = None
@@ -160,10 +167,10 @@ class ComfyServer:
             self.base = Path(tempfile.mkdtemp(prefix="lumosx-host-")).resolve()
         self.models = self.models or self.base / "models"
         self.log = self.log or self.base / "comfyui.log"
-        prepare_base(self.base, self.models, self.archive)
+        prepare_base(self.base, self.models, self.archive, self.names)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        command = command_line(self.python, self.comfyui_dir, self.base, port, self.extra_args)
+        command = command_line(self.python, self.comfyui_dir, self.base, port, self.extra_args, self.names)
         # A group of its own: Ctrl-C reaches the caller, which then stops the server in order.
         if os.name == "nt":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -172,7 +179,7 @@ class ComfyServer:
         with open(self.log, "wb") as log:
             self._process = _launch(command, self.without, stdout=log, stderr=subprocess.STDOUT, **group)
         self._wait_until_it_answers()
-        if f"(IMPORT FAILED): {self.base / 'custom_nodes' / PACK_NAME}" in self.log_text():
+        if any(f"(IMPORT FAILED): {self.base / 'custom_nodes' / name}" in self.log_text() for name in self.names):
             raise ServerError(f"ComfyUI could not load the pack. Its last lines:\n{self.log_tail()}")
 
     def _wait_until_it_answers(self):
