@@ -1,8 +1,11 @@
 """The nodes: schema, tooltips and one call each."""
 
+from pathlib import Path
+
 from comfy_api.latest import ComfyExtension, io
 
 from ..lumosx_core.host.folders import tidy_saved_cases
+from ..lumosx_core.host.page import check_folder_name
 from ..lumosx_core.host.routes import register
 from .attention import LumosXAttention
 from .attribute_scores import LumosXAttributeScore, LumosXMotionScore
@@ -53,4 +56,6 @@ async def comfy_entrypoint() -> LumosXExtension:
     """Called once by ComfyUI when it loads the pack."""
     register()
     tidy_saved_cases()
+    pack = Path(__file__).parents[1]
+    await check_folder_name(pack.name, str(pack / "web"))
     return LumosXExtension()
