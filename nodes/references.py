@@ -70,7 +70,7 @@ class LumosXSubject(Node):
     def execute(
         cls, phrase, face=None, more_attributes=None, occurrence=0, full_body=None, **slots
     ) -> io.NodeOutput:
-        attributes = attributes_of(slots, SLOTS, more_attributes)
+        attributes = attributes_of({**slots, "face": face, "full_body": full_body}, SLOTS, more_attributes)
         return io.NodeOutput(subject_of(phrase, face, occurrence, attributes, full_body))
 
 

@@ -22,15 +22,22 @@ def attributes_of(
 ) -> tuple[Reference, ...]:
     """The attributes of a LumosX Subject: its slots in order, then what is linked to ``more_attributes``.
 
+    Args:
+        values: what the node was given by input name, its other pictures (``face``, ``full_body``) among it.
+        slots: the numbers of the attributes.
+        more: references to append.
+
     Raises:
         LumosXError: a picture without a phrase, or a phrase without a picture.
     """
+    pictures = {name: values.get(name) for name in ("face", *(f"attribute_{slot}" for slot in slots), "full_body")}
     found = []
     for slot in slots:
         name = f"attribute_{slot}"
         image, phrase = values.get(name), values.get(f"{name}_phrase") or ""
         if image is None and not phrase.strip():
             continue
+        _check_meant(name, f"{name}_phrase", phrase, pictures)
         occurrence = values.get(f"{name}_occurrence") or 0
         found.append(_reference(Kind.ATTRIBUTE, "LumosX Subject", name, image, f"{name}_phrase", phrase, occurrence))
     found += [dataclasses.replace(reference, kind=Kind.ATTRIBUTE) for reference in more or ()]
@@ -49,6 +56,7 @@ def subject_of(
     Raises:
         LumosXError: nothing linked, or a face or a full body without a phrase.
     """
+    _check_meant("face", "phrase", phrase, {"face": face, "full_body": full_body})
     body = None
     if full_body is not None:
         body = _reference(Kind.OBJECT, "LumosX Subject", "full_body", full_body, "phrase", phrase, occurrence, True)
@@ -104,6 +112,19 @@ def log_warnings(warnings: Iterable[str]) -> None:
     """Into the host's log, where users look first."""
     for warning in warnings:
         _log.warning("LumosX: %s", warning)
+
+
+def _check_meant(name: str, phrase_input: str, phrase: str, pictures: Mapping[str, torch.Tensor | None]) -> None:
+    """Raise when a picture without words is at several inputs, as when a node broadcasts it to all that are free."""
+    picture = pictures[name]
+    same = [other for other, shown in pictures.items() if shown is not None and shown is picture]
+    if phrase.strip() or len(same) < 2:
+        return
+    raise LumosXError(
+        f"LumosX Subject {phrase_input}: the phrase is empty, and {', '.join(same[:-1])} and {same[-1]} receive one and the "
+        "same picture; if a node such as Anything Everywhere sends it to every free input, limit that node to the inputs "
+        "that you mean; else type the words of the prompt that this picture shows."
+    )
 
 
 def _reference(

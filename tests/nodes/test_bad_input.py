@@ -68,6 +68,14 @@ def test_a_subject_with_nothing_linked(client, built):
     assert "face: nothing is linked; link a face image and type its phrase" in str(failure(client, built))
 
 
+def test_a_picture_that_another_node_sends_to_every_free_input(client, built):
+    """As cg-use-everywhere fills them; face and attribute 1 have their own."""
+    built["30"]["inputs"] |= {name: ["23", 0] for name in ("attribute_2", "attribute_3", "full_body")}
+    said = str(failure(client, built))
+    assert "LumosX Subject attribute_2_phrase: the phrase is empty" in said
+    assert "attribute_2, attribute_3 and full_body" in said and "Anything Everywhere" in said
+
+
 def test_a_batch_of_pictures_is_not_cut_to_one_silently(client, built):
     built["43"] = {"class_type": "RepeatImageBatch", "inputs": {"image": ["20", 0], "amount": 3}}
     built["30"]["inputs"]["face"] = ["43", 0]

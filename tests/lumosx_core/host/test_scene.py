@@ -34,6 +34,28 @@ def test_half_filled_slots_are_refused_by_name(values, sentence):
         attributes_of(values, SLOTS, None)
 
 
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({"attribute_2": IMAGE, "full_body": IMAGE}, "attribute_2 and full_body"),
+        ({"face": IMAGE, "attribute_1": IMAGE, "attribute_3": IMAGE}, "face, attribute_1 and attribute_3"),
+    ],
+)
+def test_one_picture_at_several_inputs_without_words_is_said(values, names):
+    with pytest.raises(LumosXError, match=f"phrase is empty, and {names} receive one and the same picture"):
+        attributes_of(values, SLOTS, None)
+    others = {name: IMAGE.clone() for name in values}
+    with pytest.raises(LumosXError, match="type the words of the prompt that this picture shows") as refusal:
+        attributes_of(others, SLOTS, None)
+    assert "Anything Everywhere" not in str(refusal.value)
+
+
+def test_a_face_and_a_full_body_of_one_picture_without_words():
+    with pytest.raises(LumosXError, match="LumosX Subject phrase: .*face and full_body receive one"):
+        subject_of("", IMAGE, 0, (), IMAGE)
+    assert subject_of("man", IMAGE, 0, (), IMAGE).full_body is not None
+
+
 def test_a_subject_needs_something():
     with pytest.raises(LumosXError, match="face: nothing is linked"):
         subject_of("", None, 0, ())
