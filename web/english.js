@@ -46,6 +46,8 @@ export const ENGLISH = {
   checked_title: "The last run had these very words, so the marks are those of the text encoder.",
   offline: "The server does not answer, so words are not checked while you type.",
   empty: "Type the words of the prompt that name this picture.",
+  empty_broadcast: "“{title}” sends its picture here too. Limit it to the inputs that you mean, or type the words of the prompt that name this picture.",
+  broadcast: "“{title}” sends one picture to {count} inputs of this scene. Limit it to the inputs that you mean, or link each picture.",
   missing: "Not in the prompt; change these words or write them there.",
   missing_near: "Not in the prompt. Did you mean",
   too_few: "There is no no. {number}; the prompt has these words {count} times.",

@@ -401,7 +401,8 @@ def test_what_only_the_run_knows_is_shown_after_it(comfy):
     comfy.run(ADD_MODELS)
     comfy.run("""() => {
       const subject = app.graph.getNodeById(scene.subjects[1]), choice = scene.add('ComfySwitchNode', 600, 700);
-      scene.set(choice, 'switch', true);
+      // What this makes of a value only the server knows.
+      scene.link(scene.add('InvertBooleanNode', 300, 1500), choice, 'switch');
       scene.link(subject, choice, 'on_true');
       scene.link(subject, choice, 'on_false');
       scene.link(choice, app.graph.getNodeById(scene.binder), 'subject_2');

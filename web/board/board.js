@@ -175,9 +175,9 @@ class Board {
     if (!reference.node.graph || !place.node.graph) return;
     exchange(reference, place, this.host);
     this.tick();
-    const key = `${outputKey(place.node)}:${place.slot.image}`;
+    const moved = referencesOf(this.scene).find((each) => each.node === place.node && each.slot.image === place.slot.image);
     const chips = [...this.view.element.querySelectorAll(".lumosx-chip")];
-    chips.find((chip) => chip.dataset.key === key)?.picture.focus({ preventScroll: true });
+    chips.find((chip) => chip.dataset.key === moved?.id)?.picture.focus({ preventScroll: true });
   }
 
   grab(reference, event) {

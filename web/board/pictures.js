@@ -1,7 +1,6 @@
 /** Thumbnails of what is linked: the file of a Load Image, or what a node has shown. */
 
-import { originOf, outputKey } from "../graph/walk.js";
-import { valueOf } from "../graph/values.js";
+import { originOf, outputKey, valueOf } from "../graph/walk.js";
 
 const FARTHEST = 8;
 
@@ -11,21 +10,21 @@ const FARTHEST = 8;
  */
 export function pictureAt(origin, host, root) {
   for (let at = origin, step = 0; at && step < FARTHEST; step++) {
-    const found = fileOf(at.node, host, root) ?? shownBy(at, host);
+    const found = fileOf(at, host, root) ?? shownBy(at, host);
     if (found) return found;
-    at = before(at.node, root);
+    at = before(at, root);
   }
   return null;
 }
 
-function before(node, root) {
-  const index = (node.inputs ?? []).findIndex((input) => input.type === "IMAGE");
-  return index < 0 ? null : originOf(node, index, root);
+function before(at, root) {
+  const index = (at.node.inputs ?? []).findIndex((input) => input.type === "IMAGE");
+  return index < 0 ? null : originOf(at, index, root);
 }
 
-function fileOf(node, host, root) {
-  if (!/^LoadImage(Mask|Output)?$/.test(node.comfyClass ?? "")) return null;
-  const { value } = valueOf(node, "image", root);
+function fileOf(at, host, root) {
+  if (!/^LoadImage(Mask|Output)?$/.test(at.node.comfyClass ?? "")) return null;
+  const { value } = valueOf(at, "image", root);
   return typeof value === "string" && value ? viewOf(host.api, partsOf(value)) : null;
 }
 

@@ -47,10 +47,14 @@ function pictureProblems(reference) {
 }
 
 function phraseProblems(reference, judged, scene) {
-  if (isBlank(reference)) return reference.shown ? [problem("error", "empty")] : [];
+  if (isBlank(reference)) return reference.shown ? [problem("error", ...emptiness(reference))] : [];
   if (!judged) return [];
   const found = STATUS[judged.status]?.(reference, judged) ?? [];
   return [...found, ...ambiguous(reference, judged), ...shared(judged, scene)];
+}
+
+function emptiness({ broadcast }) {
+  return broadcast ? ["empty_broadcast", broadcast] : ["empty"];
 }
 
 /** @type {Record<string, (reference: object, judged: object) => Problem[]>} */
@@ -107,5 +111,13 @@ function note(warning) {
 
 function boardProblems(scene, answer) {
   const general = (answer?.warnings ?? []).filter((warning) => warning.person === undefined);
-  return [...(scene.twoBackgrounds ? [problem("error", "two_backgrounds")] : []), ...general.flatMap(note)];
+  return [...(scene.twoBackgrounds ? [problem("error", "two_backgrounds")] : []), ...broadcasts(scene), ...general.flatMap(note)];
+}
+
+/** A picture that is broadcast to several inputs was most likely meant for one. */
+function broadcasts(scene) {
+  const sent = referencesOf(scene).flatMap(({ broadcast }) => (broadcast ? [broadcast] : []));
+  const first = sent.filter(({ key }, index) => sent.findIndex((each) => each.key === key) === index);
+  const counted = first.map(({ title, key }) => ({ title, count: sent.filter((each) => each.key === key).length }));
+  return counted.filter(({ count }) => count > 1).map((each) => problem("warning", "broadcast", each));
 }

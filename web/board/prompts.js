@@ -1,7 +1,6 @@
 /** The prompt that a scene is bound to: that of the encode node its Binder leads to. */
 
-import { outputKey, targetsOf } from "../graph/walk.js";
-import { valueOf } from "../graph/values.js";
+import { outputKey, targetsOf, valueOf } from "../graph/walk.js";
 import { heldBy } from "./scene.js";
 
 const FARTHEST = 16;
@@ -11,7 +10,7 @@ const FARTHEST = 16;
  * @returns {{text: string | null, from: string | null, encoders: object[], chosen: object | null}}
  */
 export function promptsOf(binder, scene, { root, cases, encoderKey }) {
-  const encoders = encodersOf(binder, root);
+  const encoders = [...new Set(encodersOf(binder, root))];
   const chosen = encoders.find((node) => outputKey(node) === encoderKey) ?? encoders[0] ?? null;
   if (!chosen) return { text: null, from: null, encoders, chosen };
   const { value, known, from } = valueOf(chosen, "prompt", root);

@@ -1,7 +1,7 @@
 /** What the graph around a Binder says: its people, things, background and prompt. */
 
-import { outputKey, originOf, inputIndex, linkAt } from "../graph/walk.js";
-import { valueOf } from "../graph/values.js";
+import { placeKey, placeOf } from "../graph/links.js";
+import { inputIndex, linkAt, originOf, outputKey, valueOf } from "../graph/walk.js";
 import { addLastRun } from "./lastrun.js";
 import { pictureAt, viewOf } from "./pictures.js";
 import { promptsOf } from "./prompts.js";
@@ -20,6 +20,8 @@ const LONGEST_CHAIN = 64;
  * @property {boolean} shown a picture is linked
  * @property {boolean} full_body
  * @property {string | null} image address of a thumbnail
+ * @property {{title: string, key: string} | null} broadcast the node that sends the picture to free inputs, when no link
+ *   brings it; the key is the same for the same picture
  * @property {object | null} node the node that holds its widgets; null when it can only be read
  * @property {{image: string, phrase: string, occurrence: string} | null} slot names of its inputs on that node
  * @property {boolean} phraseLinked
@@ -52,7 +54,7 @@ const LONGEST_CHAIN = 64;
 
 /**
  * Read the scene of a Binder.
- * @param {object} binder
+ * @param {object | import("../graph/links.js").Place} binder
  * @param {{app: object}} host
  * @param {Map<string, object | null>} cases what cases are known to hold, by query
  * @param {string | null} encoderKey the encode node that the user chose
@@ -60,12 +62,13 @@ const LONGEST_CHAIN = 64;
  */
 export function readScene(binder, host, cases, encoderKey) {
   const root = rootOf(host.app);
+  const { node, path } = placeOf(binder, root);
   const scene = { people: [], objects: [], background: null, twoBackgrounds: false, unseen: [], cases: [] };
-  addBinder(scene, binder, { host, root, cases, seen: new Set() });
-  const binding = host.app.nodeOutputs?.[outputKey(binder)]?.lumosx_binding?.[0];
+  addBinder(scene, { node, path }, { host, root, cases, seen: new Set() });
+  const binding = host.app.nodeOutputs?.[outputKey(node)]?.lumosx_binding?.[0];
   addLastRun(scene, binding, (told, id) => readOnly(told, id, host));
   number(scene);
-  return { ...scene, prompt: promptsOf(binder, scene, { host, root, cases, encoderKey }) };
+  return { ...scene, prompt: promptsOf(node, scene, { host, root, cases, encoderKey }) };
 }
 
 /** The outermost graph. */
@@ -83,8 +86,9 @@ export function referencesOf(scene) {
 }
 
 function addBinder(scene, binder, at) {
-  if (at.seen.has(binder)) return;
-  at.seen.add(binder);
+  const key = placeKey(binder);
+  if (at.seen.has(key)) return;
+  at.seen.add(key);
   addEarlier(scene, originOf(binder, "relations", at.root), at);
   const earlier = scene.objects.splice(0);
   for (const slot of SLOTS) addSubject(scene, originOf(binder, `subject_${slot}`, at.root), at);
@@ -97,8 +101,8 @@ function addBinder(scene, binder, at) {
 
 function addEarlier(scene, origin, at) {
   if (!origin) return;
-  if (origin.node.comfyClass === "LumosX_Binder") addBinder(scene, origin.node, at);
-  else if (origin.node.comfyClass === "LumosX_LoadCase") addCase(scene, origin.node, at);
+  if (origin.node.comfyClass === "LumosX_Binder") addBinder(scene, origin, at);
+  else if (origin.node.comfyClass === "LumosX_LoadCase") addCase(scene, origin, at);
   else scene.unseen.push(unseen(origin.node, "scene"));
 }
 
@@ -115,18 +119,18 @@ function addSubject(scene, origin, at) {
   if (!origin) return;
   if (origin.node.comfyClass !== "LumosX_Subject") return void scene.unseen.push(unseen(origin.node, "subject"));
   const node = origin.node;
-  const attributes = SLOTS.flatMap((slot) => attributeOf(node, slot, at));
+  const attributes = SLOTS.flatMap((slot) => attributeOf(origin, slot, at));
   const followed = scene.unseen.length;
-  attributes.push(...chainOf(scene, originOf(node, "more_attributes", at.root), "attribute", at));
-  const body = bodyOf(node, at);
+  attributes.push(...chainOf(scene, originOf(origin, "more_attributes", at.root), "attribute", at));
+  const body = bodyOf(origin, at);
   const partial = scene.unseen.length > followed;
-  const face = reference(node, "face", { image: "face", phrase: "phrase", occurrence: "occurrence" }, at);
+  const face = reference(origin, "face", { image: "face", phrase: "phrase", occurrence: "occurrence" }, at);
   const references = [...(hasFace(face, attributes, body.length > 0 && !partial) ? [face] : []), ...attributes];
   if (references.length || !body.length) {
-    const whose = { id: outputKey(node), node, title: titleOf(node), face, partial };
+    const whose = { id: placeKey(origin), node, title: titleOf(node), face, partial };
     scene.people.push({ ...whose, references, readOnly: false, body: body.length > 0 });
   }
-  for (const each of body) scene.objects.push({ ...each, owner: outputKey(node) });
+  for (const each of body) scene.objects.push({ ...each, owner: placeKey(origin) });
 }
 
 /** Whether a person has a face besides its attributes; its words alone can be those of a full body. */
@@ -140,14 +144,14 @@ export function isBlank(reference) {
   return !reference.phrase.trim() && (reference.known || !reference.phraseLinked);
 }
 
-function bodyOf(node, at) {
-  if (!originOf(node, "full_body", at.root)) return [];
+function bodyOf(place, at) {
+  if (!originOf(place, "full_body", at.root)) return [];
   const slot = { image: "full_body", phrase: "phrase", occurrence: "occurrence" };
-  return [{ ...reference(node, "object", slot, at), full_body: true }];
+  return [{ ...reference(place, "object", slot, at), full_body: true }];
 }
 
-function attributeOf(node, slot, at) {
-  const found = reference(node, "attribute", attributeSlot(slot), at);
+function attributeOf(place, slot, at) {
+  const found = reference(place, "attribute", attributeSlot(slot), at);
   return found.shown || found.phrase.trim() ? [found] : [];
 }
 
@@ -159,12 +163,12 @@ export function attributeSlot(slot) {
 
 function chainOf(scene, first, kind, at) {
   const found = [];
-  for (let origin = first; origin && found.length < LONGEST_CHAIN; origin = originOf(origin.node, "previous", at.root)) {
+  for (let origin = first; origin && found.length < LONGEST_CHAIN; origin = originOf(origin, "previous", at.root)) {
     if (origin.node.comfyClass !== "LumosX_Object") {
       scene.unseen.push(unseen(origin.node, kind));
       break;
     }
-    found.unshift(reference(origin.node, kind, OWN, at));
+    found.unshift(reference(origin, kind, OWN, at));
   }
   return found;
 }
@@ -174,7 +178,7 @@ const OWN = { image: "image", phrase: "phrase", occurrence: "occurrence" };
 function addBackground(scene, origin, at) {
   if (!origin) return;
   if (origin.node.comfyClass !== "LumosX_Background") return void scene.unseen.push(unseen(origin.node, "background"));
-  setBackground(scene, reference(origin.node, "background", OWN, at));
+  setBackground(scene, reference(origin, "background", OWN, at));
 }
 
 function setBackground(scene, background) {
@@ -183,12 +187,13 @@ function setBackground(scene, background) {
 }
 
 /** @returns {Reference} */
-function reference(node, kind, slot, { host, root }) {
-  const words = valueOf(node, slot.phrase, root);
-  const which = valueOf(node, slot.occurrence, root);
-  const origin = originOf(node, slot.image, root);
+function reference(place, kind, slot, { host, root }) {
+  const { node } = place;
+  const words = valueOf(place, slot.phrase, root);
+  const which = valueOf(place, slot.occurrence, root);
+  const origin = originOf(place, slot.image, root);
   return {
-    id: `${outputKey(node)}:${slot.image}`,
+    id: `${placeKey(place)}:${slot.image}`,
     kind,
     phrase: String(words.value ?? ""),
     occurrence: Math.max(0, Math.trunc(Number(which.value)) || 0),
@@ -196,6 +201,7 @@ function reference(node, kind, slot, { host, root }) {
     shown: origin !== null,
     full_body: false,
     image: origin && pictureAt(origin, host, root),
+    broadcast: origin?.by ? { title: titleOf(origin.by), key: `${placeKey(origin)}:${origin.slot}` } : null,
     node,
     slot,
     linked: inputIndex(node, slot.image) >= 0 && linkAt(node, inputIndex(node, slot.image)) !== null,
@@ -205,25 +211,26 @@ function reference(node, kind, slot, { host, root }) {
   };
 }
 
-function addCase(scene, node, { cases, root, host }) {
-  const held = heldBy(node, scene, cases, root);
+function addCase(scene, place, { cases, root, host }) {
+  const { node } = place;
+  const held = heldBy(place, scene, cases, root);
   if (!held) return void scene.unseen.push(unseen(node, "scene"));
   const title = titleOf(node);
   held.people.forEach((person, index) => {
-    const references = person.references.map((each, place) => readOnly(each, `${outputKey(node)}:${index}:${place}`, host));
-    const whose = { id: `${outputKey(node)}:${index}`, node, title, face: null, partial: false };
+    const references = person.references.map((each, rank) => readOnly(each, `${placeKey(place)}:${index}:${rank}`, host));
+    const whose = { id: `${placeKey(place)}:${index}`, node, title, face: null, partial: false };
     scene.people.push({ ...whose, references, readOnly: true, body: false });
   });
-  scene.objects.push(...held.objects.map((each, index) => readOnly(each, `${outputKey(node)}:o${index}`, host)));
-  if (held.background) setBackground(scene, readOnly(held.background, `${outputKey(node)}:b`, host));
+  scene.objects.push(...held.objects.map((each, index) => readOnly(each, `${placeKey(place)}:o${index}`, host)));
+  if (held.background) setBackground(scene, readOnly(held.background, `${placeKey(place)}:b`, host));
 }
 
 /**
  * What the case of a LumosX Load Case holds, noted down to be asked for; null while that is not known.
  * @returns {object | null}
  */
-export function heldBy(node, scene, cases, root) {
-  const [name, bodies] = ["case", "full_body"].map((input) => valueOf(node, input, root));
+export function heldBy(place, scene, cases, root) {
+  const [name, bodies] = ["case", "full_body"].map((input) => valueOf(place, input, root));
   if (!name.known) return null;
   const query = new URLSearchParams({ name: String(name.value), ...(bodies.known ? { full_body: String(bodies.value) } : {}) });
   scene.cases.push(query.toString());
@@ -233,7 +240,7 @@ export function heldBy(node, scene, cases, root) {
 function readOnly(each, id, host) {
   const image = each.image?.filename ? viewOf(host.api, each.image) : null;
   const { kind, phrase, occurrence = 0, shown = true } = each;
-  const fixed = { node: null, slot: null, phraseLinked: false, phraseNode: null, known: true };
+  const fixed = { node: null, slot: null, broadcast: null, phraseLinked: false, phraseNode: null, known: true };
   return { id, kind, phrase, occurrence, person: null, shown, full_body: false, image, ...fixed };
 }
 

@@ -1,171 +1,174 @@
-/** Following links of the host's graph: reroutes, bypassed and muted nodes, virtual nodes and subgraph borders. */
+/** Following the graph as the host does when it makes a prompt of it. */
 
-const MUTED = 2;
-const BYPASSED = 4;
-const SUBGRAPH_INPUT = -10;
-const SUBGRAPH_OUTPUT = -20;
-const FARTHEST = 100;
+import { choiceOf } from "./choosers.js";
+import { BYPASSED, MUTED, SUBGRAPH_INPUT, SUBGRAPH_OUTPUT, allPlaces, broadcastAt, inputIndex, linkAt, placeOf } from "./links.js";
+import { widgetOf } from "./values.js";
+import { virtualSource } from "./virtual.js";
+
+export { inputIndex, linkAt, outputKey } from "./links.js";
+
+const FARTHEST = 1000;
+const PASSES_ON = /primitive|(string|text)[ _-]?(constant|literal|multiline|box)/i;
 
 /**
- * Where a link begins.
- * @typedef {{node: object, slot: number}} Origin
+ * Where something comes from.
+ * @typedef {object} Origin
+ * @property {object} node
+ * @property {object[]} path see Place
+ * @property {number} slot of the node's outputs
+ * @property {object | null} by the node that broadcasts it to free inputs, where that happens
  */
 
-/** The index of an input of a node by its name, or -1. */
-export function inputIndex(node, name) {
-  return (node.inputs ?? []).findIndex((input) => input.name === name);
-}
-
-/** The link at an input of a node, or null. */
-export function linkAt(node, index) {
-  const id = node.inputs?.[index]?.link;
-  return id === null || id === undefined ? null : findLink(node.graph, id);
-}
-
-function findLink(graph, id) {
-  return graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id] ?? null;
-}
-
 /**
- * The node whose output really arrives at an input, as the host will resolve it; null when nothing does.
- * @param {object} node
+ * The node whose output arrives at an input, as the host will resolve it; null when nothing does.
+ * @param {object | import("./links.js").Place} at
  * @param {string | number} input name or index
  * @param {object} root the outermost graph
  * @returns {Origin | null}
  */
-export function originOf(node, input, root) {
-  const index = typeof input === "number" ? input : inputIndex(node, input);
-  return follow({ node, index }, root);
+export function originOf(at, input, root) {
+  const place = placeOf(at, root);
+  const index = typeof input === "number" ? input : inputIndex(place.node, input);
+  const end = arriving({ ...place, index }, tripIn(root));
+  return end?.widget ? null : end;
 }
 
 /**
- * The widget outside a subgraph that an input is promoted to, when nothing is linked there; else null.
- * @returns {{node: object, name: string} | null}
+ * A value of a node as far as the page knows it.
+ * @param {object | import("./links.js").Place} at
+ * @param {string} name of a widget
+ * @param {object} root the outermost graph
+ * @returns {{value: unknown, linked: boolean, known: boolean, from: object | null}} `from`: the node that it comes from
  */
-export function promotedTo(node, index, root) {
-  let at = { node, index };
-  for (let step = 0; step < FARTHEST; step++) {
-    const link = linkAt(at.node, at.index);
-    const input = at.node.inputs[at.index];
-    if (!link) return at.node === node ? null : { node: at.node, name: input.widget?.name ?? input.name };
-    const outside = Number(link.origin_id) === SUBGRAPH_INPUT && hostOf(at.node.graph, root);
-    if (!outside) return null;
-    at = { node: outside, index: link.origin_slot };
+export function valueOf(at, name, root) {
+  return valueAt({ ...placeOf(at, root), name }, tripIn(root));
+}
+
+/**
+ * The inputs that an output arrives at, those of its own type, in the order in which their nodes were made.
+ * @returns {{node: object, path: object[], input: string}[]}
+ */
+export function targetsOf(node, slot, root) {
+  const { type } = node.outputs[slot];
+  const reached = allPlaces(root).flatMap((place) => (place.node.inputs ?? []).flatMap((input, index) => {
+    const origin = input.type === type && !place.node.subgraph ? originOf(place, index, root) : null;
+    return origin?.node === node && origin.slot === slot ? [{ ...place, input: input.name }] : [];
+  }));
+  return reached.sort((one, other) => Number(one.node.id) - Number(other.node.id));
+}
+
+/** What is remembered on the way: the steps of all its branches, who broadcasts, and whether a muted node was met. */
+function tripIn(root) {
+  return { root, walked: { steps: 0 }, by: null, muted: false };
+}
+
+/** What arrives at an input: an Origin, the widget of a subgraph's node that it is promoted to, or null. */
+function arriving(at, trip) {
+  const { node, path, index, type = node.inputs?.[index]?.type } = at;
+  if (++trip.walked.steps > FARTHEST || !node.inputs?.[index]) return null;
+  const link = linkAt(node, index);
+  const end = link && outOfLink({ graph: node.graph, path, link, type }, trip);
+  return end ?? arrivingByBroadcast({ graph: node.graph, id: node.id, path, index, type }, trip);
+}
+
+function arrivingByBroadcast({ graph, id, path, index, type }, trip) {
+  const broadcast = broadcastAt(graph, id, index);
+  if (!broadcast) return null;
+  const before = trip.by;
+  trip.by = broadcast.by;
+  const end = outOfLink({ graph, path, link: broadcast, type }, trip);
+  if (!end) trip.by = before;
+  return end;
+}
+
+function outOfLink({ graph, path, link, type }, trip) {
+  if (Number(link.origin_id) !== SUBGRAPH_INPUT) {
+    const node = graph.getNodeById(link.origin_id);
+    return node ? outOf({ node, path, slot: link.origin_slot, type }, trip) : null;
+  }
+  const outer = path.at(-1);
+  if (!outer) return null;
+  const place = { node: outer, path: path.slice(0, -1), index: link.origin_slot };
+  return arriving(place, trip) ?? promoted(place);
+}
+
+/** The widget outside of a subgraph, when nothing is linked there. */
+function promoted({ node, path, index }) {
+  const input = node.inputs?.[index];
+  if (!input || linkAt(node, index)) return null;
+  const widget = node.getWidgetFromSlot?.(input) ?? widgetOf(node, input.widget?.name ?? input.name);
+  return widget ? { widget, node, path } : null;
+}
+
+function outOf(at, trip) {
+  const { node, path, slot, type } = at;
+  trip.muted ||= node.mode === MUTED;
+  if (++trip.walked.steps > FARTHEST || node.mode === MUTED) return null;
+  if (node.mode === BYPASSED) return arriving({ node, path, index: bypassIndex(node, slot, type) }, trip);
+  if (node.subgraph) return outOfSubgraph(at, trip);
+  if (node.isVirtualNode) return outOfVirtual(at, trip);
+  const choice = choiceOf(node, slot, (name) => valueAt({ node, path, name }, trip));
+  return choice ? firstArriving(at, choice, trip) : { node, path, slot, by: trip.by };
+}
+
+function firstArriving({ node, path }, indexes, trip) {
+  for (const index of indexes) {
+    const end = arriving({ node, path, index }, trip);
+    if (end) return end;
   }
   return null;
 }
 
-function follow(start, root) {
-  let at = start;
-  for (let step = 0; step < FARTHEST; step++) {
-    const link = linkAt(at.node, at.index);
-    if (!link) return null;
-    if (Number(link.origin_id) === SUBGRAPH_INPUT) {
-      const outside = hostOf(at.node.graph, root);
-      if (!outside) return null;
-      at = { node: outside, index: link.origin_slot };
-      continue;
-    }
-    const origin = at.node.graph.getNodeById(link.origin_id);
-    const next = origin && throughNode(origin, link.origin_slot, typeAt(at));
-    if (!next || next.slot !== undefined) return next;
-    at = next;
-  }
-  return null;
-}
-
-function typeAt({ node, index }) {
-  return node.inputs[index].type;
-}
-
-/** The origin itself, the input to go on from when the node only passes on, or null when nothing comes out of it. */
-function throughNode(node, slot, type) {
-  if (node.mode === MUTED) return null;
-  if (node.mode === BYPASSED) return passed(node, bypassIndex(node, slot, type));
-  if (node.subgraph) return insideOf(node, slot);
-  if (isReroute(node)) return passed(node, 0);
-  const virtual = node.isVirtualNode && node.resolveVirtualOutput?.(slot);
-  return virtual ? { node: virtual.node, slot: virtual.slot } : { node, slot };
-}
-
-function passed(node, index) {
-  return index < 0 ? null : { node, index };
-}
-
-function isReroute(node) {
-  return node.type === "Reroute" || (node.isVirtualNode && node.inputs?.length === 1 && node.outputs?.length === 1);
-}
-
+/** Which input a bypassed node passes on to an output. */
 function bypassIndex(node, slot, type) {
-  if (node.inputs?.[slot]?.type === type) return slot;
-  return (node.inputs ?? []).findIndex((input) => input.type === type);
+  const inputs = node.inputs ?? [];
+  if (type === "*" || type === "") return inputs.length > slot ? slot : 0;
+  const fits = (input) => input && [node.outputs[slot].type, type].every((each) => LiteGraph.isValidConnection(input.type, each));
+  if (fits(inputs[slot])) return slot;
+  const same = inputs.findIndex((input) => input.type === type);
+  return same < 0 ? inputs.findIndex(fits) : same;
 }
 
-function insideOf(node, slot) {
+function outOfSubgraph({ node, path, slot, type }, trip) {
   const graph = node.subgraph;
-  const id = graph.outputs?.[slot]?.linkIds?.[0];
-  const link = id === undefined ? null : findLink(graph, id);
-  if (!link) return null;
-  if (Number(link.origin_id) === SUBGRAPH_INPUT) return { node, index: link.origin_slot };
-  const origin = graph.getNodeById(link.origin_id);
-  const again = origin && throughNode(origin, link.origin_slot, node.outputs[slot].type);
-  return again ?? null;
+  const inside = [...path, node];
+  const link = graph.outputNode?.slots?.[slot]?.getLinks?.()[0];
+  const end = link && outOfLink({ graph, path: inside, link, type }, trip);
+  return end ?? arrivingByBroadcast({ graph, id: SUBGRAPH_OUTPUT, path: inside, index: slot, type }, trip);
 }
 
-/** The first node that shows a subgraph, seen from the outermost graph; null at the top. */
-function hostOf(graph, root) {
-  if (!graph || graph === root) return null;
-  return allNodes(root).find((node) => node.subgraph === graph) ?? null;
+function outOfVirtual(at, trip) {
+  const { node, path, slot, type } = at;
+  const source = virtualSource(node, slot, trip.root);
+  // A primitive leads nowhere, but writes its own value into what it is linked to.
+  if (!source) return typeof node.applyToGraph === "function" ? { node, path, slot, by: trip.by } : null;
+  const place = { node: source.node, path: pathAround(source.node, path, trip.root), type };
+  return source.index === undefined ? outOf({ ...place, slot: source.slot }, trip) : arriving({ ...place, index: source.index }, trip);
 }
 
-/** Every node of a graph and of its subgraphs. @returns {object[]} */
-export function allNodes(graph, seen = new Set()) {
-  if (!graph || seen.has(graph)) return [];
-  seen.add(graph);
-  return (graph.nodes ?? []).flatMap((node) => [node, ...allNodes(node.subgraph, seen)]);
+/** The path to a node of one of the graphs that a path leads through. */
+function pathAround(node, path, root) {
+  const depth = [root, ...path.map(({ subgraph }) => subgraph)].lastIndexOf(node.graph);
+  return depth < 0 ? placeOf(node, root).path : path.slice(0, depth);
 }
 
-/**
- * The inputs that an output really arrives at.
- * @returns {{node: object, input: string}[]}
- */
-export function targetsOf(node, slot, root, steps = 0) {
-  if (steps > FARTHEST) return [];
-  const ids = node.outputs?.[slot]?.links ?? [];
-  return ids.flatMap((id) => {
-    const link = findLink(node.graph, id);
-    return link ? targetsOfLink(node.graph, link, root, steps) : [];
-  });
+function valueAt({ node, path, name }, trip) {
+  const own = widgetOf(node, name);
+  const index = inputIndex(node, name);
+  const linked = index >= 0 && linkAt(node, index) !== null;
+  const way = { ...trip, by: null, muted: false };
+  const end = arriving({ node, path, index }, way);
+  // The prompt has a node's own value where a link leads nowhere, but not every host does so behind a muted node.
+  if (!end) return { value: own?.value, linked, known: own !== null && !way.muted, from: node };
+  const source = end.widget ?? onlyText(end.node);
+  return { value: source?.value, linked: true, known: Boolean(source), from: end.node };
 }
 
-function targetsOfLink(graph, link, root, steps) {
-  if (Number(link.target_id) === SUBGRAPH_OUTPUT) {
-    const outside = hostOf(graph, root);
-    return outside ? targetsOf(outside, link.target_slot, root, steps + 1) : [];
-  }
-  const node = graph.getNodeById(link.target_id);
-  if (!node || node.mode === MUTED) return [];
-  if (node.mode === BYPASSED) return targetsPast(node, link.target_slot, root, steps);
-  if (node.subgraph) return targetsInside(node, link.target_slot, root, steps);
-  if (isReroute(node)) return targetsOf(node, 0, root, steps + 1);
-  return [{ node, input: node.inputs[link.target_slot].name }];
-}
-
-function targetsPast(node, slot, root, steps) {
-  const out = (node.outputs ?? []).findIndex((output) => output.type === node.inputs[slot].type);
-  return out < 0 ? [] : targetsOf(node, out, root, steps + 1);
-}
-
-function targetsInside(node, slot, root, steps) {
-  const ids = node.subgraph.inputs?.[slot]?.linkIds ?? [];
-  return ids.flatMap((id) => {
-    const link = findLink(node.subgraph, id);
-    return link ? targetsOfLink(node.subgraph, link, root, steps + 1) : [];
-  });
-}
-
-/** The key under which the host keeps what a node has put out. */
-export function outputKey(node) {
-  const graph = node.graph;
-  return !graph || graph.isRootGraph !== false ? String(node.id) : `${graph.id}:${node.id}`;
+/** What a node holds that only passes on a text or a number of its own; others may make something else of it. */
+function onlyText(node) {
+  if (!PASSES_ON.test(node.comfyClass ?? node.type ?? "")) return null;
+  const held = (node.widgets ?? []).filter((widget) => widget.serialize !== false && widget.type !== "button");
+  const kept = held.filter((widget) => widget.name !== "control_after_generate" && widget.name !== "control_filter_list");
+  const linked = (node.inputs ?? []).some((_, index) => linkAt(node, index) !== null);
+  return kept.length === 1 && !linked ? kept[0] : null;
 }

@@ -1,7 +1,6 @@
 /** The result view of one Relational Encode: seen from its first result on, and honest when that is an old one. */
 
-import { originOf } from "../graph/walk.js";
-import { valueOf } from "../graph/values.js";
+import { originOf, valueOf } from "../graph/walk.js";
 import { readScene, referencesOf, rootOf } from "../board/scene.js";
 import { pairsOf } from "../board/verdict.js";
 import { addView, every, fold, unfold, whileInGraph } from "../view.js";
@@ -66,6 +65,6 @@ function isCurrent(node, host, { result, cases }) {
 function sameScene(node, host, root, result, cases) {
   const origin = originOf(node, "relations", root);
   if (origin?.node.comfyClass !== "LumosX_Binder") return true;
-  const scene = readScene(origin.node, host, cases, null);
+  const scene = readScene(origin, host, cases, null);
   return scene.unseen.length > 0 || pairsOf(referencesOf(scene), result.references) !== null;
 }

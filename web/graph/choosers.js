@@ -1,0 +1,64 @@
+/** Nodes of the host and of other packs that only pass on one of their inputs. */
+
+import { inputIndex } from "./links.js";
+
+/**
+ * How a node chooses: the inputs to try in their order, the first with something passes; null when only a run knows.
+ * @typedef {(node: object, value: (name: string) => {value: unknown, known: boolean}) => number[] | null} Choice
+ */
+
+/** @type {Record<string, Choice>} */
+const CHOICES = {
+  "Any Switch (rgthree)": firstOf("any_"),
+  ComfySwitchNode: either("switch", "on_true", "on_false"),
+  ComfySoftSwitchNode: withStandIn(either("switch", "on_true", "on_false")),
+  LazySwitchKJ: either("switch", "on_true", "on_false"),
+  "easy ifElse": either("boolean", "on_true", "on_false"),
+  "easy imageSwitch": either("boolean", "image_a", "image_b"),
+  "easy textSwitch": numbered("input", "text"),
+  "easy anythingIndexSwitch": numbered("index", "value"),
+  "easy imageIndexSwitch": numbered("index", "image"),
+  "easy textIndexSwitch": numbered("index", "text"),
+  ImpactConditionalBranch: either("cond", "tt_value", "ff_value"),
+  ImpactConditionalBranchSelMode: either("cond", "tt_value", "ff_value"),
+  ImpactSwitch: numbered("select", "input"),
+};
+
+/**
+ * Which inputs a node passes on, or null when it makes something of its own or only a run knows.
+ * @param {object} node
+ * @param {number} slot the output that is asked for; other outputs than the first say something about the choice
+ * @param {(name: string) => {value: unknown, known: boolean}} value of the node, by the name of its widget
+ * @returns {number[] | null}
+ */
+export function choiceOf(node, slot, value) {
+  const type = node.comfyClass ?? node.type;
+  return slot === 0 && Object.hasOwn(CHOICES, type) ? CHOICES[type](node, value) : null;
+}
+
+function firstOf(prefix) {
+  return (node) => node.inputs.flatMap((input, index) => (input.name.startsWith(prefix) ? [index] : []));
+}
+
+function either(by, yes, no) {
+  return (node, value) => {
+    const told = value(by);
+    return told.known ? [inputIndex(node, told.value ? yes : no)] : null;
+  };
+}
+
+/** The other input stands in where nothing is linked to the chosen one. */
+function withStandIn(choice) {
+  return (node, value) => {
+    const chosen = choice(node, value);
+    const sockets = node.inputs.flatMap((input, index) => (input.name.startsWith("on_") ? [index] : []));
+    return chosen && [...chosen, ...sockets.filter((index) => !chosen.includes(index))];
+  };
+}
+
+function numbered(by, prefix) {
+  return (node, value) => {
+    const told = value(by);
+    return told.known ? [inputIndex(node, `${prefix}${Number(told.value)}`)] : null;
+  };
+}
