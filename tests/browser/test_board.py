@@ -402,7 +402,9 @@ def test_what_only_the_run_knows_is_shown_after_it(comfy):
     comfy.run("""() => {
       const subject = app.graph.getNodeById(scene.subjects[1]), choice = scene.add('ComfySwitchNode', 600, 700);
       // What this makes of a value only the server knows.
-      scene.link(scene.add('InvertBooleanNode', 300, 1500), choice, 'switch');
+      const not = scene.add('ComfyNotNode', 300, 1500), no = scene.add('PrimitiveBoolean', 0, 1500);
+      scene.link(no, not, 'value');
+      scene.link(not, choice, 'switch');
       scene.link(subject, choice, 'on_true');
       scene.link(subject, choice, 'on_false');
       scene.link(choice, app.graph.getNodeById(scene.binder), 'subject_2');

@@ -21,7 +21,9 @@ export function inputIndex(node, name) {
 
 /** The link at an input of a node, or null. */
 export function linkAt(node, index) {
-  return node.graph && node.inputs?.[index] ? node.getInputLink(index) ?? null : null;
+  if (!node.graph || !node.inputs?.[index]) return null;
+  // Nodes of subgraphs and virtual nodes answer for what they stand for instead.
+  return LiteGraph.LGraphNode.prototype.getInputLink.call(node, index) ?? null;
 }
 
 /**
