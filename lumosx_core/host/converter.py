@@ -94,8 +94,8 @@ def check_name(file_name: str) -> None:
     name = file_name.strip()
     if not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _MOST_BYTES:
         raise LumosXError(
-            f"file_name: {name[:60]!r} is not a plain file name; use up to 150 letters, digits, - and _ (letters beyond "
-            f"English count two to four of {_MOST_BYTES})."
+            f"file_name: {name[:60]!r} is not a plain file name; use up to 150 letters, digits, - and _ (letters "
+            f"beyond English count two to four of {_MOST_BYTES})."
         )
 
 

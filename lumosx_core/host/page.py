@@ -30,8 +30,8 @@ async def check_folder_name(name: str, web_folder: str) -> None:
     else:
         return
     _log.warning(
-        "LumosX: ComfyUI cannot serve all files of a pack whose folder is called \"%s\", so %s will be missing; rename the "
-        "folder in custom_nodes to \"%s\" and restart.", name, lost, PREFERRED,
+        "LumosX: ComfyUI cannot serve all files of a pack whose folder is called \"%s\", so %s will be missing; rename "
+        "the folder in custom_nodes to \"%s\" and restart.", name, lost, PREFERRED,
     )
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from ..errors import LumosXError
+from ..files import write_aside
 from ..layout import FRAME_STRIDE, LATENT_STRIDE, PATCH
 from ..packages import matplotlib
 from ..prompt_text import NEGATIVE_PROMPT

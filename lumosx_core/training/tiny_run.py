@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 
 from ..errors import LumosXError
+from ..files import write_aside
 from ..prompt_text import NEGATIVE_PROMPT
 from ..tiny.trained import VERSION, VERSION_KEY
 from ..tiny.world.cast import Split
