@@ -6,6 +6,7 @@ from pathlib import Path
 import folder_paths
 import pytest
 import torch
+from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.folders import (
@@ -15,6 +16,7 @@ from lumosx_core.host.folders import (
     list_cases,
     open_case,
     read_case,
+    tidy_saved_cases,
     write_case,
 )
 from lumosx_core.host.routes import answer_case
@@ -166,9 +168,10 @@ def list_case_of(name):
 def test_a_name_that_looks_annotated_means_its_own_case(inputs, outputs, own):
     """ComfyUI's way of naming a folder is also a name that a folder can have."""
     for folder in (inputs / "x", outputs / "x", outputs / "a" / "x", inputs / own, outputs / own):
-        write_demo_case(folder)
-        (folder / "objects" / f"{folder.relative_to(inputs.parent).as_posix().replace('/', '+')}.png").write_bytes(
-            (folder / "objects" / "blue guitar.png").read_bytes())
+        (folder / "objects").mkdir(parents=True)
+        (folder / "caption.txt").write_text("a prompt")
+        mark = folder.relative_to(inputs.parent).as_posix().replace("/", "+")
+        Image.new("RGB", (2, 2)).save(folder / "objects" / f"{mark}.png")
     names = list_cases()
     assert len(set(names)) == len(names) == 6
     seen = {}
@@ -238,3 +241,22 @@ def test_writing_does_not_follow_a_link_out_of_the_output_folder(inputs, outputs
         write_case(SCENE, "lamp", "n", "circle/case", False)
     with pytest.raises(LumosXError, match="^case: "):
         open_case("circle [output]")
+
+
+def test_what_a_kill_left_of_saving_is_in_order_after_a_start(inputs, outputs):
+    for place in ("case", "mine/case", "mine/lamps/case"):
+        write_case(SCENE, "A lamp", "n", place, replace=True)
+        folder = outputs / place
+        folder.rename(folder.with_name("case.replaced.part"))
+        (folder.parent / f"lumosx-{'0' * 32}.part" / "objects").mkdir(parents=True)
+        # Until then, and while another process replaces it, the old one is read.
+        assert read_case(f"{place} [output]")[1] == "A lamp" and answer_case(f"{place} [output]")["prompt"] == "A lamp"
+    for number in range(5000):
+        (outputs / f"{number}.png").touch()
+    tidy_saved_cases()
+    assert not list(outputs.rglob("*.part"))
+    assert list_cases() == [BUILT_IN, "case [output]", "mine/case [output]", "mine/lamps/case [output]"]
+
+
+def test_no_output_folder_stops_no_start(inputs):
+    tidy_saved_cases()

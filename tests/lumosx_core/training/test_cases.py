@@ -1,4 +1,5 @@
 import itertools
+import os
 import shutil
 
 import numpy as np
@@ -64,6 +65,40 @@ def test_what_was_left_out_is_said(one):
     (one / "readme.txt").write_text("hello")
     Image.new("RGB", (8, 8)).save(one / "image.png")
     assert [note.split()[0] for note in find_cases(one)[0].notes] == ["image.png", "readme.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_links_that_lead_out_are_refused(one, cases, tmp_path):
+    target = one / "video.mp4"
+    target.rename(tmp_path / "film.mp4")
+    for there in ("film.mp4", "gone.mp4"):
+        target.unlink(missing_ok=True)
+        target.symlink_to(tmp_path / there)
+        with pytest.raises(LumosXError, match="^case: video.mp4 of one is a link that leads out of the case"):
+            find_cases(one)
+    folder = tmp_path / "cases"
+    shutil.copytree(cases / "two", folder / "two")
+    (folder / "video.mp4").symlink_to("two/video.mp4")
+    assert [case.folder.name for case in find_cases(folder)] == ["two"]
+    (folder / "other").symlink_to(one)
+    with pytest.raises(LumosXError, match="^case: other is a link that leads out of"):
+        find_cases(folder)
+
+
+def test_an_odd_image_is_found_before_anything_is_encoded(one):
+    (one / "video.mp4").unlink()
+    image, frames = one / "image.png", [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+    frames[0].save(image, save_all=True, append_images=frames[1:])
+    note, = find_cases(one)[0].notes
+    assert note == "image.png has several frames or pages; the first is used."
+    assert read_target(image, SIZE)[0, 9, 9].tolist() == [1, 0, 0]
+    frames[0].save(image, "GIF")
+    with pytest.raises(LumosXError, match="image.png is no readable picture .it is not PNG, JPEG"):
+        find_cases(one)
+    image.unlink()
+    os.mkfifo(image)
+    with pytest.raises(LumosXError, match="case: one has nothing to train towards"):
+        find_cases(one)
 
 
 def test_an_encoded_case_is_what_the_nodes_would_make_of_it(cases):
