@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ...errors import LumosXError
@@ -24,7 +26,7 @@ REQUEST_SECONDS = 120
 """For a connection, for each piece of an answer, and for all of one but what its size allows."""
 LEAST_RATE = 16_384
 """Bytes in a second; whoever sends slower is taken for away."""
-MOST_ANSWER, MOST_ERROR, MOST_FILE = 64_000_000, 1_000_000, 8_000_000_000
+MOST_ANSWER, MOST_ERROR, MOST_FILE = 16_000_000, 1_000_000, 8_000_000_000
 """Bytes of an answer in JSON, of one that says no, and of a video."""
 MOST_SENT = 256_000_000
 """Bytes of a file of a case."""
@@ -51,7 +53,50 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
+class _Response(http.client.HTTPResponse):
+    """Whose head comes in time; the library bounds each read of a byte of it, not all together."""
+
+    def __init__(self, sock: socket.socket, *rest: object, **named: object) -> None:
+        super().__init__(sock, *rest, **named)
+        self._sock, self._late = sock, False
+
+    def begin(self) -> None:
+        watch = threading.Timer(REQUEST_SECONDS, self._end)
+        watch.daemon = True
+        watch.start()
+        try:
+            super().begin()
+        finally:
+            watch.cancel()
+        if self._late:
+            # What had come by then looks like all of it.
+            raise TimeoutError("it sends too slowly")
+
+    def _end(self) -> None:
+        self._late = True
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(http.client.HTTPSConnection):
+    response_class = _Response
+
+
+class _Handler(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, request)
+
+
+class _SecureHandler(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_SecureConnection, request, context=self._context)
+
+
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects, _Handler, _SecureHandler)
 
 
 class Server:

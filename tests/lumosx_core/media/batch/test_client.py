@@ -1,10 +1,13 @@
 """A server that goes away in the middle, and files that do not come whole."""
 
+import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from lumosx_core.media.batch import client
 from lumosx_core.media.batch.client import Refused, Server, ServerAway
 
 FILE = {"filename": "a b.mp4", "subfolder": "lumosx_batch/x", "type": "output"}
@@ -67,6 +70,45 @@ def test_a_server_behind_a_path_is_asked_there(answering):
     answering.answer = 200, {}, b'{"queue_running": [[0, "a"]], "queue_pending": []}'
     assert Server(answering.url + "/comfy/").queue() == ({"a"}, set())
     assert answering.asked == ["/comfy/queue"]
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 503 x\r\nX: "])
+def test_a_head_that_comes_a_byte_now_and_then_is_no_answer(monkeypatch, head):
+    """No read takes long, and all of them for ever."""
+    monkeypatch.setattr(client, "REQUEST_SECONDS", 0.5)
+    ended = threading.Event()
+
+    def drip(listening):
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(head)
+            while not ended.wait(0.05):
+                try:
+                    connection.sendall(b"H")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(ServerAway):
+            Server(f"http://127.0.0.1:{listening.getsockname()[1]}").queue()
+        ended.set()
+    assert 0.4 < time.monotonic() - began < 3
+
+
+def test_https_is_spoken_too():
+    """To a server that does not, which is said as of one that is away."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(ServerAway, match="SSL"):
+            Server(f"https://127.0.0.1:{listening.getsockname()[1]}").queue()
 
 
 def test_nobody_there_is_told_with_its_reason():
