@@ -136,7 +136,7 @@ def test_frames_of_two_sizes_end_in_a_sentence(texture):
 
 def test_a_missing_package_is_named(texture, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(LumosXError, match="OpenCV cannot be used .*; install it"):
+    with pytest.raises(LumosXError, match="OpenCV is not installed; run .* pip install"):
         motion_score(moving(texture, 12, 0), 16)
 
 

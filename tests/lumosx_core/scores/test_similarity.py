@@ -192,7 +192,7 @@ def test_broken_and_foreign_weights_end_in_a_sentence(tmp_path):
 
 def test_a_missing_package_is_named(folders, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(LumosXError, match="transformers is missing .*; install it with pip install transformers"):
+    with pytest.raises(LumosXError, match="transformers is not installed; run .* pip install .*transformers"):
         ClipLikeness(folders)
 
 
