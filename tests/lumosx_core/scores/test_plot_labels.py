@@ -9,7 +9,9 @@ NOWHERE = "\ufdd0"
 
 
 def letters_of(family):
-    path = next(font.fname for font in font_manager.fontManager.ttflist if font.name == family)
+    """Of the upright one, which is what is taken; which style is listed first depends on the disk."""
+    fonts = font_manager.fontManager.ttflist
+    path = next(font.fname for font in fonts if font.name == family and font.style == "normal")
     return set(font_manager.get_font(path).get_charmap())
 
 
