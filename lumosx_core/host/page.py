@@ -9,7 +9,6 @@ from urllib.parse import quote
 from aiohttp import web
 from yarl import URL
 
-PREFERRED = "lumosx"
 _log = logging.getLogger("LumosX")
 
 
@@ -30,8 +29,8 @@ async def check_folder_name(name: str, web_folder: str) -> None:
     else:
         return
     _log.warning(
-        "LumosX: ComfyUI cannot serve all files of a pack whose folder is called \"%s\", so %s will be missing; rename "
-        "the folder in custom_nodes to \"%s\" and restart.", name, lost, PREFERRED,
+        f"LumosX: ComfyUI cannot serve all files of a pack whose folder is called \"{name}\", so {lost} will be "
+        "missing; rename the folder in custom_nodes to \"lumosx\" and restart."
     )
 
 

@@ -120,10 +120,11 @@ def _check_meant(name: str, phrase_input: str, phrase: str, pictures: Mapping[st
     same = [other for other, shown in pictures.items() if shown is not None and shown is picture]
     if phrase.strip() or len(same) < 2:
         return
+    names = f"{', '.join(same[:-1])} and {same[-1]}"
     raise LumosXError(
-        f"LumosX Subject {phrase_input}: the phrase is empty, and {', '.join(same[:-1])} and {same[-1]} receive one and "
-        "the same picture; if a node such as Anything Everywhere sends it to every free input, limit that node to the "
-        "inputs that you mean; else type the words of the prompt that this picture shows."
+        f"LumosX Subject {phrase_input}: the phrase is empty, and {names} receive one and the same picture; if a node "
+        "such as Anything Everywhere sends it to every free input, limit that node to the inputs that you mean; else "
+        "type the words of the prompt that this picture shows."
     )
 
 

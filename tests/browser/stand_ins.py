@@ -58,8 +58,9 @@ PAIRS = """() => {
       return own.getInputLink(slot);
     }
   }
-  const types = [['SetNode', setter('SetNode')], ['GetNode', Get], ['easy setNode', setter('easy setNode')], ['easy getNode', EasyGet]];
-  for (const [type, kind] of types) LiteGraph.registerNodeType(type, kind);
+  for (const type of ['SetNode', 'easy setNode']) LiteGraph.registerNodeType(type, setter(type));
+  LiteGraph.registerNodeType('GetNode', Get);
+  LiteGraph.registerNodeType('easy getNode', EasyGet);
   window.PAIRS = { SetNode: 'GetNode', 'easy setNode': 'easy getNode' };
   // Put a pair between an input and what is linked to it.
   window.between = (node, name, type, word) => {
@@ -87,9 +88,9 @@ BROADCASTS = """() => {
   // Send what is linked to a node to inputs of others: [node, index of the input].
   window.broadcast = (controller, targets) => {
     const { origin_id: upstream, origin_slot: upstream_slot } = controller.getInputLink(0);
-    controller.graph.extra.ue_links = [...(controller.graph.extra.ue_links ?? []), ...targets.map(([node, downstream_slot]) => (
-      { downstream: node.id, downstream_slot, upstream: String(upstream), upstream_slot, controller: controller.id, type: '*' }
-    ))];
+    const from = { upstream: String(upstream), upstream_slot, controller: controller.id, type: '*' };
+    const noted = targets.map(([node, downstream_slot]) => ({ downstream: node.id, downstream_slot, ...from }));
+    controller.graph.extra.ue_links = [...(controller.graph.extra.ue_links ?? []), ...noted];
   };
   const plain = (window.plainPrompt ??= app.graphToPrompt);
   app.graphToPrompt = async function (...given) {

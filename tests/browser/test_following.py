@@ -252,7 +252,9 @@ def test_a_broadcast_scene_is_read_and_found_from_its_people(comfy):
     settled(comfy)
     assert linked(comfy, "scene.encoder", "relations") == [str(comfy.run("() => scene.binder")), 0]
     assert people(board) == list(WORDS) and summary(board) == "Everything binds"
-    comfy.run("() => app.graph.nodes.filter(({ type }) => type === 'Anything Everywhere').forEach((node) => { node.mode = 4; })")
+    comfy.run("""() => {
+      for (const node of app.graph.nodes.filter(({ type }) => type === 'Anything Everywhere')) node.mode = 4;
+    }""")
     settled(comfy)
     assert people(board) == [WORDS[1]] and "Link relations" in board.locator(".lumosx-prompt").inner_text()
 
