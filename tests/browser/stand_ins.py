@@ -18,7 +18,7 @@ PAIRS = """() => {
     static title = type;
     constructor(title) {
       super(title);
-      this.isVirtualNode = true;
+      this.isVirtualNode = this.serialize_widgets = true;
       this.addWidget('text', 'Constant', '', () => {});
     }
   };
