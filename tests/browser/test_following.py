@@ -184,6 +184,23 @@ def test_switches_pass_on_what_they_choose(classic, kind, inputs, widget, chosen
     assert people(board) == [WORDS[1], WORDS[1]] and "not shown here" not in board.inner_text()
 
 
+@pytest.mark.parametrize(("kind", "name", "widget"), [
+    ("ImpactInversedSwitch", "input", ("select", 1)), ("easy anythingInversedSwitch", "in", ("index", 0)),
+])
+def test_switches_of_outputs_feed_one_of_them(classic, kind, name, widget):
+    board = build(classic)
+    classic.run(SWITCHES, [[kind, [name], widget]])
+    classic.run("""([kind, name]) => {
+      const choice = scene.add(kind, 600, 700), binder = app.graph.getNodeById(scene.binder);
+      choice.addOutput('*', '*');
+      scene.link(app.graph.getNodeById(scene.subjects[1]), choice, name);
+      choice.connect(0, binder, 0);
+      choice.connect(1, binder, 1);
+    }""", [kind, name])
+    settled(classic)
+    assert people(board) == [WORDS[1]]
+
+
 def test_any_switch_passes_over_what_is_muted_and_what_leads_nowhere(classic):
     board = build(classic)
     classic.run(PAIRS)

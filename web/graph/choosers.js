@@ -4,7 +4,7 @@ import { inputIndex } from "./links.js";
 
 /**
  * How a node chooses: the inputs to try in their order, the first with something passes; null when only a run knows.
- * @typedef {(node: object, value: (name: string) => {value: unknown, known: boolean}) => number[] | null} Choice
+ * @typedef {(node: object, value: (name: string) => {value: unknown, known: boolean}, slot: number) => number[] | null} Choice
  */
 
 /** @type {Record<string, Choice>} */
@@ -24,6 +24,12 @@ const CHOICES = {
   ImpactSwitch: numbered("select", "input"),
 };
 
+/** @type {Record<string, Choice>} those that choose which of their outputs gets the one input */
+const OUTLETS = {
+  "easy anythingInversedSwitch": outlet("index", 0, "in"),
+  ImpactInversedSwitch: outlet("select", 1, "input"),
+};
+
 /**
  * Which inputs a node passes on, or null when it makes something of its own or only a run knows.
  * @param {object} node
@@ -33,7 +39,8 @@ const CHOICES = {
  */
 export function choiceOf(node, slot, value) {
   const type = node.comfyClass ?? node.type;
-  return slot === 0 && Object.hasOwn(CHOICES, type) ? CHOICES[type](node, value) : null;
+  const choices = slot === 0 ? { ...CHOICES, ...OUTLETS } : OUTLETS;
+  return Object.hasOwn(choices, type) ? choices[type](node, value, slot) : null;
 }
 
 function firstOf(prefix) {
@@ -53,6 +60,14 @@ function withStandIn(choice) {
     const chosen = choice(node, value);
     const sockets = node.inputs.flatMap((input, index) => (input.name.startsWith("on_") ? [index] : []));
     return chosen && [...chosen, ...sockets.filter((index) => !chosen.includes(index))];
+  };
+}
+
+function outlet(by, first, name) {
+  return (node, value, slot) => {
+    const told = value(by);
+    if (!told.known) return null;
+    return Number(told.value) - first === slot ? [inputIndex(node, name)] : [];
   };
 }
 
