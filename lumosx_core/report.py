@@ -66,6 +66,7 @@ def encoding_report(
     prompt: Tokens,
     layout: SequenceLayout,
     warnings: Iterable[str],
+    planned_bytes: int | None = None,
 ) -> str:
     """Which words of the prompt each reference binds to, what it costs in tokens, and a prediction of work and memory.
 
@@ -74,6 +75,7 @@ def encoding_report(
         prompt: the tokens that were searched.
         layout: the sequence that the model will see.
         warnings: see ``token_warnings``; those of the scene are added.
+        planned_bytes: what ComfyUI itself plans for the activations of one video, if that is known.
     """
     cost = layout.frame_tokens
     lines = [f"- {_describe(reference)}{_body_note(scene, reference)} {_bound(matches[reference], prompt)}, "
@@ -89,7 +91,7 @@ def encoding_report(
         f"{layout.tokens - layout.video_tokens} more ({share:.0%}); together {layout.tokens}. "
         f"Prompt {len(prompt.ids) + 1} of 512 tokens."
     )
-    lines += _prediction_lines(layout)
+    lines += _prediction_lines(layout, planned_bytes)
     return "\n".join(lines + _warning_lines((*scene.warnings(), *warnings)))
 
 
@@ -120,12 +122,13 @@ def predict(layout: SequenceLayout) -> Prediction:
     )
 
 
-def _prediction_lines(layout: SequenceLayout) -> list[str]:
+def _prediction_lines(layout: SequenceLayout, planned_bytes: int | None) -> list[str]:
     prediction = predict(layout)
+    planned = "" if planned_bytes is None else f" (ComfyUI plans {planned_bytes / GIGABYTE:.2g} GB)"
     times = f"{prediction.class_ratio:.2f}" if prediction.class_ratio >= 0.01 else "less than 0.01"
     return [
         f"- Predicted for the 1.3B model in bf16: one step with guidance is {prediction.step_tflop:.3g} TFLOP; "
-        f"activations need {prediction.activation_gigabytes:.2g} GB for each video, beside the weights "
+        f"activations need {prediction.activation_gigabytes:.2g} GB for each video{planned}, beside the weights "
         f"({WEIGHTS_GIGABYTES} GB in bf16, 1.5 GB in fp8 or Q8_0).",
         f"- Time: {prediction.time_class}; a step is {times} times the work of 832 x 480 with 81 frames and no "
         "references.",

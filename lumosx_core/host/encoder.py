@@ -30,6 +30,7 @@ from ..prompt_text import clean_text
 from ..relations import Reference, Scene
 from ..report import encoding_report, token_warnings
 from .encodings import Encodings
+from .memory import planned_bytes
 from .scene import log_warnings
 from .socket import model_conditions
 
@@ -115,7 +116,7 @@ def encode_scene(
     layout = SequenceLayout(size.latent_shape[2], *(-(-side // PATCH) for side in size.latent_shape[3:]), binding)
     warnings = token_warnings(scene, layout)
     log_warnings(warnings)
-    report = encoding_report(scene, matches, text, layout, warnings)
+    report = encoding_report(scene, matches, text, layout, warnings, planned_bytes(layout))
     view = encoding_view(prompt, scene, matches, text, layout, (size.width, size.height, size.frames), warnings)
     encodings = Encodings(reuse)
     # The VAE is done before the text encoder starts, so that neither is loaded twice.

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import comfy.model_base
 import comfy.model_management
+import comfy.supported_models
 import torch
 
 from ..errors import LumosXError
-from ..layout import Binding
+from ..layout import LATENT_CHANNELS, PATCH, Binding, SequenceLayout
 from ..memory import GIGABYTE, ModelShape, least_budget, plan_forward
 from ..model import layout_of
 from .socket import BINDING, REFERENCES
+
+MARGIN = 1.1
+"""Room for activations, as a multiple of what is predicted. At true size 1.05 times the prediction was measured:
+kernels need room of their own, and memory that is free in pieces cannot always be used again."""
 
 
 @dataclass(frozen=True)
 class SamplingMemory:
     """How a model uses the card while it samples.
 
-    ComfyUI's own partial loading keeps a budget: what it believes to need for the latent is raised until no more
-    weights than the rest of the budget fit beside it. Cards on which it loads a share of the weights whatever it needs
-    have the excess taken off again, also by ComfyUI's own means.
+    ComfyUI's own partial loading keeps a budget: instead of its own estimate for the latent, which is about twice what
+    LumosX takes, it is given a need beside which just the rest of the budget fits. Cards on which it loads a share of
+    the weights whatever it needs have the excess taken off again, also by ComfyUI's own means.
 
     Args:
         budget_bytes: for weights and activations together; 0 leaves it to ComfyUI.
@@ -55,47 +62,49 @@ class SamplingMemory:
         shape = [batch, channels, frames + most_references(entries), *size]
         if not self.budget_bytes:
             return executor(patcher, shape, conds, *arguments, **options)
-        weights = self._bytes_for_weights(patcher, shape, noise_shape, entries)
+        activations = self._bytes_for_activations(patcher, shape, noise_shape, entries)
         if comfy.model_management.is_device_cpu(patcher.load_device):
             return executor(patcher, shape, conds, *arguments, **options)
-        scale = max(1.0, (_most_free(patcher.load_device) - weights) / patcher.model.memory_required(shape))
-        prepared = executor(
-            patcher, [batch, channels, math.ceil(shape[2] * scale), *size], conds, *arguments, **options
-        )
+        weights = max(0, self.budget_bytes - activations)
+        # Where less is free than the budget, it is the weights that give way.
+        need = max(activations, _most_free(patcher.load_device) - weights)
+        # The host's estimate is in proportion to the area, so one frame of another area stands for any need.
+        area = math.prod(shape[2:]) * need / patcher.model.memory_required(shape)
+        prepared = executor(patcher, [batch, channels, 1, 1, math.ceil(area)], conds, *arguments, **options)
         excess = patcher.loaded_size() - weights
         if excess > 0:
             patcher.partially_unload(patcher.offload_device, excess)
             comfy.model_management.soft_empty_cache()
         return prepared
 
-    def _bytes_for_weights(
+    def _bytes_for_activations(
         self, patcher: Any, shape: Sequence[int], noise_shape: Sequence[int], entries: Iterable[Mapping[str, Any]]
     ) -> int:
-        """What the budget leaves for weights on the card."""
+        """What the budget has to leave to activations.
+
+        Raises:
+            LumosXError: more than the budget.
+        """
         bindings = {held[BINDING].cond for held in _held(entries) if BINDING in held}
         if not bindings:
             # ComfyUI's own forward, so its own estimate.
-            return self._left_beside(patcher.model.memory_required(shape))
+            needed = math.ceil(patcher.model.memory_required(shape))
+            self._check(needed)
+            return needed
         module = patcher.model.diffusion_model
         sizes, element, batch = ModelShape.of(module), computing_dtype(patcher.model).itemsize, noise_shape[0]
         layouts = [layout_of(module, noise_shape, binding) for binding in bindings]
-        self._left_beside(max(least_budget(layout, sizes, element, batch) for layout in layouts))
+        self._check(max(least_budget(layout, sizes, element, batch) for layout in layouts))
         plans = (plan_forward(layout, sizes, element, batch, self.budget_bytes) for layout in layouts)
-        return self._left_beside(max(plan.activation_bytes for plan in plans))
+        return math.ceil(MARGIN * max(plan.activation_bytes for plan in plans))
 
-    def _left_beside(self, needed: float) -> int:
-        """What stays of the budget.
-
-        Raises:
-            LumosXError: nothing does.
-        """
+    def _check(self, needed: int) -> None:
         if needed > self.budget_bytes:
             raise LumosXError(
                 f"vram_budget: {self.budget_bytes / GIGABYTE:g} GB is too little for this video, which takes "
                 f"{math.ceil(needed / GIGABYTE * 10) / 10} GB with all weights off the card; raise it, or make a "
                 "smaller or shorter video."
             )
-        return self.budget_bytes - math.ceil(needed)
 
     def runs_apart(self, model: Any, x: torch.Tensor, conditions: Sequence[Sequence[Mapping[str, Any]] | None]) -> bool:
         """Whether the passes of one step must not run together.
@@ -124,6 +133,27 @@ class SamplingMemory:
 
 UNLIMITED = SamplingMemory()
 """Everything is left to ComfyUI."""
+
+
+def planned_bytes(layout: SequenceLayout) -> int:
+    """What ComfyUI itself plans for the activations of one video with the released model in bf16, on this machine."""
+    frames = layout.frames + layout.binding.references
+    shape = [1, LATENT_CHANNELS, frames, layout.height * PATCH, layout.width * PATCH]
+    return math.ceil(_released_model().memory_required(shape))
+
+
+class _WithoutWeights(comfy.model_base.WAN21):
+    """ComfyUI's Wan2.1 without its network, for what it says of memory."""
+
+    def get_dtype(self):
+        """What the released model computes in."""
+        return torch.bfloat16
+
+
+@functools.cache
+def _released_model() -> comfy.model_base.WAN21:
+    sizes = {"image_model": "wan2.1", "model_type": "t2v", "dim": ModelShape().dim}
+    return _WithoutWeights(comfy.supported_models.WAN21_T2V({**sizes, "disable_unet_model_creation": True}))
 
 
 def most_references(entries: Iterable[Mapping[str, Any]]) -> int:
