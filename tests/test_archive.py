@@ -29,7 +29,7 @@ TRIPWIRES = {
     ".py": re.compile(
         r"\b(eval|exec|__import__)\s*\(|subprocess|os\.(system|popen|exec|spawn)|urlopen|urllib\.request|http\.client"
         r"|aiohttp\.Client|(import|from)\s+(_?c?[pP]ickle|dill|marshal|ctypes|requests|httpx|socket|ftplib|smtplib)\b"
-        r"|requests\.(get|post|put)|socket\.socket|base64|torch\.load\((?!.*weights_only=True)"
+        r"|requests\.(get|post|put)|socket\.socket|base64|torch\.(jit\.)?load\("
     ),
     ".js": re.compile(
         r"\b(eval|Function|importScripts|execScript)\s*\(|(inner|outer)HTML\s*\+?=[^=]|insertAdjacentHTML"
@@ -112,7 +112,7 @@ def test_nothing_in_it_alarms_a_scanner(path):
 @pytest.mark.parametrize(("ending", "line"), [
     (".py", "eval('1')"), (".py", "import subprocess"), (".py", "os.system('ls')"), (".py", "from pickle import loads"),
     (".py", "urllib.request.urlopen(url)"), (".py", "import socket"), (".py", "base64.b64decode(text)"),
-    (".py", "torch.load(path)"), (".js", "row.innerHTML = text"), (".js", "new Function(text)"),
+    (".py", "torch.load(path, weights_only=True)"), (".js", "row.innerHTML = text"), (".js", "new Function(text)"),
     (".js", "fetch('https://example.com')"), (".js", "row.innerHTML += text"),
 ])
 def test_the_scan_sees_what_it_should(ending, line):

@@ -17,7 +17,11 @@ from torch import nn
 from ..errors import LumosXError
 from ..files import write_aside
 from ..model.forward import BlockRunner
+from ..weights.torch_archive import load_archive
 from .flow import draw_sigmas, velocity_loss
+
+_MOST_STEPS = 1 << 24
+"""Opcodes of a checkpoint; the record of a million steps takes a third."""
 
 
 @dataclass(frozen=True)
@@ -206,14 +210,27 @@ class Trainer:
         """Go on from what ``save`` wrote.
 
         Raises:
-            LumosXError: the file is no checkpoint, or one of another plan or network.
+            LumosXError: the file is no checkpoint, is damaged, or is one of another plan or network.
         """
         state = read_checkpoint(path, self.plan, self.about)
         if state["names"] != self.names:
             raise _of_another_training(path)
+        try:
+            self._take_over(state)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            raise LumosXError(
+                f"resume: {path} is damaged ({type(error).__name__}); leave --resume out to begin anew."
+            ) from error
+
+    def _take_over(self, state: dict[str, Any]) -> None:
+        """Set everything that ``save`` wrote down; raises whatever torch does where numbers do not fit."""
+        if type(state["step"]) is not int or not 0 <= state["step"] <= self.plan.steps:
+            raise ValueError(state["step"])
         self.step = state["step"]
         for kept, stored in ((self.weights, state["weights"]), (self.averaged, state["averaged"])):
-            for here, there in zip(kept, stored):
+            for here, there in zip(kept, stored, strict=True):
+                if here.shape != there.shape:
+                    raise ValueError(there.shape)
                 here.copy_(there)
         with torch.no_grad():
             torch._foreach_copy_(self._working, self.weights)
@@ -230,12 +247,17 @@ def read_checkpoint(path: Path, plan: TrainingPlan, about: dict[str, Any]) -> di
         LumosXError: the file is no checkpoint, or one of another plan, or about something else.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            state = load_archive(file, path, most_steps=_MOST_STEPS)
         same = state["plan"] == asdict(plan) and state.get("about", {}) == about and state["names"] is not None
-    except Exception as error:
-        # What torch meets in a file that is none of its own can be anything.
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise LumosXError(f"resume: {path} is no checkpoint of a training ({reason}); leave it out.") from error
+    except OSError as error:
+        raise LumosXError(f"resume: {path} cannot be read ({error.strerror}); leave it out.") from error
+    except LumosXError as error:
+        raise LumosXError(f"resume: it is no checkpoint of a training: {error}") from error
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise LumosXError(
+            f"resume: {path} is no checkpoint of a training ({type(error).__name__}); leave it out."
+        ) from error
     if not same:
         raise _of_another_training(path)
     return state

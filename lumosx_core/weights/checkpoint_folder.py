@@ -12,7 +12,7 @@ import torch
 from ..errors import LumosXError
 from .checkpoint_index import Chunk, Entry, read_index
 from .source import WeightSource
-from .torch_archive import load_archive, plain_tensor
+from .torch_archive import load_archive
 
 
 class CheckpointFolder(WeightSource):
@@ -57,11 +57,11 @@ class CheckpointFolder(WeightSource):
             raise LumosXError(f"{path}: cannot be read ({error.strerror}); get the folder again.") from error
         if not isinstance(tensor, torch.Tensor) or (tensor.dtype, tuple(tensor.shape)) != (entry.dtype, chunk.sizes):
             raise LumosXError(f"{path}: a tensor is not what the checkpoint's .metadata says; get the folder again.")
-        return plain_tensor(tensor, chunk.length, path).contiguous()
+        return tensor.contiguous()
 
 
 class _Stretch(io.RawIOBase):
-    """Some of the bytes of a file as a file of their own, so that torch reads a tensor straight to where it stays.
+    """Some of the bytes of a file as a file of their own, so that a tensor is read straight to where it stays.
 
     Mapping would not do: the archives follow each other without a gap, so that most numbers lie across their alignment.
     """

@@ -17,10 +17,13 @@ from ..errors import LumosXError
 from .file_names import is_plain_name
 from .records import Damaged, Foreign, Name, Record, read_records
 from .source import TensorInfo
-from .torch_archive import kind_of
+from .torch_tensors import kind_of
 
 METADATA = ".metadata"
 _LARGEST = 1 << 28
+_MOST_STEPS = 1 << 23
+"""Opcodes of the index; each part that a machine of many wrote takes about 100."""
+
 _MOST_ELEMENTS = 1 << 62
 _MOST_DIMENSIONS = 64
 _CHECKPOINT = "torch.distributed.checkpoint."
@@ -85,7 +88,7 @@ def read_index(folder: Path) -> dict[str, Entry]:
     """
     path = folder / METADATA
     try:
-        metadata = read_records(_bytes_of(path), _may_mention, _may_call)
+        metadata = read_records(_bytes_of(path), _may_mention, _call, _MOST_STEPS)
         state = _state(metadata, _WHOLE)
         places = _read_places(state["storage_data"], path)
         entries = {
@@ -110,10 +113,12 @@ def _bytes_of(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _may_call(name: str, arguments: tuple) -> bool:
+def _call(name: str, arguments: tuple) -> Record:
     # Python 3.11's first releases stored the member of an Enum as getattr(its class, its name).
     member = name == _GETATTR and isinstance(arguments[0], Name) and arguments[0] in _LAYOUTS
-    return member or name in _CALLED
+    if not member and name not in _CALLED:
+        raise Foreign(name)
+    return Record(name, arguments, None)
 
 
 def _may_mention(name: str) -> bool:

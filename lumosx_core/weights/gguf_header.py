@@ -1,48 +1,84 @@
-"""Check the header of a GGUF file before the gguf package reads it, which believes every number.
+"""Read the header of a GGUF file, believing no number in it before the bytes are seen.
 
-The layout is that of the public GGUF specification (ggml/docs/gguf.md), versions 2 and 3, little-endian.
+The gguf package's own reader believes every number, and takes ten to a hundred times as long. The layout is that of the
+public GGUF specification (ggml/docs/gguf.md), versions 2 and 3, little-endian.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from gguf import GGML_QUANT_SIZES, GGUF_DEFAULT_ALIGNMENT, GGMLQuantizationType, GGUFValueType
 
 from ..errors import LumosXError
+from .source import LONGEST_NAME, MOST_TENSORS, check_count
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
-_MOST_ENTRIES = 1 << 16
-_MOST_VALUES = 1 << 17
-"""Array elements in all. The gguf package takes 10 µs and 700 bytes for each; only vocabularies have more."""
+_MOST_FIELDS = 2 * MOST_TENSORS
+"""One for each tensor, with its original shape, and what is said of the whole."""
 
-_LONGEST_NAME = 1 << 10
-_LONGEST_TEXT = 1 << 26
+_MOST_VALUES = 1 << 15
+"""Array elements in all; original shapes need four a tensor, and only vocabularies have more."""
+
+_LARGEST_HEADER = 1 << 23
 _DEEPEST = 4
 _LARGEST_SIZE = 1 << 48
 _NUMBERS = {
-    GGUFValueType.UINT8: 1, GGUFValueType.INT8: 1, GGUFValueType.BOOL: 1, GGUFValueType.UINT16: 2,
-    GGUFValueType.INT16: 2, GGUFValueType.UINT32: 4, GGUFValueType.INT32: 4, GGUFValueType.FLOAT32: 4,
-    GGUFValueType.UINT64: 8, GGUFValueType.INT64: 8, GGUFValueType.FLOAT64: 8,
+    GGUFValueType.UINT8: "B", GGUFValueType.INT8: "b", GGUFValueType.BOOL: "?", GGUFValueType.UINT16: "H",
+    GGUFValueType.INT16: "h", GGUFValueType.UINT32: "I", GGUFValueType.INT32: "i", GGUFValueType.FLOAT32: "f",
+    GGUFValueType.UINT64: "Q", GGUFValueType.INT64: "q", GGUFValueType.FLOAT64: "d",
 }
-"""Bytes of each type of number."""
+"""How ``struct`` calls each type of number."""
 
 
-def check_header(path: Path) -> None:
+@dataclass(frozen=True)
+class StoredTensor:
+    """What a header says of a tensor.
+
+    Attributes:
+        kind: name of the GGML type.
+        shape: outermost first.
+        start: its first byte in the file.
+        nbytes: how many there are.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself.
+
+    Attributes:
+        tensors: by name; no two share a byte, and all lie inside the file.
+        texts: the single values, as text.
+        arrays: those of int32, by key; others are empty.
+    """
+
+    tensors: dict[str, StoredTensor]
+    texts: dict[str, str]
+    arrays: dict[str, tuple[int, ...]]
+
+
+def read_header(path: Path) -> Header:
     """Walk through the header once.
 
     Raises:
         LumosXError: no GGUF, big-endian, of another version, cut off, with absurd counts or lengths, with a name
-            twice, with an unknown type, with a vocabulary, or with a tensor that does not lie
-            inside the file.
+            twice, with an unknown type, with a vocabulary, or with a tensor that does not lie inside the file or
+            shares its bytes with another.
     """
     with path.open("rb", buffering=1 << 18) as file:
         try:
-            _Header(file, path).check()
+            return _Reader(file, path).read()
         except (_Absurd, UnicodeDecodeError) as error:
             raise LumosXError(f"{path}: its header is cut off or damaged ({error}); get it again.") from error
 
@@ -51,7 +87,7 @@ class _Absurd(ValueError):
     """A few words on what cannot be."""
 
 
-class _Header:
+class _Reader:
     """A header being walked through; every number is compared with the bytes that remain."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
@@ -60,20 +96,36 @@ class _Header:
         self._end = os.fstat(file.fileno()).st_size
         self._alignment = GGUF_DEFAULT_ALIGNMENT
         self._values = 0
+        self._texts: dict[str, str] = {}
+        self._arrays: dict[str, tuple[int, ...]] = {}
 
-    def check(self) -> None:
+    def read(self) -> Header:
         self._check_version()
         tensors, fields = self._number("Q"), self._number("Q")
-        if max(tensors, fields) > _MOST_ENTRIES:
+        if max(tensors, fields) > self._end:
             raise _Absurd("too many entries")
+        if fields > _MOST_FIELDS:
+            raise LumosXError(f"{self._path}: its header says {fields} things, more than any model's; get it again.")
+        check_count(self._path, tensors)
         # The gguf package lists these three among the file's own keys.
         keys = {"GGUF.version", "GGUF.tensor_count", "GGUF.kv_count"}
         for _ in range(fields):
-            self._check_field(keys)
+            self._read_field(keys)
         names: set[str] = set()
-        ends = [self._check_tensor(names) for _ in range(tensors)]
+        found = dict(self._read_tensor(names) for _ in range(tensors))
+        self._place(found)
+        return Header(found, self._texts, self._arrays)
+
+    def _place(self, tensors: dict[str, StoredTensor]) -> None:
+        """Count the tensors' places from the beginning of the file."""
         start = -(-self._file.tell() // self._alignment) * self._alignment
-        if ends and start + max(ends) > self._end:
+        end = start
+        for name, tensor in sorted(tensors.items(), key=lambda item: item[1].start):
+            tensors[name] = replace(tensor, start=start + tensor.start)
+            if tensors[name].start < end:
+                raise _Absurd(f"{name[:60]!r} shares its bytes with another")
+            end = tensors[name].start + tensor.nbytes
+        if tensors and end > self._end:
             raise LumosXError(f"{self._path}: it is cut off, its last tensors are missing; get it again.")
 
     def _check_version(self) -> None:
@@ -85,25 +137,22 @@ class _Header:
         if version not in _VERSIONS:
             raise LumosXError(f"{self._path}: GGUF version {version} is not known; take a version 3 file.")
 
-    def _check_field(self, keys: set[str]) -> None:
+    def _read_field(self, keys: set[str]) -> None:
         key = self._name(keys)
         kind = self._kind()
         if key == "general.alignment":
             self._alignment = self._number("I")
             if kind != GGUFValueType.UINT32 or self._alignment < 8 or self._alignment & (self._alignment - 1):
                 raise _Absurd("its alignment")
-        else:
-            self._check_value(kind, 0)
-
-    def _check_value(self, kind: GGUFValueType, depth: int) -> None:
-        if kind in _NUMBERS:
-            self._skip(_NUMBERS[kind])
+        elif kind in _NUMBERS:
+            self._texts[key] = str(self._number(_NUMBERS[kind]))
         elif kind == GGUFValueType.STRING:
-            self._skip(self._number("Q"), _LONGEST_TEXT)
+            self._texts[key] = self._text(_LARGEST_HEADER).decode("utf-8", "replace")
         else:
-            self._check_array(depth + 1)
+            self._read_array(key, 1)
 
-    def _check_array(self, depth: int) -> None:
+    def _read_array(self, key: str, depth: int) -> None:
+        """Keep an array of int32 under its key; walk through any other."""
         kind, count = self._kind(), self._number("Q")
         self._values += count
         if depth > _DEEPEST or count > self._end - self._file.tell():
@@ -112,14 +161,21 @@ class _Header:
             raise LumosXError(
                 f"{self._path}: its header holds a vocabulary, so it is a text model; give the diffusion model instead."
             )
+        self._arrays.setdefault(key, ())
         if kind in _NUMBERS:
-            self._skip(count * _NUMBERS[kind])
+            code = f"<{count}{_NUMBERS[kind]}"
+            numbers = struct.unpack(code, self._read(struct.calcsize(code)))
+            if kind == GGUFValueType.INT32 and depth == 1:
+                self._arrays[key] = numbers
+        elif kind == GGUFValueType.STRING:
+            for _ in range(count):
+                self._text(_LARGEST_HEADER)
         else:
             for _ in range(count):
-                self._check_value(kind, depth)
+                self._read_array(key, depth + 1)
 
-    def _check_tensor(self, names: set[str]) -> int:
-        """The end of a tensor, counted from where tensors begin."""
+    def _read_tensor(self, names: set[str]) -> tuple[str, StoredTensor]:
+        """Name and tensor, whose place is counted from where tensors begin."""
         name = self._name(names)
         dimensions = self._number("I")
         if not 1 <= dimensions <= 5:
@@ -131,7 +187,8 @@ class _Header:
                 f"{self._path}: {name[:60]!r} is of GGML type {kind}, which the installed gguf package does not know; "
                 "update gguf or take another file."
             )
-        numbers_of_block, bytes_of_block = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+        kind = GGMLQuantizationType(kind)
+        numbers_of_block, bytes_of_block = GGML_QUANT_SIZES[kind]
         elements = 1
         for size in sizes:
             elements *= size
@@ -139,13 +196,11 @@ class _Header:
                 raise _Absurd(f"the size of {name[:60]!r}")
         if sizes[0] % numbers_of_block or offset % self._alignment:
             raise _Absurd(f"the layout of {name[:60]!r}")
-        return offset + elements // numbers_of_block * bytes_of_block
+        nbytes = elements // numbers_of_block * bytes_of_block
+        return name, StoredTensor(kind.name, tuple(sizes[::-1]), offset, nbytes)
 
     def _name(self, taken: set[str]) -> str:
-        length = self._number("Q")
-        if length > _LONGEST_NAME:
-            raise _Absurd("a name's length")
-        name = self._read(length).decode("utf-8")
+        name = self._text(LONGEST_NAME).decode("utf-8")
         if name in taken:
             raise _Absurd(f"{name[:60]!r} occurs twice")
         taken.add(name)
@@ -160,13 +215,16 @@ class _Header:
     def _number(self, code: str) -> int:
         return struct.unpack(f"<{code}", self._read(struct.calcsize(f"<{code}")))[0]
 
+    def _text(self, most: int) -> bytes:
+        length = self._number("Q")
+        if length > most:
+            raise _Absurd("a text's length")
+        return self._read(length)
+
     def _read(self, length: int) -> bytes:
+        if self._file.tell() + length > _LARGEST_HEADER:
+            raise _Absurd("it is longer than any model's")
         found = self._file.read(length)
         if len(found) < length:
             raise _Absurd("it ends too early")
         return found
-
-    def _skip(self, length: int, most: int = _LARGEST_SIZE) -> None:
-        if length > min(most, self._end - self._file.tell()):
-            raise _Absurd("it ends too early")
-        self._file.seek(length, os.SEEK_CUR)

@@ -16,7 +16,7 @@ READABLE = "safetensors, GGUF, torch's .pt and .pth, or a folder of torch.distri
 _GGUF = b"GGUF"
 _HEAD = 512
 _LONGEST_HEADER = 100_000_000
-"""Bytes of a safetensors header; the package takes no longer one."""
+"""Bytes of a safetensors header, as its format allows; those that we read are shorter still."""
 
 _OTHERS = (
     (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with git lfs pull"),

@@ -1,7 +1,7 @@
 """Read what a pickle says without doing what it says.
 
-Nothing is imported, called or built: a global stays its name, a call stays a record of its arguments. So nothing in
-such a file can run, and, unlike with an unpickler of C, no length or memo index is believed before its bytes are seen.
+Nothing is imported: a global stays its name, and what stands for a call is up to the reader's owner. So nothing in such
+a file can run, and, unlike with an unpickler of C, no length or memo index is believed before its bytes are seen.
 The opcodes are those of Python's ``pickletools``; only the ones that torch uses are understood.
 """
 
@@ -11,7 +11,9 @@ import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_MOST_STEPS = 1 << 23
+PERSISTENT = "persistent"
+"""The name under which a persistent id counts as a call; no global is called so, since those have a module."""
+
 _PLAIN_DICT = "collections.OrderedDict"
 
 
@@ -40,27 +42,32 @@ class Record:
 _KEYS = (str, int, float, bool, type(None), Name, Record)
 
 
-def read_records(data: bytes, mentioned: Callable[[str], bool], called: Callable[[str, tuple], bool]) -> object:
-    """The object that a pickle describes, out of plain containers, numbers, text, Names and Records.
+Call = Callable[[str, tuple], object]
+"""What stands for the call of a global with these arguments, or of PERSISTENT; it raises Foreign or Damaged."""
+
+
+def read_records(data: bytes, mentioned: Callable[[str], bool], call: Call, most_steps: int) -> object:
+    """The object that a pickle describes, out of plain containers, numbers, text, Names and what ``call`` returns.
 
     Args:
         data: the pickle, protocol 2 or later.
         mentioned: whether a global ``module.name`` may occur at all.
-        called: whether a global may be called with these arguments; an OrderedDict becomes a dict.
+        call: see Call; an OrderedDict becomes a dict without asking it.
+        most_steps: opcodes to follow before giving up; a million take about a second.
 
     Raises:
-        Damaged: broken, too long (over 8 million steps), or with opcodes or numbers that torch does not write.
+        Damaged: broken, too long, or with opcodes or numbers that torch does not write.
         Foreign: it names or calls something else.
     """
-    machine = _Machine(mentioned, called)
+    machine = _Machine(mentioned, call)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
             step = getattr(machine, f"_do_{opcode.name.lower()}", None)
-            if step is None or count > _MOST_STEPS:
+            if step is None or count > most_steps:
                 raise Damaged(opcode.name)
             step(argument)
         return machine.pop()
-    except Foreign:
+    except (Foreign, Damaged):
         raise
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise Damaged(type(error).__name__) from error
@@ -69,9 +76,9 @@ def read_records(data: bytes, mentioned: Callable[[str], bool], called: Callable
 class _Machine:
     """The stack and the memo of a pickle; each ``_do_`` method is one opcode, with its argument."""
 
-    def __init__(self, mentioned: Callable[[str], bool], called: Callable[[str, tuple], bool]) -> None:
+    def __init__(self, mentioned: Callable[[str], bool], call: Call) -> None:
         self._mentioned = mentioned
-        self._called = called
+        self._call = call
         self._stack: list = []
         self._below: list[list] = []
         self._memo: dict[int, object] = {}
@@ -188,16 +195,17 @@ class _Machine:
 
     def _do_reduce(self, _argument: None) -> None:
         arguments, name = self.pop(tuple), self.pop(Name)
-        if not self._called(name, arguments):
-            raise Foreign(name)
-        if name == _PLAIN_DICT and arguments:
+        if name != _PLAIN_DICT:
+            self._push(self._call(name, arguments))
+        elif arguments:
             raise Damaged(name)
-        self._push({} if name == _PLAIN_DICT else Record(name, arguments, None))
+        else:
+            self._push({})
 
     _do_newobj = _do_reduce
 
     def _do_binpersid(self, _argument: None) -> None:
-        self._push(Record("persistent", (self.pop(),), None))
+        self._push(self._call(PERSISTENT, (self.pop(),)))
 
     def _do_build(self, _argument: None) -> None:
         state = self.pop()

@@ -12,10 +12,13 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import LumosXError
 from .file_names import is_plain_name
-from .source import TensorInfo, WeightSource
+from .source import EXPECTED, TensorInfo, WeightSource, check_names
 
 INDEX_ENDING = ".safetensors.index.json"
-_LARGEST_INDEX = 1 << 26
+LARGEST_HEADER = 1 << 22
+"""Bytes; the release's model needs 0.1 MB, the rest is for what others write into the metadata."""
+_MOST_PAIRS = 1 << 16
+_LARGEST_INDEX = 1 << 22
 _DAMAGE = (SafetensorError, RuntimeError, TypeError, ValueError, OverflowError, AttributeError)
 """What the package and torch raise over a damaged file."""
 
@@ -38,10 +41,12 @@ class SafetensorsFile(WeightSource):
         shards = [path] if places is None else dict.fromkeys(places.values())
         with ExitStack() as opened:
             files = {shard: opened.enter_context(_open(shard)) for shard in shards}
+            held = {shard: file.keys() for shard, file in files.items()}
+            check_names(path, [name for names in held.values() for name in names])
             if places is None:
-                places = dict.fromkeys(files[path].keys(), path)
+                places = dict.fromkeys(held[path], path)
             else:
-                _compare(path, places, {shard: file.keys() for shard, file in files.items()})
+                _compare(path, places, held)
             self._held = {name: files[shard] for name, shard in places.items()}
             self.metadata = {key: text for file in files.values() for key, text in (file.metadata() or {}).items()}
             self.tensors = {name: _info(file, name) for name, file in self._held.items()}
@@ -73,6 +78,7 @@ class SafetensorsFile(WeightSource):
 
 def _open(path: Path) -> safe_open:
     try:
+        _check_header(path)
         return safe_open(path, framework="pt", device="cpu")
     except FileNotFoundError:
         problem = "this file of the model is missing; get all of its files again"
@@ -83,6 +89,16 @@ def _open(path: Path) -> safe_open:
     except OSError as error:
         problem = f"cannot be read ({error.strerror}); get it again"
     raise LumosXError(f"{path}: {problem}.")
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header that the package would take long for, holding up every other thread."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if LARGEST_HEADER < length <= path.stat().st_size:
+            raise LumosXError(f"{path}: its header is larger than any that LumosX reads; take {EXPECTED}.")
+        if file.read(min(length, LARGEST_HEADER)).count(b'":') > _MOST_PAIRS:
+            raise LumosXError(f"{path}: its header lists more than any that LumosX reads; take {EXPECTED}.")
 
 
 def _info(file: safe_open, name: str) -> TensorInfo:

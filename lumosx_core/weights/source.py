@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from ..errors import LumosXError
+
+EXPECTED = "LumosX weights or any checkpoint with the shape of Wan2.1-T2V-1.3B"
 TORCH_KINDS = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -24,6 +27,32 @@ TORCH_KINDS = {
     "BOOL": torch.bool,
 }
 """Kinds that are torch dtypes, under the names that safetensors gives them."""
+
+MOST_TENSORS = 1 << 13
+"""Twice what the release's model needs with averaged weights and its optimiser's state beside it (4,125)."""
+LONGEST_NAME = 1 << 9
+"""Letters of a tensor's name."""
+
+
+def check_count(path: Path, count: int) -> None:
+    """Refuse more tensors than any model needs, which could not be looked through in time.
+
+    Raises:
+        LumosXError: there are more than MOST_TENSORS.
+    """
+    if count > MOST_TENSORS:
+        raise LumosXError(f"{path}: it holds {count} tensors, more than any model that LumosX reads; take {EXPECTED}.")
+
+
+def check_names(path: Path, names: Collection[str]) -> None:
+    """Refuse too many tensors, and names that are too long.
+
+    Raises:
+        LumosXError: there are such names.
+    """
+    check_count(path, len(names))
+    if any(len(name) > LONGEST_NAME for name in names):
+        raise LumosXError(f"{path}: a tensor's name is over {LONGEST_NAME} letters long; get the file again.")
 
 
 @dataclass(frozen=True)

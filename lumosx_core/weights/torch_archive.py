@@ -1,4 +1,4 @@
-"""The zip archives of ``torch.save``: checked first, then read by torch.
+"""The zip archives of ``torch.save``, read without torch: neither its zip reader nor its unpickler sees the file.
 
 The layout is that of torch's serialization notes: ``NAME/data.pkl`` describes the objects, ``NAME/data/0`` … are the
 bytes of the tensors, stored without compression, ``NAME/byteorder`` says in which order.
@@ -6,143 +6,82 @@ bytes of the tensors, stored without compression, ``NAME/byteorder`` says in whi
 
 from __future__ import annotations
 
-import io
-import re
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-import torch
-
 from ..errors import LumosXError
 from .records import Damaged, Foreign, read_records
-from .source import TORCH_KINDS
+from .torch_tensors import StorageReader, TensorMaker, TooLarge, may_mention
+from .zip_entries import NotCanonical, Repacked, Stretch, find_entries
 
-_LARGEST_TABLE = 1 << 25
-"""Bytes of a zip directory, of data.pkl, or of any other entry that is no tensor."""
+MOST_STEPS = 1 << 19
+"""Opcodes of data.pkl; a tensor takes about 45, so this is enough for MOST_TENSORS and something beside them."""
 
-_KINDS = {dtype: kind for kind, dtype in TORCH_KINDS.items()}
-_STORAGE = re.compile(r"torch\.(storage\.)?[A-Z][A-Za-z0-9]*Storage")
-_CALLED = frozenset((
-    "collections.OrderedDict",
-    "torch.Size",
-    "torch.device",
-    "torch.serialization._get_layout",
-    "torch._utils._rebuild_tensor_v2",
-    "torch._utils._rebuild_tensor_v3",
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_parameter_with_state",
-    "torch._tensor._rebuild_from_type_v2",
-))
-_MENTIONED = _CALLED | {"torch.Tensor", "torch.nn.parameter.Parameter"}
+_STEP_BYTES = 8
+"""Bytes of data.pkl for each opcode that is allowed; torch writes about 4."""
+
+_LONGEST_NOTE = 64
+"""Bytes of ``byteorder``."""
 
 
-def load_archive(file: BinaryIO, path: Path, mapped: bool = False) -> object:
+def load_archive(file: BinaryIO, path: Path, mapped: bool = False, most_steps: int = MOST_STEPS) -> object:
     """What was saved, with its tensors on the CPU.
 
     Args:
         file: the archive, open for reading, beginning at 0; its own bytes are read unless it is mapped.
         path: of the file, for messages and for mapping.
-        mapped: map the tensors from ``path`` instead of reading them.
+        mapped: map the tensors from ``path`` instead of reading them; writing to them does not touch the file.
+        most_steps: opcodes of the description of what was saved; half a million take about half a second.
+
+    Returns:
+        Plain containers, numbers, text and dense tensors, which are views of what is stored and need no gradients. Of
+        other objects that torch allows, such as a device, inert records.
 
     Raises:
-        LumosXError: damaged, compressed, big-endian, asking to run code, or nothing that torch can read.
+        LumosXError: damaged, ambiguous, compressed, big-endian, larger than any model needs, or asking for anything
+            else than dense tensors in plain containers.
     """
-    _check(file, path)
-    file.seek(0)
     try:
-        if mapped:
-            return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its pieces raise
-        reason = type(error).__name__
-    # Outside of the handler, so that no traceback keeps the mapping alive and the file locked.
-    raise LumosXError(f"{path}: torch cannot read it ({reason}); the file is damaged, get it again.")
-
-
-def plain_tensor(tensor: torch.Tensor, largest: int, path: Path) -> torch.Tensor:
-    """A tensor without gradient, subclass or special layout.
-
-    Raises:
-        LumosXError: sparse, quantised, on no real device, of a subclass, or more than ``largest`` bytes.
-    """
-    plain = type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.device.type == "cpu"
-    if not plain or tensor.layout != torch.strided or tensor.is_quantized:
-        raise LumosXError(f"{path}: it holds a tensor that is not plain numbers; take the safetensors version of it.")
-    if tensor.nbytes > largest:
-        raise LumosXError(
-            f"{path}: a tensor claims {tensor.nbytes} bytes, more than there are; the file is damaged, get it again."
-        )
-    return tensor.detach()
-
-
-def kind_of(dtype: torch.dtype) -> str:
-    """The key of TORCH_KINDS, or torch's own name of a dtype that has none there."""
-    return _KINDS.get(dtype, str(dtype).removeprefix("torch."))
-
-
-def _check(file: BinaryIO, path: Path) -> None:
-    """Refuse what could make torch allocate, call or misread."""
-    end = file.seek(0, io.SEEK_END)
-    try:
-        with zipfile.ZipFile(_BoundedReads(file)) as archive:
-            entries = _check_entries(archive, end, path)
-            order = archive.read(entries["byteorder"]) if "byteorder" in entries else b"little"
-            if order != b"little":
-                raise LumosXError(
-                    f"{path}: it was saved on a big-endian machine; save it again as safetensors with a current torch."
-                )
-            read_records(archive.read(entries["data.pkl"]), _may_mention, _may_call)
+        entries = _entries_in_folder(find_entries(file), path)
+        table, largest = entries["data.pkl"], most_steps * _STEP_BYTES
+        if table.size > largest:
+            raise LumosXError(f"{path}: its table of contents is larger than any model needs; get it again.")
+        order = entries.get("byteorder")
+        if order is not None and _read(file, order, _LONGEST_NOTE) != b"little":
+            raise LumosXError(
+                f"{path}: it was saved on a big-endian machine; save it again as safetensors with a current torch."
+            )
+        maker = TensorMaker(entries, StorageReader(file, path, mapped))
+        return read_records(_read(file, table, largest), may_mention, maker.make, most_steps)
     except Foreign as error:
         raise LumosXError(
             f"{path}: loading it would run {str(error)[:60]!r}, which plain weights never need; take the safetensors "
             "version of it."
         ) from error
-    except LumosXError:
-        raise
-    except (Damaged, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except TooLarge as error:
+        raise LumosXError(
+            f"{path}: {error} bytes, more than there are in the file; it is damaged, get it again."
+        ) from error
+    except Repacked as error:
+        raise LumosXError(f"{path}: it was packed by another program; save it again with torch.") from error
+    except (NotCanonical, Damaged) as error:
         raise LumosXError(f"{path}: its archive is damaged; get it again.") from error
 
 
-def _check_entries(archive: zipfile.ZipFile, end: int, path: Path) -> dict[str, zipfile.ZipInfo]:
+def _entries_in_folder(listed: Mapping[str, Stretch], path: Path) -> dict[str, Stretch]:
     """The entries by their name inside the archive's one folder."""
-    listed = archive.infolist()
-    folder = listed[0].filename.partition("/")[0] if listed else ""
-    entries = {entry.filename.removeprefix(f"{folder}/"): entry for entry in listed}
+    folder = next(iter(listed), "").partition("/")[0]
+    entries = {name.removeprefix(f"{folder}/"): stretch for name, stretch in listed.items()}
     if "constants.pkl" in entries:
         raise LumosXError(f"{path}: it is a TorchScript program; take the safetensors version of it.")
     if "data.pkl" not in entries:
         raise LumosXError(f"{path}: it is a zip archive, but not one of torch's; unpack it and give the file inside.")
-    if len(entries) < len(listed) or min(entry.header_offset for entry in listed) != 0:
-        raise LumosXError(f"{path}: its archive is damaged; get it again.")
-    for name, entry in entries.items():
-        if not entry.filename.startswith(f"{folder}/") or entry.compress_type != zipfile.ZIP_STORED:
-            raise LumosXError(f"{path}: it was packed by another program; save it again with torch.")
-        if entry.file_size != entry.compress_size or entry.header_offset + entry.file_size > end:
-            raise LumosXError(f"{path}: its archive is cut off or damaged; get it again.")
-        if entry.file_size > _LARGEST_TABLE and not name.startswith("data/"):
-            raise LumosXError(f"{path}: its table of contents is larger than any model needs; get it again.")
+    if not all(name.startswith(f"{folder}/") for name in listed):
+        raise LumosXError(f"{path}: it was packed by another program; save it again with torch.")
     return entries
 
 
-def _may_call(name: str, _arguments: tuple) -> bool:
-    return name in _CALLED
-
-
-def _may_mention(name: str) -> bool:
-    module, _, last = name.rpartition(".")
-    dtype = module == "torch" and isinstance(getattr(torch, last, None), torch.dtype)
-    return dtype or name in _MENTIONED or _STORAGE.fullmatch(name) is not None
-
-
-class _BoundedReads:
-    """A file for ``zipfile``, which otherwise reads as much as a damaged archive says."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
-        self._read = file.read
-
-    def read(self, size: int = -1) -> bytes:
-        if size > _LARGEST_TABLE:
-            raise Damaged("size")
-        return self._read(_LARGEST_TABLE if size < 0 else size)
+def _read(file: BinaryIO, stretch: Stretch, most: int) -> bytes:
+    file.seek(stretch.start)
+    return file.read(min(stretch.size, most))

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from ..errors import LumosXError
-from .source import TensorInfo, WeightSource
-from .torch_archive import kind_of, load_archive, plain_tensor
+from .source import LONGEST_NAME, TensorInfo, WeightSource, check_names
+from .torch_archive import load_archive
+from .torch_tensors import kind_of
 
 _DEEPEST = 16
-_MOST_ENTRIES = 1 << 20
-_LONGEST_NAME = 1 << 12
+_MOST_ENTRIES = 1 << 17
 _NESTED = "{}: its names are too long or nested beyond all reason; save a model's state_dict()."
 
 
@@ -31,24 +31,21 @@ class TorchFile(WeightSource):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.metadata: Mapping[str, str] = {}
-        # torch goes by this ending, whatever the content.
-        if path.name.endswith(".safetensors"):
-            raise LumosXError(f"{path}: it is an archive under the name of another format; rename it to .pt.")
         with path.open("rb") as file:
             saved = load_archive(file, path, mapped=True)
         if not isinstance(saved, dict):
             raise LumosXError(f"{path}: it holds no dictionary of tensors; save a model's state_dict().")
         self._loaded: dict[str, torch.Tensor] = {}
-        largest = path.stat().st_size
         for count, (name, tensor) in enumerate(_named_entries(saved, path)):
             # Dicts may hold each other, so that a small file has more entries than could ever be counted or named.
-            if count > _MOST_ENTRIES or len(name) > _LONGEST_NAME:
+            if count > _MOST_ENTRIES or len(name) > LONGEST_NAME:
                 raise LumosXError(_NESTED.format(path))
             if not isinstance(tensor, torch.Tensor):
                 continue
             if name in self._loaded:
                 raise LumosXError(f"{path}: it has two tensors named {name[:60]!r}; save them under other names.")
-            self._loaded[name] = plain_tensor(tensor, largest, path)
+            self._loaded[name] = tensor
+        check_names(path, self._loaded)
         self.tensors = {
             name: TensorInfo(kind_of(tensor.dtype), tuple(tensor.shape)) for name, tensor in self._loaded.items()
         }
@@ -65,6 +62,9 @@ def _named_entries(saved: dict, path: Path, prefix: str = "", depth: int = 0) ->
     if depth > _DEEPEST:
         raise LumosXError(_NESTED.format(path))
     for key, value in saved.items():
+        # The text of other keys could be longer than anything.
+        if not isinstance(key, (str, int)):
+            continue
         yield f"{prefix}{key}", value
         if isinstance(value, dict):
             yield from _named_entries(value, path, f"{prefix}{key}.", depth + 1)

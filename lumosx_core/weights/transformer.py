@@ -23,9 +23,8 @@ from .recognise import (
     last_size,
     tensors_under,
 )
-from .source import TensorInfo, WeightSource
+from .source import EXPECTED, TensorInfo, WeightSource
 
-EXPECTED = "LumosX weights or any checkpoint with the shape of Wan2.1-T2V-1.3B"
 HEAD_DIM = 128
 TEXT_DIM = 4096
 FREQUENCY_DIM = 256

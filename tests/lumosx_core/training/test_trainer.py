@@ -1,8 +1,10 @@
 import itertools
+import os
 
 import pytest
 import torch
 
+from host.weight_files import Runs
 from lumosx_core.errors import LumosXError
 from lumosx_core.layout import Binding
 from lumosx_core.training.network import Network, NetworkSize, initialise
@@ -129,7 +131,7 @@ def test_a_loss_that_is_no_number_stops(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "sentence"), [
-    (b"nothing", "is no checkpoint of a training"), (None, "is no checkpoint of a training"),
+    (b"nothing", "is no checkpoint of a training"), (None, r"cannot be read \(No such file"),
 ])
 def test_what_is_no_checkpoint_is_refused(tmp_path, content, sentence):
     path = tmp_path / "file"
@@ -143,3 +145,52 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     make(rate=1e-3).save(tmp_path / "file")
     with pytest.raises(LumosXError, match="of a training with other settings"):
         make(rate=1e-4).resume(tmp_path / "file")
+
+
+def weights_only(path):
+    torch.save({"a": torch.ones(2)}, path)
+
+
+def one_that_runs_code(path):
+    torch.save({"plan": Runs(os.mkdir, (str(path) + "made",))}, path)
+
+
+@pytest.mark.parametrize(("write", "sentence"), [
+    (weights_only, "is no checkpoint of a training .KeyError"), (one_that_runs_code, "loading it would run '.*mkdir'"),
+])
+def test_other_files_of_torch_are_refused(tmp_path, write, sentence):
+    write(tmp_path / "file")
+    with pytest.raises(LumosXError, match=f"resume: .*{sentence}"):
+        make().resume(tmp_path / "file")
+    assert not (tmp_path / "filemade").exists()
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda state: state.update(step="1"), lambda state: state.update(step=-1), lambda state: state["weights"].pop(),
+    lambda state: state["averaged"].__setitem__(0, torch.ones(3)), lambda state: state.update(weights=3),
+    lambda state: state["optimizer"]["param_groups"].pop(), lambda state: state.update(optimizer=[1]),
+    lambda state: state.update(generator=torch.ones(3)), lambda state: state.update(record={}),
+    lambda state: state["record"].update(losses=[1]),
+], ids=range(10))
+def test_a_spoilt_checkpoint_is_refused(tmp_path, spoil):
+    make().save(tmp_path / "file")
+    state = torch.load(tmp_path / "file", weights_only=True)
+    spoil(state)
+    torch.save(state, tmp_path / "file")
+    with pytest.raises(LumosXError, match="resume: .*file is damaged"):
+        make().resume(tmp_path / "file")
+
+
+def test_a_long_record_is_read(tmp_path):
+    trainer = make()
+    trainer.record.losses = [(step, step / 7) for step in range(300_000)]
+    trainer.save(tmp_path / "file")
+    resumed = make()
+    resumed.resume(tmp_path / "file")
+    assert resumed.record.losses == trainer.record.losses
+
+
+def test_torch_never_opens_a_checkpoint(tmp_path, monkeypatch):
+    make().save(tmp_path / "file")
+    monkeypatch.setattr(torch, "load", None)
+    make().resume(tmp_path / "file")

@@ -118,6 +118,9 @@ ABSURD = {
     "half a block": header([tensor(sizes=(16,), kind=Q8_0)]),
     "offset between": header([tensor(offset=4)]),
     "name twice": header([tensor(), tensor()]),
+    "tensors that share their bytes": header([tensor(), tensor("b")]),
+    "tensors that overlap": header([tensor("b", offset=96), tensor(sizes=(32, 2), offset=0), tensor("c", offset=64)]),
+    "header that is too long": header(fields=[field("a", 8, text(bytes(1 << 23)))]),
     "name of no text": header([tensor(name=b"\xff\xfe")]),
     "long name": header([tensor(name="a" * 2000)]),
 }
@@ -141,6 +144,8 @@ def test_absurd_headers_end_in_a_sentence(tmp_path, name):
         (header([tensor(kind=1 << 31)]), "is of GGML type 2147483648"),
         (header(fields=[field("a", 9, array(0, 1 << 18))]) + bytes(1 << 18), "a vocabulary, so it is a text model"),
         (header(fields=[field("a", 9, array(8, 1 << 18))]) + bytes(1 << 18), "holds a vocabulary"),
+        (header([tensor(str(number)) for number in range((1 << 13) + 1)]), "it holds 8193 tensors, more than any"),
+        (header(fields=[field(str(number), 0, b"1") for number in range((1 << 14) + 1)]), "says 16385 things"),
         (header([tensor()]), "it is cut off, its last tensors are missing"),
         (header([tensor(offset=1 << 40)]) + bytes(256), "it is cut off"),
         (header([tensor(sizes=(1 << 30,))]) + bytes(256), "it is cut off"),

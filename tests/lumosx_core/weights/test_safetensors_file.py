@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -63,6 +64,27 @@ def test_absurd_headers_end_in_a_sentence(tmp_path, header, data, length):
     path = write_raw(tmp_path / "bad.safetensors", header, data, length)
     with pytest.raises(LumosXError, match="its header is damaged, .*; get it again"):
         SafetensorsFile(path)
+
+
+EMPTY = {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}
+
+
+@pytest.mark.parametrize(
+    ("header", "sentence"),
+    [
+        ({str(number): EMPTY for number in range((1 << 13) + 1)}, "it holds 8193 tensors, more than any"),
+        ({str(number): EMPTY for number in range(1 << 15)}, "its header lists more than any"),
+        ({"__metadata__": {str(number): "" for number in range(1 << 17)}}, "its header lists more than any"),
+        ({"__metadata__": {"a": "b" * (1 << 22)}}, "its header is larger than any"),
+        ({"a" * 513: EMPTY}, "name is over 512 letters long"),
+    ],
+)
+def test_more_than_any_model_needs_is_refused_at_once(tmp_path, header, sentence):
+    path = write_raw(tmp_path / "large.safetensors", header)
+    start = time.process_time()
+    with pytest.raises(LumosXError, match=f"large.safetensors: .*{sentence}"):
+        SafetensorsFile(path)
+    assert time.process_time() - start < 0.5
 
 
 def test_a_size_that_torch_cannot_count_to_ends_in_a_sentence(tmp_path):
