@@ -35,8 +35,8 @@ class LumosXAttention(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, backend=None):
-        return cls.verdict(when_known(check_attention), backend=backend)
+    async def validate_inputs(cls, backend=None):
+        return await cls.verdict_aside(when_known(check_attention), backend=backend)
 
     @classmethod
     def execute(cls, model, backend) -> io.NodeOutput:

@@ -4,6 +4,7 @@ The hosts differ in what they check. 0.3.75 does not look at the choices of a co
 characters, or at any value that comes by a link, and what ``validate_inputs`` names is checked by nobody else.
 """
 
+import asyncio
 import functools
 import math
 
@@ -55,6 +56,14 @@ class Node(io.ComfyNode):
         except LumosXError as error:
             return str(error)
         return True
+
+    @classmethod
+    async def verdict_aside(cls, check=None, **values):
+        """The same for a check that reads files or imports packages.
+
+        ComfyUI asks on the loop that answers every page, so the check runs in a thread of its own.
+        """
+        return await asyncio.to_thread(cls.verdict, check, **values)
 
 
 def when_known(check):

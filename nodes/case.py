@@ -53,8 +53,8 @@ class LumosXLoadCase(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, case=None, full_body=None):
-        return cls.verdict(cls.fingerprint_inputs, case=case, full_body=full_body)
+    async def validate_inputs(cls, case=None, full_body=None):
+        return await cls.verdict_aside(cls.fingerprint_inputs, case=case, full_body=full_body)
 
     @classmethod
     def fingerprint_inputs(cls, case=None, full_body=LEAVE_OUT):

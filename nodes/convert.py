@@ -34,8 +34,8 @@ class LumosXConvertWeights(Node):
             inputs=[
                 io.Combo.Input(
                     "source", options=list_sources(),
-                    tooltip="A weight file in models/diffusion_models or models/unet, a checkpoint folder there (it "
-                    "ends in /), or the .index.json of a model in several parts.",
+                    tooltip="A weight file in models/diffusion_models or models/unet (of a model in parts the first), "
+                    "a checkpoint folder there (it ends in /), or the .index.json of a model's parts.",
                 ),
                 io.Combo.Input(
                     "format", options=list(FORMATS), default="q8_0",

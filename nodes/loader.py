@@ -34,8 +34,9 @@ class LumosXModelLoader(Node):
             inputs=[
                 io.Combo.Input(
                     "model_name", options=list_models(),
-                    tooltip="A file in models/diffusion_models or models/unet: LumosX weights, or any checkpoint with "
-                    "the shape of Wan2.1-T2V-1.3B. Anything else is refused with what it seems to be.",
+                    tooltip="A file in models/diffusion_models or models/unet, of a model in parts the first: LumosX "
+                    "weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B. Anything else is refused with what "
+                    "it seems to be.",
                 ),
                 io.Combo.Input(
                     "weight_dtype", options=list(WEIGHT_DTYPES), default="default", optional=True,
@@ -48,8 +49,8 @@ class LumosXModelLoader(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, model_name=None, weight_dtype=None):
-        return cls.verdict(_check_file, model_name=model_name, weight_dtype=weight_dtype)
+    async def validate_inputs(cls, model_name=None, weight_dtype=None):
+        return await cls.verdict_aside(_check_file, model_name=model_name, weight_dtype=weight_dtype)
 
     @classmethod
     def fingerprint_inputs(cls, model_name=None, weight_dtype="default", vram_budget=0.0):

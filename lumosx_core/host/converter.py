@@ -12,6 +12,7 @@ import folder_paths
 from ..errors import LumosXError
 from ..weights.checkpoint_index import METADATA
 from ..weights.convert import convert
+from ..weights.file_names import part_named
 from ..weights.origin import was_made_from
 from ..weights.precision import ending
 from ..weights.safetensors_file import INDEX_ENDING
@@ -33,7 +34,7 @@ def list_sources() -> list[str]:
     """What can be converted: the weight files, checkpoint folders (ending in ``/``) and indices of parts."""
     files = list_files()
     names = set(models_among(files))
-    for path in map(PurePath, files):
+    for path in (PurePath(file) for file in files if file.endswith((METADATA, INDEX_ENDING))):
         if path.name == METADATA and path.parent.parts:
             folder = path.parent.parent if path.parent.name == _RELEASE_FOLDER else path.parent
             names.add(f"{(folder if folder.parts else path.parent).as_posix()}/")
@@ -89,9 +90,11 @@ def check_name(file_name: str) -> None:
     """Whether a name can be that of a new file.
 
     Raises:
-        LumosXError: it has a folder, a character or a length that not every system takes.
+        LumosXError: it has a folder, a character or a length that not every system takes, or is that of a part.
     """
     name = file_name.strip()
+    if part_named(f"{_ENDINGS.sub('', name)}.gguf") is not None:
+        raise LumosXError(f"file_name: {name[:60]!r} is the name of one part of several; choose another name.")
     if not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _MOST_BYTES:
         raise LumosXError(
             f"file_name: {name[:60]!r} is not a plain file name; use up to 150 letters, digits, - and _ (letters "

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from ..errors import LumosXError
 from ..model import RelationalOptions
 from ..weights.blocks import dequantize, is_packed
 from ..weights.dense import read_dense
+from ..weights.file_names import first_parts, part_files
 from ..weights.opening import open_weights
 from ..weights.quantised import QuantisedLayer, find_quantised_layers, settings_in_metadata
+from ..weights.safetensors_file import SafetensorsFile
 from ..weights.source import TensorInfo, WeightSource
 from ..weights.transformer import find_transformer
 from .low_rank import beside_patcher
@@ -43,7 +45,7 @@ WEIGHT_DTYPES = ("default", *_FP8)
 
 
 def list_models() -> list[str]:
-    """Names of the weight files in ``diffusion_models`` and ``unet``, GGUF among them."""
+    """Names of the weight files in ``diffusion_models`` and ``unet``, GGUF among them; of parts the first."""
     return models_among(list_files())
 
 
@@ -56,8 +58,10 @@ def list_files() -> list[str]:
 
 
 def models_among(files: list[str]) -> list[str]:
-    """Those that ComfyUI lists as models, and GGUF."""
-    return folder_paths.filter_files_extensions(files, {*folder_paths.supported_pt_extensions, GGUF_ENDING})
+    """Those that ComfyUI lists as models, and GGUF; of models in several parts the first part."""
+    return first_parts(
+        folder_paths.filter_files_extensions(files, {*folder_paths.supported_pt_extensions, GGUF_ENDING})
+    )
 
 
 def load_model(name: str, weight_dtype: str = "default", vram_budget: float = 0.0) -> Any:
@@ -78,19 +82,39 @@ def load_model(name: str, weight_dtype: str = "default", vram_budget: float = 0.
 
 
 def check_model(name: str) -> None:
-    """Read what a file says of itself, and no weights.
+    """Read what a file says of itself, and no weights; what was found is remembered until the file changes.
 
     Raises:
         LumosXError: as ``load_model`` would, as far as that can be known.
     """
-    with open_weights(Path(resolve(name))) as source:
-        find_transformer(source)
+    sentence = _refusal(resolve(name), model_file_fingerprint(name))
+    if sentence is not None:
+        raise LumosXError(sentence)
+
+
+@lru_cache(maxsize=64)
+def _refusal(path: str, fingerprint: str) -> str | None:
+    """Why a file in this state is no model; None when it is one."""
+    try:
+        with open_weights(Path(path)) as source:
+            find_transformer(source)
+    except LumosXError as error:
+        return str(error)
+    return None
 
 
 def model_file_fingerprint(name: str) -> str:
-    """Changes whenever the file does; raises what ``load_model`` would for a bad name."""
-    state = os.stat(resolve(name))
-    return f"{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"
+    """Changes whenever the file does, or a part of its model; raises what ``load_model`` would for a bad name."""
+    return "\n".join(map(state_of, part_files(Path(resolve(name)))))
+
+
+def state_of(path: Path) -> str:
+    """Changes whenever the file does, or comes or goes."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return f"{path}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"
 
 
 def resolve(name: str) -> str:
@@ -140,7 +164,7 @@ def load_patcher(path: str, weight_dtype: str = "default", disable_dynamic: bool
 def _read(source: WeightSource, transformer: dict[str, str]) -> tuple[dict[str, torch.Tensor], dict[str, dict]]:
     """The model's tensors in the one form that every supported host reads, and its quantised layers' settings."""
     read = source.read
-    if source.format == "safetensors" and source.path.suffix.lower() in _HOST_ENDINGS:
+    if isinstance(source, SafetensorsFile) and source.path.suffix.lower() in _HOST_ENDINGS:
         # The host has ways of its own to read these without a copy.
         read = comfy.utils.load_torch_file(str(source.path)).__getitem__
     quantised = find_quantised_layers(source, transformer)

@@ -11,6 +11,7 @@ import torch
 
 from ..errors import LumosXError
 from .checkpoint_index import METADATA
+from .file_names import part_files
 from .safetensors_file import INDEX_ENDING
 from .source import WeightSource
 
@@ -70,7 +71,7 @@ def verify_weights(source: WeightSource) -> str:
 def source_files(path: Path) -> dict[Path, int]:
     """The files of an open source and how many bytes each has.
 
-    They are the file itself, an index with its shards, or a checkpoint's metadata and parts.
+    They are the file itself or all parts of its model, an index with its shards, or a checkpoint's metadata and parts.
 
     Args:
         path: of the source, once it is open.
@@ -90,7 +91,7 @@ def _listed_files(path: Path) -> list[Path]:
     if path.name.endswith(INDEX_ENDING):
         shards = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
         return [path, *(path.parent / shard for shard in sorted(set(shards)))]
-    return [path]
+    return part_files(path)
 
 
 def files_sha256(files: Iterable[Path], advance: Callable[[int, str], None]) -> str:

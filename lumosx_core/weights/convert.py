@@ -21,6 +21,7 @@ from .blocks import is_packed
 from .checksum import WeightsDigest
 from .dense import is_plain, read_dense
 from .encode import check_blocks, encode, encode_fp8
+from .file_names import part_named
 from .gguf_package import require_gguf
 from .gguf_writer import GGUFStreamWriter
 from .opening import open_weights
@@ -203,6 +204,8 @@ def _check_target(source: Path, target: Path, to: str) -> None:
     wanted = ending(to)
     if target.suffix.lower() != wanted:
         raise LumosXError(f"{target}: {to} is written as {wanted}; let the name end so, or choose another format.")
+    if part_named(target.name) is not None:
+        raise LumosXError(f"{target}: the name is that of one part of a model in several; choose another name.")
     if _is_taken(target):
         if _is_same(source, target):
             raise LumosXError(f"{target}: source and target are the same file; choose another target.")

@@ -7,9 +7,11 @@ from pathlib import Path
 from ..errors import LumosXError
 from .checkpoint_folder import CheckpointFolder
 from .checkpoint_index import METADATA
+from .file_names import first_parts, part_files, part_named
 from .gguf_package import require_gguf
 from .safetensors_file import INDEX_ENDING, SafetensorsFile
 from .source import WeightSource
+from .split_file import SplitFile
 from .torch_file import TorchFile
 
 READABLE = "safetensors, GGUF, torch's .pt and .pth, or a folder of torch.distributed.checkpoint"
@@ -34,8 +36,10 @@ def open_weights(path: Path) -> WeightSource:
     """Open a weight file, the index of a sharded one, or a checkpoint folder.
 
     Args:
-        path: a safetensors, GGUF or torch file under any name; a ``*.safetensors.index.json``; a folder that holds one
-            such index; or a folder of torch.distributed.checkpoint, or that whose subfolder ``all`` is one.
+        path: a safetensors, GGUF or torch file under any name; any part of a model whose parts are named
+            ``…-00001-of-00003.…`` and lie side by side; a ``*.safetensors.index.json``; a folder that holds one such
+            index or the parts of one such model; or a folder of torch.distributed.checkpoint, or that whose subfolder
+            ``all`` is one.
 
     Raises:
         LumosXError: there is nothing at ``path``, or nothing that can be read.
@@ -46,7 +50,8 @@ def open_weights(path: Path) -> WeightSource:
             return _open_folder(path)
         if not path.is_file():
             raise LumosXError(f"{path}: there is no such file or folder; choose another or download it first.")
-        return _open_file(path)
+        paths = part_files(path)
+        return _open_file(path) if len(paths) == 1 else SplitFile(paths, _open_file)
     except OSError as error:
         raise LumosXError(f"{path}: cannot be read ({error.strerror}); check its permissions and the disk.") from error
 
@@ -63,8 +68,14 @@ def _open_folder(path: Path) -> WeightSource:
         return SafetensorsFile(indexes[0])
     if indexes:
         raise LumosXError(f"{path}: it holds {len(indexes)} models; give the *{INDEX_ENDING} of one of them.")
+    parts = first_parts(file.name for file in path.iterdir() if part_named(file.name) is not None)
+    if len(parts) == 1:
+        return SplitFile(part_files(path / parts[0]), _open_file)
+    if parts:
+        raise LumosXError(f"{path}: it holds {len(parts)} models in parts; give the first part of one of them.")
     raise LumosXError(
-        f"{path}: this folder holds neither a checkpoint's {METADATA} nor a *{INDEX_ENDING}; give the weight file."
+        f"{path}: this folder holds neither a checkpoint's {METADATA} nor a *{INDEX_ENDING} nor the parts of "
+        "a model; give the weight file."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from ..errors import LumosXError
 from .quantised import is_sidecar
 from .source import TensorInfo, WeightSource
 
@@ -32,6 +33,11 @@ _MARKS = tuple((re.compile(pattern), what) for pattern, what in (
      "a diffusion model of another family"),
     (r"^(optim|optimizer|state)\b", "the state of a training run"),
 ))
+_WRAPPERS = re.compile(
+    r"(?:(?<=\.)|^)(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\.(?=.)"
+)
+"""What torch.compile, data parallelism, FSDP and checkpointing put into the names of what they wrap, at any depth."""
+
 _BESIDE = re.compile(
     r"(optim\w*|opt|lr_scheduler|scheduler|sched|rng\w*|random\w*|(global_)?(step|epoch)|args|config|vae"
     r"|first_stage_model|cond_stage_model|text_encoders)(\.|$)"
@@ -44,7 +50,8 @@ def describe(source: WeightSource) -> str:
     """What an open file seems to be, as words that fit after "it seems to be"."""
     prefixes = find_prefixes(source.tensors)
     if prefixes:
-        return describe_marks(tensors_under(source, prefixes[0])) or describe_shape(source.tensors, prefixes[0])
+        tensors = {name: source.tensors[stored] for name, stored in tensors_under(source, prefixes[0]).items()}
+        return describe_marks(tensors) or describe_shape(tensors)
     marked = describe_marks(source.tensors)
     if marked is not None:
         return marked
@@ -56,13 +63,32 @@ def describe(source: WeightSource) -> str:
     return f"no model that LumosX knows (its first tensor is {next(iter(source.tensors))[:60]!r})"
 
 
+def without_wrappers(name: str) -> str:
+    """A tensor's name without what torch's wrappers of modules add to it."""
+    return _WRAPPERS.sub("", name)
+
+
 def tensors_under(source: WeightSource, prefix: str) -> dict[str, str]:
-    """What stands under a transformer's prefix, without it, to its name in the file.
+    """What stands under a transformer's prefix, without it and without wrappers, to its name in the file.
 
     What a training run or an all-in-one checkpoint keeps beside its model is left out, and so are scales.
+
+    Raises:
+        LumosXError: two tensors have the same name once wrappers are taken off.
     """
-    names = {stored.removeprefix(prefix): stored for stored in source.tensors if stored.startswith(prefix)}
-    return {name: stored for name, stored in names.items() if not is_sidecar(name) and not _BESIDE.match(name)}
+    found: dict[str, str] = {}
+    for stored in source.tensors:
+        plain = without_wrappers(stored)
+        name = plain.removeprefix(prefix)
+        if not plain.startswith(prefix) or is_sidecar(name) or _BESIDE.match(name):
+            continue
+        if name in found:
+            raise LumosXError(
+                f"{source.path}: {found[name][:80]!r} and {stored[:80]!r} are the same tensor of a model; save one of "
+                "the two models."
+            )
+        found[name] = stored
+    return found
 
 
 def describe_marks(names: Iterable[str]) -> str | None:
@@ -71,10 +97,10 @@ def describe_marks(names: Iterable[str]) -> str | None:
     return next((what for mark, what in _MARKS if any(mark.search(name) for name in names)), None)
 
 
-def describe_shape(tensors: Mapping[str, TensorInfo], prefix: str) -> str:
-    """Which Wan transformer has these shapes."""
-    dim = last_size(tensors, prefix + MODULATION)
-    embedding = tensors.get(f"{prefix}patch_embedding.weight")
+def describe_shape(tensors: Mapping[str, TensorInfo]) -> str:
+    """Which Wan transformer has these shapes, under Wan's own names."""
+    dim = last_size(tensors, MODULATION)
+    embedding = tensors.get("patch_embedding.weight")
     channels = embedding.shape[1] if embedding is not None and len(embedding.shape) > 1 else None
     if channels is None:
         return "part of a Wan transformer"
@@ -85,11 +111,12 @@ def describe_shape(tensors: Mapping[str, TensorInfo], prefix: str) -> str:
 
 
 def find_prefixes(names: Iterable[str]) -> list[str]:
-    """What stands before the names of each Wan transformer in a file, the one to prefer first.
+    """What stands before the names of each Wan transformer in a file, wrappers apart, the one to prefer first.
 
     Averaged weights (``ema.``), which the release samples with, come before the others; then the shortest.
     """
-    found = {name.removesuffix(MODULATION) for name in names if name.endswith(MODULATION)}
+    plain = map(without_wrappers, names)
+    found = {name.removesuffix(MODULATION) for name in plain if name.endswith(MODULATION)}
     return sorted(found, key=lambda prefix: (not _is_average(prefix), len(prefix), prefix))
 
 

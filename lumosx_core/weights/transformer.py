@@ -24,6 +24,7 @@ from .recognise import (
     tensors_under,
 )
 from .source import EXPECTED, TensorInfo, WeightSource
+from .split_file import SplitFile
 
 HEAD_DIM = 128
 TEXT_DIM = 4096
@@ -116,7 +117,7 @@ def _refuse_other_models(source: WeightSource, tensors: dict[str, TensorInfo]) -
     embedding = tensors.get("patch_embedding.weight")
     other_channels = embedding is not None and embedding.shape[1:2] != (LATENT_CHANNELS,)
     if what is None and (other_channels or last_size(tensors, MODULATION) > LARGEST_DIM):
-        what = describe_shape(tensors, "")
+        what = describe_shape(tensors)
     if what is not None:
         raise LumosXError(f"{source.path}: it seems to be {what}; LumosX needs {EXPECTED}.")
 
@@ -154,10 +155,10 @@ def _compare(source: WeightSource, held: dict[str, str], expected: dict[str, tup
 
 
 def _refuse_shards(source: WeightSource) -> None:
-    if _SHARD.search(source.path.name):
+    if _SHARD.search(source.path.name) and not isinstance(source, SplitFile):
         raise LumosXError(
-            f"{source.path}: it is one of several parts of a model; join them first, with python -m "
-            "lumosx_core.weights convert FOLDER OUT.safetensors."
+            f"{source.path}: it is one of several parts of a model, but its name does not say which of how many; give "
+            "all parts the names that they came with."
         )
 
 

@@ -29,6 +29,12 @@ def widgets_of(nodes, kinds):
     return found
 
 
+def verdict(node, **values):
+    """What the node says when these values are queued."""
+    answer = node.validate_inputs(**values)
+    return asyncio.run(answer) if inspect.isawaitable(answer) else answer
+
+
 def refused(node, name, value):
     """The sentence that `execute` ends in with this value, and with nothing else given."""
     with pytest.raises(ValueError) as caught:
@@ -48,7 +54,7 @@ def test_a_choice_that_is_not_listed_is_never_used(nodes, value):
 def test_a_choice_that_is_not_listed_is_refused_when_queued(nodes):
     for node, widget in widgets_of(nodes, io.Combo.Input):
         if widget.id not in node.FILES:
-            answer = node.validate_inputs(**{widget.id: "no such choice"})
+            answer = verdict(node, **{widget.id: "no such choice"})
             assert answer.startswith(f"{widget.id}: "), (node, answer)
 
 
@@ -57,7 +63,7 @@ def test_every_listed_choice_is_allowed_when_queued(nodes):
         # A backend that is not installed is refused for that reason.
         if widget.id not in (*node.FILES, "backend"):
             for choice in widget.options:
-                assert node.validate_inputs(**{widget.id: choice}) is True, (node, choice)
+                assert verdict(node, **{widget.id: choice}) is True, (node, choice)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "6", [1]])
@@ -91,7 +97,7 @@ def test_names_that_no_disk_takes_are_refused(nodes, value):
     assert len(files) >= 3
     for node, name in files:
         assert refused(node, name, value).startswith(f"{name}: ")
-        assert node.validate_inputs(**{name: value}).startswith(f"{name}: ")
+        assert verdict(node, **{name: value}).startswith(f"{name}: ")
 
 
 def test_a_node_is_wrapped_once_however_often_the_host_copies_its_class(nodes):

@@ -1,8 +1,12 @@
 """LumosX Model Loader on a real server: every kind of file, and the stock nodes that users put behind it."""
 
 import os
+import re
 import shutil
 import tempfile
+import threading
+import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +65,65 @@ def test_a_pt_file(sample, folder, weights, plain, wrap):
 def test_prefixes_come_off(sample, folder, weights, plain):
     save_file({f"model.diffusion_model.{name}": w for name, w in weights.items()}, folder / "loader_prefix.safetensors")
     assert torch.equal(sample("loader_prefix.safetensors"), sample(plain))
+
+
+def test_names_of_compiled_and_distributed_models(sample, folder, weights, plain):
+    """As torch.save writes a model of which each block was compiled, inside DistributedDataParallel."""
+    names = {name: "module." + re.sub(r"^(blocks\.\d+)\.", r"\1._orig_mod.", name) for name in weights}
+    torch.save({names[name]: tensor for name, tensor in weights.items()}, folder / "loader_wrapped.pt")
+    assert torch.equal(sample("loader_wrapped.pt"), sample(plain))
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "gguf"])
+def test_any_part_of_a_model_without_an_index_loads_it_whole(sample, client, folder, weights, ending):
+    names = sorted(weights)
+    shares = [names[number::3] for number in range(3)]
+    meant = {}
+    for number, share in enumerate(shares, 1):
+        path, part = folder / f"parts-0000{number}-of-00003.{ending}", {name: weights[name] for name in share}
+        meant.update(write_gguf(path, "Q8_0", part) if ending == "gguf" else part)
+        if ending == "safetensors":
+            save_file(part, path)
+    save_file(meant, folder / f"parts_whole_{ending}.safetensors")
+    exact = sample(f"parts_whole_{ending}.safetensors")
+    for number in (1, 3):
+        assert torch.equal(sample(f"parts-0000{number}-of-00003.{ending}"), exact)
+    listed = re.findall(rf"parts-\d+-of-\d+.{ending}", str(client.object_info("LumosX_ModelLoader")["input"]))
+    assert listed == [f"parts-00001-of-00003.{ending}"]
+    (folder / f"parts-00002-of-00003.{ending}").unlink()
+    with pytest.raises(PromptRejected, match=f"parts-00002-of-00003.{ending}: this part of the model is missing"):
+        sample(f"parts-00001-of-00003.{ending}")
+
+
+def heaviest(path):
+    """As much to look through as is allowed, without a model in it."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/data.pkl", b"\x80\x02(" + b"K\x01" * ((1 << 19) - 10) + b"t0}.")
+    return path.name
+
+
+def test_the_server_answers_while_a_file_is_looked_at(server, client, folder, sample):
+    """ComfyUI checks a prompt on the loop that answers everybody."""
+    name, waits, asked = heaviest(folder / "heavy.pt"), [], threading.Event()
+
+    def watch():
+        while not asked.is_set():
+            start = time.monotonic()
+            client.object_info("LumosX_Model")
+            waits.append(time.monotonic() - start)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for _ in range(3):
+            # Another time each, so that nothing is remembered.
+            os.utime(folder / name)
+            refused(sample, name)
+    finally:
+        asked.set()
+        watcher.join()
+    # Two may be held up by what else the machine does.
+    assert len(waits) > 10 and sorted(waits)[-3] < 0.5
 
 
 @pytest.mark.parametrize("kind", [*MAKEABLE, *SCALES])

@@ -1,9 +1,11 @@
 """Every layout of quantised files through the loader: the host computes with the numbers that the file stands for."""
 
 import json
+from pathlib import Path
 
 import comfy.quant_ops
 import comfyui_version
+import folder_paths
 import pytest
 import torch
 from safetensors import safe_open
@@ -11,7 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from host.weight_files import small_transformer
 from lumosx_core.errors import LumosXError
+from lumosx_core.host import loader
 from lumosx_core.host.loader import load_patcher
+from lumosx_core.weights import opening
 from lumosx_core.weights.convert import convert
 
 CPU = torch.device("cpu")
@@ -132,3 +136,27 @@ def test_what_the_host_cannot_read_ends_in_a_sentence_with_its_version(tmp_path,
 def test_an_unknown_dtype_is_refused(tmp_path):
     with pytest.raises(LumosXError, match="weight_dtype: 'int3' is unknown; choose one of default, fp8_e4m3fn"):
         load_patcher(str(tmp_path / "any"), "int3")
+
+
+def test_what_was_found_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
+    folder = Path(folder_paths.get_folder_paths("diffusion_models")[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    path, opened = folder / "remembered-00001-of-00002.safetensors", []
+    other = path.with_name("remembered-00002-of-00002.safetensors")
+    save_file({"decoder.conv1.weight": torch.zeros(1)}, path)
+
+    def open_weights(path):
+        opened.append(path)
+        return opening.open_weights(path)
+
+    monkeypatch.setattr(loader, "open_weights", open_weights)
+    for sentence in ("remembered-00002-of-00002.safetensors: this part", "seems to be a VAE", "this part"):
+        for _ in range(3):
+            with pytest.raises(LumosXError, match=sentence):
+                loader.check_model(path.name)
+        if other.exists():
+            other.unlink()
+        else:
+            save_file({"decoder.conv2.weight": torch.zeros(1)}, other)
+    # The third state is the first one again.
+    assert opened == [path, path]

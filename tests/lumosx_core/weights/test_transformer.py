@@ -124,11 +124,46 @@ def test_a_missing_tensor_is_named(find, weights):
     assert "blocks.1.ffn.2.weight and 1 more are missing; the file is not whole" in refusal(find, held)
 
 
-def test_a_part_of_a_model_is_named(find, weights):
-    for first in (True, False):
-        held = {name: tensor for name, tensor in weights.items() if name.startswith("blocks.1.") != first}
-        message = refusal(find, held, name="model-00001-of-00002.safetensors")
-        assert "it is one of several parts of a model; join them first" in message
+@pytest.mark.parametrize("name", ["model-00001-of-00900.safetensors", "model-00004-of-00003.safetensors"])
+def test_a_part_whose_name_cannot_be_is_named(find, weights, name):
+    names = list(weights)
+    for part in (names[:20], [name for name in names if name != "head.modulation"]):
+        message = refusal(find, {name: weights[name] for name in part}, name=name)
+        assert "it is one of several parts of a model, but its name does not say which of how many" in message
+
+
+def wrapped(name, by, layers):
+    """A tensor's name with a wrapper in front of some of its parts."""
+    parts = name.split(".")
+    if layers == "blocks":
+        return ".".join([*parts[:2], by, *parts[2:]]) if parts[0] == "blocks" else name
+    if layers == "all":
+        return f"{by}." + f".{by}.".join(parts)
+    return f"{by}.{name}"
+
+
+@pytest.mark.parametrize("layers", ["blocks", "all", "whole"])
+@pytest.mark.parametrize("by", ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model.", "ema."])
+def test_what_torch_wraps_around_modules_comes_off(find, weights, by, layers, prefix):
+    names = {name: prefix + wrapped(name, by, layers) for name in weights}
+    assert find({names[name]: tensor for name, tensor in weights.items()}) == names
+
+
+def test_several_wrappers_at_once(find, weights):
+    names = {name: "module._orig_mod.ema." + wrapped(name, "_orig_mod", "blocks") for name in weights}
+    assert find({names[name]: tensor for name, tensor in weights.items()}) == names
+
+
+def test_a_model_with_and_without_wrappers_is_refused(find, weights):
+    both = {**weights, "_orig_mod.head.head.bias": weights["head.head.bias"].clone()}
+    assert "'_orig_mod.head.head.bias' and 'head.head.bias' are the same tensor" in refusal(find, both)
+
+
+def test_wrapped_models_of_other_kinds_are_named_too(find, weights):
+    extra = {f"_orig_mod.{name}": tensor for name, tensor in weights.items()}
+    extra["_orig_mod.blocks.0._orig_mod.cross_attn.k_img.weight"] = torch.zeros(2)
+    assert "a Wan I2V" in refusal(find, extra)
 
 
 @pytest.mark.parametrize("beside", ["optimizer.state.0.exp_avg", "first_stage_model.decoder.conv1.weight"])
