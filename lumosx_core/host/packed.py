@@ -198,6 +198,6 @@ def _without_patches(functions: list) -> list:
 
 def _cannot_save() -> LumosXError:
     return LumosXError(
-        "model: its weights are packed in GGUF blocks, which ComfyUI cannot merge or save; load the bf16 file instead, "
+        "model: its weights are packed in GGUF blocks, which ComfyUI cannot save; load the bf16 file instead, "
         "or make one with LumosX Convert Weights."
     )

@@ -200,6 +200,6 @@ def _main_face(picture: np.ndarray, subject: int, detector: Detector) -> Face:
     if not faces:
         raise LumosXError(
             f"relations: no face is found in the picture of subject {subject + 1}; give it a picture of a face with "
-            f"hair and ears, or use mode {RELEASE}, which takes the picture whole."
+            f"hair and ears, or score with LumosX Identity Score, whose mode {RELEASE} takes the picture whole."
         )
     return largest(faces)
