@@ -20,6 +20,7 @@ from .model import LumosXModel
 from .references import LumosXBackground, LumosXObject, LumosXSubject
 from .sampler import LumosXSampler, LumosXSchedule
 from .scores import LumosXIdentityScore
+from .text_encoder import LumosXTextEncoderLoader
 from .tiny import LumosXTinyModels
 from .views import LumosXViews
 
@@ -49,6 +50,7 @@ class LumosXExtension(ComfyExtension):
             LumosXIdentityScore,
             LumosXAttributeScore,
             LumosXMotionScore,
+            LumosXTextEncoderLoader,
         ]
 
 

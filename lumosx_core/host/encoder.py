@@ -142,7 +142,11 @@ def check_tokens(tokens: dict, source: str) -> None:
     """
     if ENCODER_KEY not in tokens:
         found = ", ".join(tokens) or "nothing"
-        raise LumosXError(f"clip: its tokens are for {found}, not for UMT5; load umt5_xxl with type \"wan\".")
+        raise LumosXError(
+            f"clip: its tokens are for {found}, not for UMT5; take umt5_xxl_fp8_e4m3fn_scaled.safetensors in Load CLIP "
+            "with type \"wan\", or load models_t5_umt5-xxl-enc-bf16.pth and other files in Wan's own names with LumosX "
+            "Text Encoder Loader."
+        )
     length = len(_ids(tokens)) + 1
     if length > TEXT_LENGTH:
         raise LumosXError(

@@ -9,13 +9,13 @@ import comfy.latent_formats
 import comfy.model_management
 import comfy.sd
 import comfy.utils
-import folder_paths
 import torch
 
 from ..errors import LumosXError
 from ..phrases import Tokens
 from ..prompt_text import clean_text
 from .encoder import ENCODER_KEY, END_TOKEN, VideoSize, check_tokens, readable_tokens
+from .text_encoder import load_clip
 
 
 class TextSide:
@@ -70,20 +70,15 @@ class PictureSide:
 
 
 def load_text_side(path: Path) -> TextSide:
-    """The text encoder of a file, as Load CLIP with type "wan" loads it.
+    """The text encoder of a file, as LumosX Text Encoder Loader loads it.
 
     Raises:
-        LumosXError: ComfyUI cannot read it, or it is no UMT5.
+        LumosXError: it cannot be read, it is no UMT5-XXL, or it has no tokenizer.
     """
     try:
-        clip = comfy.sd.load_clip(
-            [str(path)], folder_paths.get_folder_paths("embeddings"), clip_type=comfy.sd.CLIPType.WAN
-        )
-        tokens = clip.tokenize("")
-    except Exception as error:
-        raise _not_loaded("--text-encoder", path, error, "umt5_xxl_fp8_e4m3fn_scaled.safetensors") from error
-    check_tokens(tokens, "prompt")
-    return TextSide(clip)
+        return TextSide(load_clip(path))
+    except LumosXError as error:
+        raise LumosXError(f"--text-encoder: {error}") from error
 
 
 def load_picture_side(path: Path) -> PictureSide:
@@ -96,13 +91,11 @@ def load_picture_side(path: Path) -> PictureSide:
         vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path), safe_load=True))
         vae.throw_exception_if_invalid()
     except Exception as error:
-        raise _not_loaded("--vae", path, error, "wan_2.1_vae.safetensors") from error
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise LumosXError(
+            f"--vae: ComfyUI cannot load {path} ({type(error).__name__}: {reason}); give wan_2.1_vae.safetensors."
+        ) from error
     return PictureSide(vae)
-
-
-def _not_loaded(option: str, path: Path, error: Exception, wanted: str) -> LumosXError:
-    reason = str(error).strip().partition("\n")[0][:200]
-    return LumosXError(f"{option}: ComfyUI cannot load {path} ({type(error).__name__}: {reason}); give {wanted}.")
 
 
 def let_go() -> None:

@@ -82,6 +82,8 @@ NODES = {
     "motion": ("LumosX_MotionScore", {"images": ("take", 0)}),
     "best": ("PreviewImage", {"images": ("views", 0)}),
     "loader": ("LumosX_ModelLoader", {"model_name": "lumosx_bf16.safetensors"}),
+    "text_encoder": ("LumosX_TextEncoderLoader", {"text_encoder": "models_t5_umt5-xxl-enc-bf16.pth"}),
+    "words": ("CLIPTextEncode", {"clip": ("text_encoder", 0)}),
     "attention": ("LumosX_Attention", {"model": ("loader", 0)}),
     "model": ("LumosX_Model", {"model": ("tiny", 0)}),
     "sampler": ("LumosX_Sampler", {

@@ -84,3 +84,20 @@ class Runs:
 
     def __reduce__(self):
         return self.call
+
+
+def wan_umt5_names(weights):
+    """UMT5's weights under the names of Wan's own code (wan/modules/t5.py), from those of transformers and ComfyUI."""
+    parts = {
+        "layer.0.SelfAttention.relative_attention_bias": "pos_embedding.embedding",
+        "layer.0.SelfAttention.": "attn.", "layer.0.layer_norm": "norm1", "layer.1.layer_norm": "norm2",
+        "layer.1.DenseReluDense.wi_0": "ffn.gate.0", "layer.1.DenseReluDense.wi_1": "ffn.fc1",
+        "layer.1.DenseReluDense.wo": "ffn.fc2", "encoder.block.": "blocks.", "shared.": "token_embedding.",
+        "encoder.final_layer_norm.": "norm.",
+    }
+    renamed = {}
+    for name, tensor in weights.items():
+        for old, new in parts.items():
+            name = name.replace(old, new)
+        renamed[name] = tensor
+    return renamed

@@ -55,6 +55,7 @@ NODES = {
         "images", "relations", "by", "locate", "embedder", "detector", "every_nth_frame",
     ],
     "LumosX_MotionScore": ["images", "fps"],
+    "LumosX_TextEncoderLoader": ["text_encoder"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -77,6 +78,7 @@ OUTPUTS = {
     "LumosX_IdentityScore": ["STRING", "STRING", "IMAGE", "IMAGE", "FLOAT"],
     "LumosX_AttributeScore": ["STRING", "STRING", "IMAGE", "IMAGE"],
     "LumosX_MotionScore": ["STRING", "STRING", "BOOLEAN", "IMAGE"],
+    "LumosX_TextEncoderLoader": ["CLIP"],
 }
 
 

@@ -131,8 +131,10 @@ def test_another_text_encoder_is_refused(one):
         def tokenize(self, text):
             return {"l": [[(1, 1.0)]]}
 
-    with pytest.raises(LumosXError, match="clip: its tokens are for l, not for UMT5"):
+    with pytest.raises(LumosXError, match="clip: its tokens are for l, not for UMT5") as caught:
         encode_scene(Other(), None, one("a man"), "a man", "", SIZE)
+    for way in ("umt5_xxl_fp8_e4m3fn_scaled.safetensors", "umt5-xxl-enc-bf16.pth", "LumosX Text Encoder Loader"):
+        assert way in str(caught.value)
 
 
 def test_another_vae_is_refused(models, one):

@@ -1,13 +1,16 @@
 """What training takes from ComfyUI is what the nodes make."""
 
+from pathlib import Path
+
 import comfy.latent_formats
 import comfy.ldm.wan.vae
 import comfy.sd
 import folder_paths
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from host.weight_files import wan_umt5_names
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.encoder import VideoSize, encode_scene
 from lumosx_core.host.tiny import TEXT_ENCODER_FILE, load_tiny_clip, load_tiny_vae
@@ -15,7 +18,6 @@ from lumosx_core.host.training import PictureSide, TextSide, let_go, load_pictur
 from lumosx_core.layout import bind_scene
 from lumosx_core.media import from_image, letterbox, to_image
 from lumosx_core.phrases import find_phrase
-from lumosx_core.tiny import text
 
 from .conftest import FRAMES, HEIGHT, PROMPT, WIDTH
 
@@ -62,20 +64,18 @@ def test_a_vae_file_is_loaded_as_load_vae_does(small_vae):
     assert torch.allclose(latent, expected.float(), atol=1e-5)
 
 
-def test_a_text_encoder_file_is_loaded_as_load_clip_does(monkeypatch):
-    """The stock loader would build UMT5 in its full size, so it is told the size of the small one."""
+@pytest.mark.parametrize("names", ["comfyui's", "wan's"])
+def test_a_text_encoder_file_is_loaded_as_its_node_does(tmp_path, names):
     small = load_tiny_clip()
-    path = folder_paths.get_full_path_or_raise("text_encoders", TEXT_ENCODER_FILE)
-    whole = comfy.sd.load_clip
-    size = text.encoder_config(len(comfy.utils.load_torch_file(path)["shared.weight"]))
-    monkeypatch.setattr(comfy.sd, "detect_te_model", lambda weights: comfy.sd.TEModel.T5_XXL)
-    monkeypatch.setattr(
-        comfy.sd, "load_clip",
-        lambda *paths, **options: whole(*paths, **options, model_options={"umt5xxl_model_config": size}),
-    )
+    path = Path(folder_paths.get_full_path_or_raise("text_encoders", TEXT_ENCODER_FILE))
+    if names == "wan's":
+        weights = load_file(path)
+        (tmp_path / "spiece.model").write_bytes(weights.pop("spiece_model").numpy().tobytes())
+        path = tmp_path / "models_t5_umt5-xxl-enc-bf16.pth"
+        torch.save(wan_umt5_names(weights), path)
     side = load_text_side(path)
     assert side.tokenise(PROMPT) == TextSide(small).tokenise(PROMPT)
-    assert torch.allclose(side.encode(PROMPT), TextSide(small).encode(PROMPT), atol=1e-4)
+    assert torch.equal(side.encode(PROMPT), TextSide(small).encode(PROMPT))
 
 
 def test_files_of_something_else_are_refused(tmp_path):
@@ -83,7 +83,7 @@ def test_files_of_something_else_are_refused(tmp_path):
     with pytest.raises(LumosXError, match="--vae: ComfyUI cannot load .*; give wan_2.1_vae.safetensors"):
         load_picture_side(tmp_path / "other.safetensors")
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
-    with pytest.raises(LumosXError, match="--text-encoder: ComfyUI cannot load .*; give umt5_xxl"):
+    with pytest.raises(LumosXError, match="--text-encoder: .*torn.safetensors: it is no weight file"):
         load_text_side(tmp_path / "torn.safetensors")
 
 
