@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path, PurePath
 
@@ -77,12 +78,12 @@ def source_path(name: str) -> Path:
     Raises:
         LumosXError: another name.
     """
-    parts = PurePath(name).parts
+    parts = PurePath(name).parts if isinstance(name, str) else ()
     if parts and not PurePath(name).is_absolute() and ".." not in parts:
         for root in folder_paths.get_folder_paths(CATEGORY):
-            path = Path(root, name)
-            if path.exists():
-                return path
+            # Unlike Path.exists, it also takes names that no file system can hold.
+            if os.path.exists(os.path.join(root, name)):
+                return Path(root, name)
     raise LumosXError(f"source: {name!r} is not in ComfyUI's models/{CATEGORY}; put it there and refresh.")
 
 
@@ -92,6 +93,8 @@ def check_name(file_name: str) -> None:
     Raises:
         LumosXError: it has a folder, a character or a length that not every system takes, or is that of a part.
     """
+    if not isinstance(file_name, str):
+        raise LumosXError(f"file_name: {file_name!r:.60} is not text; type a name.")
     name = file_name.strip()
     if part_named(f"{_ENDINGS.sub('', name)}.gguf") is not None:
         raise LumosXError(f"file_name: {name[:60]!r} is the name of one part of several; choose another name.")

@@ -36,7 +36,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("cases", type=Path, help="a case folder with a video.mp4 in it, or a folder of them")
     parser.add_argument("--base", type=Path, required=True, metavar="FILE", help="the LumosX weights, of any kind")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new LoRA, .safetensors")
-    parser.add_argument("--text-encoder", type=Path, metavar="FILE", help="umt5_xxl_*.safetensors")
+    parser.add_argument("--text-encoder", type=Path, metavar="FILE", help="a file of UMT5-XXL")
     parser.add_argument("--vae", type=Path, metavar="FILE", help="wan_2.1_vae.safetensors")
     parser.add_argument("--tiny", action="store_true", help="the pack's own small text encoder and VAE instead")
     parser.add_argument("--size", type=int, nargs=2, default=(832, 480), metavar=("WIDTH", "HEIGHT"),

@@ -123,6 +123,36 @@ def test_names_that_are_no_plain_names_are_refused_when_queued(client, release, 
         client.run(graph_of(release, "bf16", name), timeout=300)
 
 
+def test_the_name_of_a_part_is_refused_when_queued(client, release):
+    with pytest.raises(PromptRejected, match="file_name: .* is the name of one part of several"):
+        client.run(graph_of(release, "bf16", "model-00001-of-00002"), timeout=300)
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "gguf"])
+def test_parts_without_an_index(client, sample, folder, weights, ending):
+    """Listed once; what is made is the whole."""
+    meant = {}
+    for number in (1, 2):
+        part = {name: weights[name] for name in sorted(weights)[number - 1::2]}
+        path = folder / f"convert_parts-0000{number}-of-00002.{ending}"
+        if ending == "gguf":
+            part = write_gguf(path, "Q5_1", part)
+        else:
+            save_file(part, path)
+        meant.update(part)
+    listed = str(client.object_info("LumosX_ConvertWeights")["input"])
+    assert f"convert_parts-00001-of-00002.{ending}" in listed and f"parts-00002-of-00002.{ending}" not in listed
+    client.run(graph_of(f"convert_parts-00001-of-00002.{ending}", "f32", f"from parts {ending}"), timeout=300)
+    save_file(meant, folder / f"exact parts {ending}.safetensors")
+    assert torch.equal(sample(f"from parts {ending}.safetensors"), sample(f"exact parts {ending}.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["", "../x", "/etc/passwd", "x" * 5000, "nul\0", "gone.pt"])
+def test_sources_that_are_not_there(client, name):
+    with pytest.raises((ExecutionFailed, PromptRejected), match="is not in ComfyUI's models/diffusion|not in list"):
+        client.run(graph_of(name, "bf16", "none"), timeout=300)
+
+
 def test_other_models_are_refused(client, folder):
     save_file({"decoder.conv1.weight": torch.zeros(1)}, folder / "converted_vae.safetensors")
     with pytest.raises(ExecutionFailed, match="converted_vae.safetensors: it seems to be a VAE"):

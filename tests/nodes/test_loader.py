@@ -80,19 +80,19 @@ def test_any_part_of_a_model_without_an_index_loads_it_whole(sample, client, fol
     shares = [names[number::3] for number in range(3)]
     meant = {}
     for number, share in enumerate(shares, 1):
-        path, part = folder / f"parts-0000{number}-of-00003.{ending}", {name: weights[name] for name in share}
+        path, part = folder / f"loader_split-0000{number}-of-00003.{ending}", {name: weights[name] for name in share}
         meant.update(write_gguf(path, "Q8_0", part) if ending == "gguf" else part)
         if ending == "safetensors":
             save_file(part, path)
-    save_file(meant, folder / f"parts_whole_{ending}.safetensors")
-    exact = sample(f"parts_whole_{ending}.safetensors")
+    save_file(meant, folder / f"loader_split_whole_{ending}.safetensors")
+    exact = sample(f"loader_split_whole_{ending}.safetensors")
     for number in (1, 3):
-        assert torch.equal(sample(f"parts-0000{number}-of-00003.{ending}"), exact)
-    listed = re.findall(rf"parts-\d+-of-\d+.{ending}", str(client.object_info("LumosX_ModelLoader")["input"]))
-    assert listed == [f"parts-00001-of-00003.{ending}"]
-    (folder / f"parts-00002-of-00003.{ending}").unlink()
-    with pytest.raises(PromptRejected, match=f"parts-00002-of-00003.{ending}: this part of the model is missing"):
-        sample(f"parts-00001-of-00003.{ending}")
+        assert torch.equal(sample(f"loader_split-0000{number}-of-00003.{ending}"), exact)
+    listed = re.findall(rf"loader_split-\d+-of-\d+.{ending}", str(client.object_info("LumosX_ModelLoader")["input"]))
+    assert listed == [f"loader_split-00001-of-00003.{ending}"]
+    (folder / f"loader_split-00002-of-00003.{ending}").unlink()
+    with pytest.raises(PromptRejected, match="loader_split-00002-of-00003.*: this part of the model is missing"):
+        sample(f"loader_split-00001-of-00003.{ending}")
 
 
 def heaviest(path):
@@ -227,6 +227,23 @@ def test_stock_model_save(sample, client, graph, server, folder, plain, lora, gg
     with pytest.raises(ExecutionFailed, match="model: its weights are packed in GGUF blocks, which ComfyUI cannot"):
         sample(gguf, {"61": {"class_type": "ModelSave", "inputs": {"model": ["3", 0], "filename_prefix": "saved/x"}}})
     assert not list((server.base / "output" / "saved").glob("x*"))
+
+
+@pytest.mark.parametrize("second", ["gguf", "plain"])
+def test_stock_model_merging_works_on_gguf(sample, folder, weights, plain, gguf, second):
+    """As docs/weights.md says; half of each model, the second one with other numbers."""
+    other = {name: tensor.flip(0).contiguous() for name, tensor in weights.items()}
+    save_file(other, folder / "merge_plain.safetensors")
+    write_gguf(folder / "merge_gguf.gguf", "Q8_0", other)
+
+    def merged(first, second):
+        load = {"class_type": "LumosX_ModelLoader", "inputs": {"model_name": second}}
+        merge = {"class_type": "ModelMergeSimple", "inputs": {"model1": ["3", 0], "model2": ["61", 0], "ratio": 0.5}}
+        return sample(first, {"61": load, "60": merge}, "60")
+
+    exact = merged(plain, "merge_plain.safetensors")
+    assert distance(exact, sample(plain)) > 0.01
+    assert distance(merged(gguf, f"merge_{second}.{'gguf' if second == 'gguf' else 'safetensors'}"), exact) < 0.05
 
 
 def test_another_model_is_refused_before_anything_runs(sample, folder, lora, server):
