@@ -12,15 +12,14 @@ from comfy.ldm.modules.attention import optimized_attention
 
 from ..errors import LumosXError
 from ..layout import LATENT_CHANNELS, Binding
-from ..model import RelationalOptions, TableCache, relational_forward
+from ..model import RelationalOptions, relational_forward
 from .attention import others_override
 from .caches import with_spared_input
-from .foreign import refuse_unsupported
 from .memory import UNLIMITED, SamplingMemory
+from .run import RunWrapper, check_forward, note_question, tables_of
 from .socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode, RunsAlone
 
 WRAPPER_KEY = "lumosx"
-_TABLES = "lumosx_tables"
 _PASS = "lumosx_pass"
 _ATTENTION = ("q", "k", "v", "o", "norm_q", "norm_k")
 _EXPECTED = (
@@ -52,7 +51,7 @@ def relational_model(model: Any, options: RelationalOptions, vram_budget: float 
         memory = memory if vram_budget else earlier.memory
     clone = _without_dynamic_vram(model) if vram_budget else model.clone()
     wrappers = {
-        kinds.OUTER_SAMPLE: _with_tables,
+        kinds.OUTER_SAMPLE: RunWrapper(),
         kinds.DIFFUSION_MODEL: RelationalWrapper(options, memory),
         kinds.CALC_COND_BATCH: PassesWrapper(memory),
         kinds.PREPARE_SAMPLING: memory.prepare,
@@ -96,7 +95,7 @@ class RelationalWrapper:
             x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options={}, **kwargs
         ):
             given = {**kwargs, "clip_fea": clip_fea, "time_dim_concat": time_dim_concat}
-            refuse_unsupported(executor.class_obj, transformer_options, given)
+            check_forward(executor.class_obj, transformer_options, given, kwargs[REFERENCES], x.shape)
             return self._forward(executor.class_obj, x, timestep, context, transformer_options, kwargs)
 
         # Wrappers behind ours (EasyCache, other packs) still run around the relational forward.
@@ -116,7 +115,7 @@ class RelationalWrapper:
         timestep = _whole_timestep(timestep, kwargs.get(TIMESTEP))
         return relational_forward(
             model, x, timestep, context, kwargs[REFERENCES], kwargs[BINDING], dense, self.options,
-            _block_runner(options), _tables_of(transformer_options),
+            _block_runner(options), tables_of(transformer_options),
             # Another node that overrides attention expects to see the cross-attention too.
             dense_text=others_override(transformer_options),
             chunk_tokens=self._chunk_tokens(model, x, kwargs[BINDING]),
@@ -125,22 +124,6 @@ class RelationalWrapper:
     @torch.compiler.disable
     def _chunk_tokens(self, model: torch.nn.Module, x: torch.Tensor, binding: Binding) -> int:
         return self.memory.chunk_tokens(model, x, binding)
-
-
-def _with_tables(executor, *arguments, **options):
-    """Let one sampling run keep what does not change from step to step; it is gone when the run ends."""
-    guider = executor.class_obj
-    # Hooks change weights between steps, and with them the text's keys and values.
-    if not guider.model_patcher.hook_patches:
-        transformer_options = {**guider.model_options.get("transformer_options", {}), _TABLES: TableCache()}
-        guider.model_options = {**guider.model_options, "transformer_options": transformer_options}
-    return executor(*arguments, **options)
-
-
-# Not traced: ComfyUI compiles without guards on the options, and would keep the tables of the first run for ever.
-@torch.compiler.disable
-def _tables_of(transformer_options: dict) -> TableCache | None:
-    return transformer_options.get(_TABLES)
 
 
 class PassesWrapper:
@@ -153,6 +136,7 @@ class PassesWrapper:
         self.memory = memory
 
     def __call__(self, executor, model, conditions, x, sigma, model_options):
+        note_question(model_options, conditions)
         step = {}
         if TIMESTEP in model_options:
             step[TIMESTEP] = comfy.conds.CONDRegular(torch.tensor([model_options[TIMESTEP]], device=x.device))

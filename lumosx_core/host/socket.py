@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import comfy.conds
 import torch
@@ -13,7 +14,6 @@ from ..layout import Binding
 REFERENCES = "lumosx_references"
 BINDING = "lumosx_binding"
 TIMESTEP = "lumosx_timestep"
-_GUARD = "time_dim_concat"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class MissingModelNode:
     Without it a model that was not patched would ignore every reference without a word.
     """
 
+    NAME: ClassVar[str] = "time_dim_concat"
+
     def __getattr__(self, name: str):
         if name in ("shape", "ndim"):
             raise LumosXError(
@@ -30,6 +32,10 @@ class MissingModelNode:
                 "put a LumosX Model node between the model loader and the sampler."
             )
         raise AttributeError(name)
+
+
+OWN = frozenset({REFERENCES, BINDING, MissingModelNode.NAME})
+"""Names of everything in ``model_conditions``."""
 
 
 class RunsAlone(comfy.conds.CONDConstant):
@@ -51,5 +57,5 @@ def model_conditions(references: list[torch.Tensor], binding: Binding) -> dict:
         # A list, not one tensor: context windows cut any tensor whose size happens to be the number of frames.
         REFERENCES: comfy.conds.CONDList(references),
         BINDING: comfy.conds.CONDConstant(binding),
-        _GUARD: comfy.conds.CONDConstant(MissingModelNode()),
+        MissingModelNode.NAME: comfy.conds.CONDConstant(MissingModelNode()),
     }

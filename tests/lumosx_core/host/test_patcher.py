@@ -393,7 +393,7 @@ def test_conditioning_of_another_method_is_refused(relational, encode, make_scen
     encoded = encode(make_scene())
     reference = torch.zeros(1, 16, 1, 6, 8)
     mixed = [[text, {**options, "reference_latents": [reference]}] for text, options in encoded.positive]
-    with pytest.raises(LumosXError, match="conditioning: it carries reference_latent of another method"):
+    with pytest.raises(LumosXError, match="positive: it carries reference_latents of another method"):
         run_sampler(relational, mixed, encoded.negative, encoded.latent, PLAN)
 
 

@@ -175,7 +175,7 @@ def test_a_run_without_references_says_so(tiny, encode, make_scene, caplog):
     plain = [[text, {k: v for k, v in options.items() if k != "model_conds"}] for text, options in encoded.positive]
     run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(0, 1))
     assert "no reference reaches" not in caplog.text
-    run_sampler(model, plain, encoded.negative, encoded.latent, SamplingPlan(0, 1))
+    run_sampler(model, plain, plain, encoded.latent, SamplingPlan(0, 1))
     assert "no reference reaches LumosX Sampler" in caplog.text
 
 
