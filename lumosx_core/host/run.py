@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from ..model import TableCache
 from .conditions import check_conditionings, check_mixture, check_parts, has_references
 from .foreign import refuse_patches, refuse_unsupported
+from .loras import lora_warnings
 from .scene import log_warnings
 
 _RUN = "lumosx_run"
@@ -38,7 +40,13 @@ class Run:
 
 
 class RunWrapper:
-    """An OUTER_SAMPLE wrapper: refuses what cannot be honoured before the host loads the model, then runs."""
+    """An OUTER_SAMPLE wrapper: refuses what cannot be honoured before the host loads the model, then runs.
+
+    It keeps nothing but which models ran with hooks: the host leaves a mark on those that looks like a LoRA's.
+    """
+
+    def __init__(self):
+        self._hooked: weakref.WeakSet = weakref.WeakSet()
 
     def __call__(self, executor, noise, *arguments, **options):
         """Raises LumosXError for what a node put onto the model or into a conditioning and would have no effect."""
@@ -50,6 +58,9 @@ class RunWrapper:
         if with_references:
             refuse_patches(patcher)
             check_conditionings(conditionings, noise.shape, left_out, model_options.get("context_handler"))
+        if patcher.hook_patches:
+            self._hooked.add(patcher)
+        log_warnings(lora_warnings(patcher, model_options.get("registered_hooks"), self._hooked))
         # Hooks change weights between steps, and with them the text's keys and values.
         run = Run(None if patcher.hook_patches else TableCache(), left_out=left_out)
         transformer_options = {**model_options.get("transformer_options", {}), _RUN: run}

@@ -1,6 +1,8 @@
-"""ComfyUI's own nodes of other methods in graphs on the running server."""
+"""ComfyUI's own nodes of other methods, and its LoRA loader, in graphs on the running server."""
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from host.client import ExecutionFailed
 
@@ -90,3 +92,26 @@ def test_an_area_is_called_by_its_name(client, graph):
     graph["60"]["inputs"].update(width=64, height=96)
     graph["5"]["inputs"]["positive"] = ["60", 0]
     assert "positive: it is limited to an area of the picture" in failure(client, graph)
+
+
+@pytest.mark.parametrize("sampler", ["ours", "stock"])
+def test_a_lora_that_fits_nothing_is_named_by_its_file(client, graph, server, sampler):
+    folder = server.base / "models" / "loras"
+    folder.mkdir(parents=True, exist_ok=True)
+    stems = {"fits": "diffusion_model.blocks.0.self_attn.q", "diffusers": "transformer.blocks.0.attn1.to_q"}
+    for name, stem in stems.items():
+        halves = {f"{stem}.lora_A.weight": torch.ones(2, 256) / 99, f"{stem}.lora_B.weight": torch.ones(256, 2) / 99}
+        save_file(halves, folder / f"{name}_{sampler}.safetensors")
+        source = ["60", 0] if "60" in graph else ["1", 0]
+        graph["61" if "60" in graph else "60"] = {"class_type": "LoraLoaderModelOnly", "inputs": {
+            "model": source, "lora_name": f"{name}_{sampler}.safetensors", "strength_model": 0.7,
+        }}
+    graph["3"]["inputs"]["model"] = ["61", 0]
+    if sampler == "stock":
+        graph = with_stock_sampler(graph)
+    before = server.log_text().count("a LoRA has no effect")
+    client.run(graph, timeout=300)
+    log = server.log_text()
+    assert log.count("a LoRA has no effect") == before + 1
+    line = [line for line in log.splitlines() if "a LoRA has no effect" in line][-1]
+    assert f"diffusers_{sampler}.safetensors" in line and "fits_" not in line
