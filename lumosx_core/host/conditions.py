@@ -152,7 +152,8 @@ def _covers(area: Sequence[Any] | None, shape: Sequence[int]) -> bool:
 
 def _check_window(window: Any, shape: Sequence[int]) -> None:
     side = getattr(window, "dim", 2)
-    if side in (3, 4) and shape[side] > window.context_length:
+    # A handler of another pack may not say how long its windows are.
+    if side in (3, 4) and shape[side] > getattr(window, "context_length", 0):
         raise LumosXError(
             f"model: its context windows go along the {('height', 'width')[side - 3]}, which cannot work with "
             f"references, {_PARTS}; set dim to 2, for windows along the frames."
