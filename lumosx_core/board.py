@@ -1,30 +1,79 @@
 """What binds to which words of a prompt, told before any tokenizer has run: for the board, while a user types.
 
-A guess: it reads a prompt as ``find_phrase`` reads letters, by whole words. The tokenizer has the last word: it can
-find "hat" at the start of "hats" too, as the release does.
+It reads a prompt as ``find_phrase`` reads letters, by whole words, and says nothing for sure that only the tokenizer
+can know: that can find "hat" at the start of "hats" too, as the release does, and it alone can count tokens.
 """
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .encoding_view import finding_view
+from .errors import LumosXError
 from .layout import TEXT_LENGTH
-from .phrases import Span, nearest_runs
+from .phrases import MOST_COMPARED, Span, nearest_runs
 from .prompt_text import MOST_COMBINATIONS, PromptText, read_prompt, read_text
-from .relations import TRAINED_ATTRIBUTES, TRAINED_SUBJECTS, Kind
+from .relations import Kind
+from .sketch import Sketch
+from .verdict import Word, bits_of, find
 
-# Words more than these cannot be within 512 tokens, and looking for near ones takes long.
-_MOST_WORDS = 1000
-_LONGEST_PHRASE = 200
+SECONDS = 2.0
+"""After which a board goes without an answer."""
 # Characters that are read in all combinations of choices together.
 _MOST_READ = 50_000
+# More places than any prompt of 512 tokens has; what is found beyond them is not counted.
+_MOST_PLACES = 1024
+# How many missing phrases get words that are like them, and among how many words.
+_MOST_NEAREST, _MOST_WORDS = 8, 600
+# Marks of one phrase, and of all, that are shown.
+_MOST_MARKS, _MOST_MARKS_TOGETHER = 200, 2000
+
+_LATIN, _RARE = re.compile(r"[A-Za-z]+"), re.compile(r"[^A-Za-z\s\x00-\x1f]")
+
+ERROR, WARNING = "error", "warning"
+# These stop the run; everything else is a warning.
+_STOPS = frozenset({"empty", "no_picture", "missing", "too_few", "too_long"})
+
+
+class Deadline:
+    """Time that is left for an answer; work that nobody waits for any more ends too.
+
+    Args:
+        seconds: from now on.
+    """
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() > self._end
+
+    def drop(self) -> None:
+        """Nobody waits any more."""
+        self._end = 0.0
+
+    def check(self) -> None:
+        """To be called within every loop that can take long.
+
+        Raises:
+            LumosXError: the time is over.
+        """
+        if self.is_over:
+            raise LumosXError(
+                f"board: the prompt and the phrases take more than {SECONDS:g} seconds to compare; shorten them. They "
+                "are checked when the node runs."
+            )
 
 
 @dataclass(frozen=True)
 class BoardReference:
-    """A reference as the board knows it; no picture, and the phrase may be missing still.
+    """A reference as the board knows it; the phrase may be missing still.
 
     Attributes:
         id: what the page tells it by, given back untouched.
@@ -33,6 +82,9 @@ class BoardReference:
         occurrence: 0 for every occurrence of the phrase, n for the n-th.
         person: whose it is; None for a background or an object.
         shown: whether a picture is linked.
+        full_body: an object that is a whole person.
+        sketch: its picture, where the page knows the file.
+        link: where its picture comes from, the same for one picture that is linked twice.
     """
 
     id: str
@@ -41,6 +93,9 @@ class BoardReference:
     occurrence: int
     person: int | None
     shown: bool
+    full_body: bool = False
+    sketch: Sketch | None = None
+    link: str | None = None
 
     @property
     def words(self) -> str:
@@ -54,158 +109,224 @@ class BoardReference:
 
 
 @dataclass
-class _Reading:
-    """One text that the prompt can become: where each phrase is in it and what it binds, by the reference's index.
+class _Matches:
+    """Where a phrase is in each text that the prompt can become, as ranges of that text's letters.
 
     Attributes:
-        text: None while no prompt is known.
-        places: ranges of ``text.letters`` that read like the phrase.
+        places: those that read like the phrase.
         bound: those of them that the reference binds.
-        claims: what it takes part in, to be compared with others': letters, or its words while no prompt is known.
+        perhaps: for each text, whether the tokenizer could find the phrase where no whole words are those of it.
     """
 
-    text: PromptText | None
     places: list[tuple[Span, ...]] = field(default_factory=list)
     bound: list[tuple[Span, ...]] = field(default_factory=list)
-    claims: list[set] = field(default_factory=list)
+    perhaps: list[bool] = field(default_factory=list)
 
 
-def read_board(prompt: str | None, references: Sequence[BoardReference]) -> dict[str, Any]:
+def read_board(
+    prompt: str | None,
+    references: Sequence[BoardReference],
+    settled: bool = False,
+    frame: tuple[int, int] | None = None,
+    deadline: Deadline | None = None,
+) -> dict[str, Any]:
     """The whole answer for the board, ready for JSON; ranges are UTF-16 offsets into the prompt as it is typed.
 
-    A reference is ``empty`` (no phrase), ``unknown`` (no prompt), ``found``, ``missing``, ``too_few`` (the phrase is
-    there, but not that often) or ``sometimes`` (only for some choices of ``{a|b}``). ``count`` is the most often that a
-    choice has it. Occurrence 0 binds what the tokenizer will: places that are spelled as the phrase is if there are
-    any, else all that read like it.
+    ``references`` has each with its ``status``: ``empty`` (no phrase), ``unknown`` (no prompt), ``found``, ``missing``,
+    ``too_few`` (the phrase is there, but not that often), ``sometimes`` (only for some choices of ``{a|b}``) or
+    ``perhaps`` (the tokenizer decides). ``count`` is the most often that a choice has it. Occurrence 0 binds what the
+    tokenizer will: places that are spelled as the phrase is if there are any, else all that read like it.
 
-    ``ambiguous`` is a reference with occurrence 0 and several places, of which one overlaps with a place of a reference
-    that is not of the same person: an occurrence number or a longer phrase parts them. Several places that nobody else
-    wants are no reason to warn: a prompt that names one person twice binds both, as the release does.
+    ``problems`` is the verdict: each with its ``level``, ``code`` and ``values`` and the ids of the references and the
+    indices of the people that it is about. An error is what stops the run. Warnings are those of the encoder, see
+    ``verdict.find``, and what cannot be known before it has run.
 
-    ``shared_with`` are references of other people that bind some of the same letters; those cancel out. A person
-    has no ``own_words`` if other people together claim all that it binds, as ``Scene.warnings`` has it for phrases.
+    Args:
+        settled: the prompt reaches the node as it is, comments and braces included, since it comes from another node.
+        frame: width and height of the video in pixels, if known.
 
     Raises:
-        LumosXError: choices nested too deeply.
+        LumosXError: what the encoder will refuse of the prompt or a phrase as a whole, choices nested too deeply, or
+            the time is over.
     """
-    texts, combinations = ([None], 1) if prompt is None else _texts(prompt)
-    phrases = [read_text(reference.words) for reference in references]
-    readings = [_read(text, references, phrases) for text in texts]
-    entries = [_entry(index, references, phrases, readings) for index in range(len(references))]
-    people = sorted({reference.person for reference in references if reference.person is not None})
-    owned = [{"person": person, "own_words": _own_words(person, references, readings)} for person in people]
-    warnings = _warnings(references, people)
-    if combinations > len(texts):
-        warnings.append({"code": "choices", "count": combinations})
-    return {"references": entries, "people": owned, "warnings": warnings}
+    deadline = deadline or Deadline()
+    texts, combinations = ([], 1) if prompt is None else _texts(prompt, settled)
+    deadline.check()
+    phrases = [read_text(each.words, f"the words \"{each.words[:40]}\"") for each in references]
+    matches = [_match(*pair, texts, deadline) for pair in zip(references, phrases)]
+    read_all = combinations <= max(1, len(texts))
+    statuses = [_status(each, found, read_all) for each, found in zip(references, matches)]
+    nearest = _nearest(texts, phrases, statuses, deadline)
+    entries = _entries(references, statuses, matches, texts)
+    problems = []
+    for own in zip(references, entries, nearest):
+        problems += _own_problems(*own)
+    problems += _prompt_problems(texts, combinations, read_all)
+    deadline.check()
+    problems += _shared_problems(references, phrases, matches, texts, frame)
+    return {"references": entries, "problems": problems}
 
 
-def _texts(prompt: str) -> tuple[list[PromptText], int]:
+def _texts(prompt: str, settled: bool) -> tuple[list[PromptText], int]:
+    if settled:
+        return [read_text(prompt)], 1
     return read_prompt(prompt, min(MOST_COMBINATIONS, max(2, _MOST_READ // (len(prompt) + 1))))
 
 
-def _read(
-    text: PromptText | None, references: Sequence[BoardReference], phrases: Sequence[PromptText]
-) -> _Reading:
-    reading = _Reading(text)
-    for reference, phrase in zip(references, phrases):
-        fits = text is not None and len(phrase.units) <= TEXT_LENGTH
-        places = text.places(phrase) if fits else ()
-        bound = _bound(reference.occurrence, places, text, phrase)
-        claims = {position for start, end in bound for position in range(start, end)}
-        if text is None and reference.words:
-            claims = {reference.bound_words}
-        reading.places.append(places)
-        reading.bound.append(bound)
-        reading.claims.append(claims)
-    return reading
+def _match(
+    reference: BoardReference, phrase: PromptText, texts: Sequence[PromptText], deadline: Deadline
+) -> _Matches:
+    found = _Matches()
+    for text in texts:
+        deadline.check()
+        places = text.places(phrase, _MOST_PLACES)
+        found.places.append(places)
+        found.bound.append(_bound(reference.occurrence, places, text, phrase))
+        found.perhaps.append(not places and _begins_a_word(text, phrase) or _beyond(reference.occurrence, places))
+    return found
 
 
-def _bound(
-    occurrence: int, places: tuple[Span, ...], text: PromptText | None, phrase: PromptText
-) -> tuple[Span, ...]:
-    if text is None or not places:
-        return ()
+def _bound(occurrence: int, places: tuple[Span, ...], text: PromptText, phrase: PromptText) -> tuple[Span, ...]:
     if occurrence:
         return places[occurrence - 1:occurrence]
     return text.spelled(places, phrase) or places
 
 
-def _entry(
-    index: int, references: Sequence[BoardReference], phrases: Sequence[PromptText], readings: Sequence[_Reading]
-) -> dict[str, Any]:
-    reference = references[index]
-    status = _status(reference, index, readings)
-    ranges = {reading.text.typed(place) for reading in readings for place in reading.bound[index]}
-    return {
-        "id": reference.id,
-        "status": status,
-        "ranges": [list(place) for place in sorted(ranges)],
-        "count": max(len(reading.places[index]) for reading in readings),
-        "nearest": _nearest(readings[0].text, phrases[index]) if status == "missing" else [],
-        "ambiguous": any(_ambiguous(index, references, reading) for reading in readings),
-        "shared_with": [
-            other.id for position, other in enumerate(references)
-            if _other_person(reference, other)
-            and any(reading.claims[index] & reading.claims[position] for reading in readings)
-        ],
-    }
+def _beyond(occurrence: int, places: tuple[Span, ...]) -> bool:
+    """Whether an occurrence was asked for of which no more is known, since counting ended."""
+    return len(places) == _MOST_PLACES < occurrence
 
 
-def _status(reference: BoardReference, index: int, readings: Sequence[_Reading]) -> str:
+def _begins_a_word(text: PromptText, phrase: PromptText) -> bool:
+    """Whether the phrase is spelled in the text from the beginning of a word on, so that token ids could be found."""
+    return bool(phrase.spelling) and f" {phrase.spelling}" in f" {text.spelling}"
+
+
+def _status(reference: BoardReference, found: _Matches, read_all: bool) -> str:
     if not reference.words:
         return "empty"
-    if readings[0].text is None:
+    if not found.places:
         return "unknown"
-    bound = [bool(reading.bound[index]) for reading in readings]
+    bound = [bool(spans) for spans in found.bound]
+    if all(bound):
+        return "found"
     if any(bound):
-        return "found" if all(bound) else "sometimes"
-    return "too_few" if any(reading.places[index] for reading in readings) else "missing"
+        return "sometimes"
+    if any(found.perhaps):
+        return "perhaps"
+    if not read_all:
+        return "sometimes"
+    return "too_few" if any(found.places) else "missing"
 
 
-def _nearest(text: PromptText, phrase: PromptText) -> list[str]:
-    return nearest_runs(text.units[:_MOST_WORDS], phrase.units) if len(phrase.plain) <= _LONGEST_PHRASE else []
-
-
-def _other_person(one: BoardReference, other: BoardReference) -> bool:
-    return one.person is not None and other.person is not None and one.person != other.person
-
-
-def _ambiguous(index: int, references: Sequence[BoardReference], reading: _Reading) -> bool:
-    own = references[index]
-    if own.occurrence or len(reading.bound[index]) < 2:
-        return False
-    return any(
-        reading.claims[index] & reading.claims[position]
-        for position, other in enumerate(references)
-        if position != index and (own.person is None or other.person != own.person)
-    )
-
-
-def _own_words(person: int, references: Sequence[BoardReference], readings: Sequence[_Reading]) -> bool:
-    for reading in readings:
-        claims = {True: set(), False: set()}
-        for reference, claimed in zip(references, reading.claims):
-            if reference.person is not None:
-                claims[reference.person == person] |= claimed
-        if claims[True] and claims[True] <= claims[False]:
-            return False
-    return True
-
-
-def _warnings(references: Sequence[BoardReference], people: Sequence[int]) -> list[dict[str, Any]]:
-    """What is allowed but probably not meant of the board as a whole, as ``Scene.warnings`` says of a scene."""
-    found: list[dict[str, Any]] = []
-    if len(people) > TRAINED_SUBJECTS:
-        found.append({"code": "too_many_people", "count": len(people)})
-    # An object under a person's words is a full body, which shows the face.
-    objects = {reference.bound_words for reference in references if reference.kind is Kind.OBJECT and reference.shown}
-    for person in people:
-        own = [reference for reference in references if reference.person == person]
-        shown = [reference.kind for reference in own if reference.shown]
-        if Kind.FACE not in shown and own[0].bound_words not in objects:
-            found.append({"code": "no_face", "person": person})
-        attributes = shown.count(Kind.ATTRIBUTE)
-        if attributes > TRAINED_ATTRIBUTES:
-            found.append({"code": "too_many_attributes", "person": person, "count": attributes})
+def _nearest(
+    texts: Sequence[PromptText], phrases: Sequence[PromptText], statuses: Sequence[str], deadline: Deadline
+) -> list[list[str]]:
+    """For the first missing phrases the words most like them, among words that can be within 512 tokens."""
+    words = texts[0].units[:_MOST_WORDS] if texts else []
+    left, found = _MOST_NEAREST, []
+    for phrase, status in zip(phrases, statuses):
+        deadline.check()
+        near = status == "missing" and left > 0
+        left -= near
+        found.append(nearest_runs(words, phrase.units, MOST_COMPARED // _MOST_NEAREST) if near else [])
     return found
+
+
+def _entries(
+    references: Sequence[BoardReference], statuses: Sequence[str], matches: Sequence[_Matches],
+    texts: Sequence[PromptText],
+) -> list[dict[str, Any]]:
+    marks = _MOST_MARKS_TOGETHER
+    entries = []
+    for reference, status, found in zip(references, statuses, matches):
+        ranges = sorted({text.typed(place) for text, bound in zip(texts, found.bound) for place in bound})
+        ranges = [list(each) for each in ranges[:min(marks, _MOST_MARKS)]]
+        marks -= len(ranges)
+        count = max(map(len, found.places), default=0)
+        entries.append({"id": reference.id, "status": status, "ranges": ranges, "count": count})
+    return entries
+
+
+def _own_problems(reference: BoardReference, entry: dict[str, Any], nearest: list[str]) -> list[dict[str, Any]]:
+    """What is wrong with one reference alone."""
+    found = []
+    if not reference.shown and reference.kind is not Kind.FACE:
+        found.append(_problem("no_picture", [reference.id]))
+    status = entry["status"]
+    if status == "empty":
+        return found + ([_problem("empty", [reference.id])] if reference.shown else [])
+    if status not in ("found", "unknown"):
+        values = {"missing": {"nearest": nearest}, "too_few": {"count": entry["count"], "number": reference.occurrence}}
+        found.append(_problem(status, [reference.id], values.get(status, {})))
+    return found
+
+
+def _prompt_problems(texts: Sequence[PromptText], combinations: int, read_all: bool) -> list[dict[str, Any]]:
+    """What is wrong with the prompt, or cannot be known of it."""
+    found = []
+    if not read_all:
+        found.append(_problem("choices", values={"count": combinations}))
+    least, likely = zip(*map(_tokens, texts)) if texts else ([], [])
+    if any(count > TEXT_LENGTH for count in least):
+        # Other choices can be short enough.
+        code = "too_long" if all(count > TEXT_LENGTH for count in least) and read_all else "perhaps_too_long"
+        found.append(_problem(code, values={"count": max(least), "limit": TEXT_LENGTH}))
+    elif any(count > TEXT_LENGTH for count in likely):
+        found.append(_problem("perhaps_too_long", values={"count": max(likely), "limit": TEXT_LENGTH}))
+    return found
+
+
+def _tokens(text: PromptText) -> tuple[int, int]:
+    """How many tokens a text has at least and rather at most, with the end token.
+
+    No token of UMT5 reaches over a space. A word of Latin letters has at most about one token for three of them;
+    everything else has at most about one for each character.
+    """
+    pieces = len(text.plain.replace("\0", " ").split())
+    rare, words = len(_RARE.findall(text.plain)), sum(map(_most_pieces, _LATIN.findall(text.plain)))
+    return pieces + 1, max(pieces, words + rare) + 1
+
+
+def _most_pieces(word: str) -> int:
+    return -(-len(word) // 3)
+
+
+def _shared_problems(
+    references: Sequence[BoardReference],
+    phrases: Sequence[PromptText],
+    matches: Sequence[_Matches],
+    texts: Sequence[PromptText],
+    frame: tuple[int, int] | None,
+) -> list[dict[str, Any]]:
+    """The encoder's own warnings, from letters instead of tokens; from phrases alone while no prompt is known."""
+    bits = {bound: 1 << index for index, bound in enumerate({each.bound_words for each in references})}
+    words = []
+    for reference, found in zip(references, matches):
+        claims = tuple(map(bits_of, found.bound))
+        if not texts:
+            claims = (bits[reference.bound_words] if reference.words else 0,)
+        words.append(Word(
+            kind=reference.kind.value,
+            phrase=reference.words,
+            bound_words=reference.bound_words,
+            person=None if reference.kind is Kind.OBJECT else reference.person,
+            shown=reference.shown,
+            full_body=reference.full_body,
+            claims=claims,
+            places=tuple(map(len, found.bound)) or (0,),
+            sketch=reference.sketch,
+            link=reference.link,
+        ))
+    problems = []
+    for finding in map(finding_view, find(words, frame)):
+        ids = [references[index].id for index in finding["words"]]
+        problems.append(_problem(finding["code"], ids, finding["values"], finding["people"]))
+    return problems
+
+
+def _problem(
+    code: str, ids: Sequence[str] = (), values: dict[str, Any] | None = None, people: Sequence[int] = ()
+) -> dict[str, Any]:
+    level = ERROR if code in _STOPS else WARNING
+    return {"level": level, "code": code, "references": list(ids), "people": list(people), "values": values or {}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .layout import TEXT_LENGTH, Binding, SequenceLayout
@@ -10,15 +10,18 @@ from .phrases import PhraseMatch, Span, Tokens, Unit, marked_text, token_units
 from .prompt_text import PromptText, read_text
 from .relations import Reference, Scene
 from .report import WEIGHTS_GIGABYTES, Prediction, binder_report, predict
+from .verdict import Finding
 
 
 def scene_view(scene: Scene) -> dict[str, Any]:
     """Who is who, before any prompt is known."""
+    findings = scene.findings()
     return {
         "people": [{"references": [_words(word) for word in subject.words]} for subject in scene.subjects],
         "objects": [_words(reference) for reference in scene.objects],
         "background": None if scene.background is None else _words(scene.background),
-        "warnings": list(scene.warnings()),
+        "warnings": [finding.text for finding in findings],
+        "findings": [finding_view(finding) for finding in findings],
         "report": binder_report(scene),
     }
 
@@ -30,7 +33,7 @@ def encoding_view(
     prompt: Tokens,
     layout: SequenceLayout,
     size: tuple[int, int, int],
-    warnings: Iterable[str],
+    findings: Sequence[Finding],
 ) -> dict[str, Any]:
     """Which words each reference binds to, and what it costs.
 
@@ -40,7 +43,7 @@ def encoding_view(
         prompt: the tokens that were searched.
         layout: the sequence that the model will see.
         size: width and height in pixels, and frames.
-        warnings: see ``token_warnings``; those of the scene are added.
+        findings: what is probably not meant, see ``Scene.findings``; the indices of words are those of ``references``.
     """
     text, units = read_text(typed), token_units(prompt)
     # Words of another spelling, such as a token that the tokenizer does not know, have no sure place.
@@ -64,11 +67,10 @@ def encoding_view(
             "thumbnail": None,
         }
 
-    words = (*scene.non_human, *(word for subject in scene.subjects for word in subject.words))
     width, height, frames = size
     return {
         "prompt": typed,
-        "references": [bound(word) for word in words],
+        "references": [bound(word) for word in scene.words],
         "people": _people(scene, layout.binding),
         "tokens": {
             "video": layout.video_tokens, "references": layout.tokens - layout.video_tokens, "total": layout.tokens,
@@ -76,7 +78,15 @@ def encoding_view(
             "width": width, "height": height, "frames": frames,
         },
         "prediction": _prediction(prediction),
-        "warnings": [*scene.warnings(), *warnings],
+        "warnings": [finding.text for finding in findings],
+        "findings": [finding_view(finding) for finding in findings],
+    }
+
+
+def finding_view(finding: Finding) -> dict[str, Any]:
+    """A finding as the page takes it, which has a sentence of its own for each code."""
+    return {
+        "code": finding.code, "words": list(finding.words), "people": list(finding.people), "values": finding.values,
     }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from .errors import LumosXError
@@ -15,6 +16,9 @@ Span = tuple[int, int]
 """Half-open token range [start, end)."""
 Letter = tuple[str, int, int]
 """A character, the first token that spells it, and the token after the last."""
+
+MOST_COMPARED = 2_000_000
+"""Pairs of letters that are compared when the words nearest to a phrase are looked for: about a tenth of a second."""
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _WORD_SPACE = "\u2581"
@@ -61,13 +65,13 @@ class Unit:
 
 
 def exact_spans(prompt_ids: Sequence[int | None], phrase_ids: Sequence[int | None]) -> tuple[Span, ...]:
-    """Every occurrence of one id sequence in another, overlapping ones too; none for an empty phrase."""
-    length = len(phrase_ids)
-    if not length:
+    """Every occurrence of one id sequence in another, overlapping ones too; none for an empty phrase.
+
+    None stands for an embedding, and any two of those can be different: a phrase that holds one is nowhere.
+    """
+    if None in phrase_ids:
         return ()
-    wanted = tuple(phrase_ids)
-    starts = range(len(prompt_ids) - length + 1)
-    return tuple((start, start + length) for start in starts if tuple(prompt_ids[start:start + length]) == wanted)
+    return tuple((start, start + len(phrase_ids)) for start in occurrences(prompt_ids, phrase_ids))
 
 
 def find_phrase(prompt: Tokens, phrase: Tokens, occurrence: int = 0, source: str = "phrase") -> PhraseMatch:
@@ -106,24 +110,38 @@ def marked_text(prompt: Tokens, spans: Sequence[Span]) -> str:
     return " … ".join(_plain_text(Tokens(prompt.ids[start:end], prompt.pieces[start:end])) for start, end in spans)
 
 
+@functools.lru_cache(maxsize=1 << 12)
+def _reading(character: str) -> tuple[str, bool, bool]:
+    """A character as words have it, whether it parts words, and whether it is a word of its own."""
+    category = unicodedata.category(character)
+    parts = category[0] not in "LNM" and category != "So"
+    alone = not parts and (category == "So" or _UNSPACED.match(character) is not None)
+    return unicodedata.normalize("NFKC", character).casefold(), parts, alone
+
+
 def read_units(letters: Iterable[Letter]) -> list[Unit]:
     """The words of a text, from its characters; case is folded, punctuation and white space only part words."""
     units: list[Unit] = []
-    inside_word = False
+    word: list[str] = []
+    first = last = 0
+
+    def close() -> None:
+        if word:
+            units.append(Unit("".join(word), first, last))
+            word.clear()
+
     for character, start, end in letters:
-        plain = unicodedata.normalize("NFKC", character).casefold()
-        category = unicodedata.category(character)
-        if category[0] not in "LNM" and category != "So":
-            inside_word = False
-        elif category == "So" or _UNSPACED.match(character):
-            units.append(Unit(plain, start, end))
-            inside_word = False
-        elif inside_word:
-            last = units[-1]
-            units[-1] = Unit(last.text + plain, last.start, end)
-        else:
-            units.append(Unit(plain, start, end))
-            inside_word = True
+        plain, parts, alone = _reading(character)
+        if parts or alone:
+            close()
+        if parts:
+            continue
+        first = first if word else start
+        word.append(plain)
+        last = end
+        if alone:
+            close()
+    close()
     return units
 
 
@@ -134,24 +152,63 @@ def token_units(tokens: Tokens) -> list[Unit]:
 
 def unit_spans(text: Sequence[Unit], phrase: Sequence[Unit]) -> tuple[Span, ...]:
     """Every place where the words of a phrase follow each other in a text; none for a phrase without words."""
-    wanted = [unit.text for unit in phrase]
+    starts = occurrences([unit.text for unit in text], [unit.text for unit in phrase])
+    return tuple((text[start].start, text[start + len(phrase) - 1].end) for start in starts)
+
+
+def occurrences(text: Sequence[Hashable], wanted: Sequence[Hashable], most: int | None = None) -> list[int]:
+    """Where a sequence begins in another, overlapping places too, in time linear in both (Knuth, Morris and Pratt).
+
+    Args:
+        most: no more than so many are looked for.
+    """
     length = len(wanted)
-    if not length:
-        return ()
-    found = []
-    for first in range(len(text) - length + 1):
-        window = text[first:first + length]
-        if [unit.text for unit in window] == wanted:
-            found.append((window[0].start, window[-1].end))
-    return tuple(found)
+    if not 0 < length <= len(text):
+        return []
+    # How many of the first items of ``wanted`` are still matched when the one after this many differs.
+    shorter, matched = [0], 0
+    for item in wanted[1:]:
+        while matched and item != wanted[matched]:
+            matched = shorter[matched - 1]
+        matched += item == wanted[matched]
+        shorter.append(matched)
+    found, matched, position = [], 0, 0
+    try:
+        while len(found) != most:
+            if not matched:
+                position = text.index(wanted[0], position)
+            item = text[position]
+            while matched and item != wanted[matched]:
+                matched = shorter[matched - 1]
+            matched += item == wanted[matched]
+            position += 1
+            if matched == length:
+                found.append(position - length)
+                matched = shorter[-1]
+    except (IndexError, ValueError):
+        # The text is at its end.
+        pass
+    return found
 
 
-def nearest_runs(text: Sequence[Unit], phrase: Sequence[Unit]) -> list[str]:
-    """Up to three runs of words that look most like the phrase, as many words at a time as it has."""
+def nearest_runs(text: Sequence[Unit], phrase: Sequence[Unit], most: int = MOST_COMPARED) -> list[str]:
+    """Up to three runs of words that look most like the phrase, as many words at a time as it has.
+
+    Comparing takes as long as both have letters, multiplied: of a long text only its beginning is looked at, so that no
+    more than ``most`` pairs of letters are compared, and a phrase that is too long for one comparison has no nearest.
+    """
     words, wanted = [unit.text for unit in text], [unit.text for unit in phrase]
-    length = max(1, len(wanted))
-    runs = {" ".join(words[start:start + length]) for start in range(max(1, len(words) - length + 1))} - {""}
-    return difflib.get_close_matches(" ".join(wanted), sorted(runs), n=3, cutoff=0.3)
+    length, plain = max(1, len(wanted)), " ".join(wanted)
+    runs: dict[str, None] = {}
+    for start in range(max(1, len(words) - length + 1)):
+        if most < len(plain):
+            break
+        run = " ".join(words[start:start + length])
+        if run and run not in runs:
+            most -= len(run) * len(plain)
+            if most >= 0:
+                runs[run] = None
+    return difflib.get_close_matches(plain, sorted(runs), n=3, cutoff=0.3)
 
 
 def _overlap(one: Span, other: Span) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .errors import LumosXError
-from .phrases import Letter, Span, Unit, read_units, unit_spans
+from .phrases import Letter, Span, Unit, occurrences, read_units
 
 NEGATIVE_PROMPT = (
     "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，"
@@ -28,18 +28,21 @@ DEEPEST_CHOICE = 32
 _STRAIGHT_QUOTES = {ord(quote): "'" for quote in "\u02bc\u2018\u2019\u201a\u201b"} | {
     ord(quote): '"' for quote in "\u201c\u201d\u201e\u201f"
 }
+_STRAIGHT = {chr(quote): plain for quote, plain in _STRAIGHT_QUOTES.items()}
 
 # The page's own expression; a line ends where JavaScript says so.
 _COMMENT = re.compile(r"/\*[\s\S]*?\*/|//[^\n\r\u2028\u2029]*")
 _ENTITY = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
-_LONG_NUMBER = re.compile(r"&#[0-9]{1000,};?")
-# What HTML puts in the place of a number that is no character.
-_NO_CHARACTER = "\ufffd"
-_EMBEDDING = re.compile(r"(?:(?<=\s)|(?<=\x00)|^)embedding:\S*")
-# What parts words and is no character of the text: an escaped bracket, or the end of a weighted piece.
-_PART = "\0"
-# Deeper ones are taken for plain brackets; the tokenizer would give up at a thousand.
-_DEEPEST_WEIGHT = 32
+# Numbers of no character; Python refuses to read those of thousands of digits.
+_NO_CHARACTER = re.compile(r"&#0*[1-9][0-9]{7,};?")
+_EMBEDDING = re.compile(r"(?:(?<=\s)|(?<=\x00)|^)embedding:([^\s<\[]*)")
+# Only later versions of ComfyUI end a name there.
+_EMBEDDING_BEFORE_BRACKET = re.compile(r"((?:(?<=[\s(])|^)embedding:[^\s<\[]+)(?=[<\[])")
+# Characters that take two places in UTF-16.
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
+# What parts words and is no character of the text: the end of a weighted piece, and an escaped bracket.
+_PART, _BRACKET = "\0", "\1"
+DEEPEST_WEIGHT = 32
 # Counting ends here: more than anybody reads, and a number that a page can read.
 _MANY = 10**6
 _HANGUL_PARTS = range(0x1160, 0x1200)
@@ -61,13 +64,29 @@ class PromptText:
         return read_units((letter[0], index, index + 1) for index, letter in enumerate(self.letters))
 
     @cached_property
+    def words(self) -> list[str]:
+        """The words alone."""
+        return [unit.text for unit in self.units]
+
+    @cached_property
     def plain(self) -> str:
         """Its characters."""
-        return "".join(letter[0] for letter in self.letters)
+        return _spelling(self.letters)
 
-    def places(self, phrase: PromptText) -> tuple[Span, ...]:
-        """Where a phrase's words are, as ranges of ``letters``; counted as ``find_phrase`` counts."""
-        return unit_spans(self.units, phrase.units)
+    @cached_property
+    def spelling(self) -> str:
+        """Its characters in the forms that tokenizers know, its parts a space apart."""
+        return " ".join(unicodedata.normalize("NFKC", self.plain).replace(_PART, " ").split())
+
+    def places(self, phrase: PromptText, most: int | None = None) -> tuple[Span, ...]:
+        """Where a phrase's words are, as ranges of ``letters``; counted as ``find_phrase`` counts.
+
+        Args:
+            most: no more than so many are looked for.
+        """
+        units, length = self.units, len(phrase.units)
+        starts = occurrences(self.words, phrase.words, most)
+        return tuple((units[start].start, units[start + length - 1].end) for start in starts)
 
     def spelled(self, places: Iterable[Span], phrase: PromptText) -> tuple[Span, ...]:
         """Those places at which the phrase stands letter by letter, so that its token ids will be found there."""
@@ -88,9 +107,17 @@ class PromptText:
         return min(letter[1] for letter in letters), max(letter[2] for letter in letters)
 
 
-def read_text(text: str) -> PromptText:
-    """A text as it reaches the node: cleaned, weights and embeddings taken out."""
-    return _read(_typed_letters(text))
+def read_text(text: str, source: str = "prompt") -> PromptText:
+    """A text as it reaches the node: cleaned, weights and embeddings taken out.
+
+    Args:
+        source: the input that it comes from, for messages.
+
+    Raises:
+        LumosXError: what the tokenizer has no answer to: brackets more than ``DEEPEST_WEIGHT`` deep, or an embedding
+            without a name.
+    """
+    return _read(_typed_letters(text), source)
 
 
 def read_prompt(text: str, most: int = MOST_COMBINATIONS) -> tuple[list[PromptText], int]:
@@ -99,12 +126,12 @@ def read_prompt(text: str, most: int = MOST_COMBINATIONS) -> tuple[list[PromptTe
     Where there are more than ``most``, so many are made, in which every choice takes its options in turn.
 
     Raises:
-        LumosXError: choices inside choices more than ``DEEPEST_CHOICE`` deep.
+        LumosXError: choices inside choices more than ``DEEPEST_CHOICE`` deep, or as ``read_text``.
     """
     sequence = _parse(_without_comments(_typed_letters(text)))
     number = _count(sequence)
     made = [_settle(sequence, rank, exact=number <= most) for rank in range(min(number, most))]
-    return [_read(letters) for letters in made], number
+    return [_read(letters, "prompt") for letters in made], number
 
 
 def clean_text(text: str) -> str:
@@ -115,9 +142,18 @@ def clean_text(text: str) -> str:
     return " ".join(plain.translate(_STRAIGHT_QUOTES).split())
 
 
+def tokenizer_text(text: str, source: str) -> str:
+    """The cleaned text for ComfyUI's tokenizer, so that it reads the same words in it as ``read_text`` does.
+
+    Raises:
+        LumosXError: as ``read_text``.
+    """
+    read_text(text, source)
+    return _EMBEDDING_BEFORE_BRACKET.sub(r"\1 ", clean_text(text))
+
+
 def _unescape(text: str) -> str:
-    """As ``html.unescape``, which gives up at numbers of more than some thousand digits; nothing has such a number."""
-    return html.unescape(_LONG_NUMBER.sub(_NO_CHARACTER, text))
+    return html.unescape(_NO_CHARACTER.sub("\ufffd", text))
 
 
 def _goes_on(text: str, position: int) -> bool:
@@ -128,6 +164,8 @@ def _goes_on(text: str, position: int) -> bool:
 def _typed_letters(text: str) -> list[Letter]:
     # JSON can spell half a character, which no tokenizer takes.
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if not _WIDE.search(whole):
+        return list(zip(whole, range(len(whole)), range(1, len(whole) + 1)))
     ends = itertools.accumulate(1 + (ord(character) > 0xFFFF) for character in whole)
     return [(character, end - 1 - (ord(character) > 0xFFFF), end) for character, end in zip(whole, ends)]
 
@@ -141,7 +179,7 @@ def _without_comments(letters: list[Letter]) -> list[Letter]:
 
 
 def _spelling(letters: Iterable[Letter]) -> str:
-    return "".join(letter[0] for letter in letters)
+    return "".join([letter[0] for letter in letters])
 
 
 _Sequence = list["Letter | _Choice"]
@@ -157,6 +195,8 @@ class _Choice:
 
 def _parse(letters: list[Letter]) -> _Sequence:
     """Letters and choices; an escaped brace is a letter, and a choice that is not closed ends with the text."""
+    if not set("\\{") & set(_spelling(letters)):
+        return list(letters)
     stack: list[list[_Sequence]] = [[[]]]
     position = 0
     while position < len(letters):
@@ -214,10 +254,10 @@ def _settle(sequence: _Sequence, rank: int, exact: bool) -> list[Letter]:
     return letters
 
 
-def _read(letters: list[Letter]) -> PromptText:
+def _read(letters: list[Letter], source: str) -> PromptText:
     cleaned = _composed(_resolved(_resolved(letters)))
-    straight = [(character.translate(_STRAIGHT_QUOTES), start, end) for character, start, end in cleaned]
-    return PromptText(tuple(_without_embeddings(_unweighted(_escaped(_collapsed(straight))))))
+    straight = [(_STRAIGHT.get(character, character), start, end) for character, start, end in cleaned]
+    return PromptText(tuple(_without_embeddings(_unweighted(_escaped(_collapsed(straight)), source), source)))
 
 
 def _resolved(letters: list[Letter]) -> list[Letter]:
@@ -264,25 +304,31 @@ def _collapsed(letters: list[Letter]) -> list[Letter]:
 
 def _escaped(letters: list[Letter]) -> list[Letter]:
     """Brackets that stand for themselves are nothing but the end of a word."""
+    if "\\" not in _spelling(letters):
+        return letters
     made, position = [], 0
     while position < len(letters):
         character, start, end = letters[position]
         escapes = character == "\\" and position + 1 < len(letters) and letters[position + 1][0] in "()"
-        made.append((_PART, start, letters[position + 1][2]) if escapes else letters[position])
+        made.append((_BRACKET, start, letters[position + 1][2]) if escapes else letters[position])
         position += 2 if escapes else 1
     return made
 
 
-def _unweighted(letters: Sequence[Letter], deep: int = 0) -> list[Letter]:
+def _unweighted(letters: Sequence[Letter], source: str, deep: int = 0) -> list[Letter]:
     """Without the brackets and numbers of weights, as ComfyUI's tokenizer parts a text; no word reaches over a part."""
     made: list[Letter] = []
     for piece in _pieces(letters):
-        if len(piece) >= 2 and piece[0][0] == "(" and piece[-1][0] == ")" and deep < _DEEPEST_WEIGHT:
+        if len(piece) >= 2 and piece[0][0] == "(" and piece[-1][0] == ")":
+            if deep == DEEPEST_WEIGHT:
+                raise LumosXError(
+                    f"{source}: brackets are more than {DEEPEST_WEIGHT} deep; nest fewer of them, or write \\(."
+                )
             inner = piece[1:-1]
             colon = _spelling(inner).rfind(":")
             if colon > 0 and _is_number(_spelling(inner[colon + 1:])):
                 inner = inner[:colon]
-            piece = _unweighted(inner, deep + 1)
+            piece = _unweighted(inner, source, deep + 1)
         if piece:
             made += [(_PART, piece[0][1], piece[0][1]), *piece]
     return made
@@ -291,6 +337,8 @@ def _unweighted(letters: Sequence[Letter], deep: int = 0) -> list[Letter]:
 def _pieces(letters: Sequence[Letter]) -> list[Sequence[Letter]]:
     """Outermost brackets and what is between them, by ComfyUI's own count, which a stray bracket disturbs."""
     pieces, start, level = [], 0, 0
+    if "(" not in _spelling(letters):
+        return [letters] if letters else []
     for index, letter in enumerate(letters):
         if letter[0] == "(":
             if level == 0:
@@ -313,10 +361,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _without_embeddings(letters: list[Letter]) -> list[Letter]:
+def _without_embeddings(letters: list[Letter], source: str) -> list[Letter]:
     """Textual inversions are no words."""
     kept, last = [], 0
     for embedding in _EMBEDDING.finditer(_spelling(letters)):
+        if not embedding.group(1):
+            raise LumosXError(
+                f"{source}: \"embedding:\" has no name after it; write the name without a space, or take the word out."
+            )
         kept += letters[last:embedding.start()]
         last = embedding.end()
     return kept + letters[last:]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from .errors import LumosXError
-
-TRAINED_SUBJECTS = 3
-TRAINED_ATTRIBUTES = 3
+from .sketch import Sketch
+from .verdict import Finding, Word, bits_of, find
 
 
 class Kind(enum.Enum):
@@ -73,6 +72,11 @@ class Reference:
     def bound_words(self) -> tuple[str, int]:
         """What it binds to, the same for references that no prompt can tell apart."""
         return self.phrase.casefold(), self.occurrence
+
+    @cached_property
+    def sketch(self) -> Sketch | None:
+        """What its picture shows in short; None without one."""
+        return None if self.image is None else Sketch.of(self.image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,51 +184,43 @@ class Scene:
         found = [index for index, subject in enumerate(self.subjects) if subject.words[0].bound_words == words]
         return found[0] if len(found) == 1 else None
 
-    def warnings(self) -> tuple[str, ...]:
-        """What is allowed but probably not meant, one sentence each."""
-        found = []
-        named = {subject.words[0].bound_words for subject in self.subjects}
-        people = len(self.subjects) + sum(body.bound_words not in named for body in self.full_bodies)
-        if people > TRAINED_SUBJECTS:
-            found.append(
-                f"There are {people} people; the model was trained on at most {TRAINED_SUBJECTS}, "
-                "so likeness may suffer."
+    @property
+    def words(self) -> tuple[Reference, ...]:
+        """Everything that has a phrase, in token order; a face can have one without a picture."""
+        return self.non_human + tuple(word for subject in self.subjects for word in subject.words)
+
+    def findings(
+        self, spans_of: Callable[[Reference], Iterable[tuple[int, int]]] | None = None,
+        frame: tuple[int, int] | None = None,
+    ) -> list[Finding]:
+        """What is allowed but probably not meant; the indices of a finding's words are those of ``words``.
+
+        Args:
+            spans_of: the tokens that a reference binds to; until they are known, equal phrases share all their words.
+            frame: width and height of the video in pixels, if known.
+        """
+        owners = {word: index for index, subject in enumerate(self.subjects) for word in subject.words}
+        phrases = {bound: 1 << index for index, bound in enumerate({word.bound_words for word in self.words})}
+
+        def word_of(reference: Reference) -> Word:
+            spans = None if spans_of is None else tuple(spans_of(reference))
+            return Word(
+                kind=reference.kind.value,
+                phrase=reference.phrase,
+                bound_words=reference.bound_words,
+                person=owners.get(reference),
+                shown=reference.image is not None,
+                full_body=reference.full_body,
+                claims=(phrases[reference.bound_words] if spans is None else bits_of(spans),),
+                places=(1 if spans is None else len(spans),),
+                sketch=reference.sketch,
             )
-        bodies = {body.bound_words for body in self.full_bodies}
-        for subject in self.subjects:
-            found += _subject_warnings(subject, shown=subject.words[0].bound_words in bodies)
-        return tuple(found + self._shared_phrase_warnings() + self._full_body_warnings())
 
-    def _shared_phrase_warnings(self) -> list[str]:
-        own = [{word.bound_words for word in subject.words} for subject in self.subjects]
-        found = []
-        for index, phrases in enumerate(own):
-            others = set().union(*(other for position, other in enumerate(own) if position != index))
-            if phrases <= others:
-                found.append(
-                    f"Subject {index + 1} (\"{self.subjects[index].name}\") has no words of its own: words shared with "
-                    "another person cancel out, so nothing tells them apart; use a phrase such as \"man on the left\", "
-                    "an occurrence number, or an attribute."
-                )
-        return found
+        return find([word_of(reference) for reference in self.words], frame)
 
-    def _full_body_warnings(self) -> list[str]:
-        named = {subject.words[0].bound_words for subject in self.subjects}
-        count = Counter(body.bound_words for body in self.full_bodies)
-        # One warning for each words, under the phrase as it was typed.
-        found = []
-        for words, phrase in {body.bound_words: body.phrase for body in self.full_bodies}.items():
-            if words in named:
-                found.append(
-                    f"\"{phrase}\" names a full body and a subject with pictures of its own; in training a person came "
-                    "either as a full body or as face and attributes, so link one of the two."
-                )
-            if count[words] > 1:
-                found.append(
-                    f"\"{phrase}\" names {count[words]} full bodies, so nothing tells them apart; use a phrase such as "
-                    "\"man on the left\" or an occurrence number."
-                )
-        return found
+    def warnings(self) -> tuple[str, ...]:
+        """The sentences of ``findings`` before any prompt is known."""
+        return tuple(finding.text for finding in self.findings())
 
 
 def _misplaced(reference: Reference, place: Kind) -> LumosXError:
@@ -232,16 +228,3 @@ def _misplaced(reference: Reference, place: Kind) -> LumosXError:
         f"{reference.source}: this reference has kind {reference.kind.value} but stands in the place of kind "
         f"{place.value}; give it the kind of its place."
     )
-
-
-def _subject_warnings(subject: Subject, shown: bool) -> list[str]:
-    """``shown``: a full body shows this person's face."""
-    found = []
-    if not shown and (subject.face is None or subject.face.image is None):
-        found.append(f"Subject \"{subject.name}\" has no face image; the video invents the face.")
-    if len(subject.attributes) > TRAINED_ATTRIBUTES:
-        found.append(
-            f"Subject \"{subject.name}\" has {len(subject.attributes)} attributes; the model was trained on at most "
-            f"{TRAINED_ATTRIBUTES}, so some may be missing or mixed."
-        )
-    return found

@@ -12,6 +12,7 @@ from .layout import Binding, SequenceLayout
 from .memory import GIGABYTE, GUIDANCE_PASSES, Chunks, forward_work, peak_bytes, plan_forward
 from .phrases import PhraseMatch, Tokens, marked_text
 from .relations import Reference, Scene
+from .verdict import Finding
 
 WEIGHTS_GIGABYTES = 2.8
 """Of the 1.3B model in bf16."""
@@ -65,7 +66,7 @@ def encoding_report(
     matches: Mapping[Reference, PhraseMatch],
     prompt: Tokens,
     layout: SequenceLayout,
-    warnings: Iterable[str],
+    findings: Iterable[Finding],
     planned_bytes: int | None = None,
 ) -> str:
     """Which words of the prompt each reference binds to, what it costs in tokens, and a prediction of work and memory.
@@ -74,7 +75,7 @@ def encoding_report(
         matches: where each phrase was found.
         prompt: the tokens that were searched.
         layout: the sequence that the model will see.
-        warnings: see ``token_warnings``; those of the scene are added.
+        findings: what is probably not meant, see ``Scene.findings``.
         planned_bytes: what ComfyUI itself plans for the activations of one video, if that is known.
     """
     cost = layout.frame_tokens
@@ -92,21 +93,7 @@ def encoding_report(
         f"Prompt {len(prompt.ids) + 1} of 512 tokens."
     )
     lines += _prediction_lines(layout, planned_bytes)
-    return "\n".join(lines + _warning_lines((*scene.warnings(), *warnings)))
-
-
-def token_warnings(scene: Scene, layout: SequenceLayout) -> list[str]:
-    """Subjects whose every token is claimed as much by the others, seen only once tokens are known."""
-    weights = layout.binding.text_weights()[len(scene.non_human):]
-    found, row = [], 0
-    for number, subject in enumerate(scene.subjects, 1):
-        if weights[row].max() <= 0:
-            found.append(
-                f"Subject {number} (\"{subject.name}\") keeps no words of its own in this prompt: other people bind to "
-                "the same ones; give it a phrase or an occurrence that only it has."
-            )
-        row += len(subject.references)
-    return found
+    return "\n".join(lines + _warning_lines(finding.text for finding in findings))
 
 
 def predict(layout: SequenceLayout) -> Prediction:
@@ -162,5 +149,5 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _warning_lines(warnings: tuple[str, ...]) -> list[str]:
+def _warning_lines(warnings: Iterable[str]) -> list[str]:
     return [f"- **Warning:** {warning}" for warning in warnings]

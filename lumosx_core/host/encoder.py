@@ -26,9 +26,9 @@ from ..layout import (
 )
 from ..media import from_image, letterbox, to_image
 from ..phrases import PhraseMatch, Tokens, find_phrase
-from ..prompt_text import clean_text
+from ..prompt_text import tokenizer_text
 from ..relations import Reference, Scene
-from ..report import encoding_report, token_warnings
+from ..report import encoding_report
 from .encodings import Encodings
 from .memory import planned_bytes
 from .scene import log_warnings
@@ -108,16 +108,16 @@ def encode_scene(
     Raises:
         LumosXError: a phrase that is not in the prompt, a text of more than 512 tokens, or another kind of CLIP or VAE.
     """
-    positive_tokens = _tokenize(clip, prompt, "prompt")
+    positive_tokens, text, matches = find_words(clip, scene, prompt)
     negative_tokens = _tokenize(clip, negative_prompt, "negative_prompt")
-    text = readable_tokens(clip, positive_tokens)
-    matches = {word: _match(clip, text, word) for word in _words(scene)}
     binding = bind_scene(scene, lambda word: matches[word].spans)
     layout = SequenceLayout(size.latent_shape[2], *(-(-side // PATCH) for side in size.latent_shape[3:]), binding)
-    warnings = token_warnings(scene, layout)
-    log_warnings(warnings)
-    report = encoding_report(scene, matches, text, layout, warnings, planned_bytes(layout))
-    view = encoding_view(prompt, scene, matches, text, layout, (size.width, size.height, size.frames), warnings)
+    findings = scene.findings(lambda word: matches[word].spans, (size.width, size.height))
+    # What can be said without a prompt was logged where the scene was made.
+    known = set(scene.warnings())
+    log_warnings(finding.text for finding in findings if finding.text not in known)
+    report = encoding_report(scene, matches, text, layout, findings, planned_bytes(layout))
+    view = encoding_view(prompt, scene, matches, text, layout, (size.width, size.height, size.frames), findings)
     encodings = Encodings(reuse)
     # The VAE is done before the text encoder starts, so that neither is loaded twice.
     latents = _encode_references(encodings, vae, scene.references, size)
@@ -128,8 +128,19 @@ def encode_scene(
     return Encoded(positive, negative, {"samples": samples}, report, view)
 
 
+def find_words(clip: Any, scene: Scene, prompt: str) -> tuple[dict, Tokens, dict[Reference, PhraseMatch]]:
+    """The prompt as the encoder takes it, as it can be read, and where the words of every reference are in it.
+
+    Raises:
+        LumosXError: a phrase that is not in the prompt, a prompt of more than 512 tokens, or another kind of CLIP.
+    """
+    tokens = _tokenize(clip, prompt, "prompt")
+    text = readable_tokens(clip, tokens)
+    return tokens, text, {word: _match(clip, text, word) for word in scene.words}
+
+
 def _tokenize(clip: Any, text: str, source: str) -> dict:
-    tokens = clip.tokenize(clean_text(text))
+    tokens = clip.tokenize(tokenizer_text(text, source))
     check_tokens(tokens, source)
     return tokens
 
@@ -173,12 +184,8 @@ def readable_tokens(clip: Any, tokens: dict) -> Tokens:
     return Tokens(tuple(ids), tuple(pieces.get(token, " ") for token in ids))
 
 
-def _words(scene: Scene) -> list[Reference]:
-    return [*scene.non_human, *(word for subject in scene.subjects for word in subject.words)]
-
-
 def _match(clip: Any, prompt: Tokens, word: Reference) -> PhraseMatch:
-    phrase = readable_tokens(clip, clip.tokenize(clean_text(word.phrase)))
+    phrase = readable_tokens(clip, clip.tokenize(tokenizer_text(word.phrase, word.source)))
     return find_phrase(prompt, phrase, word.occurrence, word.source)
 
 

@@ -9,13 +9,14 @@ from lumosx_core.encoding_view import encoding_view, scene_view
 from lumosx_core.layout import Binding, SequenceLayout
 from lumosx_core.phrases import PhraseMatch, Tokens, find_phrase
 from lumosx_core.relations import Kind, Reference, Scene, Subject
-from lumosx_core.report import binder_report, token_warnings
+from lumosx_core.report import binder_report
 
-IMAGE = torch.zeros(1, 4, 4, 3)
+DRAWN = object()
 
 
-def of(kind, phrase, image=IMAGE, occurrence=0, body=False):
-    return Reference(kind, phrase, image, occurrence, full_body=body)
+def of(kind, phrase, image=DRAWN, occurrence=0, body=False):
+    """A reference with a picture of its own, unless it has none."""
+    return Reference(kind, phrase, torch.rand(1, 24, 24, 3) if image is DRAWN else image, occurrence, full_body=body)
 
 
 def tokens(*pieces):
@@ -25,16 +26,15 @@ def tokens(*pieces):
 def view_of(typed, scene, prompt=None):
     """The view of a scene on a tokenizer that makes one token of a word, at 832 x 480 with 81 frames."""
     prompt = prompt or tokens(*typed.split())
-    words = (*scene.non_human, *(word for subject in scene.subjects for word in subject.words))
-    matches = {word: find_phrase(prompt, tokens(*word.phrase.split()), word.occurrence) for word in words}
+    matches = {word: find_phrase(prompt, tokens(*word.phrase.split()), word.occurrence) for word in scene.words}
     binding = Binding(
         tuple(matches[one].spans for one in scene.non_human),
         tuple(tuple(span for word in person.words for span in matches[word].spans) for person in scene.subjects),
         tuple(len(person.references) for person in scene.subjects),
     )
     layout = SequenceLayout(21, 30, 52, binding)
-    warnings = token_warnings(scene, layout)
-    view = encoding_view(typed, scene, matches, prompt, layout, (832, 480, 81), warnings)
+    findings = scene.findings(lambda word: matches[word].spans, (832, 480))
+    view = encoding_view(typed, scene, matches, prompt, layout, (832, 480, 81), findings)
     return json.loads(json.dumps(view, allow_nan=False))
 
 
@@ -86,8 +86,9 @@ def test_the_prediction_is_plain_numbers():
 def test_people_without_words_of_their_own_are_those_that_the_warnings_name(phrases, expected):
     view = view_of("a tall man and old man", Scene(subjects=tuple(Subject(of(Kind.FACE, one)) for one in phrases)))
     assert [person["own_words"] for person in view["people"]] == expected
-    for number, own in enumerate(expected, 1):
-        assert own is not any(warning.startswith(f"Subject {number} ") for warning in view["warnings"])
+    lost = [number for number, own in enumerate(expected) if not own]
+    assert [each["people"] for each in view["findings"] if each["code"] == "no_own_words"] == ([lost] if lost else [])
+    assert len(view["warnings"]) == len(view["findings"]) == len(lost[:1])
 
 
 def test_no_places_where_the_typed_text_has_other_words():

@@ -79,15 +79,23 @@ def test_a_subject_without_a_face_is_allowed_with_a_warning():
 
 
 def test_a_clean_scene_has_no_warnings():
-    assert Scene(subjects=(person("man", "white jacket"), person("man", "black jacket"))).warnings() == ()
+    assert Scene(subjects=(person("man", "white jacket"), person("boy", "black jacket"))).warnings() == ()
 
 
 def test_people_whom_nothing_tells_apart_are_warned_about():
-    warnings = Scene(subjects=(person("Man"), person("man"))).warnings()
-    assert len(warnings) == 2
-    assert all("cancel out" in warning for warning in warnings)
+    (warning,) = Scene(subjects=(person("Man"), person("man"))).warnings()
+    assert warning.startswith('Subject 1 ("Man") and subject 2 ("man") have no words of their own: ')
+    assert "cancel out" in warning
     only_second = Scene(subjects=(person("man", "hat"), person("man"))).warnings()
-    assert len(only_second) == 1 and only_second[0].startswith("Subject 2")
+    assert len(only_second) == 1 and only_second[0].startswith('Subject 2 ("man") has no words of its own')
+
+
+def test_shared_words_are_one_conflict_even_where_other_words_tell_people_apart():
+    """The encoder was silent about these, and the board was not."""
+    (finding,) = Scene(subjects=(person("man", "hat"), person("man", "coat"), person("woman"))).findings()
+    assert (finding.code, finding.words, finding.people) == ("shared", (0, 2), (0, 1))
+    assert finding.text.startswith('Subject 1 ("man") and subject 2 ("man") share words of the prompt ("man")')
+    assert Scene(subjects=(person("man", "hat"), person("boy", "hat"))).findings()[0].words == (1, 3)
 
 
 def test_an_occurrence_number_tells_people_apart():

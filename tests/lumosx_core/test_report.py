@@ -12,8 +12,8 @@ from lumosx_core.phrases import PhraseMatch, Tokens
 from lumosx_core.relations import Kind, Reference, Scene
 from lumosx_core.report import encoding_report, predict
 
-BODY = Reference(Kind.OBJECT, "man", torch.zeros(1, 4, 4, 3), full_body=True)
-LAMP = Reference(Kind.OBJECT, "lamp", torch.zeros(1, 4, 4, 3))
+BODY = Reference(Kind.OBJECT, "man", torch.rand(1, 4, 4, 3), full_body=True)
+LAMP = Reference(Kind.OBJECT, "lamp", torch.rand(1, 4, 4, 3))
 LINE = re.compile(r"one step with guidance is (\S+) TFLOP; activations need (\S+) GB for each video")
 
 

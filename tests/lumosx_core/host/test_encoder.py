@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.encoder import UNCONDITIONAL, VideoSize, clean_text, encode_scene
+from lumosx_core.host.encoder import UNCONDITIONAL, VideoSize, encode_scene
 from lumosx_core.phrases import Tokens, token_units
-from lumosx_core.prompt_text import read_text
+from lumosx_core.prompt_text import clean_text, read_text
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 
 SIZE = VideoSize(64, 48, 9)
@@ -168,10 +168,34 @@ def test_the_report_says_words_tokens_and_cost(models, make_scene):
 
 
 def test_people_who_share_all_their_tokens_are_warned_about(models, picture, caplog):
-    people = tuple(Subject(Reference(Kind.FACE, phrase, picture(1))) for phrase in ("man", "the man"))
+    names = (1, "man"), (2, "the man")
+    people = tuple(Subject(Reference(Kind.FACE, phrase, picture(seed))) for seed, phrase in names)
     report = encode_scene(*models, Scene(subjects=people), "the man walks", "", SIZE).report
-    assert '**Warning:** Subject 1 ("man") keeps no words of its own in this prompt' in report
-    assert "keeps no words of its own" in caplog.text
+    assert '**Warning:** Subject 1 ("man") has no words of its own' in report
+    assert "has no words of its own" in caplog.text
+
+
+def test_two_people_called_the_same_are_warned_about_here_as_on_the_board(models, picture, caplog):
+    """Attributes tell them apart, so that only the board said that their names cancel out."""
+    people = tuple(
+        Subject(Reference(Kind.FACE, "man", picture(seed)), (Reference(Kind.ATTRIBUTE, thing, picture(seed + 100)),))
+        for seed, thing in ((1, "red hat"), (2, "blue scarf"))
+    )
+    prompt = "A man in a red hat and a man in a blue scarf"
+    encoded = encode_scene(*models, Scene(subjects=people), prompt, "", SIZE)
+    assert encoded.view["findings"] == [{"code": "shared", "words": [0, 2], "people": [0, 1], "values": {"places": 2}}]
+    assert '**Warning:** Subject 1 ("man") and subject 2 ("man") share words of the prompt ("man")' in encoded.report
+    # The binder has logged it already.
+    assert "share words" not in caplog.text
+
+
+def test_a_picture_that_is_nearly_nothing_in_this_video_is_warned_about(models, caplog):
+    thin = torch.rand(1, 4, 900, 3, generator=torch.Generator().manual_seed(1))
+    scene = Scene(objects=(Reference(Kind.OBJECT, "lamp", thin),))
+    (finding,) = encode_scene(*models, scene, "a lamp", "", SIZE).view["findings"]
+    assert finding == {"code": "thin_picture", "words": [0], "people": [], "values": {"width": 64, "height": 1}}
+    assert 'The picture of "lamp" is 900 x 4 pixels' in caplog.text
+    assert scene.warnings() == ()
 
 
 def test_texts_are_cleaned_as_in_the_release():

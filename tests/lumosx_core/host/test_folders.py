@@ -23,7 +23,7 @@ from lumosx_core.host.routes import answer_case
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 from lumosx_core.tiny.demo_case import write_demo_case
 
-SCENE = Scene(objects=(Reference(Kind.OBJECT, "lamp", torch.zeros(1, 4, 4, 3)),))
+SCENE = Scene(objects=(Reference(Kind.OBJECT, "lamp", torch.rand(1, 4, 4, 3)),))
 
 
 @pytest.fixture
@@ -201,8 +201,8 @@ def test_phrases_that_the_prompt_lacks_are_warned_about(outputs, caplog):
 
 
 def test_what_the_release_reads_otherwise_is_warned_about(outputs, caplog):
-    mask = Reference(Kind.ATTRIBUTE, "face mask", torch.zeros(1, 4, 4, 3))
-    face = Reference(Kind.FACE, "nurse", torch.zeros(1, 4, 4, 3))
+    mask = Reference(Kind.ATTRIBUTE, "face mask", torch.rand(1, 4, 4, 3))
+    face = Reference(Kind.FACE, "nurse", torch.rand(1, 4, 4, 3))
     _, report = write_case(Scene(None, (), (Subject(face, (mask,)),)), "A nurse, a face mask", "n", "case", False)
     sentence = 'The release reads "face mask" as a face without words, bound to nothing.'
     assert f"**Warning:** {sentence}" in report and sentence in caplog.text

@@ -1,16 +1,23 @@
 """The routes on a real server: what the page gets, and what is refused."""
 
+import asyncio
 import copy
 import json
+import shutil
 import sys
+import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from types import SimpleNamespace
 
+import folder_paths
 import pytest
 from PIL import Image
 
+from lumosx_core.errors import LumosXError
 from lumosx_core.host import routes
 from lumosx_core.tiny.demo_case import write_demo_case
 
@@ -23,9 +30,9 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @pytest.fixture
 def ask(server):
-    """ask(path, body=None, headers={}) -> (status, JSON)."""
+    """ask(path, body=None, headers={}) -> (status, JSON); a body is JSON unless the headers say otherwise."""
     def send(path, body=None, headers={}):
-        request = urllib.request.Request(server.url + path, body, headers)
+        request = urllib.request.Request(server.url + path, body, {"Content-Type": "application/json", **headers})
         try:
             with _opener.open(request, timeout=60) as answer:
                 return answer.status, json.loads(answer.read())
@@ -51,12 +58,7 @@ def inputs(server):
 def test_the_board_is_answered_in_offsets_of_the_page(ask, path):
     status, answer = ask(path, json.dumps(GOOD).encode())
     assert status == 200 and answer == {
-        "references": [{
-            "id": "1:face", "status": "found", "ranges": [[5, 12]], "count": 1, "nearest": [], "ambiguous": False,
-            "shared_with": [],
-        }],
-        "people": [{"person": 0, "own_words": True}],
-        "warnings": [],
+        "references": [{"id": "1:face", "status": "found", "ranges": [[5, 12]], "count": 1}], "problems": [],
     }
     assert ask(path, json.dumps(GOOD, ensure_ascii=False).encode()) == (200, answer)
 
@@ -77,18 +79,18 @@ def changed(**values):
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        (b"", "board: the request is no JSON"),
-        (b"\xff{}", "board: the request is no JSON"),
-        (b"[" * 200_000, "board: the request is no JSON"),
-        (b"[]", "board: the request is no object with a prompt"),
-        ({}, "board: the request is no object with a prompt"),
-        ({"references": []}, "board: the request is no object with a prompt"),
-        ({"prompt": "a", "references": {}}, "board: the request is no object with a prompt"),
-        ({"prompt": 1, "references": []}, "board: prompt is no text of at most 20000 characters"),
-        ({"prompt": "a" * 20_001, "references": []}, "board: prompt is no text of at most 20000 characters"),
-        ({"prompt": "a", "references": [REFERENCE] * 65}, "board: there are 65 references, but it takes 64"),
+        (b"", "board: the request is not JSON"),
+        (b"\xff{}", "board: the request is not JSON"),
+        (b"[" * 200_000, "board: the request is not JSON"),
+        (b"[]", "board: the request is not an object with a prompt"),
+        ({}, "board: the request is not an object with a prompt"),
+        ({"references": []}, "board: the request is not an object with a prompt"),
+        ({"prompt": "a", "references": {}}, "board: the request is not an object with a prompt"),
+        ({"prompt": 1, "references": []}, "board: prompt is not a text"),
+        ({"prompt": "a" * 20_001, "references": []}, "board: the prompt has 20001 characters, but the board checks"),
+        ({"prompt": "a", "references": [REFERENCE] * 65}, "board: there are 65 references, but the board"),
         ({"prompt": "a", "references": [REFERENCE] * 2}, "board: two references have the same id"),
-        ({"prompt": "a", "references": [3]}, "board: reference 0 is no object"),
+        ({"prompt": "a", "references": [3]}, "board: reference 0 is not an object"),
         ({"prompt": "{" * 99, "references": []}, "prompt: choices in braces are more than 32 deep"),
         (changed(id=3), "board: id of reference 0 is not a text"),
         (changed(kind="hat"), "board: kind of reference 0 is not one of background, object, face, attribute"),
@@ -100,10 +102,20 @@ def changed(**values):
         (changed(occurrence=1.0), "board: occurrence of reference 0 is not a whole number"),
         (changed(occurrence=float("nan")), "board: occurrence of reference 0 is not a whole number"),
         (changed(occurrence=None), "board: occurrence of reference 0 is not a whole number"),
-        (changed(person="0"), "board: person of reference 0 is not a whole number from 0 or null"),
+        (changed(person="0"), "board: person of reference 0 is not a whole number >= 0 or null"),
         (changed(shown=1), "board: shown of reference 0 is not true or false"),
+        (changed(full_body=None), "board: full_body of reference 0 is not true or false"),
+        (changed(file=7), "board: file of reference 0 is not a text"),
+        (changed(link="a" * 301), "board: link of reference 0 is not a text"),
+        (changed(id="a" * 301), "board: id of reference 0 is not a text of at most 300 characters"),
+        ({**GOOD, "settled": 1}, "board: settled is not true or false"),
+        ({**GOOD, "frame": {"width": 832}}, "board: frame is not a width and a height"),
+        ({**GOOD, "frame": [832, 480]}, "board: frame is not a width and a height"),
+        ({"prompt": "a", "references": [{**REFERENCE, "id": str(n), "phrase": "a" * 999} for n in range(21)]},
+         "board: the phrases have 20979 characters together"),
+        ({"prompt": "a man embedding: red", "references": []}, "prompt: \"embedding:\" has no name"),
         ({"prompt": "a", "references": [{"id": "1"}]}, "board: kind of reference 0 is not one of"),
-        (b'{"prompt": "a", "references": [], "x": ' + b"9" * 9000 + b"}", "board: the request is no JSON"),
+        (b'{"prompt": "a", "references": [], "x": ' + b"9" * 9000 + b"}", "board: the request is not JSON"),
         (b" " * (256 * 1024 + 1), "board: the request has more than 262144 bytes"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
@@ -114,9 +126,166 @@ def test_anything_else_is_refused_in_a_sentence(ask, body, sentence):
     assert "\n" not in answer["error"] and len(answer["error"]) < 300
 
 
-def test_another_site_may_not_ask(ask):
-    body, foreign = json.dumps(GOOD).encode(), {"Origin": "http://example.com"}
-    assert ask("/lumosx/board", body, foreign)[0] == 403 == ask("/lumosx/case?name=x", None, foreign)[0]
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_only_json_is_read_since_every_site_can_send_the_rest(ask, kind):
+    status, answer = ask("/lumosx/board", json.dumps(GOOD).encode(), {"Content-Type": kind})
+    assert status == 415 and answer["error"].startswith("board: the request is not JSON; send it as application/json")
+    named = {"Content-Type": "application/json; charset=utf-8"}
+    assert ask("/lumosx/board", json.dumps(GOOD).encode(), named)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({"Origin": "http://example.com"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "http://127.0.0.1.example.com"}, False),
+        ({"Origin": "file://"}, False),
+        ({"Origin": "http://["}, False),
+        ({"Origin": ""}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site"}, False),
+        ({"Origin": "null", "Sec-Fetch-Site": "cross-site"}, False),
+        ({"Origin": "http://127.0.0.1:1"}, False),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Origin": "{own}"}, True),
+        ({"Origin": "{own}", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "http://localhost", "Host": "localhost"}, True),
+        # Behind a proxy that says so, and one that hands the host on.
+        ({"Origin": "https://films.example", "Host": "comfy:8188", "X-Forwarded-Host": "films.example"}, True),
+        ({"Origin": "https://films.example", "Host": "films.example"}, True),
+        ({"Origin": "https://films.example", "Host": "comfy:8188", "X-Forwarded-Host": "other.example"}, False),
+        ({"Origin": "https://films.example", "Host": "comfy:8188", "Sec-Fetch-Site": "same-origin"}, True),
+    ],
+)
+def test_only_this_servers_own_page_may_ask(ask, server, headers, allowed):
+    headers = {name: value.replace("{own}", server.url) for name, value in headers.items()}
+    body = json.dumps(GOOD).encode()
+    assert (ask("/lumosx/board", body, headers)[0] == 200) == allowed
+    assert (ask("/lumosx/case?" + urllib.parse.urlencode({"name": DEMO}), None, headers)[0] == 200) == allowed
+
+
+def test_what_the_user_allows_by_the_cors_option_is_allowed(monkeypatch):
+    def may_ask(allowed, origin):
+        options = SimpleNamespace(args=SimpleNamespace(enable_cors_header=allowed))
+        monkeypatch.setitem(sys.modules, "comfy.cli_args", options)
+        headers = {"Host": "127.0.0.1:8188", "Origin": origin, "Sec-Fetch-Site": "cross-site"}
+        return routes._is_own_page(SimpleNamespace(headers=headers))
+
+    assert may_ask("*", "http://any.example") and may_ask("http://mine.example", "http://mine.example")
+    assert not may_ask("http://mine.example", "http://other.example") and not may_ask(None, "http://mine.example")
+
+
+def client(is_closing=lambda: False):
+    return SimpleNamespace(transport=SimpleNamespace(is_closing=is_closing))
+
+
+def test_one_who_leaves_holds_nobody_up():
+    """The work of a client that is gone is told to end, and the next one gets its turn."""
+    ended = []
+
+    def work(deadline):
+        try:
+            for _ in range(1000):
+                deadline.check()
+                time.sleep(0.01)
+        except LumosXError:
+            ended.append(True)
+            raise
+
+    async def meet():
+        turn = routes._Turn()
+        leaving = threading.Event()
+        gone, here = client(leaving.is_set), client()
+        first = asyncio.ensure_future(turn.answer(gone, work, 30))
+        second = asyncio.ensure_future(turn.answer(here, lambda _: {"turn": 2}, 30))
+        await asyncio.sleep(0.2)
+        assert not first.done() and not second.done()
+        leaving.set()
+        start = time.monotonic()
+        answers = await asyncio.gather(first, second)
+        return [answer.status for answer in answers], time.monotonic() - start
+
+    statuses, seconds = asyncio.run(meet())
+    assert statuses == [503, 200] and seconds < 5
+    assert ended == [True]
+
+
+def test_a_drive_that_does_not_answer_is_not_waited_for():
+    async def meet():
+        here, stuck = client(), threading.Event()
+        try:
+            return await routes._Turn().answer(here, lambda _: stuck.wait(60), 0)
+        finally:
+            stuck.set()
+
+    answer = asyncio.run(meet())
+    assert answer.status == 503 and b"there was no answer within 0 seconds" in answer.body
+
+
+def test_a_crowd_is_turned_away():
+    async def meet():
+        here, turn = client(), routes._Turn()
+        asked = [turn.answer(here, lambda _: {}, 30) for _ in range(routes.MOST_WAITING + 3)]
+        return [answer.status for answer in await asyncio.gather(*asked)]
+
+    statuses = asyncio.run(meet())
+    assert statuses.count(200) == routes.MOST_WAITING and statuses.count(503) == 3
+
+
+def test_the_largest_question_is_answered_while_others_are(ask):
+    """64 phrases on a prompt of 20,000 letters take a tenth of a second; there is room for a busy machine."""
+    prompt = ("a man in a red hat and a woman in blue talk. " * 500)[:20_000]
+    references = [{**REFERENCE, "id": str(n), "person": n % 8, "phrase": f"man in a red {n}"} for n in range(64)]
+    start = time.monotonic()
+    status, answer = ask("/lumosx/board", json.dumps({"prompt": prompt, "references": references}).encode())
+    assert status == 200 and len(answer["references"]) == 64
+    assert time.monotonic() - start < 2
+
+
+def picture(inputs, name, image):
+    path = inputs / name
+    path.parent.mkdir(exist_ok=True)
+    image.save(path)
+    return name
+
+
+def codes(ask, *files):
+    names = [f"thing {number}" for number in range(len(files))]
+    references = [
+        {**REFERENCE, "id": name, "kind": "object", "person": None, "phrase": name, "file": file}
+        for name, file in zip(names, files)
+    ]
+    status, answer = ask("/lumosx/board", json.dumps({"prompt": None, "references": references}).encode())
+    assert status == 200
+    return [(each["code"], each["references"]) for each in answer["problems"]]
+
+
+def test_pictures_in_the_input_folder_are_looked_at(ask, inputs):
+    drawn = Image.effect_mandelbrot((320, 240), (-2, -1.2, 1, 1.2), 60).convert("RGB")
+    files = [
+        picture(inputs, "looked at/one.png", drawn), picture(inputs, "looked at/again.jpg", drawn.resize((400, 300))),
+        picture(inputs, "looked at/blank.png", Image.new("RGB", (64, 64), "gray")),
+    ]
+    assert codes(ask, *files) == [("blank_picture", ["thing 2"]), ("same_picture", ["thing 0", "thing 1"])]
+    example = inputs / "example.png"
+    if not example.exists():
+        shutil.copy(Path(folder_paths.__file__).parent / "input" / "example.png", example)
+    assert codes(ask, "example.png") == [("example_picture", ["thing 0"])]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "/etc/passwd", "no such.png", "", "a\0b", "looked at", "x" * 900, "\ud83d", "link.png", ".."],
+)
+def test_files_elsewhere_are_not_read_and_not_told_of(ask, inputs, tmp_path, name):
+    Image.new("RGB", (8, 8)).save(tmp_path / "blank.png")
+    link = inputs / "link.png"
+    if not link.is_symlink():
+        link.symlink_to(tmp_path / "blank.png")
+    (inputs / "looked at").mkdir(exist_ok=True)
+    assert codes(ask, name) == []
 
 
 def test_a_case_is_told_with_pictures_that_the_viewer_shows(case, client, inputs):
@@ -130,7 +299,7 @@ def test_a_case_is_told_with_pictures_that_the_viewer_shows(case, client, inputs
     assert [one["phrase"] for one in answer["objects"]] == ["blue guitar", "ein Hut"]
     face = answer["people"][0]["references"][0]
     subfolder = "told cases/für 男 \U0001f600/subjects/1"
-    assert face == {"kind": "face", "phrase": "man on the left", "occurrence": 0, "image": {
+    assert face == {"kind": "face", "phrase": "man on the left", "occurrence": 0, "full_body": False, "image": {
         "filename": "face_man on the left.png", "subfolder": subfolder, "type": "input",
     }}
     shown = [answer["background"], *answer["objects"]]
@@ -153,7 +322,8 @@ def test_full_bodies_are_told_if_the_node_takes_them(case, inputs):
     folder = write_demo_case(inputs / "told bodies")
     Image.new("RGB", (2, 2)).save(folder / "subjects/2/fullbody_woman.png")
     assert len(case("told bodies")[1]["objects"]) == 1
-    assert case("told bodies", full_body="as stand-alone references")[1]["objects"][1]["phrase"] == "woman"
+    thing, body = case("told bodies", full_body="as stand-alone references")[1]["objects"]
+    assert (body["phrase"], body["full_body"], thing["full_body"]) == ("woman", True, False)
     assert case("told bodies", full_body="x")[1]["error"].startswith("full_body: 'x' is not known; choose one of")
 
 

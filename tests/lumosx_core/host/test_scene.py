@@ -80,7 +80,7 @@ def test_binding_keeps_order_adds_to_what_was_there_and_logs_warnings(caplog):
     cup = objects_of(IMAGE, "cup", None, 0)
     second, view = bind([woman, subject_of("man", IMAGE, 0, ())], [None, cup], None, first)
     assert [r.phrase for r in second.references] == ["room", "lamp", "table", "cup", "man", "woman", "man"]
-    assert "**Warning:** Subject 1" in view["report"] and "**Warning:** Subject 3" in view["report"]
+    assert '**Warning:** Subject 1 ("man") and subject 3 ("man")' in view["report"]
     assert "cancel out" in caplog.text
     assert len(first.references) == 4
 
