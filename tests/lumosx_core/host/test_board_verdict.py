@@ -1,0 +1,126 @@
+"""The board's verdict beside what the encoder does: it is never green where the run stops, nor red where it runs."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, event, example, given, settings
+from hypothesis import strategies as st
+
+from lumosx_core.board import BoardReference, read_board
+from lumosx_core.errors import LumosXError
+from lumosx_core.host.encoder import find_words
+from lumosx_core.relations import Kind, Reference, Scene, Subject
+
+PICTURE = torch.rand(1, 24, 24, 3, generator=torch.Generator().manual_seed(1))
+EXISTING, MISSING = "embedding:lumosx_there", "embedding:not_there"
+
+WORDS = ["man", "Man", "men", "red", "hat", "hats", "on", "the", "left", "男人", "白色夹克", "café", "\U0001f3a9"]
+SIGNS = [
+    ", ", "!", "(", ")", ":1.2)", "(red hat:1.2)", "\\(", "\\)", "\\", "&amp;", "&#x68;at", "\u0301", "e", "\u2019s",
+    "，", "ｈａｔ", "t-shirt", "\u3000", "{a|b}", "// x", "/* red */", "__hat__", EXISTING, MISSING, "embedding:", EXISTING + ",",
+    MISSING + "<hat", EXISTING + "[red", "((", "))", "-", "_", "\u00a0", "\u200b", "\ufb01", "1", "\u0130",
+]
+TEXTS = st.lists(st.sampled_from(WORDS) | st.sampled_from(SIGNS), max_size=8)
+PROMPTS = st.lists(TEXTS.map(" ".join) | TEXTS.map("".join), max_size=4).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def clip(tiny, tmp_path_factory):
+    """The small encoder, with a folder that holds one embedding for it."""
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("embeddings")
+    save_file({"umt5xxl": torch.zeros(2, 4096)}, folder / "lumosx_there.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        tokenizer = tiny[1].tokenizer
+        patch.setattr(getattr(tokenizer, tokenizer.clip), "embedding_directory", [str(folder)])
+        yield tiny[1]
+
+
+@st.composite
+def phrases_of(draw, prompt):
+    """Words that the prompt may have, whole or cut anywhere, or others."""
+    if prompt and draw(st.booleans()):
+        start = draw(st.integers(0, len(prompt) - 1))
+        return prompt[start:start + draw(st.integers(1, 12))]
+    return draw(TEXTS.map(" ".join))
+
+
+@st.composite
+def boards(draw):
+    prompt = draw(PROMPTS)
+    kinds = draw(st.lists(st.sampled_from([Kind.FACE, Kind.ATTRIBUTE, Kind.OBJECT]), min_size=1, max_size=4))
+    references = []
+    for number, kind in enumerate(kinds):
+        person = None if kind is Kind.OBJECT else number
+        phrase = draw(phrases_of(prompt))
+        occurrence = draw(st.sampled_from([0, 0, 0, 1, 2, 3]))
+        references.append(BoardReference(str(number), kind, phrase, occurrence, person, True))
+    return prompt, references
+
+
+def run(clip, prompt, references):
+    """The sentence with which the encoder stops, or None; anything but a sentence is a failure."""
+    try:
+        made = [Reference(each.kind, each.phrase, PICTURE, each.occurrence) for each in references]
+        people = [Subject(one) if one.kind is Kind.FACE else Subject(None, (one,)) for one in made
+                  if one.kind is not Kind.OBJECT]
+        find_words(clip, Scene(None, tuple(one for one in made if one.kind is Kind.OBJECT), tuple(people)), prompt)
+    except LumosXError as error:
+        return str(error)
+    return None
+
+
+def verdict(prompt, references):
+    """"red", "amber", "green", or "none" where the board says why it has no verdict."""
+    try:
+        levels = {each["level"] for each in read_board(prompt, references, settled=True)["problems"]}
+    except LumosXError:
+        return "none"
+    return "red" if "error" in levels else "amber" if levels else "green"
+
+
+def agree(clip, prompt, references):
+    said, stopped = verdict(prompt, references), run(clip, prompt, references)
+    event(f"{said}, {'stops' if stopped else 'runs'}")
+    assert said != "green" or stopped is None, stopped
+    assert said != "red" or stopped is not None
+    return said, stopped
+
+
+def thing(phrase, occurrence=0):
+    return BoardReference("thing", Kind.OBJECT, phrase, occurrence, None, True)
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(boards())
+@example(("a man embedding: red hat", [thing("red hat")]))
+@example(("embedding:not_there<hat", [thing("hat")]))
+@example(("red hats", [thing("red hat")]))
+@example(("red embedding:lumosx_there hat", [thing("embedding:not_there")]))
+@example(("(" * 40 + "hat" + ")" * 40, [thing("hat")]))
+@example(("a ! hat", [thing("!")]))
+@example(("男人 男人男人", [thing("男人", 3)]))
+def test_never_green_where_the_run_stops_and_never_red_where_it_runs(clip, board):
+    agree(clip, *board)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrase", "expected"),
+    [
+        ("a {red|blue} hat // and a lamp", "blue hat", "green"),
+        ("a {red|blue} hat // and a lamp", "red hat", "red"),
+        ("a {red|blue} hat // and a lamp", "lamp", "green"),
+        (f"a red {EXISTING} hat", "red hat", "green"),
+        (f"a red {MISSING}, hat", "red hat", "green"),
+        (f"a red {EXISTING}", EXISTING, "red"),
+        ("a hat" + " man" * 511, "hat", "red"),
+        ("a remarkably hat" + " unbelievable" * 120, "hat", "amber"),
+    ],
+)
+def test_what_was_seen(clip, prompt, phrase, expected):
+    assert agree(clip, prompt, [thing(phrase)])[0] == expected
+
+
+def test_two_people_called_the_same_are_a_warning_here_and_there(clip):
+    people = [BoardReference(str(number), Kind.FACE, "man", 0, number, True) for number in range(2)]
+    assert agree(clip, "a man and a man", people) == ("amber", None)
