@@ -78,7 +78,7 @@ class BoardReference:
     Attributes:
         id: what the page tells it by, given back untouched.
         kind: what its picture shows.
-        phrase: as typed.
+        phrase: as typed; None where it comes from a node that cannot be read.
         occurrence: 0 for every occurrence of the phrase, n for the n-th.
         person: whose it is; None for a background or an object.
         shown: whether a picture is linked.
@@ -89,7 +89,7 @@ class BoardReference:
 
     id: str
     kind: Kind
-    phrase: str
+    phrase: str | None
     occurrence: int
     person: int | None
     shown: bool
@@ -100,11 +100,13 @@ class BoardReference:
     @property
     def words(self) -> str:
         """The phrase as ``Reference`` tidies it."""
-        return " ".join(self.phrase.split())
+        return " ".join((self.phrase or "").split())
 
     @property
     def bound_words(self) -> tuple[str, int]:
-        """As ``Reference`` has them."""
+        """As ``Reference`` has them; what cannot be read is nobody else's."""
+        if self.phrase is None:
+            return f"\0{self.id if self.person is None else self.person}", self.occurrence
         return self.words.casefold(), self.occurrence
 
 
@@ -132,9 +134,9 @@ def read_board(
 ) -> dict[str, Any]:
     """The whole answer for the board, ready for JSON; ranges are UTF-16 offsets into the prompt as it is typed.
 
-    ``references`` has each with its ``status``: ``empty`` (no phrase), ``unknown`` (no prompt), ``found``, ``missing``,
-    ``too_few`` (the phrase is there, but not that often), ``sometimes`` (only for some choices of ``{a|b}``) or
-    ``perhaps`` (the tokenizer decides). ``count`` is the most often that a choice has it. Occurrence 0 binds what the
+    ``references`` has each with its ``status``: ``empty`` (no phrase), ``unknown`` (no prompt, or a phrase that cannot
+    be read), ``found``, ``missing``, ``too_few`` (the phrase is there, but not that often), ``sometimes`` (only for some
+    choices of ``{a|b}``) or ``perhaps`` (the tokenizer decides). ``count`` is the most often that a choice has it. Occurrence 0 binds what the
     tokenizer will: places that are spelled as the phrase is if there are any, else all that read like it.
 
     ``problems`` is the verdict: each with its ``level``, ``code`` and ``values`` and the ids of the references and the
@@ -203,6 +205,8 @@ def _begins_a_word(text: PromptText, phrase: PromptText) -> bool:
 
 
 def _status(reference: BoardReference, found: _Matches, read_all: bool) -> str:
+    if reference.phrase is None:
+        return "unknown"
     if not reference.words:
         return "empty"
     if not found.places:
@@ -280,8 +284,8 @@ def _prompt_problems(texts: Sequence[PromptText], combinations: int, read_all: b
 def _tokens(text: PromptText) -> tuple[int, int]:
     """How many tokens a text has at least and rather at most, with the end token.
 
-    No token of UMT5 reaches over a space. A word of Latin letters has at most about one token for three of them;
-    everything else has at most about one for each character.
+    No token of UMT5 reaches over a space. A Latin word has one token for two letters where it is rare, which a long
+    text is at most about half of; everything else has at most about one for each character.
     """
     pieces = len(text.plain.replace("\0", " ").split())
     rare, words = len(_RARE.findall(text.plain)), sum(map(_most_pieces, _LATIN.findall(text.plain)))
@@ -289,7 +293,7 @@ def _tokens(text: PromptText) -> tuple[int, int]:
 
 
 def _most_pieces(word: str) -> int:
-    return -(-len(word) // 3)
+    return -(-len(word) * 11 // 20)
 
 
 def _shared_problems(

@@ -40,8 +40,10 @@ _EMBEDDING = re.compile(r"(?:(?<=\s)|(?<=\x00)|^)embedding:([^\s<\[]*)")
 _EMBEDDING_BEFORE_BRACKET = re.compile(r"((?:(?<=[\s(])|^)embedding:[^\s<\[]+)(?=[<\[])")
 # Characters that take two places in UTF-16.
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
-# What parts words and is no character of the text: the end of a weighted piece, and an escaped bracket.
-_PART, _BRACKET = "\0", "\1"
+# What parts words and is no character of the text: the end of a weighted piece.
+_PART = "\0"
+# Escaped brackets, which stand for themselves.
+_BRACKETS = {"(": "\1", ")": "\2"}
 DEEPEST_WEIGHT = 32
 # Counting ends here: more than anybody reads, and a number that a page can read.
 _MANY = 10**6
@@ -76,7 +78,10 @@ class PromptText:
     @cached_property
     def spelling(self) -> str:
         """Its characters in the forms that tokenizers know, its parts a space apart."""
-        return " ".join(unicodedata.normalize("NFKC", self.plain).replace(_PART, " ").split())
+        plain = unicodedata.normalize("NFKC", self.plain).replace(_PART, " ")
+        for bracket, escaped in _BRACKETS.items():
+            plain = plain.replace(escaped, bracket)
+        return " ".join(plain.split())
 
     def places(self, phrase: PromptText, most: int | None = None) -> tuple[Span, ...]:
         """Where a phrase's words are, as ranges of ``letters``; counted as ``find_phrase`` counts.
@@ -309,9 +314,10 @@ def _escaped(letters: list[Letter]) -> list[Letter]:
     made, position = [], 0
     while position < len(letters):
         character, start, end = letters[position]
-        escapes = character == "\\" and position + 1 < len(letters) and letters[position + 1][0] in "()"
-        made.append((_BRACKET, start, letters[position + 1][2]) if escapes else letters[position])
-        position += 2 if escapes else 1
+        follower = letters[position + 1] if character == "\\" and position + 1 < len(letters) else ("", 0, 0)
+        bracket = _BRACKETS.get(follower[0])
+        made.append((bracket, start, follower[2]) if bracket else letters[position])
+        position += 2 if bracket else 1
     return made
 
 

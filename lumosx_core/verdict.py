@@ -280,9 +280,15 @@ def _nothing_shown(index: int, word: Word, sketch: Sketch, frame: tuple[int, int
 
 
 def _same_picture(one: Word, other: Word) -> bool:
-    """Two things with the same words can look the same, twins' jackets for example; faces cannot."""
-    if FACE not in (one.kind, other.kind) and one.phrase.casefold() == other.phrase.casefold():
-        return False
+    """Whether two references show one picture and should not.
+
+    Things can look the same where their words are the same, twins' jackets for example, and one picture can show two
+    things of one person; a face shows one person only, and nothing else.
+    """
+    if FACE not in (one.kind, other.kind):
+        apart = one.person is not None and other.person is not None and one.person != other.person
+        if not apart or one.phrase.casefold() == other.phrase.casefold():
+            return False
     if one.link is not None and one.link == other.link:
         return True
     return one.sketch is not None and other.sketch is not None and one.sketch.shows_same(other.sketch)

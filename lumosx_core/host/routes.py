@@ -48,7 +48,7 @@ _LOOK_SECONDS = 0.1
 
 _FIELDS = {
     "id": f"a text of at most {LONGEST_ID} characters", "kind": "one of " + ", ".join(kind.value for kind in Kind),
-    "phrase": f"a text of at most {LONGEST_PHRASE} characters", "occurrence": "a whole number >= 0",
+    "phrase": f"a text of at most {LONGEST_PHRASE} characters or null", "occurrence": "a whole number >= 0",
     "person": "a whole number >= 0 or null", "shown": "true or false",
 }
 _MORE_FIELDS = {
@@ -198,21 +198,22 @@ def answer_board(body: bytes, deadline: Deadline | None = None) -> dict[str, Any
         raise LumosXError("board: prompt is not a text; send one, or null.")
     if prompt is not None and len(prompt) > LONGEST_PROMPT:
         raise LumosXError(
-            f"board: the prompt has {len(prompt)} characters, but the board checks prompts of at most {LONGEST_PROMPT}."
+            f"board: the prompt has more than {LONGEST_PROMPT} characters; it is checked when the node runs."
         )
     if not isinstance(settled, bool):
         raise LumosXError("board: settled is not true or false; send one of them.")
     if len(references) > MOST_REFERENCES:
         raise LumosXError(
-            f"board: there are {len(references)} references, but the board checks at most {MOST_REFERENCES}."
+            f"board: there are more than {MOST_REFERENCES} references; they are checked when the node runs."
         )
     for number, value in enumerate(references):
         _check_reference(value, number)
     if len({value["id"] for value in references}) < len(references):
         raise LumosXError("board: two references have the same id; give each its own.")
-    if (length := sum(len(value["phrase"]) for value in references)) > LONGEST_PHRASES:
+    if (length := sum(len(value["phrase"] or "") for value in references)) > LONGEST_PHRASES:
         raise LumosXError(
-            f"board: the phrases have {length} characters together, but the board checks at most {LONGEST_PHRASES}."
+            f"board: the phrases have {length} characters together, but the board checks at most {LONGEST_PHRASES}; "
+            "shorten them."
         )
     known = _with_pictures(references, deadline)
     return read_board(prompt, known, settled, _frame(content.get("frame")), deadline)
@@ -291,7 +292,7 @@ def _fits(name: str, value: Any) -> bool:
     if name in ("shown", "full_body"):
         return isinstance(value, bool)
     if value is None:
-        return name in ("person", "link", "file")
+        return name in ("phrase", "person", "link", "file")
     longest = {"id": LONGEST_ID, "link": LONGEST_ID, "phrase": LONGEST_PHRASE, "file": LONGEST_NAME}
     if name in longest:
         return isinstance(value, str) and len(value) <= longest[name]

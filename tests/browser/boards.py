@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 PROMPT = (
     "A man on the left in a white jacket and round glasses talks to a woman with red hair, who wears a green dress. "
     "They sit in a modern kitchen next to a white lamp."
 )
 PEOPLE = (("man on the left", ("white jacket", "round glasses")), ("woman with red hair", ("green dress",)))
-PICTURES = {"ben.png": "peru", "anna.png": "tan", "thing.png": "teal", "lamp.png": "gold", "kitchen.png": "gray"}
+PICTURES = {
+    "ben.png": "peru", "anna.png": "tan", "thing.png": "teal", "dress.png": "green", "lamp.png": "gold",
+    "kitchen.png": "gray",
+}
 
 _BUILD = """([prompt, people]) => {
   const add = (type, x, y) => {
@@ -40,7 +43,8 @@ _BUILD = """([prompt, people]) => {
     link(picture(['ben.png', 'anna.png'][index], 0, 60 + index * 900), subject, 'face');
     attributes.forEach((words, place) => {
       set(subject, `attribute_${place + 1}_phrase`, words);
-      link(picture('thing.png', 0, 200 + index * 900 + place * 100), subject, `attribute_${place + 1}`);
+      const file = ['thing.png', 'dress.png'][index];
+      link(picture(file, 0, 200 + index * 900 + place * 100), subject, `attribute_${place + 1}`);
     });
     return subject;
   });
@@ -87,9 +91,11 @@ ADD_MODELS = """() => {
 
 
 def save_pictures(folder) -> None:
-    """The files that the graphs below show, into the server's input folder."""
-    for name, colour in PICTURES.items():
-        Image.new("RGB", (64, 64), colour).save(folder / name)
+    """The files that the graphs below show, each another drawing, into the server's input folder."""
+    for number, (name, colour) in enumerate(PICTURES.items()):
+        picture = Image.new("RGB", (64, 64), colour)
+        ImageDraw.Draw(picture).rectangle((8 * number, 8, 8 * number + 20, 40), "white", "black", 4)
+        picture.save(folder / name)
 
 
 def build(comfy, prompt: str = PROMPT, people=PEOPLE):

@@ -199,6 +199,14 @@ def test_what_is_not_linked_or_not_named_stops_the_run():
     assert problems(board("a hat", thing(" "))) == [("error", "empty", ["object  "], [])]
 
 
+def test_words_that_cannot_be_read_are_neither_missing_nor_shared():
+    unread = [face(None, 0), face(None, 1), attribute("hat", 1)]
+    for prompt in ("a hat", None):
+        answer = board(prompt, *unread)
+        assert [entry["status"] for entry in answer["references"]][:2] == ["unknown", "unknown"]
+        assert problems(answer) == []
+
+
 def test_a_linked_prompt_is_read_as_it_is():
     """Comments and choices are the page's own, for what is typed into the node."""
     prompt = "a {red|blue} hat // not a lamp"
@@ -223,7 +231,7 @@ def test_a_phrase_that_begins_a_longer_word_is_left_to_the_tokenizer():
         ("a remarkable man " * 130, "perhaps_too_long", "warning"),
         ("男" * 520, "perhaps_too_long", "warning"),
         ("{a man " + "man " * 600 + "|a man}", "perhaps_too_long", "warning"),
-        ("a man " * 100, None, None),
+        ("a man " * 90, None, None),
         ("a man /* " + "man " * 600 + "*/", None, None),
     ],
 )
@@ -245,8 +253,17 @@ def of(picture, **values):
 
 def test_pictures_are_looked_at_as_the_encoder_does():
     picture = torch.rand(1, 40, 30, 3, generator=torch.Generator().manual_seed(1))
-    same = [of(picture), dataclasses.replace(of(picture), id="2", phrase="sofa")]
-    assert problems(board(None, *same)) == [("warning", "same_picture", ["object lamp", "2"], [])]
+    first, second, coat, hat = (
+        dataclasses.replace(each, sketch=Sketch.of(picture))
+        for each in (face("man"), face("boy", 1), attribute("coat"), attribute("hat", 1))
+    )
+    assert problems(board(None, first, second), "same_picture") == [
+        ("warning", "same_picture", ["face 0", "face 1"], []),
+    ]
+    assert problems(board(None, first, coat), "same_picture") == [("warning", "same_picture", ["face 0", "0 coat"], [])]
+    assert problems(board(None, coat, hat), "same_picture") == [("warning", "same_picture", ["0 coat", "1 hat"], [])]
+    assert problems(board(None, coat, dataclasses.replace(hat, phrase="Coat")), "same_picture") == []
+    assert problems(board(None, of(picture), dataclasses.replace(of(picture), id="2", phrase="sofa"))) == []
     assert problems(board(None, of(torch.ones(1, 8, 8, 3)))) == [("warning", "blank_picture", ["object lamp"], [])]
     thin = torch.rand(1, 2, 900, 3, generator=torch.Generator().manual_seed(1))
     assert problems(read_board(None, [of(thin)], frame=(832, 480))) == [

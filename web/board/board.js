@@ -9,7 +9,7 @@ import { openMenu } from "./menu.js";
 import { problemsOf } from "./problems.js";
 import { canSwap, exchange, placeAt } from "./rebind.js";
 import { readScene, referencesOf, titleOf } from "./scene.js";
-import { ask, checkedRanges, questionOf } from "./verdict.js";
+import { ask, checkedBy, foundBy, questionOf } from "./verdict.js";
 import { drawBoard, makeBoard } from "./view.js";
 import { isMovable } from "./chip.js";
 import { badgesOf, hueOf } from "../palette.js";
@@ -60,20 +60,30 @@ class Board {
   }
 
   draw() {
-    const checked = checkedRanges(this.scene, this.host);
-    const seen = JSON.stringify([plain(this.scene), this.answer, this.failed, this.refusal, checked && [...checked], this.fresh]);
+    const checked = checkedBy(this.scene, this.host);
+    this.notePictures(checked);
+    const marks = checked && [[...checked.ranges], checked.found];
+    const seen = JSON.stringify([plain(this.scene), this.answer, this.failed, this.refusal, marks, this.fresh]);
     if (seen === this.seen) return;
     this.seen = seen;
     drawBoard(this.view, this.state(checked));
   }
 
+  /** Which pictures the encoder was given: what it says of one is nothing about another in its place. */
+  notePictures(checked) {
+    if (!checked || this.given?.result === checked.result) return;
+    this.given = { result: checked.result, images: imagesOf(this.scene) };
+  }
+
   state(checked) {
     const answer = this.fresh || this.answer ? this.answer : null;
-    const ranges = checked ?? new Map((answer?.references ?? []).map((each) => [each.id, each.ranges]));
+    const ranges = checked?.ranges ?? new Map((answer?.references ?? []).map((each) => [each.id, each.ranges]));
+    const images = imagesOf(this.scene);
+    const isSame = (id) => images.get(id) === this.given?.images.get(id);
     const { encoders, chosen } = this.scene.prompt;
     return {
       scene: this.scene,
-      problems: problemsOf(this.scene, answer),
+      problems: problemsOf(this.scene, foundBy(answer, checked, isSame)),
       ranges: this.fresh || checked ? ranges : new Map(),
       counts: new Map((answer?.references ?? []).map((each) => [each.id, each.count])),
       checked: checked !== null,
@@ -206,6 +216,10 @@ class Board {
     this.question?.abort();
     this.closeMenu?.();
   }
+}
+
+function imagesOf(scene) {
+  return new Map(referencesOf(scene).map(({ id, image }) => [id, image]));
 }
 
 /** Two attributes of one node only change their order: no drop target, but in the menu. */

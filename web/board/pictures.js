@@ -22,6 +22,20 @@ function before(at, root) {
   return index < 0 ? null : originOf(at, index, root);
 }
 
+/** The file whose picture an output is, as Load Image names it; null when a node makes something of it. */
+export function fileNameOf(origin, root) {
+  if (!/^LoadImage(Output)?$/.test(origin.node.comfyClass ?? "") || origin.slot !== 0) return null;
+  const { value, known } = valueOf(origin, "image", root);
+  return known && typeof value === "string" && value ? value : null;
+}
+
+/** A file that the server's viewer is asked for, as Load Image names it. */
+export function fileOfView(view) {
+  if (!view?.filename) return null;
+  const path = view.subfolder ? `${view.subfolder}/${view.filename}` : view.filename;
+  return `${path} [${view.type ?? "input"}]`;
+}
+
 function fileOf(at, host, root) {
   if (!/^LoadImage(Mask|Output)?$/.test(at.node.comfyClass ?? "")) return null;
   const { value } = valueOf(at, "image", root);

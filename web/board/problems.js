@@ -1,6 +1,6 @@
-/** What has to be mended on a board, reference by reference, and how. */
+/** What has to be mended on a board: the server's verdict at its places, in words, with what can be done about it. */
 
-import { isBlank, referencesOf } from "./scene.js";
+import { referencesOf } from "./scene.js";
 import { say } from "../words.js";
 
 /**
@@ -12,106 +12,54 @@ import { say } from "../words.js";
 
 /**
  * @typedef {object} Problem
- * @property {"error" | "warning" | "note"} level an error stops the run, a note is no problem
+ * @property {"error" | "warning"} level an error stops the run
  * @property {string} text one sentence
  * @property {Mend[]} mends
  */
 
 /**
- * The problems of every reference and row, by their ids.
- * @param {import("./scene.js").Scene} scene
- * @param {object | null} answer of the server
- * @returns {{byId: Map<string, Problem[]>, board: Problem[], count: number}}
+ * A problem as the server finds it, wherever it belongs.
+ * @typedef {{level: "error" | "warning", code: string, references: string[], people: number[], values: object}} Found
  */
-export function problemsOf(scene, answer) {
+
+const MOST_MENDS = 5;
+
+/**
+ * The problems of every reference and row, by their ids, and how many there are; each is counted once.
+ * @param {import("./scene.js").Scene} scene
+ * @param {Found[]} found
+ * @returns {{byId: Map<string, Problem[]>, board: Problem[], errors: number, warnings: number}}
+ */
+export function problemsOf(scene, found) {
   const byId = new Map();
-  const add = (id, ...found) => byId.set(id, [...(byId.get(id) ?? []), ...found]);
-  const judged = new Map((answer?.references ?? []).map((each) => [each.id, each]));
-  for (const reference of referencesOf(scene)) {
-    add(reference.id, ...pictureProblems(reference), ...phraseProblems(reference, judged.get(reference.id), scene));
+  const board = [];
+  const all = [...ofLinks(scene), ...found];
+  for (const each of all) {
+    const places = placesOf(each, scene);
+    if (!places.length) board.push(problem(each.level, each.code, each.values));
+    for (const [id, shown] of places) byId.set(id, [...(byId.get(id) ?? []), shown]);
   }
-  scene.people.forEach((person, index) => add(person.id, ...personProblems(person, index, answer)));
-  const board = boardProblems(scene, answer);
-  const all = [...byId.values(), board].flat();
-  return { byId, board, count: all.filter((problem) => problem.level !== "note").length };
+  const errors = all.filter(({ level }) => level === "error").length;
+  return { byId, board, errors, warnings: all.length - errors };
 }
 
 function problem(level, key, values = {}, mends = []) {
   return { level, text: say(key, values), mends };
 }
 
-function pictureProblems(reference) {
-  if (reference.shown || reference.kind === "face") return [];
-  const clear = { text: say("clear_words"), label: say("clear_words"), set: { phrase: "" } };
-  return [problem("error", "no_picture", {}, reference.node ? [clear] : [])];
+/** What only the page can see: links that are missing, or too many. @returns {Found[]} */
+function ofLinks(scene) {
+  const found = scene.people.flatMap((person, index) => (isLacking(person) ? [of("error", "nothing_linked", [], [index])] : []));
+  if (scene.twoBackgrounds) found.push(of("error", "two_backgrounds"));
+  return [...found, ...broadcasts(scene)];
 }
 
-function phraseProblems(reference, judged, scene) {
-  if (isBlank(reference)) return reference.shown ? [problem("error", ...emptiness(reference))] : [];
-  if (!judged) return [];
-  const found = STATUS[judged.status]?.(reference, judged) ?? [];
-  return [...found, ...ambiguous(reference, judged), ...shared(judged, scene)];
+function of(level, code, references = [], people = [], values = {}) {
+  return { level, code, references, people, values };
 }
 
-function emptiness({ broadcast }) {
-  return broadcast ? ["empty_broadcast", broadcast] : ["empty"];
-}
-
-/** @type {Record<string, (reference: object, judged: object) => Problem[]>} */
-const STATUS = {
-  missing(reference, { nearest = [] }) {
-    const mends = nearest.map((words) => ({ text: words, label: say("use_words", { words }), set: { phrase: words, occurrence: 0 } }));
-    return [problem("error", nearest.length ? "missing_near" : "missing", {}, mends)];
-  },
-  too_few(reference, { count }) {
-    return [problem("error", "too_few", { count, number: reference.occurrence }, occurrences(count, true))];
-  },
-  sometimes() {
-    return [problem("warning", "sometimes")];
-  },
-};
-
-function occurrences(count, all = false) {
-  const numbers = Array.from({ length: Math.min(count, 5) }, (_, index) => index + 1);
-  const mends = numbers.map((number) => ({
-    text: say("occurrence_short", { number }), label: say("use_occurrence", { number }), set: { occurrence: number },
-  }));
-  return all ? [{ text: say("all_occurrences"), label: say("all_occurrences"), set: { occurrence: 0 } }, ...mends] : mends;
-}
-
-function ambiguous(reference, judged) {
-  if (!judged.ambiguous) return [];
-  return [problem("warning", "ambiguous", { count: judged.count }, occurrences(judged.count))];
-}
-
-function shared({ shared_with: others = [] }, scene) {
-  if (!others.length) return [];
-  const owners = scene.people.filter((person) => person.references.some((each) => others.includes(each.id)));
-  const names = owners.map((person) => say("person", { number: scene.people.indexOf(person) + 1 }));
-  return [problem("warning", "shared", { others: [...new Set(names)].join(", ") })];
-}
-
-function personProblems(person, index, answer) {
-  const found = [];
-  if (!person.references.some((each) => each.shown) && !person.body && !person.partial) found.push(problem("error", "nothing_linked"));
-  const own = answer?.people?.find((each) => each.person === index);
-  const alone = person.references.some((each) => each.phrase.trim());
-  if (own?.own_words === false && alone) found.push(problem("warning", "no_own_words"));
-  for (const warning of answer?.warnings ?? []) {
-    if (warning.person === index && !(warning.code === "no_face" && person.body)) found.push(...note(warning));
-  }
-  return found;
-}
-
-const NOTES = { too_many_people: "note", too_many_attributes: "note", no_face: "note", choices: "note" };
-
-function note(warning) {
-  return NOTES[warning.code] ? [problem("note", `warning_${warning.code}`, warning)] : [];
-}
-
-function boardProblems(scene, answer) {
-  const general = (answer?.warnings ?? []).filter((warning) => warning.person === undefined);
-  return [...(scene.twoBackgrounds ? [problem("error", "two_backgrounds")] : []), ...broadcasts(scene), ...general.flatMap(note)];
+function isLacking(person) {
+  return !person.references.some((each) => each.shown) && !person.body && !person.partial;
 }
 
 /** A picture that is broadcast to several inputs was most likely meant for one. */
@@ -119,5 +67,69 @@ function broadcasts(scene) {
   const sent = referencesOf(scene).flatMap(({ broadcast }) => (broadcast ? [broadcast] : []));
   const first = sent.filter(({ key }, index) => sent.findIndex((each) => each.key === key) === index);
   const counted = first.map(({ title, key }) => ({ title, count: sent.filter((each) => each.key === key).length }));
-  return counted.filter(({ count }) => count > 1).map((each) => problem("warning", "broadcast", each));
+  return counted.filter(({ count }) => count > 1).map((values) => of("warning", "broadcast", [], [], values));
+}
+
+/** Where a problem is shown: at its references, else at the rows of its people. @returns {[string, Problem][]} */
+function placesOf(found, scene) {
+  const known = new Map(referencesOf(scene).map((each) => [each.id, each]));
+  const references = found.references.flatMap((id) => known.get(id) ?? []);
+  const rows = found.people.flatMap((index) => scene.people[index] ?? []);
+  if (!references.length) return rows.map((row) => [row.id, problem(found.level, found.code, found.values)]);
+  return references.map((reference) => [reference.id, (SHOWN[found.code] ?? plain)(found, reference, { references, scene })]);
+}
+
+function plain({ level, code, values }) {
+  return problem(level, code, values);
+}
+
+/** @type {Record<string, (found: Found, reference: object, at: {references: object[], scene: object}) => Problem>} */
+const SHOWN = {
+  no_picture({ level, code }, { node }) {
+    return problem(level, code, {}, node ? [{ text: say("clear_words"), label: say("clear_words"), set: { phrase: "" } }] : []);
+  },
+  empty({ level, code }, { broadcast }) {
+    return broadcast ? problem(level, "empty_broadcast", broadcast) : problem(level, code);
+  },
+  missing({ level, values: { nearest = [] } }) {
+    const mends = nearest.map((words) => ({ text: words, label: say("use_words", { words }), set: { phrase: words, occurrence: 0 } }));
+    return problem(level, nearest.length ? "missing_near" : "missing", {}, mends);
+  },
+  too_few({ level, code, values }) {
+    return problem(level, code, values, occurrences(values.count, true));
+  },
+  ambiguous({ level, code, values: { places } }) {
+    return problem(level, code, { count: places }, occurrences(places));
+  },
+  shared({ level, values: { places } }, reference, { references, scene }) {
+    return problem(level, "shared", { others: othersOf(reference, references, scene) }, parting(reference, places));
+  },
+  no_own_words({ level, code, values: { places }, people }, reference, { references, scene }) {
+    const mends = parting(reference, places);
+    if (people.includes(reference.person)) return problem(level, code, {}, mends);
+    return problem(level, "shared", { others: othersOf(reference, references, scene) }, mends);
+  },
+  same_picture({ level, code }, reference, { references }) {
+    const others = references.filter((each) => each !== reference).map(({ phrase }) => `“${phrase}”`);
+    return problem(level, code, { others: others.join(", ") });
+  },
+};
+
+/** The people besides its own that a reference shares words with. */
+function othersOf({ person }, references, scene) {
+  const others = [...new Set(references.map((each) => each.person))].filter((each) => each !== person && scene.people[each]);
+  return others.sort((one, other) => one - other).map((each) => say("person", { number: each + 1 })).join(", ");
+}
+
+/** Occurrences that tell a reference from others with its words. */
+function parting({ occurrence }, places) {
+  return occurrence || places < 2 ? [] : occurrences(places);
+}
+
+function occurrences(count, all = false) {
+  const numbers = Array.from({ length: Math.min(count, MOST_MENDS) }, (_, index) => index + 1);
+  const mends = numbers.map((number) => ({
+    text: say("occurrence_short", { number }), label: say("use_occurrence", { number }), set: { occurrence: number },
+  }));
+  return all ? [{ text: say("all_occurrences"), label: say("all_occurrences"), set: { occurrence: 0 } }, ...mends] : mends;
 }

@@ -7,16 +7,34 @@ const FARTHEST = 16;
 
 /**
  * The encode nodes behind a Binder and the prompt of the chosen one.
- * @returns {{text: string | null, from: string | null, encoders: object[], chosen: object | null}}
+ * @returns {{text: string | null, settled: boolean, frame: {width: number, height: number} | null, from: string | null,
+ *   encoders: object[], chosen: object | null}} `settled`: the text reaches the node with its comments and choices in it
  */
 export function promptsOf(binder, scene, { root, cases, encoderKey }) {
   const encoders = [...new Set(encodersOf(binder, root))];
   const chosen = encoders.find((node) => outputKey(node) === encoderKey) ?? encoders[0] ?? null;
-  if (!chosen) return { text: null, from: null, encoders, chosen };
-  const { value, known, from } = valueOf(chosen, "prompt", root);
-  if (known) return { text: String(value ?? ""), from: null, encoders, chosen };
+  if (!chosen) return { text: null, settled: false, frame: null, from: null, encoders, chosen };
+  const { value, linked, known, from } = valueOf(chosen, "prompt", root);
+  const common = { frame: frameOf(chosen, root), encoders, chosen };
+  if (known) return { ...common, text: String(value ?? ""), settled: linked && !isResolved(from, value), from: null };
   const text = from?.comfyClass === "LumosX_LoadCase" ? heldBy(from, scene, cases, root)?.prompt ?? null : null;
-  return { text, from: from ? from.getTitle?.() ?? from.title : null, encoders, chosen };
+  return { ...common, text, settled: true, from: from ? from.getTitle?.() ?? from.title : null };
+}
+
+/**
+ * Whether the page takes comments and choices out of a text that a node holds. It does so for widgets that ask for it,
+ * and a primitive writes its text into such a one.
+ */
+function isResolved(node, text) {
+  if (typeof node?.applyToGraph === "function") return true;
+  return (node?.widgets ?? []).some((widget) => widget.dynamicPrompts && widget.value === text && !node.subgraph);
+}
+
+/** The size of the video, if both sides are known. */
+function frameOf(encoder, root) {
+  const [width, height] = ["width", "height"].map((name) => valueOf(encoder, name, root));
+  const sides = [width, height].map(({ value, known }) => (known && Number.isInteger(value) && value > 0 && value <= 16_384 ? value : null));
+  return sides.includes(null) ? null : { width: sides[0], height: sides[1] };
 }
 
 function encodersOf(binder, root, steps = 0) {

@@ -3,7 +3,7 @@
 import { placeKey, placeOf } from "../graph/links.js";
 import { inputIndex, linkAt, originOf, outputKey, valueOf } from "../graph/walk.js";
 import { addLastRun } from "./lastrun.js";
-import { pictureAt, viewOf } from "./pictures.js";
+import { fileNameOf, fileOfView, pictureAt, viewOf } from "./pictures.js";
 import { promptsOf } from "./prompts.js";
 
 const SLOTS = [1, 2, 3];
@@ -20,6 +20,8 @@ const LONGEST_CHAIN = 64;
  * @property {boolean} shown a picture is linked
  * @property {boolean} full_body
  * @property {string | null} image address of a thumbnail
+ * @property {string | null} link where its picture comes from, the same for one output that is linked twice
+ * @property {string | null} file the picture's file as Load Image names it, when that is what arrives
  * @property {{title: string, key: string} | null} broadcast the node that sends the picture to free inputs, when no link
  *   brings it; the key is the same for the same picture
  * @property {object | null} node the node that holds its widgets; null when it can only be read
@@ -201,6 +203,8 @@ function reference(place, kind, slot, { host, root }) {
     shown: origin !== null,
     full_body: false,
     image: origin && pictureAt(origin, host, root),
+    link: origin && `${placeKey(origin)}:${origin.slot}`,
+    file: origin && fileNameOf(origin, root),
     broadcast: origin?.by ? { title: titleOf(origin.by), key: `${placeKey(origin)}:${origin.slot}` } : null,
     node,
     slot,
@@ -239,9 +243,9 @@ export function heldBy(place, scene, cases, root) {
 
 function readOnly(each, id, host) {
   const image = each.image?.filename ? viewOf(host.api, each.image) : null;
-  const { kind, phrase, occurrence = 0, shown = true } = each;
-  const fixed = { node: null, slot: null, broadcast: null, phraseLinked: false, phraseNode: null, known: true };
-  return { id, kind, phrase, occurrence, person: null, shown, full_body: false, image, ...fixed };
+  const { kind, phrase, occurrence = 0, shown = true, full_body = false } = each;
+  const fixed = { node: null, slot: null, link: null, broadcast: null, phraseLinked: false, phraseNode: null, known: true };
+  return { id, kind, phrase, occurrence, person: null, shown, full_body, image, file: fileOfView(each.image), ...fixed };
 }
 
 /** Give everything the index of its row; a full body has one when its person has other pictures too. */

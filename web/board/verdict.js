@@ -1,23 +1,25 @@
-/** Which words every reference binds to: the server's guess while typing, the tokenizer's verdict after a run. */
+/** Which words every reference binds to and what is wrong: the server's verdict while typing, the encoder's after a run. */
 
 import { resultOf } from "../result/last.js";
 import { pairUp, sameWords } from "./pairs.js";
 import { referencesOf } from "./scene.js";
 
-const MOST_REFERENCES = 64;
-const MOST_CHARACTERS = 20_000;
-const LONGEST_PHRASE = 2_000;
+// One more than the server checks, so that it says so; the rest need not be sent.
+const [REFERENCES, CHARACTERS, PHRASE] = [65, 20_001, 2_001];
+const OF_PICTURES = ["blank_picture", "example_picture", "thin_picture", "same_picture"];
 
 /**
  * What the server is asked about a scene.
  * @param {import("./scene.js").Scene} scene
  */
 export function questionOf(scene) {
-  const references = referencesOf(scene).slice(0, MOST_REFERENCES);
-  const asked = references.map(({ id, kind, phrase, occurrence, person, shown }) => (
-    { id, kind, phrase: phrase.slice(0, LONGEST_PHRASE), occurrence, person, shown }
-  ));
-  return { prompt: scene.prompt.text?.slice(0, MOST_CHARACTERS) ?? null, references: asked };
+  const { text, settled, frame } = scene.prompt;
+  const references = referencesOf(scene).slice(0, REFERENCES).map((each) => {
+    const { id, kind, occurrence, person, shown, full_body, link, file } = each;
+    const phrase = each.known ? each.phrase.slice(0, PHRASE) : null;
+    return { id, kind, phrase, occurrence, person, shown, full_body, link, file };
+  });
+  return { prompt: text?.slice(0, CHARACTERS) ?? null, settled, frame, references };
 }
 
 /**
@@ -38,18 +40,37 @@ export async function ask(api, question, signal) {
 }
 
 /**
- * The tokenizer's ranges of every reference, when the last run had exactly what the board shows; else null.
+ * What the encoder said, when the last run had exactly what the board shows; else null.
  * @param {import("./scene.js").Scene} scene
  * @param {{app: object}} host
- * @returns {Map<string, [number, number][]> | null}
+ * @returns {{ranges: Map<string, [number, number][]>, found: import("./problems.js").Found[], result: object} | null}
  */
-export function checkedRanges(scene, host) {
+export function checkedBy(scene, host) {
   const result = scene.prompt.chosen && resultOf(scene.prompt.chosen, host);
   if (!result || result.prompt !== scene.prompt.text) return null;
   const references = referencesOf(scene);
   const pairs = references.every((each) => each.known) ? pairsOf(references, result.references) : null;
-  if (!pairs || pairs.some(([, found]) => found.ranges === null)) return null;
-  return new Map(pairs.map(([reference, found]) => [reference.id, found.ranges]));
+  if (!pairs || pairs.some(([, told]) => told.ranges === null)) return null;
+  const ids = new Map(pairs.map(([reference, told]) => [told, reference.id]));
+  const found = (result.findings ?? []).map(({ code, words, people, values }) => (
+    { level: "warning", code, references: words.map((index) => ids.get(result.references[index])), people, values }
+  ));
+  return { ranges: new Map(pairs.map(([reference, told]) => [reference.id, told.ranges])), found, result };
+}
+
+/**
+ * The problems to show: the encoder's of words, once it has seen them, and of pictures whichever of both has seen them.
+ * @param {object | null} answer of the server
+ * @param {ReturnType<typeof checkedBy>} checked
+ * @param {(id: string) => boolean} isSame whether a reference has the picture that the encoder was given
+ */
+export function foundBy(answer, checked, isSame) {
+  const guessed = answer?.problems ?? [];
+  if (!checked) return guessed;
+  const seen = guessed.filter(({ code }) => OF_PICTURES.includes(code));
+  const isNew = ({ code, references }) => references.every(isSame)
+    && !seen.some((each) => each.code === code && each.references.some((id) => references.includes(id)));
+  return [...checked.found.filter((each) => !OF_PICTURES.includes(each.code) || isNew(each)), ...seen];
 }
 
 /**

@@ -66,7 +66,7 @@ function absence({ prompt }) {
   return say("prompt_elsewhere", { title: prompt.from ?? "?" });
 }
 
-const SIGNS = { mend: "!", fine: "✓", waiting: "…", idle: "?" };
+const SIGNS = { mend: "!", warning: "!", fine: "✓", waiting: "…", idle: "?" };
 
 function drawSummary(element, state, references) {
   const [kind, text] = summaryOf(state, references);
@@ -79,13 +79,14 @@ function drawSummary(element, state, references) {
 
 /** What a board comes to, as a sign and a sentence. */
 function summaryOf({ problems, asked, failed, scene }, references) {
-  if (problems.count) return ["mend", say("to_mend", { count: problems.count })];
+  if (problems.errors) return ["mend", say("to_mend", { count: problems.errors })];
   if (!references.length) return ["idle", say(scene.unseen.length ? "nothing_shown" : "nobody_yet")];
   if (failed) return ["idle", say("not_checked")];
   if (scene.prompt.text === null) return ["idle", say("no_prompt_yet")];
   if (!asked) return ["waiting", say("checking")];
   const partly = scene.unseen.length > 0 || references.some((each) => !each.known);
-  return ["fine", say(partly ? "all_shown_binds" : "all_binds")];
+  const key = partly ? "all_shown_binds" : "all_binds";
+  return problems.warnings ? ["warning", say(`${key}_but`, { count: problems.warnings })] : ["fine", say(key)];
 }
 
 function drawEncoders(select, { encoders, encoderKey }) {
@@ -95,8 +96,11 @@ function drawEncoders(select, { encoders, encoderKey }) {
 }
 
 function drawNotes(element, { failed, refusal, problems }) {
-  const texts = [...(failed ? [refusal ?? say("offline")] : []), ...problems.board.map((problem) => problem.text)];
-  rebuild(element, texts, () => texts.map((text) => make("div", "lumosx-note", {}, text)));
+  const notes = [...(failed ? [{ text: refusal ?? say("offline") }] : []), ...problems.board];
+  rebuild(element, notes, () => notes.map(({ level, text }) => {
+    const sign = level ? [make("span", `lumosx-sign lumosx-sign-${level}`, { "aria-hidden": "true" }, "!")] : [];
+    return make("div", `lumosx-note lumosx-problem lumosx-${level ?? "quiet"}`, {}, ...sign, make("span", "", {}, text));
+  }));
 }
 
 function makeRow({ actions }) {
@@ -153,7 +157,7 @@ function drawProblems(element, problems, reference, { actions }) {
 }
 
 function drawProblem({ level, text, mends }, element, actions) {
-  const sign = make("span", `lumosx-sign lumosx-sign-${level}`, { "aria-hidden": "true" }, level === "note" ? "i" : "!");
+  const sign = make("span", `lumosx-sign lumosx-sign-${level}`, { "aria-hidden": "true" }, "!");
   const buttons = mends.map((mend) => {
     const use = () => actions.set(element.reference, mend.set, true);
     return button("lumosx-mend", mend.text, use, { "aria-label": mend.label, title: mend.label });

@@ -16,8 +16,9 @@ EXISTING, MISSING = "embedding:lumosx_there", "embedding:not_there"
 WORDS = ["man", "Man", "men", "red", "hat", "hats", "on", "the", "left", "男人", "白色夹克", "café", "\U0001f3a9"]
 SIGNS = [
     ", ", "!", "(", ")", ":1.2)", "(red hat:1.2)", "\\(", "\\)", "\\", "&amp;", "&#x68;at", "\u0301", "e", "\u2019s",
-    "，", "ｈａｔ", "t-shirt", "\u3000", "{a|b}", "// x", "/* red */", "__hat__", EXISTING, MISSING, "embedding:", EXISTING + ",",
-    MISSING + "<hat", EXISTING + "[red", "((", "))", "-", "_", "\u00a0", "\u200b", "\ufb01", "1", "\u0130",
+    "，", "ｈａｔ", "t-shirt", "\u3000", "{a|b}", "// x", "/* red */", "__hat__", EXISTING, MISSING, "embedding:",
+    EXISTING + ",", MISSING + "<hat", EXISTING + "[red", "((", "))", "-", "_", "\u00a0", "\u200b", "\ufb01", "1",
+    "\u0130",
 ]
 TEXTS = st.lists(st.sampled_from(WORDS) | st.sampled_from(SIGNS), max_size=8)
 PROMPTS = st.lists(TEXTS.map(" ".join) | TEXTS.map("".join), max_size=4).map(" ".join)
@@ -39,6 +40,10 @@ def clip(tiny, tmp_path_factory):
 @st.composite
 def phrases_of(draw, prompt):
     """Words that the prompt may have, whole or cut anywhere, or others."""
+    words = prompt.split()
+    if words and draw(st.booleans()):
+        start = draw(st.integers(0, len(words) - 1))
+        return " ".join(words[start:start + draw(st.integers(1, 3))])
     if prompt and draw(st.booleans()):
         start = draw(st.integers(0, len(prompt) - 1))
         return prompt[start:start + draw(st.integers(1, 12))]
@@ -81,7 +86,6 @@ def verdict(prompt, references):
 
 def agree(clip, prompt, references):
     said, stopped = verdict(prompt, references), run(clip, prompt, references)
-    event(f"{said}, {'stops' if stopped else 'runs'}")
     assert said != "green" or stopped is None, stopped
     assert said != "red" or stopped is not None
     return said, stopped
@@ -99,9 +103,11 @@ def thing(phrase, occurrence=0):
 @example(("red embedding:lumosx_there hat", [thing("embedding:not_there")]))
 @example(("(" * 40 + "hat" + ")" * 40, [thing("hat")]))
 @example(("a ! hat", [thing("!")]))
+@example(("man \\(", [thing("(")]))
 @example(("男人 男人男人", [thing("男人", 3)]))
 def test_never_green_where_the_run_stops_and_never_red_where_it_runs(clip, board):
-    agree(clip, *board)
+    said, stopped = agree(clip, *board)
+    event(f"{said}, {'stops' if stopped else 'runs'}")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +120,8 @@ def test_never_green_where_the_run_stops_and_never_red_where_it_runs(clip, board
         (f"a red {MISSING}, hat", "red hat", "green"),
         (f"a red {EXISTING}", EXISTING, "red"),
         ("a hat" + " man" * 511, "hat", "red"),
-        ("a remarkably hat" + " unbelievable" * 120, "hat", "amber"),
+        ("a remarkable hat" + " unbelievable" * 120, "hat", "amber"),
+        ("a hat" + " and a man in a red coat who talks to a woman on the left" * 22, "hat", "amber"),
     ],
 )
 def test_what_was_seen(clip, prompt, phrase, expected):

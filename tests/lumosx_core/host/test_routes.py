@@ -87,15 +87,15 @@ def changed(**values):
         ({"references": []}, "board: the request is not an object with a prompt"),
         ({"prompt": "a", "references": {}}, "board: the request is not an object with a prompt"),
         ({"prompt": 1, "references": []}, "board: prompt is not a text"),
-        ({"prompt": "a" * 20_001, "references": []}, "board: the prompt has 20001 characters, but the board checks"),
-        ({"prompt": "a", "references": [REFERENCE] * 65}, "board: there are 65 references, but the board"),
+        ({"prompt": "a" * 20_001, "references": []}, "board: the prompt has more than 20000 characters"),
+        ({"prompt": "a", "references": [REFERENCE] * 65}, "board: there are more than 64 references"),
         ({"prompt": "a", "references": [REFERENCE] * 2}, "board: two references have the same id"),
         ({"prompt": "a", "references": [3]}, "board: reference 0 is not an object"),
         ({"prompt": "{" * 99, "references": []}, "prompt: choices in braces are more than 32 deep"),
         (changed(id=3), "board: id of reference 0 is not a text"),
         (changed(kind="hat"), "board: kind of reference 0 is not one of background, object, face, attribute"),
         (changed(kind=["face"]), "board: kind of reference 0 is not one of"),
-        (changed(phrase=None), "board: phrase of reference 0 is not a text"),
+        (changed(phrase=7), "board: phrase of reference 0 is not a text"),
         (changed(phrase="a" * 2001), "board: phrase of reference 0 is not a text"),
         (changed(occurrence=True), "board: occurrence of reference 0 is not a whole number"),
         (changed(occurrence=-1), "board: occurrence of reference 0 is not a whole number"),
@@ -254,8 +254,8 @@ def picture(inputs, name, image):
 def codes(ask, *files):
     names = [f"thing {number}" for number in range(len(files))]
     references = [
-        {**REFERENCE, "id": name, "kind": "object", "person": None, "phrase": name, "file": file}
-        for name, file in zip(names, files)
+        {**REFERENCE, "id": name, "person": number, "phrase": name, "file": file}
+        for number, (name, file) in enumerate(zip(names, files))
     ]
     status, answer = ask("/lumosx/board", json.dumps({"prompt": None, "references": references}).encode())
     assert status == 200
@@ -269,6 +269,7 @@ def test_pictures_in_the_input_folder_are_looked_at(ask, inputs):
         picture(inputs, "looked at/blank.png", Image.new("RGB", (64, 64), "gray")),
     ]
     assert codes(ask, *files) == [("blank_picture", ["thing 2"]), ("same_picture", ["thing 0", "thing 1"])]
+    assert codes(ask, files[0], files[2]) == [("blank_picture", ["thing 1"])]
     example = inputs / "example.png"
     if not example.exists():
         shutil.copy(Path(folder_paths.__file__).parent / "input" / "example.png", example)
