@@ -135,9 +135,10 @@ def read_board(
     """The whole answer for the board, ready for JSON; ranges are UTF-16 offsets into the prompt as it is typed.
 
     ``references`` has each with its ``status``: ``empty`` (no phrase), ``unknown`` (no prompt, or a phrase that cannot
-    be read), ``found``, ``missing``, ``too_few`` (the phrase is there, but not that often), ``sometimes`` (only for some
-    choices of ``{a|b}``) or ``perhaps`` (the tokenizer decides). ``count`` is the most often that a choice has it. Occurrence 0 binds what the
-    tokenizer will: places that are spelled as the phrase is if there are any, else all that read like it.
+    be read), ``found``, ``missing``, ``too_few`` (the phrase is there, but not that often), ``sometimes`` (only for
+    some choices of ``{a|b}``) or ``perhaps`` (the tokenizer decides). ``count`` is the most often that a choice has it.
+    Occurrence 0 binds what the tokenizer will: places that are spelled as the phrase is if there are any, else all that
+    read like it.
 
     ``problems`` is the verdict: each with its ``level``, ``code`` and ``values`` and the ids of the references and the
     indices of the people that it is about. An error is what stops the run. Warnings are those of the encoder, see

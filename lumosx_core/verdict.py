@@ -166,8 +166,8 @@ def _conflict(
     if without:
         text = (
             f"S{_listed([names[person] for person in without], 's')} "
-            f"{'has no words of its' if len(without) == 1 else 'have no words of their'} own: words that another "
-            "person binds too cancel out, so nothing tells them apart; use a phrase such as \"man on the left\", an "
+            f"{'has no words of its' if len(without) == 1 else 'have no words of their'} own: words shared with "
+            "another person cancel out, so nothing tells them apart; use a phrase such as \"man on the left\", an "
             "occurrence number, or an attribute."
         )
         return Finding("no_own_words", text, tuple(group), without, values)
