@@ -13,7 +13,7 @@ import torch
 
 from ..errors import LumosXError
 from ..phrases import Tokens
-from ..prompt_text import clean_text
+from ..prompt_text import tokenizer_text
 from .encoder import ENCODER_KEY, END_TOKEN, VideoSize, check_tokens, readable_tokens
 from .text_encoder import load_clip
 
@@ -30,13 +30,13 @@ class TextSide:
         Raises:
             LumosXError: another kind of CLIP, or a text that is too long.
         """
-        tokens = self._clip.tokenize(clean_text(text))
+        tokens = self._clip.tokenize(tokenizer_text(text, "prompt"))
         check_tokens(tokens, "prompt")
         return readable_tokens(self._clip, tokens)
 
     def encode(self, text: str) -> torch.Tensor:
         """[1, tokens, 4096] float32 up to the end token; what follows is zero in ComfyUI too."""
-        (chunk,) = self._clip.tokenize(clean_text(text))[ENCODER_KEY]
+        (chunk,) = self._clip.tokenize(tokenizer_text(text, "prompt"))[ENCODER_KEY]
         end = next(index for index, token in enumerate(chunk) if token[0] == END_TOKEN) + 1
         # ComfyUI pads to 512 tokens, which takes twice the time and gives the same.
         return self._clip.encode_from_tokens({ENCODER_KEY: [chunk[:end]]}).float().cpu()

@@ -10,8 +10,8 @@ PROMPT = (
 )
 PEOPLE = (("man on the left", ("white jacket", "round glasses")), ("woman with red hair", ("green dress",)))
 PICTURES = {
-    "ben.png": "peru", "anna.png": "tan", "thing.png": "teal", "dress.png": "green", "lamp.png": "gold",
-    "kitchen.png": "gray",
+    "ben.png": "peru", "anna.png": "tan", "lamp.png": "gold", "kitchen.png": "gray",
+    **{f"thing{person}{place}.png": "teal" for person in range(2) for place in range(3)},
 }
 
 _BUILD = """([prompt, people]) => {
@@ -43,8 +43,8 @@ _BUILD = """([prompt, people]) => {
     link(picture(['ben.png', 'anna.png'][index], 0, 60 + index * 900), subject, 'face');
     attributes.forEach((words, place) => {
       set(subject, `attribute_${place + 1}_phrase`, words);
-      const file = ['thing.png', 'dress.png'][index];
-      link(picture(file, 0, 200 + index * 900 + place * 100), subject, `attribute_${place + 1}`);
+      const thing = picture(`thing${index}${place}.png`, 0, 200 + index * 900 + place * 100);
+      link(thing, subject, `attribute_${place + 1}`);
     });
     return subject;
   });
@@ -94,7 +94,7 @@ def save_pictures(folder) -> None:
     """The files that the graphs below show, each another drawing, into the server's input folder."""
     for number, (name, colour) in enumerate(PICTURES.items()):
         picture = Image.new("RGB", (64, 64), colour)
-        ImageDraw.Draw(picture).rectangle((8 * number, 8, 8 * number + 20, 40), "white", "black", 4)
+        ImageDraw.Draw(picture).rectangle((4 * number, 8, 4 * number + 20, 8 + 5 * number), "white", "black", 4)
         picture.save(folder / name)
 
 

@@ -69,7 +69,7 @@ def test_shared_words_are_marked_and_an_occurrence_mends_them(comfy):
     people = (("man", ("white jacket",)), ("man", ("blue cap",)))
     board = build(comfy, "A man in a white jacket and a man with a blue cap.", people)
     first = row(board, 1)
-    assert "cancel out" in first.inner_text() and "which one is meant" in first.inner_text()
+    assert "cancel out" in first.inner_text()
     first.locator(".lumosx-mend", has_text="no. 1").click()
     settled(comfy)
     row(board, 2).locator(".lumosx-mend", has_text="no. 2").click()
