@@ -17,7 +17,9 @@ export function questionOf(scene) {
   const references = referencesOf(scene).slice(0, REFERENCES).map((each) => {
     const { id, kind, occurrence, person, shown, full_body, link, file } = each;
     const phrase = each.known ? each.phrase.slice(0, PHRASE) : null;
-    return { id, kind, phrase, occurrence, person, shown, full_body, link, file };
+    // That a picture is broadcast to several inputs is said already.
+    const picture = each.broadcast ? {} : { link, file };
+    return { id, kind, phrase, occurrence, person, shown, full_body, ...picture };
   });
   return { prompt: text?.slice(0, CHARACTERS) ?? null, settled, frame, references };
 }
