@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -210,6 +211,22 @@ def test_one_who_leaves_holds_nobody_up():
     statuses, seconds = asyncio.run(meet())
     assert statuses == [503, 200] and seconds < 5
     assert ended == [True]
+
+
+def test_questions_of_pages_that_are_gone_are_not_worked_on(ask, server):
+    references = [{**REFERENCE, "id": str(n), "phrase": "a man in a red hat " * 16 + str(n)} for n in range(60)]
+    body = json.dumps({"prompt": ("a man in a red hat " * 1100)[:20_000], "references": references}).encode()
+    start = time.monotonic()
+    ask("/lumosx/board", body)
+    once = time.monotonic() - start
+    address = urllib.parse.urlsplit(server.url)
+    for _ in range(25):
+        with socket.create_connection((address.hostname, address.port)) as gone:
+            head = f"POST /lumosx/board HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: application/json\r\n"
+            gone.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    start = time.monotonic()
+    assert ask("/lumosx/board", json.dumps(GOOD).encode())[0] == 200
+    assert time.monotonic() - start < 10 * once + 1
 
 
 def test_a_drive_that_does_not_answer_is_not_waited_for():
