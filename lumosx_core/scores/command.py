@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LumosXError
-from ..files import append_line, unfinished_beside
+from ..files import append_line, write_aside
 from ..media.case_folder import CAPTION, UNFINISHED, Case, load_case, read_caption, unreadable
 from ..packages import matplotlib
 from ..untrusted import inside, shown
@@ -115,13 +115,13 @@ def score_video(
 
 def _write_scores(scores: VideoScores, frames: VideoFile, plan: IdentityPlan, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "scores.json", _json_bytes(scores.as_json(), indent=1))
+    write_aside(out / "scores.json", _json_bytes(scores.as_json(), indent=1))
     for name, part, plot in (
         ("plot", scores.identity, plot_identity), ("attributes", scores.attributes, plot_attributes),
         ("motion", scores.motion, plot_motion),
     ):
         if part is not None:
-            _write(out / f"{name}.png", as_png(plot(part)))
+            write_aside(out / f"{name}.png", as_png(plot(part)))
     if scores.people is not None:
         write_video(_annotated(frames, scores), out / "annotated.mp4", frames.fps / plan.every)
 
@@ -196,10 +196,10 @@ def _keep(out: Path, lines: list[dict]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if len(lines) == 1:
-            _write(out / "scores.jsonl", line + b"\n")
+            write_aside(out / "scores.jsonl", line + b"\n")
         else:
             append_line(out / "scores.jsonl", line)
-        _write(out / "means.json", _json_bytes(BatchResult(tuple(lines)).means(), indent=1))
+        write_aside(out / "means.json", _json_bytes(BatchResult(tuple(lines)).means(), indent=1))
     except OSError as error:
         raise LumosXError(
             f"out: {out} cannot be written ({error.strerror}); make room or give another folder. Files of the cases "
@@ -276,12 +276,6 @@ def _annotated(frames: VideoFile, scores: VideoScores) -> Iterator[np.ndarray]:
 def _json_bytes(values: object, indent: int | None = None) -> bytes:
     """Strict JSON in UTF-8; half characters, as in names of another encoding, as JSON spells them."""
     return strict_json(values, indent).encode(errors="backslashreplace")
-
-
-def _write(target: Path, content: bytes) -> None:
-    with unfinished_beside(target) as part:
-        part.write_bytes(content)
-        part.replace(target)
 
 
 def _shown(value: object) -> object:
