@@ -33,7 +33,7 @@ def thing(phrase, occurrence=0):
 
 
 def board(prompt, *references):
-    answer = read_board(prompt, references)
+    answer = read_board(prompt, references, deadline=Deadline(60))
     json.dumps(answer, allow_nan=False)
     return answer
 

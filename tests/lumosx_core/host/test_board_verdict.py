@@ -5,7 +5,7 @@ import torch
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from lumosx_core.board import BoardReference, read_board
+from lumosx_core.board import BoardReference, Deadline, read_board
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.encoder import find_words
 from lumosx_core.relations import Kind, Reference, Scene, Subject
@@ -78,7 +78,8 @@ def run(clip, prompt, references):
 def verdict(prompt, references):
     """"red", "amber", "green", or "none" where the board says why it has no verdict."""
     try:
-        levels = {each["level"] for each in read_board(prompt, references, settled=True)["problems"]}
+        answer = read_board(prompt, references, settled=True, deadline=Deadline(60))
+        levels = {each["level"] for each in answer["problems"]}
     except LumosXError:
         return "none"
     return "red" if "error" in levels else "amber" if levels else "green"
