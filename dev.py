@@ -79,6 +79,9 @@ def made_environment():
     """Return the Environment in .venv, made or repaired first when its stamp is not what it should be."""
     environment = Environment(venv_python(), VENV / "comfyui", VENV / "host")
     if not is_complete():
+        if VENV.is_symlink():
+            # Whoever else uses it would find it emptied.
+            raise DevError(f"{VENV} links to an environment made for another checkout: remove the link.")
         with only_one_at_a_time(VENV_LOCK):
             # Another run may have made it while this one waited.
             if not is_complete():

@@ -1,5 +1,6 @@
 """dev.py: its commands, its sentences, and how it makes and repairs .venv."""
 
+import os
 import subprocess
 import sys
 
@@ -100,6 +101,17 @@ def test_changed_requirements_bring_the_venv_up_to_date(venv, monkeypatch, tmp_p
     monkeypatch.setattr(dev, "has_this_pip", lambda: True)
     dev.find_environment(())
     assert len(steps) == 6
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_linked_venv_of_another_checkout_is_left_alone(venv, tmp_path):
+    folder, steps = venv
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "stamp").write_text("of other requirements")
+    folder.symlink_to(tmp_path / "theirs")
+    with pytest.raises(dev.DevError, match="links to an environment made for another checkout: remove the link"):
+        dev.find_environment(())
+    assert steps == [] and [path.name for path in (tmp_path / "theirs").iterdir()] == ["stamp"]
 
 
 def test_a_half_made_venv_is_emptied_but_for_its_state(venv):
