@@ -106,15 +106,16 @@ def reason_against(found, use):
 
 def test_our_subclasses_override_what_is_there():
     """Methods of the pack's subclasses of ComfyUI's classes that are called through super()."""
-    from lumosx_core.host.packed import PackedOperations, PackedPatcher
+    from lumosx_core.host.low_rank import BesidePatcher
+    from lumosx_core.host.packed import PackedOperations
 
-    source = source_of("lumosx_core/host/packed.py")
     called = {
-        node.func.attr for node in ast.walk(ast.parse(source))
+        node.func.attr for file in ("packed", "low_rank")
+        for node in ast.walk(ast.parse(source_of(f"lumosx_core/host/{file}.py")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         and ast.unparse(node.func.value) == "super()"
-    }
-    bases = (PackedPatcher.__base__, PackedOperations.Linear.__base__)
+    } - {"around", "_place"}
+    bases = (BesidePatcher.__base__, PackedOperations.Linear.__base__)
     assert called and all(any(hasattr(base, name) for base in bases) for name in called), called
 
 
