@@ -25,7 +25,7 @@ RECEIVERS = [
     ("encoder", "clip", "clip"), ("encoder", "vae", "vae"),
     ("encodings", "clip", "clip"), ("encodings", "vae", "vae"),
     ("tiny", "clip", "clip"), ("tiny", "vae", "vae"),
-    ("foreign", "model", "transformer"), ("packed", "patcher", "patcher"),
+    ("foreign", "model", "transformer"), ("low_rank", "patcher", "patcher"),
     ("caches", "cache", "cache"), ("guidance", "unguided", "cache"),
 ]
 # What a name stands for elsewhere in the same file.
