@@ -122,9 +122,22 @@ def test_options_are_filled_into_the_workflow(case, tmp_path):
     workflow = write_workflow(tmp_path, PACK_WORKFLOW)
     arguments = ["--case", f"{case}/", "--prompt", "A dog.", "--seed", "7", "--out", str(tmp_path / "a.mp4")]
     prompt = demo.load_workflow(demo.parse([*arguments, "--workflow", str(workflow)]))
-    assert prompt["1"]["inputs"]["case"] == "lumosx_cases/my case"
+    assert prompt["1"]["inputs"]["case"] == "lumosx_cases/my case [input]"
     assert prompt["2"]["inputs"]["prompt"] == "A dog."
     assert prompt["3"]["inputs"]["seed"] == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_copied_case_brings_in_nothing_from_elsewhere(case, tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (case / "objects").mkdir(exist_ok=True)
+    (case / "objects" / "lamp.png").symlink_to(tmp_path / "secret.png")
+    (case / "objects" / "gone.png").symlink_to("nowhere")
+    (case / "all").symlink_to(tmp_path)
+    demo._copy_case(case, tmp_path / "base" / "copy")
+    assert not [path for path in (tmp_path / "base").rglob("*") if not path.is_symlink() and path.is_file()
+                and path.read_bytes() == b"secret"]
+    assert (tmp_path / "base" / "copy" / "caption.txt").is_file()
 
 
 def test_a_workflow_without_options_stays_as_it_is(tmp_path):

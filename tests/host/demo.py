@@ -133,7 +133,7 @@ def load_workflow(options):
         raise DemoError(f"The workflow {options.workflow} cannot be read: {error}.") from None
     if options.case is not None:
         node = _find_node(prompt, "LumosX_LoadCase", options.workflow)
-        prompt[node]["inputs"]["case"] = f"{CASE_FOLDER}/{options.case.name}"
+        prompt[node]["inputs"]["case"] = f"{CASE_FOLDER}/{options.case.name} [input]"
     if options.prompt is not None:
         prompt[_find_node(prompt, "LumosX_RelationalEncode", options.workflow)]["inputs"]["prompt"] = options.prompt
     if options.seed is not None:
@@ -231,8 +231,8 @@ def make_video(options, prompt, comfyui_dir, models):
 
 def _copy_case(source, target):
     try:
-        # Editors and desktops leave dotfiles and dangling links behind.
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"), ignore_dangling_symlinks=True)
+        # Editors and desktops leave dotfiles behind. Links stay links, so that none brings in what lies elsewhere.
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"), symlinks=True)
     except shutil.Error as error:
         raise DemoError(f"{error.args[0][0][0]} cannot be read: {error.args[0][0][2]}.") from None
     except OSError as error:
