@@ -94,7 +94,8 @@ def check_save_name(save_as: str) -> None:
         blocked = any(folder.exists() and not folder.is_dir() for folder in path.parents)
     except (OSError, ValueError) as error:
         raise LumosXError(
-            f"save_as: {save_as[:60]!r} is no file name ({error}); use letters, digits, - and _."
+            f"save_as: {save_as[:60]!r} is not a file name ({getattr(error, 'strerror', error)}); use letters, digits, "
+            "- and _."
         ) from error
     if path == root or not path.is_relative_to(root):
         raise LumosXError(
@@ -151,7 +152,7 @@ def _saved(save_as: str, text: str, plot: np.ndarray | None) -> str:
     try:
         return f"\n\n- Saved as {_written(save_as, text, plot)}."
     except OSError as error:
-        warning = f"not saved: {save_as.strip()} cannot be written ({error})."
+        warning = f"not saved: {save_as.strip()} cannot be written ({error.strerror or error})."
         log_warnings([warning])
         return f"\n\n- **Warning:** {warning}"
 
