@@ -199,16 +199,18 @@ class Scene:
             spans_of: the tokens that a reference binds to; until they are known, equal phrases share all their words.
             frame: width and height of the video in pixels, if known.
         """
-        owners = {word: index for index, subject in enumerate(self.subjects) for word in subject.words}
+        # By place: one person who is linked twice is two people with equal references.
+        owners = [None for _ in self.non_human]
+        owners += [index for index, subject in enumerate(self.subjects) for _ in subject.words]
         phrases = {bound: 1 << index for index, bound in enumerate({word.bound_words for word in self.words})}
 
-        def word_of(reference: Reference) -> Word:
+        def word_of(reference: Reference, owner: int | None) -> Word:
             spans = None if spans_of is None else tuple(spans_of(reference))
             return Word(
                 kind=reference.kind.value,
                 phrase=reference.phrase,
                 bound_words=reference.bound_words,
-                person=owners.get(reference),
+                person=owner,
                 shown=reference.image is not None,
                 full_body=reference.full_body,
                 claims=(phrases[reference.bound_words] if spans is None else bits_of(spans),),
@@ -216,7 +218,7 @@ class Scene:
                 sketch=reference.sketch,
             )
 
-        return find([word_of(reference) for reference in self.words], frame)
+        return find([word_of(*pair) for pair in zip(self.words, owners)], frame)
 
     def warnings(self) -> tuple[str, ...]:
         """The sentences of ``findings`` before any prompt is known."""

@@ -161,11 +161,11 @@ def _conflict(
 ) -> Finding:
     sharing = sorted({words[index].person for index in group})
     without = tuple(person for person in sharing if person in lost)
-    names = {person: f"ubject {person + 1} (\"{words[own[0]].phrase}\")" for person, own in people.items()}
+    names = {person: f"subject {person + 1} (\"{words[own[0]].phrase}\")" for person, own in people.items()}
     values = {"places": max(max(words[index].places) for index in group)}
     if without:
         text = (
-            f"S{_listed([names[person] for person in without], 's')} "
+            f"{_capitalised(_listed([names[person] for person in without]))} "
             f"{'has no words of its' if len(without) == 1 else 'have no words of their'} own: words shared with "
             "another person cancel out, so nothing tells them apart; use a phrase such as \"man on the left\", an "
             "occurrence number, or an attribute."
@@ -173,17 +173,20 @@ def _conflict(
         return Finding("no_own_words", text, tuple(group), without, values)
     phrases = list(dict.fromkeys(f"\"{words[index].phrase}\"" for index in group))
     text = (
-        f"S{_listed([names[person] for person in sharing], 's')} share words of the prompt ({', '.join(phrases)}): "
-        "shared words cancel out; use longer phrases or occurrence numbers."
+        f"{_capitalised(_listed([names[person] for person in sharing]))} share words of the prompt "
+        f"({', '.join(phrases)}): shared words cancel out; use longer phrases or occurrence numbers."
     )
     return Finding("shared", text, tuple(group), tuple(sharing), values)
 
 
-def _listed(names: Sequence[str], start: str) -> str:
-    """Several names as one enumeration, all but the first with ``start`` before them."""
+def _listed(names: Sequence[str]) -> str:
+    """Several names as one enumeration."""
     first, *rest = names
-    rest = [f"{start}{name}" for name in rest]
     return " and ".join([", ".join([first, *rest[:-1]]), *rest[-1:]])
+
+
+def _capitalised(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _full_bodies(words: Sequence[Word], people: dict[int, list[int]]) -> list[Finding]:
@@ -251,7 +254,7 @@ def _pictures(words: Sequence[Word], frame: tuple[int, int] | None) -> list[Find
             found.append(finding)
     for group in _groups(telling, lambda one, other: _same_picture(words[one], words[other])):
         phrases = [f"\"{words[index].phrase}\"" for index in group]
-        text = f"{_listed(phrases, '')} show the same picture; link the picture of each."
+        text = f"{_listed(phrases)} show the same picture; link the picture of each."
         found.append(Finding("same_picture", text, tuple(group)))
     return found
 

@@ -45,8 +45,9 @@ class Node(io.ComfyNode):
         """
         widgets = _widgets(cls)
         known = {name: value for name, value in values.items() if value is not None}
-        if any(isinstance(widgets[name], _NUMBERS) and not _is_number(value) for name, value in known.items()):
-            # The host says so itself, and names the input.
+        numbers = [value for name, value in known.items() if isinstance(widgets[name], _NUMBERS)]
+        if not all(isinstance(value, int | float) for value in numbers):
+            # The host says so itself, and names the input; to NaN it says nothing.
             return True
         try:
             _check(cls, known, in_range=False)

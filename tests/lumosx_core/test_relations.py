@@ -98,6 +98,12 @@ def test_shared_words_are_one_conflict_even_where_other_words_tell_people_apart(
     assert Scene(subjects=(person("man", "hat"), person("boy", "hat"))).findings()[0].words == (1, 3)
 
 
+def test_one_person_who_is_linked_twice_is_two_people_of_one_name():
+    twice = person("man")
+    (finding,) = [each for each in Scene(subjects=(twice, twice)).findings() if each.code == "no_own_words"]
+    assert finding.people == (0, 1) and finding.words == (0, 1)
+
+
 def test_an_occurrence_number_tells_people_apart():
     first, second = (Subject(picture(Kind.FACE, "man", occurrence=number)) for number in (1, 2))
     assert Scene(subjects=(first, second)).warnings() == ()
