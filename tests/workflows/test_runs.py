@@ -63,7 +63,9 @@ def test_every_reference_is_bound_and_a_video_comes_out(client, small, name):
     report = run.outputs["90"]["text"][0]
     bound = {words for words in REFERENCES[name] if f'"{words}" -> "{words}" at token' in report}
     assert bound == REFERENCES[name]
-    assert "Warning" not in report and report.count(" at token ") == len(bound)
+    assert report.count(" at token ") == len(bound)
+    # The templates show ComfyUI's own picture until the user chooses theirs.
+    assert all("shows the example picture" in line for line in report.splitlines() if "Warning" in line)
 
 
 def test_the_small_card_keeps_its_weights_packed_and_its_budget(client, small):
