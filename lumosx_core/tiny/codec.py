@@ -99,13 +99,17 @@ class BlockTransformCodec(torch.nn.Module):
 
     def decode_pictures(self, latents: torch.Tensor) -> np.ndarray:
         """RGB [n, H, W, 3], 0..255 float32, of latents [n, 16, 1, h, w]."""
-        pixels = (self.decode(latents)[:, :, 0].clamp(-1, 1) + 1) * 127.5
-        return pixels.permute(0, 2, 3, 1).numpy()
+        return pictures_of(self.decode(latents))
 
 
 def world_codec() -> BlockTransformCodec:
     """The codec whose latents suit the drawn world."""
     return BlockTransformCodec(WORLD_MEAN, WORLD_STD)
+
+
+def pictures_of(video: torch.Tensor) -> np.ndarray:
+    """The first frames of videos [n, 3, F, H, W] in -1..1, as RGB [n, H, W, 3], 0..255 float32."""
+    return ((video[:, :, 0].clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
 
 
 def normalised(latent: torch.Tensor) -> torch.Tensor:

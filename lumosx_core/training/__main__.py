@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import LumosXError
 from ..terminal import accept_all_letters
-from . import lora_run, tiny_run
+from . import decoder_run, lora_run, tiny_run
 from .comfyui import prepare_comfyui
 
 INTERRUPTED = 130
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lumosx_core.training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (lora_run, tiny_run):
+    for module in (lora_run, tiny_run, decoder_run):
         module.add_command(commands)
     for command in commands.choices.values():
         command.add_argument("--comfyui", type=Path, metavar="DIR", help="the ComfyUI to encode with")

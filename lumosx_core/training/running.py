@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..files import write_aside
-from .plot import plot_record
+from .plot import OWNERS, VELOCITY_LOSS, Shown, plot_record
 from .trainer import Sample, Trainer
 
 LOSSES_EVERY = 50
@@ -90,8 +90,10 @@ def _stopping_after_a_step() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def write_record(path: Path, trainer: Trainer, about: dict[str, Any]) -> None:
-    """The training's figures as JSON, and its plot beside it as PNG."""
+def write_record(
+    path: Path, trainer: Trainer, about: dict[str, Any], loss: str = VELOCITY_LOSS, shown: Shown = OWNERS
+) -> None:
+    """The training's figures as JSON, and its plot beside it as PNG; ``loss`` and ``shown`` as for ``plot_record``."""
     content = {
         **about,
         "plan": asdict(trainer.plan),
@@ -101,7 +103,7 @@ def write_record(path: Path, trainer: Trainer, about: dict[str, Any]) -> None:
         "checks": trainer.record.checks,
     }
     write_aside(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-    write_aside(path.with_suffix(".png"), plot_record(trainer.record))
+    write_aside(path.with_suffix(".png"), plot_record(trainer.record, loss, shown))
 
 
 def _words(check: dict[str, Any]) -> str:

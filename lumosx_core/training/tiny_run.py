@@ -51,7 +51,7 @@ def train_tiny(options: argparse.Namespace) -> str:
         LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, or ``--resume`` is
             of another training.
     """
-    _check(options)
+    check_options(options, STEPS)
     from ..host.tiny import load_tiny_clip
     from ..host.training import TextSide
 
@@ -82,14 +82,15 @@ def samples(first: int, tokenise: Tokenise, encode: Encode) -> Iterator[Sample]:
     examples = WorldExamples(WORLD_SEED, CLIPS, Split.TRAIN, LESSON_STEPS * BINDINGS)
     loader = torch.utils.data.DataLoader(
         examples, batch_size=None, num_workers=1, prefetch_factor=6, sampler=range(first * BINDINGS, 10**7),
-        worker_init_fn=_leave_ctrl_c_to_the_trainer,
+        worker_init_fn=leave_ctrl_c_to_the_trainer,
     )
     negative = encode(NEGATIVE_PROMPT)
     for example in loader:
         yield _sample(example, negative, tokenise, encode)
 
 
-def _leave_ctrl_c_to_the_trainer(worker: int) -> None:
+def leave_ctrl_c_to_the_trainer(worker: int) -> None:
+    """For a process that draws: the trainer stops it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -113,18 +114,30 @@ def write_trained(path: Path, trainer: Trainer) -> None:
         "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED, "clips_of_a_binding": CLIPS,
         "lesson_steps": LESSON_STEPS,
         "parameters": sum(weight.numel() for weight in weights.values()),
-        "machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} CPU threads, "
-        f"device {trainer.device}, Python {platform.python_version()}, torch {torch.__version__}",
+        "machine": machine_of(trainer),
     }
     write_record(path.with_suffix(".json"), trainer, about)
 
 
-def _check(options: argparse.Namespace) -> None:
+def machine_of(trainer: Trainer) -> str:
+    """Where a training ran, for its record."""
+    return (
+        f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} CPU threads, device {trainer.device}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
+    )
+
+
+def check_options(options: argparse.Namespace, steps: int) -> None:
+    """Refuse what cannot work before anything is computed; ``steps`` is what is advised.
+
+    Raises:
+        LumosXError: ``--out`` cannot be written, ``--steps`` is too small, or there is no such device.
+    """
     if options.out.suffix != ".safetensors":
         raise LumosXError(f"--out: {options.out} does not end in .safetensors; give it that ending.")
     if not options.out.absolute().parent.is_dir():
         raise LumosXError(f"--out: there is no folder {options.out.absolute().parent}; make it or choose another.")
     if options.steps < 1:
-        raise LumosXError(f"--steps: {options.steps} is below 1; use {STEPS}.")
+        raise LumosXError(f"--steps: {options.steps} is below 1; use {steps}.")
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         raise LumosXError("--device: this PyTorch finds no CUDA card; use cpu.")

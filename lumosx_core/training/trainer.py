@@ -89,6 +89,9 @@ class Trainer:
         run_block: as for ``relational_forward``.
     """
 
+    may_change: tuple[str, ...] = ()
+    """What of the plan may be another when a checkpoint is resumed."""
+
     def __init__(
         self, network: nn.Module, plan: TrainingPlan, dtype: torch.dtype, device: torch.device,
         about: dict[str, Any] | None = None, run_block: BlockRunner | None = None,
@@ -102,11 +105,13 @@ class Trainer:
         self.averaged = [part.clone() for part in self.weights]
         self.record = Record()
         self.step = 0
-        self.optimizer = torch.optim.AdamW(
-            self._parameter_groups(),
-            lr=plan.rate, betas=(0.9, 0.98), eps=1e-8, fused=True,
-        )
+        self.optimizer = self._make_optimizer()
         self._generator = torch.Generator().manual_seed(plan.seed)
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            self._parameter_groups(), lr=self.plan.rate, betas=(0.9, 0.98), eps=1e-8, fused=True
+        )
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Weights by their part of the rate, ``scale``, and by decay.
@@ -138,11 +143,7 @@ class Trainer:
     def _take_step(self, samples: list[Sample]) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate * self._rate_part() * group["scale"]
-        total = 0.0
-        for sample in samples:
-            loss = self._loss(sample)
-            (loss / len(samples)).backward()
-            total += loss.item() / len(samples)
+        total = self._go_back(samples)
         if not math.isfinite(total):
             raise LumosXError(f"training: the loss is {total} at step {self.step}; use a lower rate.")
         for weight, part in zip(self.weights, self._working):
@@ -154,6 +155,15 @@ class Trainer:
         torch._foreach_lerp_(self.averaged, self.weights, 1 - decay)
         with torch.no_grad():
             torch._foreach_copy_(self._working, self.weights)
+        return total
+
+    def _go_back(self, samples: list[Sample]) -> float:
+        """Leave the mean loss's gradient on the working parameters, and return that loss."""
+        total = 0.0
+        for sample in samples:
+            loss = self._loss(sample)
+            (loss / len(samples)).backward()
+            total += loss.item() / len(samples)
         return total
 
     def _rate_part(self) -> float:
@@ -212,7 +222,7 @@ class Trainer:
         Raises:
             LumosXError: the file is no checkpoint, is damaged, or is one of another plan or network.
         """
-        state = read_checkpoint(path, self.plan, self.about)
+        state = read_checkpoint(path, self.plan, self.about, self.may_change)
         if state["names"] != self.names:
             raise _of_another_training(path)
         try:
@@ -240,8 +250,10 @@ class Trainer:
         self.record = Record([tuple(pair) for pair in record["losses"]], record["checks"], record["seconds"])
 
 
-def read_checkpoint(path: Path, plan: TrainingPlan, about: dict[str, Any]) -> dict[str, Any]:
-    """What ``Trainer.save`` wrote, on the CPU.
+def read_checkpoint(
+    path: Path, plan: TrainingPlan, about: dict[str, Any], may_change: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What ``Trainer.save`` wrote, on the CPU; what ``may_change`` names of the plan may differ.
 
     Raises:
         LumosXError: the file is no checkpoint, or one of another plan, or about something else.
@@ -249,7 +261,8 @@ def read_checkpoint(path: Path, plan: TrainingPlan, about: dict[str, Any]) -> di
     try:
         with path.open("rb") as file:
             state = load_archive(file, path, most_steps=_MOST_STEPS)
-        same = state["plan"] == asdict(plan) and state.get("about", {}) == about and state["names"] is not None
+        wanted = asdict(plan) | {name: state["plan"][name] for name in may_change}
+        same = state["plan"] == wanted and state.get("about", {}) == about and state["names"] is not None
     except OSError as error:
         raise LumosXError(f"resume: {path} cannot be read ({error.strerror}); leave it out.") from error
     except LumosXError as error:
