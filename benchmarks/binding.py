@@ -1,12 +1,14 @@
 """Who wears what: how often the small model binds a face and what is worn to its owner, and what each option costs.
 
     python dev.py bench binding [--model FILE] [--scenes 200] [--people 2 3] [--only NAME ...] [--json FILE]
-        [--picture FILE]
+        [--painted] [--picture FILE]
 
 Scenes of the held-out world, which no training ever drew from, are sampled through the code of the nodes. Everybody in
 a scene wears things of the same kinds and the prompt names no colours, so that nothing but the relations says what is
-whose. Each place of each clip is compared with what everybody's references would look like there. With ``--model``,
-``--steps``, ``--cfg`` and ``--shift`` at their defaults the first row repeats the figures of docs/binding.md.
+whose. Each place of each clip is compared with what everybody's references would look like there, both decoded by the
+block transform: it is linear and can be undone, so this compares latents, whatever is painted of them. ``--painted``
+compares what the learned decoder paints of both. With ``--model``, ``--steps``, ``--cfg`` and ``--shift`` at their
+defaults the first row repeats the figures of docs/binding.md.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from benchmarks.measuring import write_json
 from lumosx_core.layout import Binding
 from lumosx_core.model import RelationalOptions
 from lumosx_core.prompt_text import NEGATIVE_PROMPT
-from lumosx_core.tiny.codec import normalised
+from lumosx_core.tiny.codec import normalised, world_codec
+from lumosx_core.tiny.decoder import painting_codec
 from lumosx_core.tiny.trained import TRAINED
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import Cast, draw_cast
@@ -108,13 +111,14 @@ class Bench:
         trained: the model's file.
         base: folder of ComfyUI's own, where the copies are written.
         scenes: how many, for each number of people.
+        painted: see the learned decoder's pictures rather than the block transform's.
     """
 
-    def __init__(self, trained: Path, base: Path, scenes: int, people: tuple[int, ...]):
+    def __init__(self, trained: Path, base: Path, scenes: int, people: tuple[int, ...], painted: bool = False):
         from lumosx_core.host.tiny import load_tiny_clip
         from lumosx_core.host.training import TextSide
 
-        self._trained = trained
+        self._trained, self._codec = trained, painting_codec() if painted else world_codec()
         self._folder = base / "models" / "diffusion_models"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._text = TextSide(load_tiny_clip())
@@ -148,11 +152,16 @@ class Bench:
 
     def run(self, variant: Variant, plan: dict, scenes: int) -> Iterator[tuple[Script, Measured]]:
         """Sample and measure the first ``scenes`` scenes of each number of people."""
+        for job, cast, latent in self.latents(variant, plan, scenes):
+            other = job.casts[job.casts.index(cast) - 1]
+            yield job.script, measure_clip(job.script, cast, other, frames_of(latent, self._codec), self._codec)
+
+    def latents(self, variant: Variant, plan: dict, scenes: int) -> Iterator[tuple[Job, Cast, torch.Tensor]]:
+        """What is sampled of the same scenes, normalised [16, frames, h, w]."""
         model = self.model(variant)
         for job in (job for jobs in self._jobs.values() for job in jobs[:math.ceil(scenes / CASTS)]):
-            latents = _sample(model, job, variant, {**plan, **variant.plan})
-            for number, (cast, latent) in enumerate(zip(job.casts, latents)):
-                yield job.script, measure_clip(job.script, cast, job.casts[number - 1], frames_of(latent))
+            for cast, latent in zip(job.casts, _sample(model, job, variant, {**plan, **variant.plan})):
+                yield job, cast, latent
 
 
 def _sample(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
@@ -182,10 +191,10 @@ def summary(found: list[tuple[Script, Measured]], people: int) -> dict:
     worn = [place for place in places if place.kind != FACE]
     return {
         "people": people, "scenes": len(scenes),
-        "faces": _share([place.is_own for place in faces]),
-        "worn": _share([place.is_own for place in worn]),
+        "faces": share([place.is_own for place in faces]),
+        "worn": share([place.is_own for place in worn]),
         "worn_by_kind": {
-            kind: _share([place.is_own for place in worn if place.kind == kind])
+            kind: share([place.is_own for place in worn if place.kind == kind])
             for kind in sorted({place.kind for place in worn})
         },
         "face_owners": _matrix(faces, people), "worn_owners": _matrix(worn, people),
@@ -194,14 +203,14 @@ def summary(found: list[tuple[Script, Measured]], people: int) -> dict:
     }
 
 
-def _share(found: list[bool]) -> dict | None:
+def share(found: list[bool]) -> dict | None:
     """Share of True with Wilson's score interval; None without anything to count."""
     if not found:
         return None
-    count, share, z = len(found), sum(found) / len(found), CONFIDENCE
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return {"share": share, "low": max(0.0, middle - half), "high": min(1.0, middle + half), "count": count}
+    count, part, z = len(found), sum(found) / len(found), CONFIDENCE
+    middle = (part + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * math.sqrt(part * (1 - part) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    return {"share": part, "low": max(0.0, middle - half), "high": min(1.0, middle + half), "count": count}
 
 
 def _matrix(places: list, people: int) -> list[list[float]]:
@@ -217,7 +226,7 @@ def _fidelity(found: list) -> dict | None:
     if not known:
         return None
     return {
-        "own": _share([one.own < one.other for one in known]),
+        "own": share([one.own < one.other for one in known]),
         "colour_error": float(np.mean([one.own for one in known])),
         "error_to_another": float(np.mean([one.other for one in known])),
     }
@@ -252,7 +261,7 @@ def main(arguments: list[str], base: Path) -> int:
     """Print the tables; write JSON and the owner matrices where asked."""
     options = _parse(arguments)
     plan = {"steps": options.steps, "cfg": options.cfg, "shift": options.shift}
-    bench = Bench(options.model, base, options.scenes, tuple(options.people))
+    bench = Bench(options.model, base, options.scenes, tuple(options.people), options.painted)
     chosen = {name: one for name, one in variants(options.steps).items() if not options.only or name in options.only}
     rows = []
     with torch.inference_mode():
@@ -263,7 +272,10 @@ def main(arguments: list[str], base: Path) -> int:
             seconds = time.monotonic() - started
             results = [summary(found, people) for people in options.people]
             rows.append({"variant": name, "seconds": seconds, "results": results})
-    result = {"machine": describe_machine(), "model": options.model.name, "frames": FRAMES, **plan, "rows": rows}
+    result = {
+        "machine": describe_machine(), "model": options.model.name, "frames": FRAMES, **plan,
+        "painted": options.painted, "rows": rows,
+    }
     print(f"{result['machine']}; {options.steps} steps, cfg {options.cfg:g}, shift {options.shift:g}.\n")
     print("\n\n".join(table(rows, people) for people in options.people))
     if options.json:
@@ -286,6 +298,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--cfg", type=float, default=CFG)
     parser.add_argument("--shift", type=float, default=SHIFT)
+    parser.add_argument("--painted", action="store_true", help="compare what the learned decoder paints")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path, help="PNG of the owner matrices of the first variant")
     options = parser.parse_args(arguments)

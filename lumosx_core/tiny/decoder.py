@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -81,6 +82,10 @@ class PaintingCodec(nn.Module):
         """As ``BlockTransformCodec.encode``."""
         return self.transform.encode(pixels)
 
+    def encode_pictures(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """As ``BlockTransformCodec.encode_pictures``."""
+        return self.transform.encode_pictures(pictures)
+
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """Video of a latent: [B, 16, T, h, w] to [B, 3, 4(T-1)+1, 16h, 16w], about -1..1.
 
@@ -96,11 +101,12 @@ class PaintingCodec(nn.Module):
 
     def decode_pictures(self, latents: torch.Tensor) -> np.ndarray:
         """RGB [n, 16h, 16w, 3], 0..255 float32, of latents [n, 16, 1, h, w]."""
-        return pictures_of(self.decode(latents))
+        with torch.no_grad():
+            return pictures_of(self.decode(latents))
 
 
 def load_decoder(path: Path = DECODER) -> Decoder:
-    """The decoder of a file, in float32, ready to decode.
+    """The decoder of a file, in float32, not to be trained.
 
     Raises:
         LumosXError: the file is missing, or it is not of a decoder.
@@ -111,7 +117,7 @@ def load_decoder(path: Path = DECODER) -> Decoder:
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise LumosXError(f"{path.name}: the decoder cannot be loaded ({reason}); install the pack again.") from error
-    return decoder.eval().requires_grad_(False)
+    return decoder.requires_grad_(False)
 
 
 def painting_codec(path: Path = DECODER) -> PaintingCodec:

@@ -15,7 +15,7 @@ from ..sampling import FlowSchedule, solve
 from ..tiny.codec import denormalised, world_codec
 from ..tiny.world.cast import Split
 from ..tiny.world.clip import Cast, draw_cast
-from ..tiny.world.measure import FACE, measure_clip
+from ..tiny.world.measure import FACE, Codec, measure_clip
 from ..tiny.world.relations import scene_of
 from ..tiny.world.script import Script, draw_script
 from .examples import Encode, Tokenise, bind, encode_references
@@ -27,10 +27,15 @@ PEOPLE = (2, 2, 2, 3, 3)
 """People of each script that is checked."""
 
 
-def frames_of(latent: torch.Tensor) -> list[np.ndarray]:
-    """One picture RGB [H, W, 3], 0..255 float32, for each frame of a normalised latent [16, frames, h, w]."""
+def frames_of(latent: torch.Tensor, codec: Codec | None = None) -> list[np.ndarray]:
+    """One picture RGB [H, W, 3], 0..255 float32, for each frame of a normalised latent [16, frames, h, w].
+
+    Args:
+        latent: what was sampled.
+        codec: that decodes; None is the block transform.
+    """
     stills = latent.float().transpose(0, 1)[:, :, None]
-    return list(world_codec().decode_pictures(denormalised(stills)))
+    return list((codec or world_codec()).decode_pictures(denormalised(stills)))
 
 
 class WorldCheck:

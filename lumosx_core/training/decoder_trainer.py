@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,8 @@ MADE_SEED, MADE_CASTS = 12, 4
 """Of the world that the transformer makes, and its casts of each script."""
 FRAMES = 3
 """Latent frames of the clips that pictures are taken from."""
-CHANCE_MADE, CHANCE_REFERENCE = 0.5, 0.06
-"""How often a picture is one of the transformer's, if there are any; and how often a true one is a reference."""
+CHANCE_REFERENCE = 0.06
+"""How often a true picture is a reference."""
 MOST_NOISE = 0.4
 """Highest standard deviation of the noise on true latents; the transformer's own get a quarter."""
 
@@ -61,12 +62,14 @@ class Paintings(torch.utils.data.Dataset):
         seed: of everything.
         batch: pictures of each.
         split: which world.
-        made: file of ``make_latents``; without it all latents are true.
-        made_from: first picture that may be of them.
+        made: file of ``write_made``; without it all latents are true.
+        chances: how often a picture is one of ``made``, by the first picture from which this holds; 0 before.
     """
 
-    def __init__(self, seed: int, batch: int, split: Split, made: Path | None = None, made_from: int = 0):
-        self._seed, self._batch, self._split, self._made_from = seed, batch, split, made_from
+    def __init__(
+        self, seed: int, batch: int, split: Split, made: Path | None = None, chances: Mapping[int, float] | None = None
+    ) -> None:
+        self._seed, self._batch, self._split, self._chances = seed, batch, split, chances or {}
         self._made = None if made is None else np.load(made, mmap_mode="r")
 
     def __getitem__(self, index: int) -> Painting:
@@ -76,7 +79,8 @@ class Paintings(torch.utils.data.Dataset):
 
     def _pair(self, number: int) -> tuple[torch.Tensor, np.ndarray, float]:
         random = np.random.default_rng([self._seed, 1, number])
-        if self._made is not None and number >= self._made_from and random.random() < CHANCE_MADE:
+        chance = max(((first, chance) for first, chance in self._chances.items() if first <= number), default=(0, 0))[1]
+        if self._made is not None and random.random() < chance:
             clip, number, frame = (int(random.integers(size)) for size in (len(self._made), MADE_CASTS, FRAMES))
             script, casts, _ = drawn_clips(MADE_SEED, clip, self._split, MADE_CASTS)
             latent = torch.from_numpy(self._made[clip, number, :, frame].astype(np.float32))
@@ -97,9 +101,12 @@ def _drawn(script: Script, cast: Cast, frame: int, zoom: int) -> Image.Image:
 
 
 class DecoderTrainer(Trainer):
-    """Trains a decoder on ``Painting``s; the plan's steps may change when it is resumed, to end sooner or later."""
+    """Trains a decoder on ``Painting``s.
 
-    may_change = ("steps",)
+    A resumed training may end sooner or later than was planned, and average over fewer or more steps.
+    """
+
+    may_change = ("steps", "decay")
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         return Muon(self._parameter_groups(), self.plan.rate, weight_decay=self.plan.weight_decay)

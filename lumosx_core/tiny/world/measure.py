@@ -13,11 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from ..codec import world_codec
+from ..codec import BlockTransformCodec, world_codec
+from ..decoder import PaintingCodec
 from .clip import Cast, draw_frame
 from .figure import SLOTS, Person
 from .scenery import draw_place
 from .script import Script
+
+Codec = BlockTransformCodec | PaintingCodec
 
 FACE = "face"
 
@@ -75,20 +78,24 @@ class Measured:
     thing: Fidelity | None
 
 
-def measure_clip(script: Script, cast: Cast, other: Cast, frames: Sequence[np.ndarray]) -> Measured:
+def measure_clip(
+    script: Script, cast: Cast, other: Cast, frames: Sequence[np.ndarray], codec: Codec | None = None
+) -> Measured:
     """Compare a made clip with its references.
 
     Args:
         script, cast: what it should show.
         other: another cast of the same script, for objects and backgrounds.
-        frames: RGB [H, W, 3], 0..255, of the world's size; one for each latent frame.
+        frames: RGB [H, W, 3], 0..255, as ``codec`` decodes them; one for each latent frame.
+        codec: through which the drawings are seen too; None is the block transform.
     """
+    through = codec or world_codec()
     made = np.stack(frames).astype(np.float32)
 
     def drawn(cast: Cast) -> np.ndarray:
         backdrop = draw_place(script.place, cast.surroundings)
         count = len(frames)
-        return seen_through_codec([draw_frame(script, cast, backdrop, frame, count) for frame in range(count)])
+        return seen_through([draw_frame(script, cast, backdrop, frame, count) for frame in range(count)], through)
 
     truth = drawn(cast)
     return Measured(
@@ -150,7 +157,6 @@ def _distance(made: np.ndarray, clip: np.ndarray, seen: np.ndarray) -> float:
     return float(np.abs(made - clip)[seen].mean()) if seen.any() else 0.0
 
 
-def seen_through_codec(pictures: Sequence[Image.Image]) -> np.ndarray:
-    """What the codec leaves of pictures of one size: RGB [n, H, W, 3], 0..255 float32."""
-    codec = world_codec()
+def seen_through(pictures: Sequence[Image.Image], codec: Codec) -> np.ndarray:
+    """What a codec leaves of pictures of one size: RGB [n, H, W, 3], 0..255 float32."""
     return codec.decode_pictures(codec.encode_pictures(pictures))

@@ -18,7 +18,7 @@ from lumosx_core.training.tiny_run import small_network
 @pytest.fixture
 def quick(monkeypatch):
     """A training of few and small things."""
-    for name, value in {"PICTURES": 1, "SCRIPTS": 1, "MADE_FROM": 1, "CHECKED": 2}.items():
+    for name, value in {"PICTURES": 1, "SCRIPTS": 1, "CHANCES_MADE": {1: 0.5}, "CHECKED": 2}.items():
         monkeypatch.setattr(decoder_run, name, value)
     monkeypatch.setattr(decoder_run, "Decoder", lambda: Decoder((8, 8, 8, 8), (1, 0, 0, 0)))
     nothing = torch.zeros(MADE_CASTS, 16, FRAMES, 12, 16)
@@ -32,7 +32,7 @@ def test_a_few_steps_write_weights_record_and_plot(quick, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["decoder.json", "decoder.png", "decoder.safetensors"]
     assert {part.dtype for part in load_file(out).values()} == {torch.bfloat16}
     record = json.loads((tmp_path / "decoder.json").read_text(encoding="utf-8"))
-    assert (record["plan"]["steps"], record["scripts_made"], record["made_from_step"]) == (3, 1, 1)
+    assert (record["plan"]["steps"], record["scripts_made"], record["chances_made_from_step"]) == (3, 1, {"1": 0.5})
     assert set(record["checks"][-1]) == {"step"} | {
         f"{name} at noise {noise}" for name in ("PSNR", "sharpness", "colour error") for noise in (0.0, 0.2)
     }
@@ -105,6 +105,7 @@ def test_the_decoder_that_ships_is_as_its_record_says():
     record = json.loads(DECODER.with_suffix(".json").read_text(encoding="utf-8"))
     decoder = load_decoder()
     assert record["parameters"] == sum(part.numel() for part in decoder.parameters())
-    assert record["made_from_step"] == decoder_run.MADE_FROM and record["scripts_made"] == decoder_run.SCRIPTS
+    assert record["chances_made_from_step"] == {str(step): one for step, one in decoder_run.CHANCES_MADE.items()}
+    assert record["scripts_made"] == decoder_run.SCRIPTS
     assert record["plan"]["steps"] == decoder_run.STEPS and record["plan"]["rate"] == decoder_run.RATE
     assert DECODER.stat().st_size <= 3_000_000

@@ -57,19 +57,18 @@ def test_each_number_is_always_the_same_and_a_batch_of_its_own():
     assert not torch.equal(paintings[3].truth, paintings[4].truth)
 
 
-def test_what_the_model_made_comes_with_its_own_drawing(tmp_path, monkeypatch):
+def test_what_the_model_made_comes_with_its_own_drawing(tmp_path):
     """The made latents are the true ones here, so that the two can be compared."""
-    monkeypatch.setattr(decoder_trainer, "CHANCE_MADE", 1.0)
     made = []
     for script in range(2):
         drawn, casts, _ = drawn_clips(MADE_SEED, script, Split.TRAIN, MADE_CASTS)
         made.append(encode_clips([drawn] * MADE_CASTS, casts, FRAMES).half().numpy())
     np.save(tmp_path / "made.npy", np.stack(made))
-    painting = Paintings(0, 8, Split.TRAIN, tmp_path / "made.npy", made_from=8)[1]
+    painting = Paintings(0, 8, Split.TRAIN, tmp_path / "made.npy", {8: 1.0})[1]
     assert len(painting.truth.unique(dim=0)) > 4
     assert painting.noise.max() < MOST_NOISE
     assert belongs_together(painting)
-    assert Paintings(0, 8, Split.TRAIN, tmp_path / "made.npy", made_from=8)[0].noise.min() > painting.noise.max()
+    assert Paintings(0, 8, Split.TRAIN, tmp_path / "made.npy", {8: 1.0})[0].noise.min() > painting.noise.max()
 
 
 def test_edges_count_beside_colours():

@@ -3,10 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lumosx_core.tiny.codec import world_codec
+from lumosx_core.tiny.decoder import painting_codec
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import Cast, draw_cast, draw_frames
 from lumosx_core.tiny.world.figure import Person
-from lumosx_core.tiny.world.measure import FACE, measure_clip, seen_through_codec
+from lumosx_core.tiny.world.measure import FACE, measure_clip, seen_through
 from lumosx_core.tiny.world.script import draw_script
 
 
@@ -18,7 +20,7 @@ def scene(seed, people):
 
 
 def frames(script, cast, count=2):
-    return list(seen_through_codec(draw_frames(script, cast, count)))
+    return list(seen_through(draw_frames(script, cast, count), world_codec()))
 
 
 def turned(items):
@@ -66,6 +68,21 @@ def test_exchanged_clothes_are_found_on_the_others(drawn):
     count = len(cast.people)
     for place in found.places:
         assert place.nearest == (place.owner if place.kind == FACE else (place.owner + 1) % count)
+
+
+def test_what_the_learned_decoder_paints_is_compared_with_drawings_as_it_paints_them(drawn):
+    """Exchanged faces are found there as well, and everything else stays with its owner."""
+    script, cast, other = drawn
+    codec = painting_codec()
+    faces = turned([person.face for person in cast.people])
+    wrong = replace(cast, people=tuple(replace(person, face=face) for person, face in zip(cast.people, faces)))
+    right, exchanged = (
+        measure_clip(script, cast, other, list(seen_through(draw_frames(script, one, 1), codec)), codec)
+        for one in (cast, wrong)
+    )
+    assert all(place.distances[place.owner] == 0 for place in right.places)
+    for place in exchanged.places:
+        assert place.nearest == ((place.owner + 1) % len(cast.people) if place.kind == FACE else place.owner)
 
 
 def test_noise_is_nobodys():
