@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.tiny import load_tiny_models
+from ..lumosx_core.host.tiny import DECODERS, LEARNED, load_tiny_models
 from .base import Node
 from .sockets import CATEGORY, aliases
 
@@ -20,16 +20,31 @@ class LumosXTinyModels(Node):
             description="A small LumosX with its text encoder and VAE, trained on drawn people: at 128 x 96, with "
             "prompts like the demo's, most people keep their own face and clothes. It knows nothing of the real world. "
             "For real videos replace this node by LumosX Model Loader, Load CLIP (type wan) and Load VAE.",
-            inputs=[],
+            inputs=[
+                io.Combo.Input(
+                    "decoder", options=list(DECODERS), default=LEARNED, optional=True,
+                    tooltip="How the VAE decodes. learned 2x: crisp drawn people, at twice the width and height that "
+                    "were encoded, so that 128 x 96 becomes 256 x 192. block transform: any picture, photographs too, "
+                    "coarsely, at the size that was encoded.",
+                ),
+            ],
             outputs=[
                 io.Model.Output(
                     display_name="model", tooltip="A small LumosX in Wan2.1's shape; link it to LumosX Model."
                 ),
                 io.Clip.Output(display_name="clip", tooltip="A small UMT5-type text encoder with a real tokenizer."),
-                io.Vae.Output(display_name="vae", tooltip="A small VAE with the strides and channels of Wan2.1's."),
+                io.Vae.Output(
+                    display_name="vae",
+                    tooltip="A small VAE that encodes with the strides and channels of Wan2.1's; with the learned "
+                    "decoder the frames are twice as large.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(*load_tiny_models())
+    def validate_inputs(cls, decoder=None):
+        return cls.verdict(decoder=decoder)
+
+    @classmethod
+    def execute(cls, decoder: str = LEARNED) -> io.NodeOutput:
+        return io.NodeOutput(*load_tiny_models(decoder))

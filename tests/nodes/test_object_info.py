@@ -33,7 +33,7 @@ NODES = {
         "guidance_end_step", "schedule",
     ],
     "LumosX_Schedule": ["steps", "shift", "denoise", "guidance_end_step", "schedule"],
-    "LumosX_TinyModels": [],
+    "LumosX_TinyModels": ["decoder"],
     "LumosX_ModelLoader": ["model_name", "weight_dtype", "vram_budget"],
     "LumosX_ConvertWeights": ["source", "format", "file_name"],
     "LumosX_Attention": ["model", "backend"],

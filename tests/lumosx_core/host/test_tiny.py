@@ -1,14 +1,19 @@
 import comfy.model_base
 import comfy.sd
 import folder_paths
+import numpy as np
 import pytest
 import safetensors
 import torch
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host import tiny
+from lumosx_core.tiny.codec import denormalised, normalised
 from lumosx_core.tiny.text import END_ID
 from lumosx_core.tiny.trained import TRAINED
+from lumosx_core.tiny.world.cast import Split
+from lumosx_core.tiny.world.clip import draw_cast, draw_frames
+from lumosx_core.tiny.world.script import draw_script
 
 
 @pytest.fixture
@@ -106,32 +111,71 @@ def test_long_prompts_are_not_cut(models):
     assert len(tokens["umt5xxl"][0]) > 512
 
 
-def test_vae_has_wan_strides(models):
-    vae = models[2]
+@pytest.fixture(scope="module")
+def vae():
+    """The one with the block transform."""
+    return tiny.load_tiny_vae(tiny.FIXED)
+
+
+@pytest.mark.parametrize(("decoder", "scale"), [(tiny.FIXED, 8), (tiny.LEARNED, 16)])
+def test_vae_has_wan_strides_but_for_what_is_painted_twice_as_large(decoder, scale):
+    vae = tiny.load_tiny_vae(decoder)
     # As inside ComfyUI's executor, whose newer tiled decoding works in place.
     with torch.inference_mode():
         assert vae.encode(torch.rand(1, 35, 44, 3)).shape == (1, 16, 1, 4, 5)
         latent = vae.encode(torch.rand(17, 32, 40, 3))
         assert latent.shape == (1, 16, 5, 4, 5)
-        assert vae.decode(latent).shape == (1, 17, 32, 40, 3)
+        assert vae.decode(latent).shape == (1, 17, 4 * scale, 5 * scale, 3)
         tiled = vae.encode_tiled(torch.rand(17, 64, 96, 3), tile_x=64, tile_y=64, overlap=16, tile_t=8, overlap_t=4)
         assert tiled.shape == (1, 16, 5, 8, 12)
         decoded = vae.decode_tiled(tiled, tile_x=8, tile_y=8, overlap=2, tile_t=4, overlap_t=1)
-        assert decoded.shape == (1, 17, 64, 96, 3)
-    assert vae.spacial_compression_decode() == 8 and vae.temporal_compression_decode() == 4
+        assert decoded.shape == (1, 17, 8 * scale, 12 * scale, 3)
+    assert vae.spacial_compression_encode() == 8
+    assert vae.spacial_compression_decode() == scale and vae.temporal_compression_decode() == 4
 
 
-def test_vae_keeps_a_plain_picture(models):
-    vae = models[2]
+def test_vae_keeps_a_plain_picture(vae):
     picture = torch.tensor([0.8, 0.4, 0.2]).expand(1, 16, 16, 3).clone()
     with torch.inference_mode():
         back = vae.decode(vae.encode(picture))
     assert torch.allclose(back[0], picture, atol=1e-3)
 
 
-def test_vae_asks_for_little_memory(models):
-    vae = models[2]
+def test_vae_asks_for_little_memory(vae):
     latent = (1, 16, 21, 60, 104)
     assert vae.memory_used_decode(latent, torch.float32) < 2e9
     assert vae.memory_used_encode((1, 3, 81, 480, 832), torch.float32) < 2e9
     assert vae.model_size() < 1e5
+
+
+def test_the_models_come_with_the_learned_decoder_unless_another_is_chosen(models):
+    assert [vae.spacial_compression_decode() for vae in (models[2], tiny.load_tiny_models(tiny.FIXED)[2])] == [16, 8]
+
+
+def test_painting_asks_for_the_video_and_for_what_one_frame_takes(models):
+    vae = models[2]
+    one, many = (vae.memory_used_decode((1, 16, frames, 60, 104), torch.float32) for frames in (1, 21))
+    video = 4 * 3 * 81 * 960 * 1664
+    assert 2 * video < many < 4 * video
+    assert one < many / 8
+    assert 2e6 < vae.model_size() < 8e6
+
+
+def test_a_rough_latent_is_painted_as_it_was_drawn_and_in_tiles_nearly_the_same(models, vae):
+    """People whom no training saw; the tiles meet in the middle of them."""
+    random = np.random.default_rng(3)
+    script = draw_script(random, 2)
+    cast = draw_cast(random, script, Split.HELD_OUT)
+    small, large = (
+        torch.from_numpy(np.stack([np.asarray(one) for one in draw_frames(script, cast, 1, zoom)])) / 255
+        for zoom in (1, 2)
+    )
+    with torch.inference_mode():
+        latent = vae.encode(small)
+        # As rough as what the small model leaves, in the units that it sees.
+        latent = denormalised(normalised(latent) + 0.25 * torch.randn(latent.shape, generator=torch.manual_seed(0)))
+        whole, blocks = models[2].decode(latent)[0], vae.decode(latent)[0]
+        tiled = models[2].decode_tiled(latent, tile_x=12, tile_y=12, overlap=6)[0]
+    scaled = torch.nn.functional.interpolate(blocks.movedim(-1, 1), scale_factor=2, mode="bicubic").movedim(1, -1)
+    assert (whole - large).square().mean() < 0.7 * (scaled - large).square().mean()
+    assert (tiled - whole).abs().mean() < 0.01
