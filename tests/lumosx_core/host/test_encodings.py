@@ -16,7 +16,7 @@ from benchmarks.second_runs import live_tensors
 from lumosx_core.host import encodings
 from lumosx_core.host.encoder import UNCONDITIONAL, VideoSize, encode_scene
 from lumosx_core.host.encodings import Encodings, encodings_folder
-from lumosx_core.host.tiny import load_tiny_models
+from lumosx_core.host.tiny import FIXED, load_tiny_models
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 from lumosx_core.store import TensorStore
 
@@ -100,7 +100,7 @@ def test_another_object_from_the_same_file_finds_them_too(models, make_scene, ca
     """As after a restart of the server."""
     encode_scene(*models, make_scene(), PROMPT, "blurred", SIZE, reuse=True)
     with torch.inference_mode(False):
-        _, clip, vae = load_tiny_models()
+        _, clip, vae = load_tiny_models(FIXED)
     calls.clear()
     encode_scene(clip, vae, make_scene(), PROMPT, "blurred", SIZE, reuse=True)
     assert calls == {}

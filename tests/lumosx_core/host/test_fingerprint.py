@@ -10,7 +10,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 
 from lumosx_core.host.fingerprint import model_fingerprint
-from lumosx_core.host.tiny import load_tiny_models
+from lumosx_core.host.tiny import FIXED, load_tiny_models
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def around(model):
 
 def test_it_is_of_the_content_and_not_of_the_object(tiny):
     with torch.inference_mode(False):
-        again = load_tiny_models()
+        again = load_tiny_models(FIXED)
     for first, second in zip(tiny[1:], again[1:]):
         known, *others = map(model_fingerprint, (first.patcher, first.patcher.clone(), second.patcher))
         assert len(known) == 64 and others == [known, known]
