@@ -1,5 +1,5 @@
-"""The embedded default: a model family made from a seed, so that the whole pipeline runs without downloads.
+"""The embedded default: a small model family that ships, so that the whole pipeline runs without downloads.
 
-``transformer`` and ``text`` make weights that ComfyUI loads as Wan2.1-T2V and UMT5, ``codec`` stands in for the VAE and
-``drawing`` paints a test case. Nothing here was trained: pictures come out recognisable, not beautiful.
+``trained`` holds a Wan2.1-T2V transformer and the decoder of a small VAE, both trained on the drawn world of ``world``;
+``text`` makes a UMT5 from a seed. ``codec`` encodes as the VAE and ``decoder`` paints; ``demo_case`` draws a test case.
 """

@@ -38,7 +38,7 @@ RATE, WARMUP, DECAY = 0.03, 50, 0.98
 """Averaged over 50 steps: an average over 500 was blurred, since Muon goes far in as many."""
 CHECKED_EVERY, CHECKED, NOISES = 500, 48, (0.0, 0.2)
 OUT = "lumosx_tiny_decoder.safetensors"
-_LOSS = "loss (mean difference of colours and of steps between neighbours)"
+_LOSS = "loss (differences of colours and edges)"
 _SHOWN = Shown("PSNR", "PSNR, dB", (0, 32))
 
 
