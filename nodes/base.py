@@ -7,15 +7,33 @@ characters, or at any value that comes by a link, and what ``validate_inputs`` n
 import asyncio
 import functools
 import math
+from numbers import Real
 
+import numpy as np
+import torch
 from comfy_api.latest import io
 
 from ..lumosx_core.errors import LumosXError
+from ..lumosx_core.relations import Reference, Scene, Subject
 
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4096
 _SHOWN = 60
 _NUMBERS = (io.Int.Input, io.Float.Input)
+# What a link of each type carries. Behind nodes that pass on anything (switches, Set and Get) it can be something else.
+_CARRIED = {
+    "MODEL": lambda value: hasattr(value, "get_model_object"),
+    "CLIP": lambda value: hasattr(value, "tokenize"),
+    "VAE": lambda value: hasattr(value, "encode") and hasattr(value, "decode"),
+    "CONDITIONING": lambda value: isinstance(value, list | tuple) and all(map(_is_conditioning, value)),
+    "LATENT": lambda value: isinstance(value, dict),
+    "IMAGE": torch.is_tensor,
+    "MASK": torch.is_tensor,
+    "LUMOSX_SUBJECT": lambda value: isinstance(value, Subject),
+    "LUMOSX_REFERENCES": lambda value: isinstance(value, tuple) and all(isinstance(one, Reference) for one in value),
+    "LUMOSX_BACKGROUND": lambda value: isinstance(value, Reference),
+    "LUMOSX_RELATIONS": lambda value: isinstance(value, Scene),
+}
 
 
 class Node(io.ComfyNode):
@@ -80,15 +98,43 @@ def _checked(execute):
     @functools.wraps(execute)
     def checked(cls, *arguments, **values):
         _check(cls, values)
-        return execute(cls, *arguments, **values)
+        _check_links(cls, values)
+        return execute(cls, *arguments, **_in_whole(cls, values))
 
     return checked
 
 
-def _widgets(cls) -> dict:
+def _inputs(cls) -> list:
     # Asking for it anew would list the folders of models again.
-    schema = cls.SCHEMA or cls.GET_SCHEMA()
-    return {widget.id: widget for widget in schema.inputs if isinstance(widget, io.WidgetInput)}
+    return (cls.SCHEMA or cls.GET_SCHEMA()).inputs
+
+
+def _widgets(cls) -> dict:
+    return {widget.id: widget for widget in _inputs(cls) if isinstance(widget, io.WidgetInput)}
+
+
+def _in_whole(cls, values: dict) -> dict:
+    """Whole numbers that came by a link as fractions (81.0), as the node takes them."""
+    whole = {name for name, widget in _widgets(cls).items() if isinstance(widget, io.Int.Input)}
+    return {name: int(value) if name in whole else value for name, value in values.items()}
+
+
+def _check_links(cls, values: dict) -> None:
+    for socket in _inputs(cls):
+        carries = _CARRIED.get(socket.get_io_type())
+        if carries is None or socket.id not in values or socket.optional and values[socket.id] is None:
+            continue
+        if not carries(values[socket.id]):
+            raise LumosXError(
+                f"{socket.id}: {type(values[socket.id]).__name__} came by the link instead of {socket.get_io_type()}; "
+                "check the node that is linked here (a switch or a Get node may pass on nothing, or something else)."
+            )
+
+
+def _is_conditioning(entry) -> bool:
+    if not isinstance(entry, list | tuple) or len(entry) != 2:
+        return False
+    return torch.is_tensor(entry[0]) and isinstance(entry[1], dict)
 
 
 def _check(cls, values: dict, in_range: bool = True) -> None:
@@ -99,6 +145,8 @@ def _check(cls, values: dict, in_range: bool = True) -> None:
             _check_choice(widget, value, name in cls.FILES)
         elif isinstance(widget, io.String.Input):
             _check_text(name, value)
+        elif isinstance(widget, io.Boolean.Input) and not isinstance(value, Real | np.bool_):
+            raise LumosXError(f"{name}: {_shown(value)} is neither true nor false; use one of them.")
         elif isinstance(widget, _NUMBERS):
             _check_number(widget, value, in_range)
 
@@ -141,7 +189,8 @@ def _check_number(widget: io.Int.Input | io.Float.Input, value, in_range: bool) 
 
 
 def _is_number(value) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    # Numbers of numpy, which other nodes send, are no int or float.
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def _shown(value) -> str:

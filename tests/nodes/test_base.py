@@ -5,7 +5,9 @@ import inspect
 import math
 import sys
 
+import numpy as np
 import pytest
+import torch
 from comfy_api.latest import io
 
 from host.client import failure, refusal
@@ -98,6 +100,41 @@ def test_names_that_no_disk_takes_are_refused(nodes, value):
     for node, name in files:
         assert refused(node, name, value).startswith(f"{name}: ")
         assert verdict(node, **{name: value}).startswith(f"{name}: ")
+
+
+def test_a_link_that_carries_nothing_or_something_else_is_named(nodes):
+    """Switches, Set and Get nodes pass on anything."""
+    required = [
+        (node, socket) for node in nodes for socket in node.GET_SCHEMA().inputs
+        if not isinstance(socket, io.WidgetInput) and not socket.optional
+    ]
+    assert {socket.get_io_type() for _, socket in required} >= {
+        "MODEL", "CLIP", "VAE", "CONDITIONING", "LATENT", "IMAGE", "LUMOSX_RELATIONS",
+    }
+    for node, socket in required:
+        for value, kind in ((None, "NoneType"), ("a man", "str"), (3, "int")):
+            said = refused(node, socket.id, value)
+            assert said.startswith(f"{socket.id}: {kind} came by the link instead of {socket.get_io_type()};")
+
+
+def test_an_optional_link_may_carry_nothing_but_nothing_wrong(nodes):
+    binder = next(node for node in nodes if node.__name__ == "LumosXBinder")
+    assert "there is no reference" in refused(binder, "subject_1", None)
+    for name in ("subject_1", "object_1", "background", "relations"):
+        assert refused(binder, name, "a man").startswith(f"{name}: str came by the link")
+
+
+@pytest.mark.parametrize("value", ["false", None, [], {}])
+def test_what_is_no_boolean_never_counts_as_true_or_false(nodes, value):
+    for node, widget in widgets_of(nodes, io.Boolean.Input):
+        assert refused(node, widget.id, value).startswith(f"{widget.id}: ")
+
+
+def test_numbers_of_numpy_and_whole_fractions_are_numbers(nodes):
+    schedule = next(node for node in nodes if node.__name__ == "LumosXSchedule")
+    expected = schedule.execute(steps=2, shift=8.0, denoise=1.0).result[1]
+    for steps in (2.0, np.int64(2), np.float32(2)):
+        assert torch.equal(schedule.execute(steps=steps, shift=np.float32(8), denoise=1).result[1], expected)
 
 
 def test_a_node_is_wrapped_once_however_often_the_host_copies_its_class(nodes):
