@@ -41,6 +41,7 @@ _ORIGINS = {
     "guidance": "FluxGuidance",
     "unclip_conditioning": "unCLIPConditioning",
 }
+SET_CFG = ", or set cfg to 1, which leaves it out"
 _PARTS = "since references belong to the whole picture"
 
 
@@ -50,7 +51,8 @@ def has_references(entry: Mapping[str, Any]) -> bool:
 
 
 def check_conditionings(
-    conditionings: Mapping[str, Entries], shape: Sequence[int], unused: frozenset[str], window: Any = None
+    conditionings: Mapping[str, Entries], shape: Sequence[int], unused: frozenset[str], window: Any = None,
+    advice: str = SET_CFG,
 ) -> None:
     """Refuse what would have no effect on a model with references, or would take their effect away.
 
@@ -59,6 +61,7 @@ def check_conditionings(
         shape: of the whole latent, [batch, channels, frames, height, width].
         unused: names of the conditionings that are not computed, such as the negative when cfg is 1.
         window: the host's context handler, or None.
+        advice: as in ``check_mixture``.
 
     Raises:
         LumosXError: the first thing found, with the input that it came by.
@@ -71,8 +74,11 @@ def check_conditionings(
     _check_size(ours[0][1], shape)
     for name, entry in ours:
         _check_area(name, entry, shape)
+        _check_mask(name, entry, shape)
     _check_window(window, shape)
-    check_mixture({name: entries for name, entries in conditionings.items() if name not in unused})
+    computed = {name: entries for name, entries in conditionings.items() if name not in unused}
+    check_mixture(computed, advice)
+    log_warnings(dict.fromkeys([*_without_effect(ours), *_bound_otherwise(computed), *_gaps(computed)]))
 
 
 def check_parts(references: Sequence[Any], shape: Sequence[int]) -> None:
@@ -116,6 +122,11 @@ def _check_size(entry: Mapping[str, Any], shape: Sequence[int]) -> None:
             f"latent: it has {len(shape)} dimensions, not the {len(reference)} of a video; link the latent output of "
             "LumosX Relational Encode."
         )
+    if reference[1] != shape[1]:
+        raise LumosXError(
+            f"latent: it has {shape[1]} channels, but the references have {reference[1]}; link the latent output of "
+            "LumosX Relational Encode, or a video encoded by Wan2.1's VAE."
+        )
     if tuple(reference[3:]) != tuple(shape[3:]):
         tiles = " (a sampler that works in tiles cannot be used)" if _fits_inside(shape, reference) else ""
         raise LumosXError(
@@ -134,6 +145,58 @@ def _check_area(name: str, entry: Mapping[str, Any], shape: Sequence[int]) -> No
             f"{name}: it is limited to an area of the picture, which cannot work with references, {_PARTS}; remove "
             "ConditioningSetArea, or use ConditioningSetMask with set_cond_area \"default\"."
         )
+
+
+def _check_mask(name: str, entry: Mapping[str, Any], shape: Sequence[int]) -> None:
+    mask = entry.get("mask")
+    # The host takes the pictures of a mask for the latent's frames.
+    if mask is not None and mask.ndim > 2 and mask.shape[-3] not in (1, shape[2]):
+        raise LumosXError(
+            f"{name}: its mask has {mask.shape[-3]} pictures, but the latent has {shape[2]} frames; use one picture, "
+            "or one for each frame of the latent."
+        )
+
+
+def _without_effect(ours: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+    for name, entry in ours:
+        start, end = _range(entry)
+        mask = entry.get("mask")
+        # From 0 to 0 still holds the first step.
+        if start > end or start == end > 0:
+            reason = f"its timestep range, from {start:g} to {end:g}, is empty"
+        elif entry.get("strength", 1.0) == 0 or mask is not None and entry.get("mask_strength", 1.0) == 0:
+            reason = "its strength is 0"
+        elif mask is not None and not mask.any():
+            reason = "its mask is empty"
+        else:
+            continue
+        yield f"{name}: {reason}, so its text and references have no effect; remove the node that set that."
+
+
+def _bound_otherwise(conditionings: Mapping[str, Entries]) -> Iterator[str]:
+    """Branches whose references come from another encoding than the first branch's."""
+    bindings = {
+        name: [entry["model_conds"][BINDING].cond for entry in entries if has_references(entry)]
+        for name, entries in conditionings.items()
+    }
+    named = [name for name, bound in bindings.items() if bound]
+    for first, name in ((named[0], name) for name in named[1:]):
+        if not any(bound in bindings[first] for bound in bindings[name]):
+            yield (
+                f"{name}: its references are bound to other words or groups than those of {first}, so guidance would "
+                "change what they do; link both outputs of the same LumosX Relational Encode."
+            )
+
+
+def _gaps(conditionings: Mapping[str, Entries]) -> Iterator[str]:
+    """Branches that hold nothing in a stretch in which another one holds references."""
+    for (start, end), active in _active(conditionings):
+        if any(has_references(entry) for entries in active.values() for entry in entries):
+            for name in (name for name, entries in active.items() if not entries):
+                yield (
+                    f"{name}: it holds no text from {start:g} to {end:g} of the run, so guidance makes no sense there; "
+                    "give it a text for the whole run."
+                )
 
 
 def _covers(area: Sequence[Any] | None, shape: Sequence[int]) -> bool:
@@ -160,7 +223,7 @@ def _check_window(window: Any, shape: Sequence[int]) -> None:
         )
 
 
-def check_mixture(conditionings: Mapping[str, Entries], advice: str = ", or set cfg to 1, which leaves it out") -> None:
+def check_mixture(conditionings: Mapping[str, Entries], advice: str = SET_CFG) -> None:
     """Refuse texts without references beside texts with them, at the same time.
 
     Args:
@@ -171,7 +234,7 @@ def check_mixture(conditionings: Mapping[str, Entries], advice: str = ", or set 
         LumosXError: which one holds none.
     """
     warnings: list[str] = []
-    for active in _active(conditionings):
+    for _, active in _active(conditionings):
         with_references = {name for name, entries in active.items() if any(map(has_references, entries))}
         for name, entries in active.items():
             bare = [entry for entry in entries if not has_references(entry)]
@@ -203,12 +266,14 @@ def _bare_conditioning(
     )
 
 
-def _active(conditionings: Mapping[str, Entries]) -> Iterator[dict[str, list[Mapping[str, Any]]]]:
-    """What is active in each stretch of the run during which nothing begins or ends."""
+def _active(
+    conditionings: Mapping[str, Entries]
+) -> Iterator[tuple[tuple[float, float], dict[str, list[Mapping[str, Any]]]]]:
+    """Each stretch of the run during which nothing begins or ends, and what is active in it."""
     ranges = [_range(entry) for entries in conditionings.values() for entry in entries]
     moments = sorted({0.0, 1.0, *(moment for pair in ranges for moment in pair)})
     for begin, end in zip(moments, moments[1:]):
-        yield {
+        yield (begin, end), {
             name: [entry for entry in entries if _range(entry)[0] <= begin and end <= _range(entry)[1]]
             for name, entries in conditionings.items()
         }

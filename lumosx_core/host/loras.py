@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import comfy.hooks
-from comfy_execution.utils import get_executing_context
+
+from .graph import running_graph
 
 _MOST_NODES = 1000
 
@@ -75,15 +75,10 @@ def _counts(patcher: Any) -> dict[Any, int]:
 
 def _loader_names() -> list[str] | None:
     """The LoRAs loaded on the way to the node that runs, in the order of loading; None without a graph."""
-    context = get_executing_context()
-    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
-    if context is None or server is None:
+    running = running_graph()
+    if running is None:
         return None
-    running, _ = server.prompt_queue.get_current_queue_volatile()
-    graph = next((item[2] for item in running if item[1] == context.prompt_id), None)
-    if graph is None or context.node_id not in graph:
-        return None
-    found = [_lora_of(node) for node in _model_path(graph, context.node_id)]
+    found = [_lora_of(node) for node in _model_path(*running)]
     return [name for name in found if name][::-1]
 
 

@@ -12,12 +12,18 @@ import comfy.samplers
 import torch
 
 from ..model import TableCache
-from .conditions import check_conditionings, check_mixture, check_parts, has_references
+from .conditions import SET_CFG, check_conditionings, check_mixture, check_parts, has_references
 from .foreign import refuse_patches, refuse_unsupported
+from .graph import from_encoder
 from .loras import lora_warnings
 from .scene import log_warnings
 
 _RUN = "lumosx_run"
+_LOST = (
+    "positive: it comes from LumosX Relational Encode, but no reference is left in it, so none has an effect; link "
+    "it directly (nodes that mix conditionings, such as ConditioningAverage and ConditioningConcat, keep references of "
+    "one of their inputs only)."
+)
 
 
 @dataclass
@@ -48,16 +54,21 @@ class RunWrapper:
     def __init__(self):
         self._hooked: weakref.WeakSet = weakref.WeakSet()
 
-    def __call__(self, executor, noise, *arguments, **options):
+    def __call__(self, executor, noise, latent_image, sampler, sigmas, *arguments, **options):
         """Raises LumosXError for what a node put onto the model or into a conditioning and would have no effect."""
         guider = executor.class_obj
         patcher, model_options = guider.model_patcher, guider.model_options
         conditionings: Mapping[str, list] = guider.conds
         with_references = any(has_references(entry) for entries in conditionings.values() for entry in entries)
-        left_out = _left_out(guider)
+        left_out = _left_out(guider, sampler, sigmas)
         if with_references:
             refuse_patches(patcher)
-            check_conditionings(conditionings, noise.shape, left_out, model_options.get("context_handler"))
+            advice = SET_CFG if _may_leave_out(guider) else ""
+            check_conditionings(conditionings, noise.shape, left_out, model_options.get("context_handler"), advice)
+        computed = [entries for name, entries in conditionings.items() if name not in left_out]
+        reached = any(has_references(entry) for entries in computed for entry in entries)
+        if not reached and from_encoder():
+            log_warnings([_LOST])
         if patcher.hook_patches:
             self._hooked.add(patcher)
         log_warnings(lora_warnings(patcher, model_options.get("registered_hooks"), self._hooked))
@@ -65,11 +76,12 @@ class RunWrapper:
         run = Run(None if patcher.hook_patches else TableCache(), left_out=left_out)
         transformer_options = {**model_options.get("transformer_options", {}), _RUN: run}
         guider.model_options = {**model_options, "transformer_options": transformer_options}
-        result = executor(noise, *arguments, **options)
-        if with_references and run.asked and not run.answered:
+        result = executor(noise, latent_image, sampler, sigmas, *arguments, **options)
+        if reached and run.asked and not run.answered:
             log_warnings([
                 "model: no reference had an effect, since another node answered in the place of the model in every "
-                "step; remove the nodes between LumosX Model and the sampler one by one to find it."
+                "step, or no step was within the timestep range of the references; widen that range, or remove the "
+                "nodes between LumosX Model and the sampler one by one to find which it is."
             ])
         return result
 
@@ -126,8 +138,18 @@ def _run_of(transformer_options: Mapping[str, Any]) -> Run:
     return transformer_options.get(_RUN) or Run()
 
 
-def _left_out(guider: Any) -> frozenset[str]:
-    """Conditionings that a guider leaves out."""
-    plain = type(guider).predict_noise is comfy.samplers.CFGGuider.predict_noise
-    computed = guider.model_options.get("disable_cfg1_optimization", False)
-    return frozenset({"negative"} if plain and not computed and math.isclose(guider.cfg, 1.0) else ())
+def _left_out(guider: Any, sampler: Any, sigmas: torch.Tensor) -> frozenset[str]:
+    """Conditionings that are not computed in any step."""
+    # Our solver knows the noise level at which guidance has ended.
+    guidance_end = getattr(getattr(sampler, "sampler_function", None), "guidance_end", 0.0)
+    unguided = _is_plain(guider) and float(sigmas[0]) <= guidance_end
+    return frozenset({"negative"} if unguided or _may_leave_out(guider) and math.isclose(guider.cfg, 1.0) else ())
+
+
+def _may_leave_out(guider: Any) -> bool:
+    """Whether cfg 1 leaves the negative out; some nodes ask for it all the same."""
+    return _is_plain(guider) and not guider.model_options.get("disable_cfg1_optimization", False)
+
+
+def _is_plain(guider: Any) -> bool:
+    return type(guider).predict_noise is comfy.samplers.CFGGuider.predict_noise

@@ -94,6 +94,23 @@ def test_an_area_is_called_by_its_name(client, graph):
     assert "positive: it is limited to an area of the picture" in failure(client, graph)
 
 
+def test_references_that_are_lost_on_the_way_are_said_with_a_stock_sampler(client, graph, server):
+    graph["60"] = {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "blurred"}}
+    for number, output in (("61", 0), ("62", 1)):
+        graph[number] = {"class_type": "ConditioningConcat", "inputs": {
+            "conditioning_to": ["60", 0], "conditioning_from": ["4", output],
+        }}
+    run = with_stock_sampler(graph, positive=["61", 0], negative=["62", 0])
+    lost = "positive: it comes from LumosX Relational Encode, but no reference is left in it"
+    before = server.log_text().count(lost)
+    assert client.run(run, timeout=300).outputs["8"]
+    assert server.log_text().count(lost) == before + 1
+    # What was made with references may be refined without them.
+    run = with_stock_sampler(graph, positive=["60", 0], negative=["60", 0])
+    assert client.run(run, timeout=300).outputs["8"]
+    assert server.log_text().count(lost) == before + 1
+
+
 @pytest.mark.parametrize("sampler", ["ours", "stock"])
 def test_a_lora_that_fits_nothing_is_named_by_its_file(client, graph, server, sampler):
     folder = server.base / "models" / "loras"

@@ -327,6 +327,82 @@ def test_tiles_are_called_by_their_name(model, encoded):
     assert "tiles" not in refusal(sample, model, encoded.positive, encoded.negative, larger)
 
 
+def set_mask(conditioning, mask, strength=1.0):
+    return nodes.ConditioningSetMask().append(conditioning, mask, "default", strength)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda one: set_mask(one, torch.zeros(1, 48, 64)), "its mask is empty"),
+        (lambda one: set_mask(one, torch.ones(48, 64), 0.0), "its strength is 0"),
+        (lambda one: nodes.ConditioningSetAreaStrength().append(one, 0.0)[0], "its strength is 0"),
+        (lambda one: in_range(one, 0.7, 0.3), "its timestep range, from 0.7 to 0.3, is empty"),
+    ],
+)
+def test_what_takes_every_effect_from_references_is_said(model, encoded, caplog, change, reason):
+    sample(model, change(encoded.positive), encoded.negative, encoded.latent)
+    assert f"positive: {reason}, so its text and references have no effect" in caplog.text
+
+
+@pytest.mark.parametrize("shape", [(2, 48, 64), (9, 48, 64), (1, 9, 6, 8)])
+def test_a_mask_of_other_frames_than_the_latents_is_named(model, encoded, unloaded, shape):
+    said = refusal(stock_sample, model, encoded.positive, set_mask(encoded.negative, torch.ones(shape)), encoded.latent)
+    assert said.startswith(f"negative: its mask has {shape[-3]} pictures, but the latent has 3 frames")
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (1, 6, 8), (3, 48, 64), (1, 3, 6, 8), (1, 1, 6, 8)])
+def test_a_mask_that_the_host_takes_runs_without_a_word(model, encoded, caplog, shape):
+    masked = set_mask(encoded.positive, torch.ones(shape))
+    expected = sample(model, encoded.positive, encoded.negative, encoded.latent)
+    assert torch.equal(sample(model, masked, encoded.negative, encoded.latent), expected)
+    assert "LumosX" not in caplog.text
+
+
+def test_references_that_stop_with_nothing_after_them_are_said(model, encoded, caplog):
+    sample(model, in_range(encoded.positive, 0.0, 0.5), encoded.negative, encoded.latent)
+    assert "positive: it holds no text from 0.5 to 1 of the run" in caplog.text
+    sample(model, encoded.positive, [], encoded.latent)
+    assert "negative: it holds no text from 0 to 1 of the run" in caplog.text
+
+
+def test_a_negative_of_another_scene_is_said(model, encode, make_scene, encoded, caplog):
+    other = encode(make_scene(swap=True))
+    sample(model, encoded.positive, other.negative, encoded.latent)
+    assert "negative: its references are bound to other words or groups than those of positive" in caplog.text
+    caplog.clear()
+    sample(model, encoded.positive, other.negative, encoded.latent, cfg=1.0)
+    both = encoded.positive + other.positive
+    sample(model, both, encoded.negative, encoded.latent)
+    assert "LumosX" not in caplog.text
+
+
+def test_advice_that_cannot_help_is_not_given(model, encoded, plain):
+    """A node that wants the negative at cfg 1 too."""
+    always = model.clone()
+    always.set_model_sampler_post_cfg_function(lambda given: given["denoised"], disable_cfg1_optimization=True)
+    for cfg in (1.0, 6.0):
+        said = refusal(sample, always, encoded.positive, plain, encoded.latent, cfg=cfg)
+        assert said.startswith("negative: it holds no LumosX references") and "cfg" not in said
+
+
+def test_a_negative_that_guidance_never_reaches_may_hold_anything(model, encoded, plain):
+    ended = sample(model, encoded.positive, plain, encoded.latent, guidance_end_step=0, steps=2)
+    assert torch.equal(ended, sample(model, encoded.positive, encoded.negative, encoded.latent, cfg=1.0, steps=2))
+    assert refusal(sample, model, encoded.positive, plain, encoded.latent, guidance_end_step=1, steps=2)
+
+
+def test_references_in_a_negative_that_is_left_out_count_for_nothing(model, encoded, plain, caplog):
+    sample(model, plain, encoded.negative, encoded.latent, cfg=1.0)
+    assert "no reference reaches LumosX Sampler" in caplog.text and "another node answered" not in caplog.text
+
+
+def test_a_filled_latent_of_another_model_is_named_with_any_sampler(model, encoded, unloaded):
+    latent = {"samples": torch.ones(1, 48, 3, 6, 8)}
+    said = refusal(stock_sample, model, encoded.positive, encoded.negative, latent)
+    assert said.startswith("latent: it has 48 channels, but the references have 16")
+
+
 def test_what_the_encoders_of_the_host_add_is_known(plain, encoded):
     """A new value of the host's own would refuse every run."""
     from lumosx_core.host.conditions import _HARMLESS
