@@ -10,6 +10,7 @@ import torch
 from ..errors import LumosXError
 
 _ADVICE = "link the latent output of LumosX Relational Encode, or a video encoded by Wan2.1's VAE"
+_HIGHEST_INDEX = 1 << 16
 
 
 def fitting_samples(model: Any, latent: Any) -> torch.Tensor:
@@ -20,8 +21,8 @@ def fitting_samples(model: Any, latent: Any) -> torch.Tensor:
         latent: what is linked, in general {"samples": [batch, channels, frames, height, width]}.
 
     Raises:
-        LumosXError: no tensor, nothing to sample, another number of dimensions or channels, or values that are not
-            numbers.
+        LumosXError: no tensor, nothing to sample, another number of dimensions or channels, values that are not
+            numbers, or a noise mask or batch index that does not fit them.
     """
     samples = latent.get("samples") if isinstance(latent, dict) else None
     # Nested ones hold sound beside the video.
@@ -43,4 +44,26 @@ def fitting_samples(model: Any, latent: Any) -> torch.Tensor:
         )
     if not torch.isfinite(samples).all():
         raise LumosXError("latent: it holds values that are not numbers; check the node that made it.")
-    return samples
+    _check_mask(latent.get("noise_mask"))
+    _check_index(latent.get("batch_index"), samples.shape[0])
+    return samples if samples.is_floating_point() else samples.float()
+
+
+def _check_mask(mask: Any) -> None:
+    if mask is not None and not (torch.is_tensor(mask) and mask.numel() and torch.isfinite(mask).all()):
+        raise LumosXError(
+            "latent: its noise_mask is empty or holds values that are not numbers; check the node that set it, such as "
+            "Set Latent Noise Mask."
+        )
+
+
+def _check_index(index: Any, batch: int) -> None:
+    """The host draws noise until the highest index, and as many videos as there are indices."""
+    if index is None:
+        return
+    fits = isinstance(index, list | tuple) and len(index) == batch
+    if not fits or not all(isinstance(each, int) and 0 <= each <= _HIGHEST_INDEX for each in index):
+        raise LumosXError(
+            f"latent: its batch_index must be {batch} whole numbers from 0 to {_HIGHEST_INDEX}, one for each video; "
+            "check the node that set it, such as Latent From Batch."
+        )
