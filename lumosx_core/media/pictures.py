@@ -20,6 +20,8 @@ MOST_BYTES = 256_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 # Sharpening and decoders overshoot a little; far above 1 are 8-bit values that nobody divided.
 _BRIGHTEST = 8.0
+# Far below 0 are values from -1 to 1, as models take them.
+_DARKEST = -0.6
 
 
 def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
@@ -31,7 +33,7 @@ def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
 
     Raises:
         LumosXError: several pictures in one batch, another number of channels, an empty picture or values that are no
-            numbers or far above 1.
+            numbers or far outside of 0 to 1.
     """
     image = image[None] if image.ndim == 3 else image
     if image.ndim != 4 or image.shape[3] not in (1, 3, 4) or 0 in image.shape:
@@ -49,6 +51,11 @@ def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
         raise LumosXError(
             f"{source}: the image holds values up to {image.max():g}, but white is 1; divide by 255, or check the node "
             "that made it."
+        )
+    if image.min() < _DARKEST:
+        raise LumosXError(
+            f"{source}: the image holds values down to {image.min():g}, but black is 0; scale it to 0 to 1, or check "
+            "the node that made it."
         )
     image = image.float()
     if image.shape[3] == 1:

@@ -80,11 +80,16 @@ def test_grey_and_single_pictures_become_rgb():
         (torch.rand(1, 0, 5, 3), "face: the image has shape"),
         (torch.full((1, 2, 2, 3), torch.nan), "face: the image holds values that are no numbers"),
         (torch.full((1, 2, 2, 3), 255.0), "face: the image holds values up to 255, but white is 1; divide by 255"),
+        (torch.linspace(-1, 1, 12).view(1, 2, 2, 3), "face: the image holds values down to -1, but black is 0"),
     ],
 )
 def test_bad_pictures_are_refused_by_name(image, sentence):
     with pytest.raises(LumosXError, match=sentence):
         one_picture(image, "face")
+
+
+def test_what_sharpening_overshoots_is_cut():
+    assert one_picture(torch.linspace(-0.3, 1.3, 12).view(1, 2, 2, 3), "face").aminmax() == (0, 1)
 
 
 def test_sixteen_bit_grey_is_scaled_not_cut(tmp_path):
