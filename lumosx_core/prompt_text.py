@@ -45,6 +45,8 @@ _PART = "\0"
 # Escaped brackets, which stand for themselves.
 _BRACKETS = {"(": "\1", ")": "\2"}
 DEEPEST_WEIGHT = 32
+# Far above what anybody means; with infinity or NaN the whole video would be no numbers.
+LARGEST_WEIGHT = 1000
 # Counting ends here: more than anybody reads, and a number that a page can read.
 _MANY = 10**6
 _HANGUL_PARTS = range(0x1160, 0x1200)
@@ -119,8 +121,8 @@ def read_text(text: str, source: str = "prompt") -> PromptText:
         source: the input that it comes from, for messages.
 
     Raises:
-        LumosXError: what the tokenizer has no answer to: brackets more than ``DEEPEST_WEIGHT`` deep, or an embedding
-            without a name.
+        LumosXError: what the tokenizer has no answer to: brackets more than ``DEEPEST_WEIGHT`` deep, a weight that is
+            infinite, not a number or above ``LARGEST_WEIGHT``, or an embedding without a name.
     """
     return _read(_typed_letters(text), source)
 
@@ -332,7 +334,12 @@ def _unweighted(letters: Sequence[Letter], source: str, deep: int = 0) -> list[L
                 )
             inner = piece[1:-1]
             colon = _spelling(inner).rfind(":")
-            if colon > 0 and _is_number(_spelling(inner[colon + 1:])):
+            if colon > 0 and _is_number(number := _spelling(inner[colon + 1:])):
+                if not abs(float(number)) <= LARGEST_WEIGHT:
+                    raise LumosXError(
+                        f"{source}: {number.strip()} cannot be the weight of words; use a number such as 1.2, or write "
+                        "\\( and \\) for plain brackets."
+                    )
                 inner = inner[:colon]
             piece = _unweighted(inner, source, deep + 1)
         if piece:

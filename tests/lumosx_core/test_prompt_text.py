@@ -98,6 +98,18 @@ def test_brackets_that_the_tokenizer_would_give_up_at_are_refused_in_a_sentence(
         tokenizer_text(text, "the hat")
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e40", "2024", " -1001 "])
+def test_a_weight_that_leaves_nothing_of_a_text_is_refused(number):
+    for text in (f"a (man:{number})", f"((a (hat:{number})))"):
+        with pytest.raises(LumosXError, match=f"^prompt: {number.strip()} cannot be the weight of words"):
+            tokenizer_text(text, "prompt")
+
+
+def test_usual_weights_and_other_colons_are_let_through():
+    for text in ("(man:1.4)", "(man:0)", "(man:-1)", "(man:1000)", "at 12:2024", r"\(in:2024\)", "(ratio: wide)"):
+        tokenizer_text(text, "prompt")
+
+
 @pytest.mark.parametrize("text", ["a man embedding: red hat", "embedding:", "a (embedding:)", "a (embedding::1.2)"])
 def test_an_embedding_without_a_name_is_refused_since_it_would_take_the_next_word(text):
     with pytest.raises(LumosXError, match="^prompt: \"embedding:\" has no name after it; "):
