@@ -268,8 +268,8 @@ def _nothing_shown(index: int, word: Word, sketch: Sketch, frame: tuple[int, int
         return Finding("example_picture", text, (index,))
     if sketch.blank:
         text = (
-            f"The picture of \"{word.phrase}\" is one colour and shows nothing; check the file, or the node that made "
-            "the picture."
+            f"The picture of \"{word.phrase}\" is one colour nearly everywhere; check the file and the node that made "
+            "it, or crop the picture to what it shows."
         )
         return Finding("blank_picture", text, (index,))
     if frame is not None and min(fitted := sketch.fitted(*frame)) < min(LEAST_SIDE, *frame):

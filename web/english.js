@@ -70,7 +70,7 @@ export const ENGLISH = {
   perhaps: "Only at the start of a longer word; the text encoder decides whether these words bind.",
   body_and_group: "A full body and other pictures of the same person; link one of the two.",
   same_bodies: "{count} full bodies have these words, so nothing tells them apart.",
-  blank_picture: "This picture is one colour and shows nothing.",
+  blank_picture: "This picture is one colour nearly everywhere: it shows nothing, or something too small.",
   example_picture: "This is the example picture that comes with ComfyUI; choose your own.",
   thin_picture: "Fitted into the video, only {width} x {height} pixels of this picture are left; crop it.",
   same_picture: "The same picture as {others}; link the picture of each.",
