@@ -55,6 +55,14 @@ def _check_steps(steps, denoise, schedule):
     build_schedule(steps, 1.0, denoise, schedule)
 
 
+@when_known
+def _check_part(steps, denoise, schedule, start_step, end_step):
+    levels = build_schedule(steps, 1.0, denoise, schedule).last(steps)
+    # Numbers out of range have a sentence of their own.
+    if start_step >= 0 and end_step >= 1:
+        levels.window(start_step, end_step)
+
+
 class LumosXSampler(Node):
     """The release's sampling in one node."""
 
@@ -99,8 +107,10 @@ class LumosXSampler(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE):
-        return cls.verdict(_check_steps, steps=steps, denoise=denoise, schedule=schedule)
+    def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE, start_step=0, end_step=10000):
+        return cls.verdict(
+            _check_part, steps=steps, denoise=denoise, schedule=schedule, start_step=start_step, end_step=end_step
+        )
 
     @classmethod
     def execute(

@@ -19,6 +19,22 @@ def test_sizes_are_refused_when_queued(client, graph, name, value, sentence):
 
 
 @pytest.mark.parametrize(
+    ("inputs", "sentence"),
+    [
+        ({"start_step": 9}, "start_step: 9 leaves no step before 2"),
+        ({"start_step": 1, "end_step": 1}, "start_step: 1 leaves no step before 1"),
+        ({"start_step": -1}, "start_step: -1 must be from 0"),
+        ({"end_step": 0}, "end_step: 0 must be from 1"),
+    ],
+)
+def test_a_part_of_the_run_without_a_step_is_refused_before_the_texts_are_encoded(client, graph, inputs, sentence):
+    graph["5"]["inputs"].update(inputs)
+    # The report needs no sampler, and a graph with one sound output runs.
+    del graph["9"]
+    assert sentence in refusal(client, graph)
+
+
+@pytest.mark.parametrize(
     ("case", "sentence"),
     [
         ("../../etc", "is not inside ComfyUI's input folder"),
@@ -49,7 +65,6 @@ def test_a_folder_that_is_no_case(client, graph, server):
         ("4", {"prompt": ""}, "is not in the prompt"),
         ("4", {"prompt": "word " * 600}, "prompt: the text has"),
         ("4", {"negative_prompt": "word " * 600}, "negative_prompt: the text has"),
-        ("5", {"start_step": 9}, "start_step: 9 leaves no step before 2"),
         ("5", {"model": ["1", 0]}, "put a LumosX Model node between the model loader and the sampler"),
         ("34", {"subject_1": None, "subject_2": None, "object_1": None, "background": None}, "there is no reference"),
     ],
