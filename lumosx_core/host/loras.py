@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import comfy.hooks
+from comfy.weight_adapter import LoRAAdapter
 
 from .graph import running_graph
 
@@ -26,13 +27,14 @@ def lora_warnings(patcher: Any, registered: Any = None, hooked: Container[Any] =
     names = _loader_names()
     # A graph without a loader has another reason for new patches that hold nothing.
     if useless and names != []:
-        found = names or ["which one is in ComfyUI's log, as \"lora key not loaded\""]
+        found = names or ["which one is in ComfyUI's log, as \"lora key not loaded\" or \"ERROR lora\""]
         if names and len(names) == len(steps):
             found = [names[index] for index in useless]
         one_of = "one of " if names and len(found) > len(useless) else ""
         warnings.append(_sentence("model", f"{one_of}{', '.join(found)}"))
     for hook in registered.get_type(comfy.hooks.EnumHookType.Weight) if registered is not None else ():
-        if hook.strength_model != 0 and not patcher.hook_patches.get(hook.hook_ref, True):
+        patches = patcher.hook_patches.get(hook.hook_ref)
+        if hook.strength_model != 0 and patches is not None and not _counts(patcher, patches):
             warnings.append(_sentence("positive or negative", "one of the hooks"))
     return list(dict.fromkeys(warnings))
 
@@ -53,7 +55,7 @@ def _patched_steps(patcher: Any, hooked: Container[Any]) -> list[bool]:
     while patcher.parent is not None:
         before = patcher.parent
         if patcher.patches_uuid != before.patches_uuid:
-            effective = _counts(patcher) != _counts(before)
+            effective = _counts(patcher, patcher.patches) != _counts(patcher, before.patches)
             if effective or (patcher not in hooked and not _otherwise_changed(patcher, before)):
                 steps.append(effective)
         patcher = before
@@ -69,8 +71,26 @@ def _otherwise_changed(patcher: Any, before: Any) -> bool:
     )
 
 
-def _counts(patcher: Any) -> dict[Any, int]:
-    return {key: len(patches) for key, patches in patcher.patches.items()}
+def _counts(patcher: Any, patches: Mapping[str, Sequence[tuple]]) -> dict[str, int]:
+    """How many patches of each weight fit it; the host leaves the others out, as those for a larger model."""
+    counts = {key: sum(_fits(patcher, key, patch) for patch in listed) for key, listed in patches.items()}
+    return {key: count for key, count in counts.items() if count}
+
+
+def _fits(patcher: Any, key: str, patch: tuple) -> bool:
+    """Whether a patch has as many numbers as its weight; True for all kinds but plain LoRAs."""
+    _, adapter, _, offset, _ = patch
+    if type(adapter) is not LoRAAdapter or offset is not None:
+        return True
+    up, down, _, mid, _, reshape = adapter.weights
+    name, _, part = key.rpartition(".")
+    if mid is not None or reshape is not None or part != "weight":
+        return True
+    layer = patcher.model.get_submodule(name)
+    # A weight in GGUF blocks has another number of bytes.
+    numbers = layer.in_features * layer.out_features if hasattr(layer, "in_features") else layer.weight.numel()
+    (outputs, ranks), (rows, inputs) = up.flatten(1).shape, down.flatten(1).shape
+    return ranks == rows and outputs * inputs == numbers
 
 
 def _loader_names() -> list[str] | None:

@@ -24,13 +24,18 @@ def lora(stem):
 FITTING = lora("diffusion_model.blocks.0.self_attn.q")
 DIFFUSERS = lora("transformer.transformer_blocks.0.attn1.to_q")
 OTHER_SIZE_OF_MODEL = lora("diffusion_model.blocks.39.self_attn.q")
+# As the 14B model's LoRAs, which have every name of the 1.3B model too.
+WIDER = {
+    "diffusion_model.blocks.0.self_attn.q.lora_A.weight": torch.full((2, 640), 0.05),
+    "diffusion_model.blocks.0.self_attn.q.lora_B.weight": torch.full((640, 2), 0.05),
+}
 
 
 def loaded(model, weights, strength=1.0):
     return comfy.sd.load_lora_for_models(model, None, weights, strength, 0.0)[0]
 
 
-@pytest.mark.parametrize("weights", [DIFFUSERS, OTHER_SIZE_OF_MODEL, lora("unet_name_of_nobody")])
+@pytest.mark.parametrize("weights", [DIFFUSERS, OTHER_SIZE_OF_MODEL, WIDER, lora("unet_name_of_nobody")])
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_a_lora_that_fits_nothing_is_named_by_any_sampler(base, weights, first):
     if first == "ours":
@@ -48,7 +53,7 @@ def test_loras_that_fit_are_not_named(base):
 
 
 def test_one_of_several_is_enough(base):
-    for weights in ((FITTING, DIFFUSERS), (DIFFUSERS, FITTING)):
+    for weights in ((FITTING, DIFFUSERS), (DIFFUSERS, FITTING), (FITTING, WIDER), (WIDER, FITTING)):
         model = base
         for one in weights:
             model = loaded(model, one)
@@ -89,7 +94,7 @@ def hooked(conditioning, weights, strength=1.0):
 
 
 @pytest.mark.parametrize(
-    ("weights", "strength", "lines"), [(DIFFUSERS, 1.0, 1), (DIFFUSERS, 0.0, 0), (FITTING, 1.0, 0)]
+    ("weights", "strength", "lines"), [(DIFFUSERS, 1.0, 1), (WIDER, 1.0, 1), (DIFFUSERS, 0.0, 0), (FITTING, 1.0, 0)]
 )
 def test_a_hook_that_fits_nothing_is_named(base, encode, make_scene, caplog, weights, strength, lines):
     """The host does not print its keys at all. A later run of the same model without the hook is not blamed for it."""
