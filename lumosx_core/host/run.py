@@ -83,6 +83,11 @@ class RunWrapper:
                 "step, or no step was within the timestep range of the references; widen that range, or remove the "
                 "nodes between LumosX Model and the sampler one by one to find which it is."
             ])
+        if not torch.isfinite(result).all():
+            log_warnings([
+                "latent: the result holds values that are not numbers, so the video is black; look for a damaged "
+                "model or LoRA, or let ComfyUI compute in another precision (start it with --bf16-unet or --fp32-unet)."
+            ])
         return result
 
 

@@ -403,6 +403,14 @@ def test_a_filled_latent_of_another_model_is_named_with_any_sampler(model, encod
     assert said.startswith("latent: it has 48 channels, but the references have 16")
 
 
+def test_a_result_that_is_no_numbers_is_said(model, encoded, caplog):
+    broken = model.clone()
+    weight = "diffusion_model.blocks.0.ffn.0.bias"
+    broken.add_patches({weight: ("diff", (torch.full_like(broken.model.state_dict()[weight], torch.nan),))})
+    assert not stock_sample(broken, encoded.positive, encoded.negative, encoded.latent).isfinite().all()
+    assert caplog.text.count("latent: the result holds values that are not numbers") == 1
+
+
 def test_what_the_encoders_of_the_host_add_is_known(plain, encoded):
     """A new value of the host's own would refuse every run."""
     from lumosx_core.host.conditions import _HARMLESS
