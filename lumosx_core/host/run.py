@@ -86,7 +86,7 @@ class RunWrapper:
         if not torch.isfinite(result).all():
             log_warnings([
                 "latent: the result holds values that are not numbers, so the video is black; look for a damaged "
-                "model or LoRA, or let ComfyUI compute in another precision (start it with --bf16-unet or --fp32-unet)."
+                "model or LoRA, take out SageAttention, or let ComfyUI compute in a higher precision (--fp32-unet)."
             ])
         return result
 
