@@ -16,9 +16,9 @@ from pathlib import Path
 from ..errors import LumosXError
 from ..relations import Kind, Reference, Scene
 from ..untrusted import shown
-from .case_description import DESCRIPTION, PARTS, Description, Entry, Person
-from .case_folder import CAPTION, FACE, FULL_BODY, UNFINISHED
-from .pictures import from_image, is_picture_name
+from .case_description import DESCRIPTION, MOST_REFERENCES, MOST_TEXT, PARTS, Description, Entry, Person
+from .case_folder import CAPTION, FACE, FULL_BODY, MOST_CASE_PIXELS, UNFINISHED
+from .pictures import MOST_PIXELS, from_image, is_picture_name
 
 try:
     import fcntl
@@ -67,8 +67,8 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
         The new folder.
 
     Raises:
-        LumosXError: a name or a prompt that a caption cannot hold, a folder in the way that is no case, or one that
-            cannot be written.
+        LumosXError: a name or a prompt that a caption cannot hold, more than ``load_case`` reads, a folder in the way
+            that is no case, or one that cannot be written.
     """
     check_case_name(name)
     prompt = " ".join(prompt.split())
@@ -82,6 +82,7 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
         }
     except UnicodeEncodeError as error:
         raise LumosXError("prompt: the text, the name or a phrase holds half a character; type it anew.") from error
+    _check_bounds(description, pictures, texts)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         put_back_leftovers(target.parent)
@@ -98,6 +99,28 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
         raise LumosXError(
             f"folder: {target.name} cannot be written ({error.strerror or error}); choose another or make room."
         ) from error
+
+
+def _check_bounds(description: Description, pictures: dict[str, Reference], texts: dict[str, bytes]) -> None:
+    """Refuse what ``load_case`` would not read back."""
+    if len(description.entries) > MOST_REFERENCES:
+        raise LumosXError(
+            f"relations: the scene has {len(description.entries)} references, but a case holds {MOST_REFERENCES}; save "
+            "it as several cases."
+        )
+    for file, text in texts.items():
+        if len(text) > MOST_TEXT:
+            raise LumosXError(
+                f"prompt: {file} would have {len(text)} bytes, but a case holds {MOST_TEXT}; shorten the prompt, the "
+                "name or the phrases."
+            )
+    pixels = {file: reference.image.shape[1] * reference.image.shape[2] for file, reference in pictures.items()}
+    if max(pixels.values(), default=0) > MOST_PIXELS or sum(pixels.values()) > MOST_CASE_PIXELS:
+        largest = pictures[max(pixels, key=pixels.get)].phrase
+        raise LumosXError(
+            f"relations: the picture of \"{largest}\" is too large for a case, which holds "
+            f"{MOST_PIXELS // 10**6} megapixels a picture and {MOST_CASE_PIXELS // 10**6} in all; make it smaller."
+        )
 
 
 def picture_name(phrase: str, prefix: str, taken: set[str]) -> str:
