@@ -178,3 +178,9 @@ def test_full_bodies_count_as_people_once():
     assert Scene.of_people(None, [], people).warnings()[0].startswith("There are 4 people")
     both = [Subject(picture(Kind.FACE, name), (), full_body(name)) for name in ("man", "woman")]
     assert not any(warning.startswith("There are") for warning in Scene.of_people(None, [], both).warnings())
+
+
+def test_a_subject_that_is_linked_twice_shares_all_its_words_with_itself():
+    twin = Subject(Reference(Kind.FACE, "man", torch.rand(1, 8, 8, 3)))
+    codes = {finding.code: finding.people for finding in Scene(subjects=(twin, twin)).findings()}
+    assert codes["no_own_words"] == (0, 1) and "same_picture" in codes

@@ -18,7 +18,7 @@ TOUCHING = [path for path in FILES if module_names((ROOT / path).read_text(encod
 RECEIVERS = [
     ("attention", "model", "patcher"), ("attention", "clone", "patcher"),
     ("patcher", "model", "patcher"), ("patcher", "clone", "patcher"), ("patcher", "executor", "executor"),
-    ("patcher", "guider", "guider"), ("patcher", "diffusion_model", "transformer"),
+    ("run", "guider", "guider"), ("patcher", "diffusion_model", "transformer"),
     ("fingerprint", "patcher", "patcher"),
     ("memory", "patcher", "patcher"), ("memory", "model", "model"), ("memory", "one", "loaded"),
     ("memory", "management", "management"),
@@ -48,10 +48,13 @@ def objects(tiny):
 
     patcher, clip, vae = tiny
     model = patcher.model
+    guider = CFGGuider(patcher)
+    # It has them while it samples only; every run of ours reads them, in test_conditions.py.
+    guider.conds = {}
     return {
         "patcher": patcher, "clip": clip, "vae": vae, "model": model, "transformer": model.diffusion_model,
         "executor": WrapperExecutor.new_class_executor(model.apply_model, model, []),
-        "guider": CFGGuider(patcher), "loaded": comfy.model_management.LoadedModel(patcher),
+        "guider": guider, "loaded": comfy.model_management.LoadedModel(patcher),
         "management": comfy.model_management,
         "cache": EasyCacheHolder(0.2, 0.15, 0.95, 8, False),
     }
@@ -115,6 +118,9 @@ def test_our_subclasses_override_what_is_there():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         and ast.unparse(node.func.value) == "super()"
     } - {"around", "_place"}
+    if not hasattr(BesidePatcher.__base__, "state_dict_for_saving"):
+        # Only newer hosts have it, and call it.
+        called -= {"state_dict_for_saving"}
     bases = (BesidePatcher.__base__, PackedOperations.Linear.__base__)
     assert called and all(any(hasattr(base, name) for base in bases) for name in called), called
 
