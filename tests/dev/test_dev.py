@@ -169,7 +169,7 @@ def test_a_command_runs_with_our_packages_and_passes_its_exit_code_on(tmp_path):
 @pytest.mark.parametrize("arguments", [[], ["dance"]])
 def test_bench_asks_what_to_measure(arguments, capsys):
     assert dev.main(["bench", *arguments]) == 1
-    names = "quant, forward, memory, clip, attention, binding"
+    names = "quant, lora, forward, memory, clip, attention, binding, decoder"
     assert capsys.readouterr().err == f"dev.py bench: name what to measure: {names}.\n"
 
 

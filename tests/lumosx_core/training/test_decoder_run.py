@@ -48,7 +48,7 @@ def test_clips_that_are_made_already_are_not_made_again(quick, tmp_path, monkeyp
     (["--out", "small.pt"], "--out: small.pt does not end in .safetensors; give it that ending."),
     (["--out", "nowhere/small.safetensors"], "--out: there is no folder"),
     (["--steps", "0"], f"--steps: 0 is below 1; use {decoder_run.STEPS}."),
-    (["--resume", "nothing"], "resume: nothing is no checkpoint of a training"),
+    (["--resume", "nothing"], "resume: nothing cannot be read"),
 ])
 def test_bad_arguments_are_refused_in_one_sentence(arguments, sentence, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

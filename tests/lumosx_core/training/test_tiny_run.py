@@ -22,7 +22,7 @@ def test_a_few_steps_write_weights_record_and_plot(tmp_path, capsys, monkeypatch
     (["--out", "small.pt"], "--out: small.pt does not end in .safetensors; give it that ending."),
     (["--out", "nowhere/small.safetensors"], "--out: there is no folder"),
     (["--steps", "0"], "--steps: 0 is below 1; use"),
-    (["--resume", "nothing"], "resume: nothing is no checkpoint of a training"),
+    (["--resume", "nothing"], "resume: nothing cannot be read"),
 ])
 def test_bad_arguments_are_refused_in_one_sentence(arguments, sentence, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
