@@ -10,9 +10,9 @@ import html
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from .errors import LumosXError
 from .phrases import Letter, Span, Unit, occurrences, read_units
@@ -30,14 +30,16 @@ _STRAIGHT_QUOTES = {ord(quote): "'" for quote in "\u02bc\u2018\u2019\u201a\u201b
 }
 _STRAIGHT = {chr(quote): plain for quote, plain in _STRAIGHT_QUOTES.items()}
 
-# The page's own expression; a line ends where JavaScript says so.
-_COMMENT = re.compile(r"/\*[\s\S]*?\*/|//[^\n\r\u2028\u2029]*")
+# As in the page's own expression; a line ends where JavaScript says so.
+_LINE_COMMENT = re.compile(r"//[^\n\r\u2028\u2029]*")
+# What is not closed takes the rest of the text, so that the text is not searched to its end again and again.
+_COMMENT = re.compile(rf"/\*[\s\S]*?\*/|{_LINE_COMMENT.pattern}|(?P<open>/\*[\s\S]*)")
 _ENTITY = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
-# Numbers of no character; Python refuses to read those of thousands of digits.
-_NO_CHARACTER = re.compile(r"&#0*[1-9][0-9]{7,};?")
+# Python refuses to read thousands of digits, be they zeros or the number of no character.
+_LEADING_ZEROS, _NO_CHARACTER = re.compile(r"&#0+(?=[0-9])"), re.compile(r"&#[1-9][0-9]{7,};?")
 _EMBEDDING = re.compile(r"(?:(?<=\s)|(?<=\x00)|^)embedding:([^\s<\[]*)")
 # Only later versions of ComfyUI end a name there.
-_EMBEDDING_BEFORE_BRACKET = re.compile(r"((?:(?<=[\s(])|^)embedding:[^\s<\[]+)(?=[<\[])")
+_EMBEDDING_AND_BRACKET = re.compile(r"((?:(?<=[\s(])|^)embedding:[^\s<\[]+)([<\[]?)")
 # Characters that take two places in UTF-16.
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
 # What parts words and is no character of the text: the end of a weighted piece.
@@ -47,6 +49,8 @@ _BRACKETS = {"(": "\1", ")": "\2"}
 DEEPEST_WEIGHT = 32
 # Far above what anybody means; with infinity or NaN the whole video would be no numbers.
 LARGEST_WEIGHT = 1000
+# Those of Unicode's stream-safe format (UAX 15). Sorting many more takes Unicode's normalisation minutes.
+MOST_MARKS = 30
 # Counting ends here: more than anybody reads, and a number that a page can read.
 _MANY = 10**6
 _HANGUL_PARTS = range(0x1160, 0x1200)
@@ -122,7 +126,8 @@ def read_text(text: str, source: str = "prompt") -> PromptText:
 
     Raises:
         LumosXError: what the tokenizer has no answer to: brackets more than ``DEEPEST_WEIGHT`` deep, a weight that is
-            infinite, not a number or above ``LARGEST_WEIGHT``, or an embedding without a name.
+            infinite, not a number or above ``LARGEST_WEIGHT``, an embedding without a name, or more than ``MOST_MARKS``
+            accents on one letter.
     """
     return _read(_typed_letters(text), source)
 
@@ -156,11 +161,11 @@ def tokenizer_text(text: str, source: str) -> str:
         LumosXError: as ``read_text``.
     """
     read_text(text, source)
-    return _EMBEDDING_BEFORE_BRACKET.sub(r"\1 ", clean_text(text))
+    return _EMBEDDING_AND_BRACKET.sub(lambda found: " ".join(filter(None, found.groups())), clean_text(text))
 
 
 def _unescape(text: str) -> str:
-    return html.unescape(_NO_CHARACTER.sub("\ufffd", text))
+    return html.unescape(_NO_CHARACTER.sub("\ufffd", _LEADING_ZEROS.sub("&#", text)))
 
 
 def _goes_on(text: str, position: int) -> bool:
@@ -179,10 +184,19 @@ def _typed_letters(text: str) -> list[Letter]:
 
 def _without_comments(letters: list[Letter]) -> list[Letter]:
     kept, last = [], 0
-    for comment in _COMMENT.finditer(_spelling(letters)):
-        kept += letters[last:comment.start()]
-        last = comment.end()
+    for start, end in _comments(_spelling(letters)):
+        kept += letters[last:start]
+        last = end
     return kept + letters[last:]
+
+
+def _comments(text: str) -> Iterator[Span]:
+    for comment in _COMMENT.finditer(text):
+        if not comment["open"]:
+            yield comment.span()
+            continue
+        for line in _LINE_COMMENT.finditer(text, comment.start() + 1):
+            yield line.span()
 
 
 def _spelling(letters: Iterable[Letter]) -> str:
@@ -262,7 +276,9 @@ def _settle(sequence: _Sequence, rank: int, exact: bool) -> list[Letter]:
 
 
 def _read(letters: list[Letter], source: str) -> PromptText:
-    cleaned = _composed(_resolved(_resolved(letters)))
+    resolved = _resolved(_resolved(letters))
+    _check_marks(_spelling(resolved), source)
+    cleaned = _composed(resolved)
     straight = [(_STRAIGHT.get(character, character), start, end) for character, start, end in cleaned]
     return PromptText(tuple(_without_embeddings(_unweighted(_escaped(_collapsed(straight)), source), source)))
 
@@ -278,6 +294,20 @@ def _resolved(letters: list[Letter]) -> list[Letter]:
             made += [(character, start, end) for character in plain]
             last = entity.end()
     return made + letters[last:]
+
+
+def _check_marks(text: str, source: str) -> None:
+    marks = 0
+    for character in "" if text.isascii() else text:
+        marks = marks + 1 if _is_mark(character) else 0
+        if marks > MOST_MARKS:
+            raise LumosXError(f"{source}: one letter has more than {MOST_MARKS} accents; take them off.")
+
+
+@lru_cache(maxsize=1 << 12)
+def _is_mark(character: str) -> bool:
+    """Whether it joins the letter before it once text is normalised."""
+    return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
 
 
 def _composed(letters: list[Letter]) -> list[Letter]:

@@ -1,13 +1,14 @@
 """A typed prompt, read as ComfyUI's page, the encoder and the tokenizer read it."""
 
 import re
+import time
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.prompt_text import MOST_COMBINATIONS, clean_text, read_prompt, read_text, tokenizer_text
+from lumosx_core.prompt_text import MOST_COMBINATIONS, MOST_MARKS, clean_text, read_prompt, read_text, tokenizer_text
 
 
 def utf16(text, span):
@@ -162,3 +163,49 @@ def test_entities_of_thousands_of_digits_are_one_unknown_character(number, typed
     text = typed.format(number)
     assert clean_text(text) == "a \ufffd"
     assert read_text(text).plain.strip("\0") == "a \ufffd"
+
+
+@pytest.mark.parametrize("number", ["65", "0", "99999999"])
+@pytest.mark.parametrize("sign", ["&", "&amp;"])
+def test_entities_with_thousands_of_zeros(sign, number):
+    typed, short = f"a {sign}#{'0' * 5000}{number}; hat", f"a &#{number}; hat"
+    assert clean_text(typed) == clean_text(short)
+    assert read_text(typed).plain == read_text(short).plain
+
+
+MARKS = "\u0345\u0301\u0316\u0334"
+
+
+@pytest.mark.parametrize("mark", [*MARKS, "\uff9e\u0301", "&#769;&#790;", "&amp;#837;&#x316;", "\u0344"])
+def test_no_letter_has_accents_without_end(mark):
+    assert read_text("a" + mark * (MOST_MARKS // 4)).letters
+    with pytest.raises(LumosXError, match="^phrase: one letter has more than 30 accents"):
+        read_text("a" + mark * (MOST_MARKS + 1), "phrase")
+
+
+def test_every_letter_may_have_its_own_accents():
+    typed = "a\u0301\u0316" * 1000 + "\u0e01\u0e34\u0e48" * 1000
+    assert len(read_text(typed).units) == 3001
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["/* " * 60_000, "*/" + "/*" * 90_000, "(embedding:a" * 15_000, "a" + "\u0345\u0301\u0316\u0334" * 45_000],
+    ids=["comments", "comments after one", "embeddings", "accents"],
+)
+def test_long_texts_take_no_longer_than_their_length(typed):
+    began = time.process_time()
+    for read in (read_prompt, lambda text: tokenizer_text(text, "prompt")):
+        try:
+            read(typed)
+        except LumosXError:
+            assert "\u0345" in typed
+    assert time.process_time() - began < 6
+
+
+@given(st.lists(st.sampled_from(["/*", "*/", "//", "/", "*", "a", " ", "\n"]), max_size=14).map("".join))
+@example("*//* // b\nc")
+def test_comments_are_those_of_the_page(typed):
+    (text,), _ = read_prompt(typed)
+    expected = re.sub(r"/\*[\s\S]*?\*/|//[^\n\r\u2028\u2029]*", "", typed)
+    assert text.plain == read_text(expected).plain
