@@ -16,7 +16,7 @@ import torch
 from ..errors import LumosXError
 from .file_names import is_plain_name
 from .records import Damaged, Foreign, Name, Record, read_records
-from .source import TensorInfo
+from .source import DTYPES, MOST_DIMENSIONS, TensorInfo
 from .torch_tensors import kind_of
 
 METADATA = ".metadata"
@@ -25,7 +25,6 @@ _MOST_STEPS = 1 << 23
 """Opcodes of the index; each part that a machine of many wrote takes about 100."""
 
 _MOST_ELEMENTS = 1 << 62
-_MOST_DIMENSIONS = 64
 _CHECKPOINT = "torch.distributed.checkpoint."
 _SHARDED = "torch.distributed._shard.sharded_tensor.metadata."
 _TENSOR = f"{_CHECKPOINT}metadata.TensorStorageMetadata"
@@ -122,7 +121,7 @@ def _call(name: str, arguments: tuple) -> Record:
 
 
 def _may_mention(name: str) -> bool:
-    return name in (*_CALLED, _GETATTR) or isinstance(getattr(torch, name.removeprefix("torch."), None), torch.dtype)
+    return name in _CALLED or name == _GETATTR or name in DTYPES
 
 
 def _state(record: object, name: str) -> dict:
@@ -136,7 +135,7 @@ def _size(record: object) -> tuple[int, ...]:
     if not isinstance(record, Record) or record.name != "torch.Size":
         raise Damaged("size")
     numbers = record.arguments[0]
-    if type(numbers) is not tuple or len(numbers) > _MOST_DIMENSIONS:
+    if type(numbers) is not tuple or len(numbers) > MOST_DIMENSIONS:
         raise Damaged("size")
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise Damaged("size")
@@ -190,10 +189,7 @@ def _dtype(properties: object) -> torch.dtype:
         raise Damaged("properties")
     if type(properties.state[0]) is not Name:
         raise Damaged("dtype")
-    dtype = getattr(torch, properties.state[0].removeprefix("torch."))
-    if not isinstance(dtype, torch.dtype):
-        raise Damaged("dtype")
-    return dtype
+    return DTYPES[properties.state[0]]
 
 
 def _inside(chunk: Chunk, shape: tuple[int, ...]) -> bool:

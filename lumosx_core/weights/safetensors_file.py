@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +13,12 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import LumosXError
 from .file_names import is_plain_name
-from .source import EXPECTED, TensorInfo, WeightSource, check_names
+from .source import EXPECTED, TensorInfo, WeightSource, check_dimensions, check_names
 
 INDEX_ENDING = ".safetensors.index.json"
 LARGEST_HEADER = 1 << 22
 """Bytes; the release's model needs 0.1 MB, the rest is for what others write into the metadata."""
-_MOST_PAIRS = 1 << 16
+_PAIR, _MOST_PAIRS = re.compile(rb'"\s*:'), 1 << 16
 _LARGEST_INDEX = 1 << 22
 _DAMAGE = (SafetensorError, RuntimeError, TypeError, ValueError, OverflowError, AttributeError)
 """What the package and torch raise over a damaged file."""
@@ -50,6 +51,7 @@ class SafetensorsFile(WeightSource):
             self._held = {name: files[shard] for name, shard in places.items()}
             self.metadata = {key: text for file in files.values() for key, text in (file.metadata() or {}).items()}
             self.tensors = {name: _info(file, name) for name, file in self._held.items()}
+            check_dimensions(path, self.tensors)
             self._opened = opened.pop_all()
 
     def read(self, name: str) -> torch.Tensor:
@@ -91,13 +93,21 @@ def _open(path: Path) -> safe_open:
     raise LumosXError(f"{path}: {problem}.")
 
 
+def _check_regular(path: Path) -> None:
+    """Refuse a pipe or a device, which could hold us up for ever."""
+    if path.exists() and not path.is_file():
+        raise LumosXError(f"{path}: it is not a regular file; get the model again.")
+
+
 def _check_header(path: Path) -> None:
     """Refuse a header that the package would take long for, holding up every other thread."""
+    _check_regular(path)
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if LARGEST_HEADER < length <= path.stat().st_size:
             raise LumosXError(f"{path}: its header is larger than any that LumosX reads; take {EXPECTED}.")
-        if file.read(min(length, LARGEST_HEADER)).count(b'":') > _MOST_PAIRS:
+        header = file.read(min(length, LARGEST_HEADER))
+        if sum(1 for _ in _PAIR.finditer(header)) > _MOST_PAIRS:
             raise LumosXError(f"{path}: its header lists more than any that LumosX reads; take {EXPECTED}.")
 
 
@@ -108,6 +118,7 @@ def _info(file: safe_open, name: str) -> TensorInfo:
 
 def _read_index(path: Path) -> dict[str, Path]:
     """The shard of each tensor, as ``weight_map`` of the index says (huggingface_hub's layout)."""
+    _check_regular(path)
     if path.stat().st_size > _LARGEST_INDEX:
         raise LumosXError(f"{path}: it is larger than any index; get it again.")
     try:
@@ -117,6 +128,7 @@ def _read_index(path: Path) -> dict[str, Path]:
         raise LumosXError(f"{path}: it is no index of safetensors files; get it again.") from error
     if not plain:
         raise LumosXError(f"{path}: it points out of its folder; take the model from a source that you trust.")
+    check_names(path, shards)
     return {name: path.parent / shard for name, shard in shards.items()}
 
 

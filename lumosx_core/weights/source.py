@@ -28,10 +28,15 @@ TORCH_KINDS = {
 }
 """Kinds that are torch dtypes, under the names that safetensors gives them."""
 
+DTYPES = {f"torch.{name}": value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
+"""Torch's dtypes by every name that a pickle may give them. Asking torch for any other name can import something."""
+
 MOST_TENSORS = 1 << 13
 """Twice what the release's model needs with averaged weights and its optimiser's state beside it (4,125)."""
 LONGEST_NAME = 1 << 9
 """Letters of a tensor's name."""
+MOST_DIMENSIONS = 64
+"""As torch has it."""
 
 
 def check_count(path: Path, count: int) -> None:
@@ -66,6 +71,17 @@ class TensorInfo:
 
     kind: str
     shape: tuple[int, ...]
+
+
+def check_dimensions(path: Path, tensors: Mapping[str, TensorInfo]) -> None:
+    """Refuse tensors that torch could not hold, and whose shape no message could.
+
+    Raises:
+        LumosXError: there is one with more than MOST_DIMENSIONS.
+    """
+    for name, info in tensors.items():
+        if len(info.shape) > MOST_DIMENSIONS:
+            raise LumosXError(f"{path}: {name[:80]!r} has {len(info.shape)} dimensions; get the file again.")
 
 
 class WeightSource(ABC):

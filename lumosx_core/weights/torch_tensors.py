@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from .records import PERSISTENT, Damaged, Foreign, Name, Record
-from .source import TORCH_KINDS
+from .source import DTYPES, MOST_DIMENSIONS, TORCH_KINDS
 from .zip_entries import Stretch
 
-_MOST_DIMENSIONS = 64
 _MOST_NUMBERS = 1 << 62
 _ALIGNMENT = 16
 _MOST_TIMES = 4
@@ -52,13 +51,7 @@ def kind_of(dtype: torch.dtype) -> str:
 
 def may_mention(name: str) -> bool:
     """Whether a global belongs into the pickle of plain weights."""
-    return name in _NAMES or _STORAGE.fullmatch(name) is not None or _dtype_named(name) is not None
-
-
-def _dtype_named(name: str) -> torch.dtype | None:
-    module, _, last = name.rpartition(".")
-    dtype = getattr(torch, last, None) if module == "torch" else None
-    return dtype if isinstance(dtype, torch.dtype) else None
+    return name in _NAMES or _STORAGE.fullmatch(name) is not None or name in DTYPES
 
 
 class StorageReader:
@@ -167,7 +160,7 @@ class TensorMaker:
             raise Damaged("tensor")
         dtype = storage.dtype
         if name == _TENSOR_V3:
-            dtype = _dtype_named(arguments[6]) if type(arguments[6]) is Name else None
+            dtype = DTYPES.get(arguments[6]) if type(arguments[6]) is Name else None
             if dtype is None:
                 raise Damaged("dtype")
         if _QUANTISED.match(str(dtype)):
@@ -208,7 +201,7 @@ def _tensor_among(arguments: tuple) -> torch.Tensor:
 
 def _are_numbers(numbers: object) -> bool:
     """Whether it is a tuple of sizes or strides."""
-    if not isinstance(numbers, tuple) or len(numbers) > _MOST_DIMENSIONS:
+    if not isinstance(numbers, tuple) or len(numbers) > MOST_DIMENSIONS:
         return False
     return all(type(number) is int and 0 <= number < _MOST_NUMBERS for number in numbers)
 

@@ -173,3 +173,42 @@ def test_ctrl_c_inside_of_torch_is_no_damage(samples, moment):
             sys.setprofile(interrupt)
             source.read("head.modulation")
         sys.setprofile(None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+@pytest.mark.parametrize("name", ["part.safetensors", "model.safetensors.index.json"])
+def test_a_pipe_among_the_files_of_a_model_holds_nobody_up(tmp_path, name):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "part.safetensors"}}))
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    # Opening the pipe would wait for somebody at its other end.
+    reader = subprocess.Popen(
+        [sys.executable, "-c", f"from pathlib import Path; from {SafetensorsFile.__module__} import SafetensorsFile; "
+         f"SafetensorsFile(Path({str(index)!r}))"], stderr=subprocess.PIPE, cwd=os.getcwd(), env=os.environ | {
+             "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        assert b"it is not a regular file" in reader.communicate(timeout=60)[1]
+    finally:
+        reader.kill()
+
+
+@pytest.mark.parametrize("separator", [b":", b" :", b"\n\t :"])
+def test_pairs_are_counted_however_they_are_written(tmp_path, separator):
+    pairs = b",".join(b'"%d"%s""' % (number, separator) for number in range(1 << 17))
+    with pytest.raises(LumosXError, match="its header lists more than any"):
+        SafetensorsFile(write_raw(tmp_path / "a.safetensors", b'{"__metadata__"' + separator + b"{" + pairs + b"}}"))
+
+
+def test_an_index_of_too_many_names_is_refused_before_any_file_is_opened(tmp_path):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {str(number): f"{number}.safetensors" for number in range(10_000)}}))
+    with pytest.raises(LumosXError, match="it holds 10000 tensors"):
+        SafetensorsFile(index)
+
+
+def test_a_shape_without_end_is_refused(tmp_path):
+    header = {"a": {"dtype": "F32", "shape": [1] * 100_000, "data_offsets": [0, 4]}}
+    with pytest.raises(LumosXError, match="'a' has 100000 dimensions"):
+        SafetensorsFile(write_raw(tmp_path / "a.safetensors", header, bytes(4)))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from host.weight_files import Runs
 from lumosx_core.errors import LumosXError
+from lumosx_core.weights.checkpoint_index import read_index
 from lumosx_core.weights.source import TensorInfo
 from lumosx_core.weights.torch_file import TorchFile
 
@@ -133,6 +134,24 @@ def test_nothing_runs(saved, packed, tmp_path, monkeypatch, call, name):
     for path in (saved({"a": Runs(*call)}), packed({"data.pkl": pickle.dumps(Runs(*call), protocol=2)})):
         assert name in refused(path) and "take the safetensors version" in refused(path)
     assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("name", ["torch no_such_thing", "torch _dynamo", "torch.onnx export"])
+def test_torch_is_never_asked_for_a_name_of_the_file(packed, tmp_path, monkeypatch, name):
+    """Some of its modules are imported when somebody asks for them, which takes seconds."""
+    asked = []
+
+    def ask(wanted):
+        asked.append(wanted)
+        raise AttributeError(wanted)
+
+    pickled = b"\x80\x02c" + name.replace(" ", "\n").encode() + b"\n."
+    (tmp_path / ".metadata").write_bytes(pickled)
+    monkeypatch.setattr(torch, "__getattr__", ask)
+    assert f"would run {name.replace(' ', '.')!r}" in refused(packed({"data.pkl": pickled}))
+    with pytest.raises(LumosXError, match=f"would run '{name.replace(' ', '.')}'"):
+        read_index(tmp_path)
+    assert not {"no_such_thing", "_dynamo", "onnx", "export"} & set(asked)
 
 
 def test_torch_never_opens_the_file(saved, weights, monkeypatch):
