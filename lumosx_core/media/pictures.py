@@ -18,6 +18,11 @@ KINDS = "PNG, JPEG, WebP, BMP or TIFF"
 MOST_PIXELS = 64_000_000
 MOST_BYTES = 256_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+_MOST_READS = 1 << 19
+"""How often Pillow may read from a file: about four times for each chunk or marker, of which a picture has a few."""
+_MOST_SCANS = 100
+"""Of a JPEG; each takes as long as a picture, and a progressive one has about ten."""
+_SCAN = b"\xff\xda"
 # Sharpening and decoders overshoot a little; far above 1 are 8-bit values that nobody divided.
 _BRIGHTEST = 8.0
 # Far below 0 are values from -1 to 1, as models take them.
@@ -70,6 +75,18 @@ class PictureError(ValueError):
     """Why the content of a file is not a picture that we read, in a few words."""
 
 
+class _BoundedReads(io.BytesIO):
+    """A file that is not read in millions of small pieces, which takes minutes."""
+
+    _reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._reads += 1
+        if self._reads > _MOST_READS:
+            raise PictureError("it is in too many pieces")
+        return super().read(size)
+
+
 def decode_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> tuple[torch.Tensor, bool]:
     """The first picture of a file, whatever its name is.
 
@@ -84,9 +101,11 @@ def decode_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> tuple[torc
         PictureError: another kind of file, a broken or cut one, too many pixels, or values that have no colour.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
+        with Image.open(_BoundedReads(content), formats=_FORMATS) as picture:
             if picture.width * picture.height > most_pixels:
                 raise Image.DecompressionBombError
+            if picture.format in ("JPEG", "MPO") and content.count(_SCAN) > _MOST_SCANS:
+                raise PictureError(f"it has more than {_MOST_SCANS} scans")
             # The second picture of an MPO file, which is a JPEG otherwise, is a camera's preview.
             several = getattr(picture, "is_animated", False) and picture.format != "MPO"
             return to_image(picture), several
@@ -114,7 +133,7 @@ def to_image(picture: Image.Image) -> torch.Tensor:
     """
     if picture.mode in ("F", "I;16S") or (picture.mode, picture.format) == ("I", "TIFF"):
         raise PictureError("its values are floats, signed or of 32 bits; save it with 8 or 16 bits")
-    picture = ImageOps.exif_transpose(picture)
+    picture = _upright(picture)
     if picture.mode.startswith("I"):
         picture = _in_eight_bits(picture)
     if picture.mode in ("RGBa", "La"):
@@ -126,6 +145,16 @@ def to_image(picture: Image.Image) -> torch.Tensor:
     pixels = np.asarray(picture.convert("RGB"), dtype=np.float32)
     pixels /= 255
     return torch.from_numpy(pixels)[None]
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned by its EXIF tag; as it is where that cannot be read, since the pixels can."""
+    picture.load()
+    try:
+        return ImageOps.exif_transpose(picture)
+    # As for broken files.
+    except Exception:
+        return picture
 
 
 def _in_eight_bits(picture: Image.Image) -> Image.Image:

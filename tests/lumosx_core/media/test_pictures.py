@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -199,3 +200,50 @@ def test_exif_turns_every_kind_upright(kind):
     exif[274] = 6
     image, _ = decode_picture(encoded(noise(6, 4), kind, exif=exif))
     assert image.shape == (1, 6, 4, 3)
+
+
+def saved(picture, kind, **options):
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG", "TIFF"])
+@pytest.mark.parametrize("exif", [b"garbage", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_broken_exif_does_not_cost_the_picture(kind, exif):
+    if kind == "TIFF" and not exif.endswith(b"\xff"):
+        pytest.skip("TIFF files keep their tags elsewhere")
+    options = {} if kind == "TIFF" else {"exif": exif}
+    picture, _ = decode_picture(saved(noise(20, 10), kind, **options))
+    assert picture.shape == (1, 10, 20, 3)
+
+
+def test_a_cut_picture_is_still_refused():
+    with pytest.raises(PictureError, match="truncated"):
+        decode_picture(saved(noise(200, 100), "JPEG")[:-200])
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def test_pictures_in_millions_of_pieces_end_in_a_sentence():
+    png, jpeg = saved(noise(20, 10), "PNG"), saved(noise(20, 10), "JPEG")
+    for content in (
+        png[:33] + chunk(b"prVt", b"") * 1_000_000 + png[33:],
+        png[:-12] + chunk(b"prVt", b"") * 1_000_000 + png[-12:],
+        jpeg[:2] + b"\xff\xe1\0\x02" * 1_000_000 + jpeg[2:],
+    ):
+        began = time.process_time()
+        with pytest.raises(PictureError, match="too many pieces"):
+            decode_picture(content)
+        assert time.process_time() - began < 5
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded():
+    content = saved(Image.new("RGB", (64, 64), "red"), "JPEG", progressive=True)
+    last = content[content.rfind(b"\xff\xda"):-2]
+    assert decode_picture(content[:-2] + last * 20 + content[-2:])[0].shape == (1, 64, 64, 3)
+    with pytest.raises(PictureError, match="more than 100 scans"):
+        decode_picture(content[:-2] + last * 200 + content[-2:])
