@@ -19,6 +19,8 @@ from ..lumosx_core.relations import Reference, Scene, Subject
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4096
 _SHOWN = 60
+# Python refuses to write thousands of digits.
+_LARGEST_SHOWN = 10**_SHOWN
 _NUMBERS = (io.Int.Input, io.Float.Input)
 # What a link of each type carries. Behind nodes that pass on anything (switches, Set and Get) it can be something else.
 _CARRIED = {
@@ -58,7 +60,7 @@ class Node(io.ComfyNode):
         """What ``validate_inputs`` answers: True, or one sentence.
 
         Args:
-            check: called with the values in their order once each of them has the right type; raises LumosXError.
+            check: called with the values in their order once the schema allows each of them; raises LumosXError.
             values: what was queued. None stands for a value that comes by a link and is known only when the node runs.
         """
         widgets = _widgets(cls)
@@ -68,10 +70,9 @@ class Node(io.ComfyNode):
             # The host says so itself, and names the input; to NaN it says nothing.
             return True
         try:
-            _check(cls, known, in_range=False)
+            _check(cls, known)
             if check is not None:
                 check(*values.values())
-            _check(cls, known)
         except LumosXError as error:
             return str(error)
         return True
@@ -137,7 +138,7 @@ def _is_conditioning(entry) -> bool:
     return torch.is_tensor(entry[0]) and isinstance(entry[1], dict)
 
 
-def _check(cls, values: dict, in_range: bool = True) -> None:
+def _check(cls, values: dict) -> None:
     widgets = _widgets(cls)
     for name, value in values.items():
         widget = widgets.get(name)
@@ -148,7 +149,7 @@ def _check(cls, values: dict, in_range: bool = True) -> None:
         elif isinstance(widget, io.Boolean.Input) and not isinstance(value, Real | np.bool_):
             raise LumosXError(f"{name}: {_shown(value)} is neither true nor false; use one of them.")
         elif isinstance(widget, _NUMBERS):
-            _check_number(widget, value, in_range)
+            _check_number(widget, value)
 
 
 def _check_choice(widget: io.Combo.Input, value, is_file: bool) -> None:
@@ -177,22 +178,25 @@ def _check_path(name: str, value: str) -> None:
         raise LumosXError(f"{name}: {_shown(value)} cannot be a file name; choose one from the list.")
 
 
-def _check_number(widget: io.Int.Input | io.Float.Input, value, in_range: bool) -> None:
+def _check_number(widget: io.Int.Input | io.Float.Input, value) -> None:
     whole = isinstance(widget, io.Int.Input)
     if not _is_number(value) or whole and int(value) != value:
         raise LumosXError(f"{widget.id}: {_shown(value)} is not a {'whole ' if whole else ''}number; use one.")
     low = -math.inf if widget.min is None else widget.min
     high = math.inf if widget.max is None else widget.max
-    if in_range and not low <= value <= high:
+    if not low <= value <= high:
         nearest = min(max(value, low), high)
         raise LumosXError(f"{widget.id}: {_shown(value)} must be from {low} to {high}; use {nearest}.")
 
 
 def _is_number(value) -> bool:
-    # Numbers of numpy, which other nodes send, are no int or float.
-    return isinstance(value, Real) and math.isfinite(value)
+    # Numbers of numpy, which other nodes send, are no int or float; and Python cannot turn very large whole numbers into
+    # floats.
+    return isinstance(value, int) or isinstance(value, Real) and math.isfinite(value)
 
 
 def _shown(value) -> str:
+    if isinstance(value, int) and abs(value) > _LARGEST_SHOWN:
+        return "a number of very many digits"
     text = ascii(value) if not isinstance(value, str) or not value.isprintable() else f'"{value}"'
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import math
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -80,6 +81,18 @@ def test_numbers_keep_their_range_when_they_come_by_a_link(nodes):
             assert refused(node, widget.id, widget.min - 1).startswith(f"{widget.id}: "), node
         if widget.max is not None:
             assert refused(node, widget.id, widget.max * 2 + 1).startswith(f"{widget.id}: "), node
+
+
+@pytest.mark.parametrize("value", [10**9, 10**15, 10**400, -10**400, 10**5000], ids=lambda value: value.bit_length())
+def test_huge_numbers_are_refused_at_once(nodes, value):
+    """JSON can spell them, and a node must not compute with them before it looks at its range."""
+    for node, widget in widgets_of(nodes, NUMBERS):
+        if value > 10**15 or widget.max is not None and not widget.min <= value <= widget.max:
+            assert refused(node, widget.id, value).startswith(f"{widget.id}: "), node
+            began = time.process_time()
+            if widget.id in inspect.signature(node.validate_inputs).parameters:
+                assert verdict(node, **{widget.id: value}).startswith(f"{widget.id}: "), node
+            assert time.process_time() - began < 1, node
 
 
 def test_a_whole_number_has_no_fraction(nodes):

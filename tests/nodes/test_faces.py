@@ -201,10 +201,10 @@ def test_a_photo_that_lies_on_its_side_is_turned_by_its_tag(client, crop, pictur
         ({"pick": "one"}, "pick: 'one' is no list of numbers; write e.g. 2, or 2, 1"),
         ({"pick": "0"}, "pick: there is no face 0"),
         ({"order": "by age"}, "by age"),
-        ({"margin_up": -0.1}, "margin_up: -0.1 is not from 0 to 2; give a number in that range"),
-        ({"margin_down": 2.1}, "margin_down: 2.1 is not from 0 to 2"),
+        ({"margin_up": -0.1}, "margin_up: -0.1 must be from 0.0 to 2.0; use 0.0"),
+        ({"margin_down": 2.1}, "margin_down: 2.1 must be from 0.0 to 2.0"),
         ({"margin_sides": "nan"}, "margin_sides: nan is not a number"),
-        ({"min_score": 0.1}, "min_score: 0.1 is not from 0.5 to 1"),
+        ({"min_score": 0.1}, "min_score: 0.1 must be from 0.5 to 1.0"),
         ({"min_score": "nan"}, "min_score: nan is not a number"),
     ],
 )

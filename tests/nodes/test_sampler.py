@@ -11,7 +11,7 @@ from host.client import PromptRejected
         ({"steps": 50, "schedule": "CausVid"}, "steps: schedule CausVid has 3 steps, not 50; use 3"),
         ({"steps": 3, "schedule": "FastWan", "denoise": 0.5}, "denoise: schedule FastWan starts from noise; use 1"),
         ({"schedule": "Fast"}, 'schedule: "Fast" is not a choice; choose one of release, CausVid, FastWan'),
-        ({"steps": 0}, "steps: 0 is below 1"),
+        ({"steps": 0}, "steps: 0 must be from 1 to"),
     ],
 )
 @pytest.mark.parametrize("node", ["LumosX_Sampler", "LumosX_Schedule"])
