@@ -14,6 +14,9 @@ from .errors import LumosXError
 from .sketch import Sketch
 from .verdict import Finding, Word, bits_of, find
 
+LONGEST_PHRASE = 2_000
+"""Letters; a prompt of 512 tokens has about as many in all."""
+
 
 class Kind(enum.Enum):
     """What a reference image shows."""
@@ -37,8 +40,8 @@ class Reference:
         full_body: an object that is a whole person, given under the person's words.
 
     Raises:
-        LumosXError: an empty phrase, a missing or misshapen image, a negative occurrence, or a full body that is no
-            object.
+        LumosXError: an empty phrase or one longer than ``LONGEST_PHRASE``, a missing or misshapen image, a negative
+            occurrence, or a full body that is no object.
     """
 
     kind: Kind
@@ -56,6 +59,11 @@ class Reference:
         if not self.phrase:
             raise LumosXError(
                 f"{self.source}: the phrase is empty; type the words of the prompt that this picture shows."
+            )
+        if len(self.phrase) > LONGEST_PHRASE:
+            raise LumosXError(
+                f"{self.source}: the phrase has {len(self.phrase)} letters, more than a prompt can hold; type a few "
+                "words of the prompt."
             )
         if self.occurrence < 0:
             raise LumosXError(f"{self.source}: occurrence {self.occurrence} is below 0; use 0 for all, or 1, 2, 3 ….")

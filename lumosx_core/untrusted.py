@@ -8,18 +8,23 @@ import os
 import stat
 from pathlib import Path
 
-from .errors import LumosXError
+from .errors import LumosXError, shown
 
 MOST_ENTRIES = 4096
 """Files and folders in one folder; more are not listed."""
+LONGEST_PATH = 4096
+"""Letters of a path; following each of its steps takes longer the longer it is."""
 LEADS_OUT = "it is a link that leads out of the folder"
 
 
 def inside(folder: Path, path: Path) -> Path | None:
-    """Where a path really is, with every link and junction followed; None unless that is below the folder.
+    """Where a path really is, with every link and junction followed; None unless that is below the folder, and for a
+    path that is too long.
 
     What a link points to is not looked at, so the answer does not depend on whether it exists.
     """
+    if len(str(path)) > LONGEST_PATH + len(str(folder)):
+        return None
     try:
         home, real = (Path(os.path.realpath(each)) for each in (folder, path))
     except (OSError, ValueError):
@@ -67,8 +72,3 @@ def children(folder: Path) -> list[Path]:
             f"case: {shown(folder.name)} holds more than {MOST_ENTRIES} files; keep only the case's own there."
         )
     return [path for path in found if not path.name.startswith(".")]
-
-
-def shown(name: str) -> str:
-    """A name as it may stand in a message: one line, and letters that can be shown."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)

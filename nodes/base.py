@@ -190,8 +190,7 @@ def _check_number(widget: io.Int.Input | io.Float.Input, value) -> None:
 
 
 def _is_number(value) -> bool:
-    # Numbers of numpy, which other nodes send, are no int or float; and Python cannot turn very large whole numbers into
-    # floats.
+    # Other nodes send numbers of numpy, and Python cannot turn very large whole numbers into floats.
     return isinstance(value, int) or isinstance(value, Real) and math.isfinite(value)
 
 

@@ -23,7 +23,7 @@ from ..board import SECONDS, BoardReference, Deadline, read_board
 from ..errors import LumosXError
 from ..media.case_description import Entry
 from ..media.case_names import CaseNames, Named, list_case
-from ..relations import Kind
+from ..relations import LONGEST_PHRASE, Kind
 from ..tiny.demo_case import write_demo_case
 from .folders import BUILT_IN, FULL_BODIES, LEAVE_OUT, STAND_ALONE, resolve_case
 from .thumbnails import sketch_of_file
@@ -31,7 +31,6 @@ from .thumbnails import sketch_of_file
 BOARD, CASE = "/lumosx/board", "/lumosx/case"
 MOST_REFERENCES = 64
 LONGEST_PROMPT = 20_000
-LONGEST_PHRASE = 2_000
 LONGEST_PHRASES = 20_000
 LONGEST_NAME = 1_000
 LONGEST_ID = 300

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..encoding_view import scene_view
-from ..errors import LumosXError
+from ..errors import LumosXError, shown
 from ..media import one_picture
 from ..relations import Kind, Reference, Scene, Subject
 
@@ -111,7 +111,7 @@ def bind(
 def log_warnings(warnings: Iterable[str]) -> None:
     """Into the host's log, where users look first."""
     for warning in warnings:
-        _log.warning("LumosX: %s", warning)
+        _log.warning("LumosX: %s", shown(warning))
 
 
 def _check_meant(name: str, phrase_input: str, phrase: str, pictures: Mapping[str, torch.Tensor | None]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LumosXError
-from ..untrusted import children, inside, read_inside, shown
+from ..untrusted import LONGEST_PATH, children, inside, read_inside, shown
 
 DESCRIPTION = "lumosx.json"
 PARTS = ("subjects", "objects", "background")
@@ -123,8 +123,9 @@ def _fields(entry: Entry | None) -> dict[str, Any] | None:
 
 def _check_file(folder: Path, file: str) -> None:
     """Names are compared as they are, so that no system reads one as another's path."""
-    part, *names = file.split("/")
-    if "\\" in file or "\0" in file or part not in PARTS or not names or {"", ".", ".."} & set(names):
+    part, *names = file[:LONGEST_PATH].split("/")
+    strange = len(file) > LONGEST_PATH or "\\" in file or "\0" in file
+    if strange or part not in PARTS or not names or {"", ".", ".."} & set(names):
         raise _wrong(folder, f"names {file[:60]!r}, which is no path to a picture in {', '.join(PARTS)}")
     if inside(folder, folder / file) is None:
         raise _wrong(folder, f"names {file[:60]!r}, a link that leads out of the case")
@@ -160,7 +161,7 @@ class _Reader:
 
     def description(self, content: Any) -> Description:
         if isinstance(content, dict) and type(content.get("version")) is int and content["version"] != VERSION:
-            raise _wrong(self._folder, f"has version {content['version']}, but this LumosX reads {VERSION}")
+            raise _wrong(self._folder, f"has version {str(content['version'])[:20]}, but this LumosX reads {VERSION}")
         values = self._object(content, "the whole file", ("version", "background", "objects", "subjects"))
         if type(values["version"]) is not int:
             raise _wrong(self._folder, "has no whole number as its version")

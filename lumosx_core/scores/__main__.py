@@ -12,7 +12,7 @@ from ..errors import LumosXError
 from ..media.case_folder import load_case
 from ..media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..media.faces.face import ModelFolders
-from ..terminal import accept_all_letters
+from ..terminal import accept_all_letters, say
 from .attributes import EVERYTHING, LOCATE, MEASURES, REGION, AttributePlan, open_tools
 from .command import score_folder, score_video
 from .models import NO_SECOND, SECOND_EMBEDDERS, ModelNames, open_models
@@ -50,12 +50,12 @@ def _run(options: argparse.Namespace) -> int:
     plan = IdentityPlan(options.mode, options.every, options.order)
     if not options.video.is_dir():
         case = load_case(options.case)
-        print(score_video(options.video, case, _equipment(options), plan, options.out, _progress).report())
+        say(score_video(options.video, case, _equipment(options), plan, options.out, _progress).report())
         return 0
     if not options.case.is_dir():
         raise LumosXError(f"case: {options.case} is no folder; with a folder of videos, give the folder of the cases.")
     result = score_folder(options.video, options.case, _equipment(options), plan, options.out, _progress)
-    print(result.report())
+    say(result.report())
     return 1 if result.failed else 0
 
 
@@ -78,7 +78,7 @@ def _progress(*names: str) -> Tick:
         fifth = 5 * done // total if total else 0
         if fifth > shown:
             shown = fifth
-            print(" ".join(names), f"{done} of {total} frames", file=sys.stderr)
+            say(" ".join([*names, f"{done} of {total} frames"]), sys.stderr)
 
     return tick
 

@@ -19,6 +19,7 @@ from ..files import write_aside
 from ..layout import FRAME_STRIDE, LATENT_STRIDE, PATCH
 from ..packages import matplotlib
 from ..prompt_text import NEGATIVE_PROMPT
+from ..terminal import say
 from .base import check_base, read_base
 from .cases import EncodedCase, TargetSize, TrainingCase, encode_case, encode_text, find_cases, samples
 from .lora import LAYERS, add_lora, lora_file
@@ -180,7 +181,7 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    say(line, sys.stderr)
 
 
 def _trainer(options: argparse.Namespace, plan: TrainingPlan, about: dict[str, Any]) -> Trainer:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lumosx_core.terminal import accept_all_letters
+from lumosx_core.terminal import accept_all_letters, say
 
 
 def test_letters_that_a_stream_has_not_are_escaped(monkeypatch):
@@ -25,3 +25,9 @@ def test_streams_that_cannot_be_set_up_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     accept_all_letters()
+
+
+def test_names_do_nothing_to_a_terminal(capsys):
+    say("| case |\n| \x1b[2J\u202eabc 白色 |")
+    say("\x9b31m", sys.stderr)
+    assert capsys.readouterr() == ("| case |\n| ?[2J?abc 白色 |\n", "?31m\n")

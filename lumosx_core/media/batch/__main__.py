@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import LumosXError
-from ...terminal import accept_all_letters
+from ...terminal import accept_all_letters, say
 from .client import Server
 from .graph import DEMO, Graph, read_graph
 from .journal import DONE, FAILED, Journal, Results, only_runner
@@ -94,7 +94,7 @@ def _say_what_differs(results: Results, graph: Graph) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(text, sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

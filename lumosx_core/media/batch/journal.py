@@ -24,6 +24,10 @@ _MOST_JOURNAL, _MOST_RESULTS = 1_000_000, 256_000_000
 """Bytes; a line takes about a thousand."""
 
 
+_DAMAGE = (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What a journal that somebody wrote by hand can raise."""
+
+
 class Stop(LumosXError):
     """What ends a whole batch, not a case: it goes on there once that is mended."""
 
@@ -95,7 +99,7 @@ class Journal:
                 self.posts = {case: int(posts.get(case, 0)) for case in self.under_way}
                 if not isinstance(self.server, str):
                     raise TypeError(self.server)
-            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            except _DAMAGE as error:
                 raise LumosXError(
                     f"results: {path} is no journal of a batch; take it away to begin anew."
                 ) from error

@@ -10,6 +10,8 @@ from typing import Any
 from .client import sentence
 
 MOST_OUTPUTS = 1000
+_MOST_BOXES = 1 << 18
+"""Of an MP4; one that is written in pieces has two for each, and a server may send any file."""
 _LONGEST_NAME = 1000
 # The last millisecond of the year 9999, after which there are no dates.
 _LAST_TIME = 253_402_300_799_999
@@ -86,16 +88,17 @@ def is_whole_mp4(path: Path) -> bool:
     Its boxes must fill it exactly, and the index (``moov``), which FFmpeg writes last, must be among them: a server
     that is killed in the middle leaves a box of size 0 or one that is longer than the file.
     """
-    size, position, kinds = path.stat().st_size, 0, set()
+    size, position, kinds, boxes = path.stat().st_size, 0, set(), 0
     with path.open("rb") as file:
         while position < size:
+            boxes += 1
             file.seek(position)
             head = file.read(16)
             length = int.from_bytes(head[:4], "big")
             if length == 1:
                 length = int.from_bytes(head[8:], "big")
             # Also what is shorter than its own head, which would never end.
-            if length < 8 or position + length > size:
+            if length < 8 or position + length > size or boxes > _MOST_BOXES:
                 return False
             kinds.add(head[4:8])
             position += length

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from ...errors import shown
+from ...terminal import say
 from .journal import DONE
 
 
@@ -51,7 +53,7 @@ class _Lines:
         self._total = total
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        say(text, sys.stderr)
 
     def ended(self, line: dict, done: int) -> None:
         self.say(f"[{done}/{self._total}] {case_text(line)}")
@@ -62,10 +64,10 @@ class _Bar:
         self._bar = bar
 
     def say(self, text: str) -> None:
-        self._bar.write(text, file=sys.stderr)
+        self._bar.write(shown(text), file=sys.stderr)
 
     def ended(self, line: dict, done: int) -> None:
         if line["status"] != DONE:
             self.say(case_text(line))
-        self._bar.set_postfix_str(line["case"], refresh=False)
+        self._bar.set_postfix_str(shown(line["case"]), refresh=False)
         self._bar.update(done - self._bar.n)

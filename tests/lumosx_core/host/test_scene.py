@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.scene import attributes_of, background_of, bind, objects_of, subject_of
+from lumosx_core.host.scene import attributes_of, background_of, bind, log_warnings, objects_of, subject_of
 
 IMAGE = torch.rand(1, 4, 5, 3)
 SLOTS = (1, 2, 3)
@@ -116,3 +116,8 @@ def test_binding_puts_full_bodies_behind_the_objects():
     assert '- Object: "man" (full body)\n' in report and '- Object: "woman" (full body of subject 1)' in report
     assert "5 reference pictures, 1 subject." in report
     assert '"woman" names a full body and a subject with pictures of its own' in report
+
+
+def test_a_phrase_does_nothing_to_the_log(caplog):
+    log_warnings(['"\x1b[2J\u202ehat" is not in the prompt.'])
+    assert caplog.messages == ['LumosX: "?[2J?hat" is not in the prompt.']

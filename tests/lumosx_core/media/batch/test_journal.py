@@ -51,9 +51,11 @@ def test_what_is_replaced_is_either_old_or_new(tmp_path):
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"server": "", "under_way": [{"case": "a"}]}',
                                      '{"server": 5, "under_way": []}',
+                                     '{"server": "", "under_way": [%s], "posts": {"case 1": Infinity}}',
+                                     '{"server": "", "under_way": [%s], "posts": {"case 1": 1e999}}',
                                      "[" * 100_000, "\0" * 100])
 def test_a_strange_journal_is_refused(tmp_path, content):
-    (tmp_path / "journal").write_text(content)
+    (tmp_path / "journal").write_text(content.replace("%s", json.dumps(asdict(POSTED))))
     with pytest.raises(LumosXError, match="is no journal of a batch; take it away"):
         Journal(tmp_path / "journal")
 

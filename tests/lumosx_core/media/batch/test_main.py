@@ -74,7 +74,7 @@ def test_a_graph_that_the_server_refuses_fails_its_cases(add_case, root, batch, 
     graph["5"]["inputs"]["steps"] = 0
     workflow.write_text(json.dumps(graph))
     assert batch() == 1 and executed() == 0
-    assert lines()[0]["error"] == "LumosX_Sampler: steps: 0 is below 1; use 1 or more (the release uses 50)."
+    assert lines()[0]["error"] == "LumosX_Sampler: steps: 0 must be from 1 to 10000; use 1."
     # ComfyUI would run the other half and say so beside its yes.
     graph["9"] = {"class_type": "PreviewAny", "inputs": {"source": ["2", 3]}}
     workflow.write_text(json.dumps(graph))

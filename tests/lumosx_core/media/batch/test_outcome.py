@@ -47,6 +47,14 @@ def test_long_boxes_are_followed(tmp_path):
     assert is_whole_mp4(path)
 
 
+@pytest.mark.parametrize(("boxes", "whole"), [(1_000, True), (1_000_000, False)])
+def test_boxes_without_end_are_no_video(tmp_path, boxes, whole):
+    """A server may send gigabytes of them."""
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"\0\0\0\x08ftyp" + b"\0\0\0\x08mdat" * boxes + b"\0\0\0\x08moov")
+    assert is_whole_mp4(path) is whole
+
+
 def _entry(status, outputs=None, **messages):
     listed = [[f"execution_{kind}", data] for kind, data in messages.items()]
     return {"status": {"status_str": status, "messages": listed}, "outputs": outputs or {}}
