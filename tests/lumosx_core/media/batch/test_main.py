@@ -79,7 +79,7 @@ def test_a_graph_that_the_server_refuses_fails_its_cases(add_case, root, batch, 
     graph["9"] = {"class_type": "PreviewAny", "inputs": {"source": ["2", 3]}}
     workflow.write_text(json.dumps(graph))
     assert batch("--retry-failed") == 1
-    assert lines()[0]["error"].startswith("LumosX_Sampler: steps: 0 is below 1;") and len(lines()) == 1
+    assert lines()[0]["error"].startswith("LumosX_Sampler: steps: 0 must be from 1 to 10000;") and len(lines()) == 1
 
 
 def test_a_case_that_runs_too_long_is_stopped(add_case, root, batch, graph, workflow, lines, client):
