@@ -9,7 +9,7 @@ from host.client import ExecutionFailed, failure, refusal
     ("name", "value", "sentence"),
     [
         ("width", 100, "width: 100 is not a multiple of 8 between 16 and 8192; use 96"),
-        ("height", 4, "height: 4 is not a multiple of 8 between 16 and 8192; use 16"),
+        ("height", 4, "height: 4 must be from 16 to 8192; use 16"),
         ("frames", 6, "frames: 6 is not 4 n + 1 from 1 to 1025; use 5"),
     ],
 )
