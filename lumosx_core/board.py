@@ -10,12 +10,13 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from .encoding_view import finding_view
 from .errors import LumosXError
 from .layout import TEXT_LENGTH
-from .phrases import MOST_COMPARED, Span, nearest_runs
+from .phrases import MOST_COMPARED, Span, claimed_units, nearest_runs
 from .prompt_text import MOST_COMBINATIONS, PromptText, read_prompt, read_text
 from .relations import Kind
 from .sketch import Sketch
@@ -27,8 +28,8 @@ SECONDS = 2.0
 _MOST_READ = 50_000
 # More places than any prompt of 512 tokens has; what is found beyond them is not counted.
 _MOST_PLACES = 1024
-# How many missing phrases get words that are like them, and among how many words.
-_MOST_NEAREST, _MOST_WORDS = 8, 600
+# How many missing phrases get words to take instead.
+_MOST_NEAREST = 8
 # Marks of one phrase, and of all, that are shown.
 _MOST_MARKS, _MOST_MARKS_TOGETHER = 200, 2000
 
@@ -159,7 +160,7 @@ def read_board(
     matches = [_match(*pair, texts, deadline) for pair in zip(references, phrases)]
     read_all = combinations <= max(1, len(texts))
     statuses = [_status(each, found, read_all) for each, found in zip(references, matches)]
-    nearest = _nearest(texts, phrases, statuses, deadline)
+    nearest = _nearest(texts, phrases, references, matches, statuses, deadline)
     entries = _entries(references, statuses, matches, texts)
     problems = []
     for own in zip(references, entries, nearest):
@@ -225,16 +226,29 @@ def _status(reference: BoardReference, found: _Matches, read_all: bool) -> str:
 
 
 def _nearest(
-    texts: Sequence[PromptText], phrases: Sequence[PromptText], statuses: Sequence[str], deadline: Deadline
+    texts: Sequence[PromptText],
+    phrases: Sequence[PromptText],
+    references: Sequence[BoardReference],
+    matches: Sequence[_Matches],
+    statuses: Sequence[str],
+    deadline: Deadline,
 ) -> list[list[str]]:
-    """For the first missing phrases the words most like them, among words that can be within 512 tokens."""
-    words = texts[0].units[:_MOST_WORDS] if texts else []
+    """For the first missing phrases the words to take instead."""
+    if "missing" not in statuses:
+        return [[] for _ in phrases]
     left, found = _MOST_NEAREST, []
-    for phrase, status in zip(phrases, statuses):
+    units, taken = [text.units for text in texts], []
+    for index, text in enumerate(units):
+        deadline.check()
+        # Nothing else is to use the places of an occurrence that is not there, either.
+        claims = (each.bound[index] or each.places[index] for each in matches)
+        taken.append(claimed_units(text, chain.from_iterable(claims)))
+    for reference, phrase, status in zip(references, phrases, statuses):
         deadline.check()
         near = status == "missing" and left > 0
         left -= near
-        found.append(nearest_runs(words, phrase.units, MOST_COMPARED // _MOST_NEAREST) if near else [])
+        most = MOST_COMPARED // _MOST_NEAREST
+        found.append(nearest_runs(units, phrase.units, taken, reference.occurrence, most) if near else [])
     return found
 
 

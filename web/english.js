@@ -52,7 +52,7 @@ export const ENGLISH = {
   empty: "Type the words of the prompt that name this picture.",
   empty_broadcast: "“{title}” sends its picture here too. Limit it to the inputs that you mean, or type the words of the prompt that name this picture.",
   broadcast: "“{title}” sends one picture to {count} inputs of this scene. Limit it to the inputs that you mean, or link each picture.",
-  missing: "Not in the prompt; change these words or write them there.",
+  missing: "Not in the prompt; add these words to the prompt.",
   missing_near: "Not in the prompt. Did you mean",
   too_few: "There is no no. {number}; the prompt has these words {count} times.",
   too_few_1: "There is no no. {number}; the prompt has these words once.",

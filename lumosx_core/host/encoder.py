@@ -25,7 +25,7 @@ from ..layout import (
     bind_scene,
 )
 from ..media import from_image, letterbox, to_image
-from ..phrases import PhraseMatch, Tokens, find_phrase
+from ..phrases import PhraseMatch, Tokens, find_phrases
 from ..prompt_text import tokenizer_text
 from ..relations import Reference, Scene
 from ..report import encoding_report
@@ -136,7 +136,11 @@ def find_words(clip: Any, scene: Scene, prompt: str) -> tuple[dict, Tokens, dict
     """
     tokens = _tokenize(clip, prompt, "prompt")
     text = readable_tokens(clip, tokens)
-    return tokens, text, {word: _match(clip, text, word) for word in scene.words}
+    phrases = [
+        (readable_tokens(clip, clip.tokenize(tokenizer_text(word.phrase, word.source))), word.occurrence, word.source)
+        for word in scene.words
+    ]
+    return tokens, text, dict(zip(scene.words, find_phrases(text, phrases)))
 
 
 def _tokenize(clip: Any, text: str, source: str) -> dict:
@@ -182,11 +186,6 @@ def readable_tokens(clip: Any, tokens: dict) -> Tokens:
     for (identity, _), piece in clip.tokenizer.untokenize([(token, 1.0) for token in set(ids) - {None}]):
         pieces[identity] = piece
     return Tokens(tuple(ids), tuple(pieces.get(token, " ") for token in ids))
-
-
-def _match(clip: Any, prompt: Tokens, word: Reference) -> PhraseMatch:
-    phrase = readable_tokens(clip, clip.tokenize(tokenizer_text(word.phrase, word.source)))
-    return find_phrase(prompt, phrase, word.occurrence, word.source)
 
 
 def _encode_references(

@@ -16,7 +16,7 @@ from ..layout import FRAME_STRIDE, Binding
 from ..media import from_image, letterbox, load_case, to_image
 from ..media.case_folder import CAPTION, UNFINISHED, natural
 from ..media.pictures import MOST_BYTES, PictureError, decode_picture
-from ..phrases import Span, find_phrase
+from ..phrases import Span, find_phrases
 from ..prompt_text import read_text
 from ..relations import Reference, Scene
 from ..scores.video import VideoFile
@@ -195,10 +195,8 @@ def encode_text(case: TrainingCase, tokenise: Tokenise, encode: Encode) -> CaseT
     read = load_case(case.folder)
     try:
         tokens = tokenise(read.prompt)
-        spans = tuple(
-            find_phrase(tokens, tokenise(word.phrase), word.occurrence, word.source).spans
-            for word in words_of(read.scene)
-        )
+        phrases = [(tokenise(word.phrase), word.occurrence, word.source) for word in words_of(read.scene)]
+        spans = tuple(match.spans for match in find_phrases(tokens, phrases))
     except LumosXError as error:
         raise LumosXError(f"case: {case.folder.name}: {error}") from error
     return CaseText(encode(read.prompt), spans)

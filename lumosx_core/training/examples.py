@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..layout import Binding, bind_scene
 from ..media import letterbox
-from ..phrases import Tokens, find_phrase
+from ..phrases import Tokens, find_phrases
 from ..relations import Scene
 from ..tiny.codec import BlockTransformCodec, normalised, world_codec
 from ..tiny.world.cast import Split
@@ -54,9 +54,9 @@ def bind(scene: Scene, prompt: str, tokenise: Tokenise) -> Binding:
         LumosXError: a phrase that is not in the prompt.
     """
     tokens = tokenise(prompt)
-    return bind_scene(
-        scene, lambda word: find_phrase(tokens, tokenise(word.phrase), word.occurrence, word.source).spans
-    )
+    phrases = [(tokenise(word.phrase), word.occurrence, word.source) for word in scene.words]
+    matches = dict(zip(scene.words, find_phrases(tokens, phrases)))
+    return bind_scene(scene, lambda word: matches[word].spans)
 
 
 def encode_pictures(codec: BlockTransformCodec, pictures: list[Image.Image]) -> torch.Tensor:

@@ -65,6 +65,17 @@ def test_a_nearest_phrase_is_put_in_by_its_button(comfy):
     assert summary(board) == "Everything binds"
 
 
+def test_free_words_for_a_person_are_offered_and_what_is_taken_is_not(comfy):
+    board = build(comfy, people=(("guy on the left", ()), ("lady", ())))
+    row(board, 2).locator(".lumosx-mend", has_text="woman").first.click()
+    settled(comfy)
+    assert widget(comfy, 1, "phrase").startswith("woman")
+    comfy.run("() => scene.set(app.graph.getNodeById(scene.subjects[0]), 'phrase', 'lady')")
+    settled(comfy)
+    assert "add these words to the prompt" in row(board, 1).inner_text()
+    assert row(board, 1).locator(".lumosx-mend").count() == 0
+
+
 def test_shared_words_are_marked_and_an_occurrence_mends_them(comfy):
     people = (("man", ("white jacket",)), ("man", ("blue cap",)))
     board = build(comfy, "A man in a white jacket and a man with a blue cap.", people)

@@ -86,6 +86,46 @@ def test_the_nearest_words_are_named_only_where_something_is_missing():
     assert problems(answer) == [("error", "missing", ["face 0"], [])]
 
 
+def nearest(prompt, *references):
+    """What is suggested for each missing phrase, in order."""
+    return [each["nearest"] for each in values(board(prompt, *references), "missing")]
+
+
+def test_words_that_are_taken_are_not_suggested():
+    assert nearest("A man waves.", face("guy")) == [["man"]]
+    assert nearest("A man waves.", face("guy"), face("man", 1)) == [[]]
+    assert nearest("A man waves.", attribute("guy"), face("man", occurrence=4)) == [[]]
+    assert nearest("A red hat and a blue hat.", thing("hats"), attribute("red hat")) == [["blue hat"]]
+
+
+def test_only_what_every_choice_has_is_suggested():
+    assert nearest("A {man|boy} and a woman wave.", face("guy")) == [[]]
+    assert nearest("A {tall|small} man waves.", face("guy")) == [["man"]]
+
+
+SUGGESTING = ["man", "guy", "lady", "woman", "hat", "hats", "red", "the", "on", "left", "{red|blue}", "{man|boy}"]
+
+
+@given(
+    st.lists(st.sampled_from(SUGGESTING), max_size=12).map(" ".join),
+    st.lists(
+        st.tuples(st.lists(st.sampled_from(SUGGESTING[:10]), min_size=1, max_size=3).map(" ".join), st.integers(0, 2)),
+        min_size=1, max_size=4,
+    ),
+)
+def test_a_suggestion_always_binds_and_is_never_taken(prompt, phrases):
+    references = [face(phrase, person, occurrence) for person, (phrase, occurrence) in enumerate(phrases)]
+    for problem in board(prompt, *references)["problems"]:
+        for words in problem["values"].get("nearest", ()):
+            (index,) = [index for index, each in enumerate(references) if [each.id] == problem["references"]]
+            assert words not in [each.words for each in references]
+            # The button puts occurrence 0; who types the words keeps theirs.
+            for occurrence in (0, references[index].occurrence):
+                mended = [*references]
+                mended[index] = dataclasses.replace(references[index], phrase=words, occurrence=occurrence)
+                assert board(prompt, *mended)["references"][index]["status"] == "found"
+
+
 def test_without_a_prompt_only_phrases_are_compared():
     answer = board(None, face("man", 0), face("Man", 1), face("man", 2, occurrence=1), face("", 3))
     assert [entry["status"] for entry in answer["references"]] == ["unknown", "unknown", "unknown", "empty"]

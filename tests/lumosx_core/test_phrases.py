@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from host.tokens import small_tokenizer
 from lumosx_core.errors import LumosXError
-from lumosx_core.phrases import Tokens, exact_spans, find_phrase, marked_text
+from lumosx_core.likeness import STOP_WORDS
+from lumosx_core.phrases import (
+    Tokens,
+    claimed_units,
+    exact_spans,
+    find_phrase,
+    find_phrases,
+    marked_text,
+    nearest_runs,
+)
+from lumosx_core.prompt_text import read_text
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "phrase_spans.json"
 PROMPT = "Two men. The man on the left wears a white t-shirt; the woman on the right a White, woollen hat."
@@ -114,8 +124,98 @@ def test_an_unmatched_phrase_names_itself_and_the_nearest_words(tokenize):
 
 
 def test_nothing_near_still_says_what_to_do(tokenize):
-    with pytest.raises(LumosXError, match="add these to it"):
+    with pytest.raises(LumosXError, match="is not in the prompt; .*add these words to the prompt"):
         find_phrase(tokenize("x"), tokenize("qqqqqqqq"))
+
+
+SCENE = (
+    "A tall man on the left in a denim jacket and a young woman with a straw hat wave to a kid; the woman laughs. "
+    "Behind them is a ½ open door."
+)
+
+
+def suggested(prompt, phrase, *others, occurrence=0):
+    """What is suggested for a phrase in place of which others are bound already."""
+    text = read_text(prompt)
+    spans = [span for other in others for span in text.places(read_text(other))]
+    return nearest_runs([text.units], read_text(phrase).units, [claimed_units(text.units, spans)], occurrence)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "expected"),
+    [
+        ("guy", ["man"]), ("Gentleman", ["man"]), ("guys", ["man"]), ("lady", ["woman"]), ("girl", ["kid", "woman"]),
+        ("boy", ["kid", "man"]), ("toddler", ["kid"]), ("person", ["man", "woman", "kid"]), ("tall guy", ["tall man"]),
+        ("guy on the left", ["man on the left"]), ("old lady", ["young woman"]), ("jaket", ["jacket"]),
+        ("leather jacket", ["denim jacket"]), ("hats", ["hat"]), ("half open door", ["open door"]),
+        # Nothing that could be meant.
+        ("umbrella", []), ("the", []), ("him", []), ("denim trousers", []), ("gray dog", []), ("hand", []),
+        ("in a", []), ("skirt", []), ("x" * 5000, []), ("word " * 500, []),
+    ],
+)
+def test_what_is_suggested(phrase, expected):
+    assert suggested(SCENE, phrase) == expected
+
+
+@pytest.mark.parametrize(
+    ("phrase", "others", "expected"),
+    [
+        ("guy", ["man"], []), ("guy", ["tall man on the left"], []), ("lady", ["young woman"], []),
+        ("person", ["man"], ["woman", "kid"]), ("girl", ["kid"], ["woman"]), ("leather jacket", ["jacket"], []),
+        ("cap", ["straw hat"], []), ("guy on the left", ["man"], ["man on the left"]),
+    ],
+)
+def test_what_is_taken_is_not_suggested(phrase, others, expected):
+    assert suggested(SCENE, phrase, *others) == expected
+
+
+def test_a_man_is_not_suggested_for_a_woman():
+    assert suggested("A man waves.", "woman") == suggested("A woman waves.", "man") == []
+
+
+def test_only_words_that_are_there_often_enough_are_suggested():
+    assert suggested(SCENE, "lady", occurrence=2) == ["woman"]
+    assert suggested(SCENE, "guy", occurrence=2) == []
+
+
+@pytest.mark.parametrize(("phrase", "expected"), [("白色的夹克", ["白色夹克"]), ("女人", []), ("红色裙子", [])])
+def test_words_without_spaces_are_suggested_as_they_are_written(phrase, expected):
+    assert suggested("一个穿着白色夹克的男人站在红色的门前。", phrase) == expected
+
+
+PEOPLE = ["man", "guy", "lady", "woman", "boy", "girl", "kid", "person", "men", "gentleman"]
+THINGS = ["the", "a", "on", "in", "left", "right", "red", "hat", "hats", "jacket", "jaket", "½", "ﬁt", "夹克", "ß"]
+SOME = st.lists(st.sampled_from(PEOPLE + THINGS), min_size=1, max_size=5)
+
+
+@given(
+    st.lists(st.sampled_from(PEOPLE + THINGS), max_size=14).map(" ".join) | st.text(max_size=30),
+    SOME.map(" ".join) | st.text(max_size=12), st.lists(SOME.map(" ".join), max_size=3), st.integers(0, 2),
+)
+def test_a_suggestion_binds_and_is_free_and_no_stop_word(prompt, phrase, others, occurrence):
+    text = read_text(prompt)
+    for words in suggested(prompt, phrase, *others, occurrence=occurrence):
+        assert len(text.places(read_text(words))) >= max(1, occurrence)
+        assert words not in [" ".join(read_text(other).words) for other in others]
+        taken = [set(range(*span)) for other in others for span in text.places(read_text(other))]
+        assert not any(set(range(*place)) <= spot for place in text.places(read_text(words)) for spot in taken)
+        first, *_, last = [*read_text(words).words] * 2
+        assert first not in STOP_WORDS and last not in STOP_WORDS
+
+
+def refused(tokenize, prompt, *phrases):
+    with pytest.raises(LumosXError) as caught:
+        find_phrases(tokenize(prompt), [(tokenize(phrase), 0, phrase) for phrase in phrases])
+    return str(caught.value)
+
+
+def test_phrases_of_a_scene_know_what_the_others_bind(tokenize):
+    """Also what a later one binds."""
+    assert 'the nearest words there are "man":' in refused(tokenize, "A man waves.", "guy")
+    assert "add these words to the prompt" in refused(tokenize, "A man waves.", "guy", "man")
+    assert "add these words to the prompt" in refused(tokenize, "A man waves.", "man", "guy")
+    message = refused(tokenize, "A man and a woman wave.", "man", "person")
+    assert '"woman"' in message and '"man"' not in message
 
 
 @given(st.text(min_size=1, max_size=20), st.text(max_size=30))

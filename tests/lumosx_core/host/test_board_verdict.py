@@ -1,5 +1,7 @@
 """The board's verdict beside what the encoder does: it is never green where the run stops, nor red where it runs."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import HealthCheck, event, example, given, settings
@@ -132,3 +134,30 @@ def test_what_was_seen(clip, prompt, phrase, expected):
 def test_two_people_called_the_same_are_a_warning_here_and_there(clip):
     people = [BoardReference(str(number), Kind.FACE, "man", 0, number, True) for number in range(2)]
     assert agree(clip, "a man and a man", people) == ("amber", None)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrases", "expected"),
+    [
+        ("A man waves.", ["guy"], ["man"]),
+        ("A man waves to a woman.", ["man", "person"], ["woman"]),
+        ("A man waves to a woman.", ["lady", "woman"], []),
+        ("A man in a (denim jacket:1.2)", ["leather jacket"], ["denim jacket"]),
+        ("穿着白色夹克的男人", ["白色的夹克"], ["白色夹克"]),
+        ("A man waves.", ["the umbrella"], []),
+    ],
+)
+def test_both_suggest_the_same_and_it_runs_once_taken(clip, prompt, phrases, expected):
+    references = [thing(phrase) for phrase in phrases]
+    references = [dataclasses.replace(each, id=str(number)) for number, each in enumerate(references)]
+    answer = read_board(prompt, references, settled=True, deadline=Deadline(60))
+    (problem,) = [each for each in answer["problems"] if each["code"] == "missing"]
+    stopped = run(clip, prompt, references)
+    missing = references[int(problem["references"][0])]
+    assert problem["values"]["nearest"] == expected
+    said = stopped.partition("the nearest words there are ")[2].partition(": ")[0]
+    assert [words.strip('"') for words in said.split(", ") if words] == expected
+    assert expected or stopped.endswith("add these words to the prompt.")
+    for words in expected:
+        mended = [dataclasses.replace(each, phrase=words) if each is missing else each for each in references]
+        assert run(clip, prompt, mended) is None

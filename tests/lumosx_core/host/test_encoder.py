@@ -98,7 +98,7 @@ def test_chinese_prompts_bind(models, picture):
 
 def test_a_missing_phrase_stops_before_any_model_runs(models, one):
     clip, _ = models
-    with pytest.raises(LumosXError, match=r'face: "tall man" is not in the prompt; .*("a man"|"man walks")'):
+    with pytest.raises(LumosXError, match=r'face: "tall man" is not in the prompt; .* "man":'):
         encode_scene(clip, None, one("tall man"), "a man walks", "", SIZE)
 
 
