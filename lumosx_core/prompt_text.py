@@ -146,6 +146,11 @@ def read_prompt(text: str, most: int = MOST_COMBINATIONS) -> tuple[list[PromptTe
     return [_read(letters, "prompt") for letters in made], number
 
 
+def negative_text(text: str) -> str:
+    """The negative prompt that a text asks for: the release's where there is nothing but white space."""
+    return text if clean_text(text) else NEGATIVE_PROMPT
+
+
 def clean_text(text: str) -> str:
     """A prompt as the release cleans it: HTML entities resolved (twice, since they nest), letters composed, quotes
     straightened, white space collapsed. Only the release's repair of wrongly decoded text is left out.

@@ -5,12 +5,14 @@ They are lists in Markdown, which ComfyUI's Preview Any renders and which reads 
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .layout import Binding, SequenceLayout
 from .memory import GIGABYTE, GUIDANCE_PASSES, Chunks, forward_work, peak_bytes, plan_forward
 from .phrases import PhraseMatch, Tokens, marked_text
+from .prompt_text import NEGATIVE_PROMPT, clean_text
 from .relations import Reference, Scene
 from .verdict import Finding
 
@@ -68,6 +70,7 @@ def encoding_report(
     layout: SequenceLayout,
     findings: Iterable[Finding],
     planned_bytes: int | None = None,
+    negative_prompt: str | None = None,
 ) -> str:
     """Which words of the prompt each reference binds to, what it costs in tokens, and a prediction of work and memory.
 
@@ -77,6 +80,7 @@ def encoding_report(
         layout: the sequence that the model will see.
         findings: what is probably not meant, see ``Scene.findings``.
         planned_bytes: what ComfyUI itself plans for the activations of one video, if that is known.
+        negative_prompt: the text of the unconditional pass, if that is known.
     """
     cost = layout.frame_tokens
     lines = [f"- {_describe(reference)}{_body_note(scene, reference)} {_bound(matches[reference], prompt)}, "
@@ -92,6 +96,8 @@ def encoding_report(
         f"{layout.tokens - layout.video_tokens} more ({share:.0%}); together {layout.tokens}. "
         f"Prompt {len(prompt.ids) + 1} of 512 tokens."
     )
+    if negative_prompt is not None:
+        lines.append(f"- Negative prompt: {_negative_name(negative_prompt)}.")
     lines += _prediction_lines(layout, planned_bytes)
     return "\n".join(lines + _warning_lines(finding.text for finding in findings))
 
@@ -120,6 +126,11 @@ def _prediction_lines(layout: SequenceLayout, planned_bytes: int | None) -> list
         f"- Time: {prediction.time_class}; a step is {times} times the work of 832 x 480 with 81 frames and no "
         "references.",
     ]
+
+
+def _negative_name(text: str) -> str:
+    is_own = clean_text(text) == NEGATIVE_PROMPT
+    return "the release's" if is_own else f"\"{textwrap.shorten(text, 80, placeholder=' …')}\""
 
 
 def _bound(match: PhraseMatch, prompt: Tokens) -> str:

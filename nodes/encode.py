@@ -39,9 +39,10 @@ class LumosXRelationalEncode(Node):
                     "case and punctuation may differ. At most 512 tokens.",
                 ),
                 io.String.Input(
-                    "negative_prompt", multiline=True, dynamic_prompts=True, default=NEGATIVE_PROMPT,
-                    tooltip="What the video should not be. The default is the one that Wan2.1 and LumosX were sampled "
-                    "with; change it only with a reason.",
+                    "negative_prompt", multiline=True, dynamic_prompts=True, default="",
+                    placeholder=f"Negative prompt. Empty: the release's, {NEGATIVE_PROMPT}",
+                    tooltip="What the video should not be. Leave it empty: then it is the one that Wan2.1 and LumosX "
+                    "were sampled with. For no negative prompt at all type (), or set cfg to 1.",
                 ),
                 RelationsSocket.Input("relations", tooltip="The scene, from LumosX Binder or LumosX Load Case."),
                 io.Int.Input(

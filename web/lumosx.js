@@ -4,11 +4,19 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { addBoard } from "./board/board.js";
 import { addResult } from "./result/result.js";
+import { widgetOf } from "./graph/values.js";
 import { addStyle } from "./style.js";
+import { keepLow } from "./view.js";
 import { loadWords } from "./words.js";
 
 /** @type {Record<string, (node: object, host: {app: object, api: object}) => void>} */
-const VIEWS = { LumosX_Binder: addBoard, LumosX_RelationalEncode: addResult };
+const VIEWS = {
+  LumosX_Binder: addBoard,
+  LumosX_RelationalEncode(node, host) {
+    keepLow(widgetOf(node, "negative_prompt"));
+    addResult(node, host);
+  },
+};
 
 app.registerExtension({
   name: "lumosx.board",

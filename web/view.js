@@ -3,6 +3,7 @@
 const TICK_MILLISECONDS = 250;
 // Above and below a DOM widget in a classic node.
 const MARGINS = 20;
+const LOW = 40;
 // By this class some hosts know what grows with a node.
 const EXPANDS = "widget-expands";
 
@@ -26,6 +27,11 @@ export function addView(node, view) {
     signal.addEventListener("abort", () => view.remove());
   });
   return widget;
+}
+
+/** Keep a text field to about two lines in classic nodes, so that the others get what is free. */
+export function keepLow(widget) {
+  if (widget?.options) widget.options.getMaxHeight = () => LOW + MARGINS;
 }
 
 /**

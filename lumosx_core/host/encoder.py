@@ -26,7 +26,7 @@ from ..layout import (
 )
 from ..media import from_image, letterbox, to_image
 from ..phrases import PhraseMatch, Tokens, find_phrases
-from ..prompt_text import tokenizer_text
+from ..prompt_text import negative_text, tokenizer_text
 from ..relations import Reference, Scene
 from ..report import encoding_report
 from .encodings import Encodings
@@ -100,7 +100,7 @@ def encode_scene(
         vae: VAE of Wan2.1.
         scene: references and their phrases.
         prompt: text that contains every phrase.
-        negative_prompt: text of the unconditional pass.
+        negative_prompt: text of the unconditional pass; the release's where it is empty.
         size: the video to make.
         unconditional: which references the negative gets; the release gives it the same ones.
         reuse: take encodings of earlier runs from ``encodings_folder`` and keep new ones there.
@@ -109,6 +109,7 @@ def encode_scene(
         LumosXError: a phrase that is not in the prompt, a text of more than 512 tokens, or another kind of CLIP or VAE.
     """
     positive_tokens, text, matches = find_words(clip, scene, prompt)
+    negative_prompt = negative_text(negative_prompt)
     negative_tokens = _tokenize(clip, negative_prompt, "negative_prompt")
     binding = bind_scene(scene, lambda word: matches[word].spans)
     layout = SequenceLayout(size.latent_shape[2], *(-(-side // PATCH) for side in size.latent_shape[3:]), binding)
@@ -116,7 +117,7 @@ def encode_scene(
     # What can be said without a prompt was logged where the scene was made.
     known = set(scene.warnings())
     log_warnings(finding.text for finding in findings if finding.text not in known)
-    report = encoding_report(scene, matches, text, layout, findings, planned_bytes(layout))
+    report = encoding_report(scene, matches, text, layout, findings, planned_bytes(layout), negative_prompt)
     view = encoding_view(prompt, scene, matches, text, layout, (size.width, size.height, size.frames), findings)
     encodings = Encodings(reuse)
     # The VAE is done before the text encoder starts, so that neither is loaded twice.

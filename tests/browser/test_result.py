@@ -24,6 +24,33 @@ def run(comfy):
     return result
 
 
+def test_the_negative_prompt_says_what_empty_means_and_leaves_the_room_to_the_prompt(comfy):
+    build(comfy)
+    comfy.run("() => { app.graph.getNodeById(scene.encoder).setSize([460, 800]); app.canvas.setDirty(true, true); }")
+    comfy.page.wait_for_timeout(500)
+    prompt, negative = (comfy.page.locator("textarea").nth(place) for place in (0, 1))
+    assert prompt.input_value() == PROMPT and negative.input_value() == ""
+    heights = [field.bounding_box()["height"] for field in (prompt, negative)]
+    if comfy.run("() => Boolean(LiteGraph.vueNodesMode)"):
+        # Its height is the page's; earlier pages write the name into the empty field, later ones above it.
+        assert heights[0] >= heights[1] - 1
+    else:
+        words = negative.get_attribute("placeholder")
+        assert words.startswith("Negative prompt. Empty: the release's") and "色调艳丽" in words
+        assert heights[0] > 2 * heights[1]
+
+
+def test_a_node_is_copied_and_pasted(comfy):
+    """A page of 0.3.75 could not copy a node with Chinese in it."""
+    build(comfy)
+    comfy.run("() => { app.canvas.canvas.focus(); app.canvas.selectNode(app.graph.getNodeById(scene.encoder)); }")
+    for key in ("Control+c", "Control+v"):
+        comfy.page.keyboard.press(key)
+        comfy.page.wait_for_timeout(500)
+    assert comfy.run("() => app.graph.nodes.filter((node) => node.type === 'LumosX_RelationalEncode').length") == 2
+    assert comfy.errors == []
+
+
 def test_a_run_is_told_in_a_panel_and_the_tokenizer_replaces_the_guess(comfy):
     board = build(comfy)
     assert comfy.page.locator(".lumosx-result").is_hidden()

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from host import released
+from lumosx_core.prompt_text import negative_text
 
 
 @pytest.fixture
@@ -62,6 +63,18 @@ def test_a_moved_input(old, new):
 def test_an_input_that_is_gone(old, new):
     last = new["LumosX_Sampler"]["inputs"].pop()["id"]
     assert found(old, new) == [f"LumosX_Sampler.{last}: in its place is nothing"]
+
+
+def test_a_default_may_change_where_it_means_the_same(old, new):
+    """Empty stands for the text that was there, and for nothing else."""
+    [negative] = [one for one in new["LumosX_RelationalEncode"]["inputs"] if one["id"] == "negative_prompt"]
+    assert negative_text("") == negative["default"]
+    negative["default"] = ""
+    assert found(old, new) == []
+    negative["default"] = "blurred"
+    assert len(found(old, new)) == 1
+    sampler(new, "schedule")["default"] = ""
+    assert len(found(old, new)) == 2
 
 
 @pytest.mark.parametrize(("name", "field", "value"), [

@@ -18,6 +18,8 @@ FOLDER = ROOT / "tests" / "released"
 # Their lists are what the user has on disk.
 FILE_LISTS = {("LumosX_ModelLoader", "model_name"), ("LumosX_ConvertWeights", "source"), ("LumosX_LoadCase", "case")}
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+# Another default that means what the old one says: (node, input, default).
+SAME_MEANING = {("LumosX_RelationalEncode", "negative_prompt", "")}
 # Other steps would change saved values in the page; a widget for what happens after a run is a saved value of its own.
 FIXED = ("type", "required", "default", "step", "multiselect", "control_after_generate")
 
@@ -57,24 +59,25 @@ def broken(old, new):
             yield f"{name}: the outputs {before['outputs']} have become {after['outputs']}"
         if before["output_node"] and not after["output_node"]:
             yield f"{name} no longer runs by itself"
-        yield from (f"{name}.{sentence}" for sentence in _broken_inputs(before["inputs"], after["inputs"]))
+        yield from (f"{name}.{sentence}" for sentence in _broken_inputs(name, before["inputs"], after["inputs"]))
 
 
-def _broken_inputs(old, new):
+def _broken_inputs(node, old, new):
     for place, before in enumerate(old):
         after = new[place] if place < len(new) else {"id": "nothing"}
         if after["id"] != before["id"]:
             yield f"{before['id']}: in its place is {after['id']}"
         else:
-            yield from (f"{before['id']}: {sentence}" for sentence in _broken_input(before, after))
+            yield from (f"{before['id']}: {sentence}" for sentence in _broken_input(node, before, after))
     for added in new[len(old):]:
         if added["required"] or (added["type"] in WIDGETS and "default" not in added):
             yield f"{added['id']}: it is new, so it must be optional and have a default"
 
 
-def _broken_input(before, after):
+def _broken_input(node, before, after):
     for field in FIXED:
-        if before.get(field) != after.get(field):
+        is_meant = field == "default" and (node, before["id"], after.get(field)) in SAME_MEANING
+        if before.get(field) != after.get(field) and not is_meant:
             yield f"{field} was {before.get(field)!r} and is {after.get(field)!r}"
     if "min" in after and after["min"] > before.get("min", float("-inf")):
         yield f"min was {before.get('min')} and is {after['min']}"

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from host import released
+from lumosx_core.prompt_text import negative_text
 
 NODES = {
     "LumosX_Subject": [
@@ -132,6 +133,7 @@ def test_defaults_are_those_of_the_release(info):
         assert [options["default"] for _, options in optional.values()] == [10000, "release"]
     encode = inputs_of(info["LumosX_RelationalEncode"])
     assert [encode[name][1]["default"] for name in ("width", "height", "frames")] == [832, 480, 81]
-    assert encode["negative_prompt"][1]["default"].startswith("色调艳丽")
+    negative = encode["negative_prompt"][1]
+    assert negative["default"] == "" and negative_text("") in negative["placeholder"]
     model = inputs_of(info["LumosX_Model"])
     assert [model[name][1]["default"] for name in NODES["LumosX_Model"][1:]] == [0.5, 8, True, True, True, 0.0]

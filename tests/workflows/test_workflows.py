@@ -53,6 +53,11 @@ def test_a_picture_is_small_enough_for_a_list(name):
 
 
 @pytest.mark.parametrize("name", API_FORMS)
+def test_the_negative_prompt_is_left_to_the_release(name):
+    assert inputs_of(name, "LumosX_RelationalEncode")["negative_prompt"] == ""
+
+
+@pytest.mark.parametrize("name", API_FORMS)
 def test_both_forms_are_the_same_graph(name):
     assert to_api(workflow(name)) == api_form(name)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.encoder import UNCONDITIONAL, VideoSize, encode_scene
 from lumosx_core.phrases import Tokens, token_units
-from lumosx_core.prompt_text import clean_text, read_text
+from lumosx_core.prompt_text import NEGATIVE_PROMPT, clean_text, read_text
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 
 SIZE = VideoSize(64, 48, 9)
@@ -144,6 +144,35 @@ def test_another_vae_is_refused(models, one):
 
     with pytest.raises(LumosXError, match=r"vae: it makes latents of shape \(1, 4, 6, 8\)"):
         encode_scene(models[0], Other(), one("a man"), "a man", "", SIZE)
+
+
+def negative(models, one, text):
+    encoded = encode_scene(*models, one("a man"), "a man", text, SIZE)
+    line = next(line for line in encoded.report.splitlines() if line.startswith("- Negative prompt: "))
+    return encoded.negative[0][0], line
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t ", "&nbsp;", "\u3000"])
+def test_an_empty_negative_prompt_is_the_releases(models, one, text):
+    expected, line = negative(models, one, NEGATIVE_PROMPT)
+    found, same = negative(models, one, text)
+    assert torch.equal(found, expected)
+    assert same == line == "- Negative prompt: the release's."
+
+
+def test_another_negative_prompt_is_itself_and_named(models, one):
+    clip = models[0]
+    found, line = negative(models, one, "blurred,  static")
+    assert torch.equal(found, clip.encode_from_tokens(clip.tokenize("blurred, static")))
+    assert line == '- Negative prompt: "blurred, static".'
+    assert len(negative(models, one, "word " * 120)[1]) < 120
+
+
+def test_brackets_around_nothing_are_no_negative_prompt_at_all(models, one):
+    clip = models[0]
+    found, line = negative(models, one, "()")
+    assert torch.equal(found, clip.encode_from_tokens(clip.tokenize("")))
+    assert line == '- Negative prompt: "()".'
 
 
 def test_what_the_negative_pass_sees_can_be_chosen(models, one):
