@@ -7,7 +7,7 @@ from ..lumosx_core.host.face_models import weights_state
 from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..lumosx_core.scores.attributes import LOCATE, MEASURES, AttributePlan
 from .base import Node
-from .sockets import CATEGORY, RelationsSocket, aliases
+from .sockets import SCORES, RelationsSocket, aliases
 
 
 def _what():
@@ -66,7 +66,7 @@ class LumosXAttributeScore(Node):
         return io.Schema(
             node_id="LumosX_AttributeScore",
             display_name="LumosX Attribute Score",
-            category=CATEGORY,
+            category=SCORES,
             **aliases("who wears what", "clip score", "dino score", "leakage", "evaluate", "benchmark"),
             description="Tells whether each attribute is on the right person: finds the people by their faces, "
             "compares every attribute's picture with every person, and says where it leaked. Objects are looked for in "
@@ -100,7 +100,7 @@ class LumosXMotionScore(Node):
         return io.Schema(
             node_id="LumosX_MotionScore",
             display_name="LumosX Motion Score",
-            category=CATEGORY,
+            category=SCORES,
             **aliases("dynamic degree", "optical flow", "evaluate", "benchmark", "motion amount"),
             description="Dynamic degree: frames and thresholds of the release's benchmark, but the flow comes from "
             "OpenCV DIS, a stand-in for RAFT that needs no weights. Not comparable with published numbers.",

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..lumosx_core.host.scene import bind
 from .base import Node
 from .panels import with_panel
-from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, RelationsSocket, SubjectSocket, aliases
+from .sockets import SCENE, BackgroundSocket, ReferencesSocket, RelationsSocket, SubjectSocket, aliases
 
 SLOTS = (1, 2, 3)
 
@@ -18,10 +18,11 @@ class LumosXBinder(Node):
         return io.Schema(
             node_id="LumosX_Binder",
             display_name="LumosX Binder",
-            category=CATEGORY,
+            category=SCENE,
             **with_panel(),
             **aliases(
-                "multi subject", "combine subjects", "who wears what", "relations", "scene", "identity", "characters",
+                "multi subject", "multi person", "consistency", "combine subjects", "who wears what", "relations",
+                "scene", "identity", "characters",
                 "phantom", "s2v",
             ),
             description="Puts people, objects and a background together into one scene. The order is fixed: "

@@ -13,7 +13,7 @@ from ..lumosx_core.host.folders import (
     write_case,
 )
 from .base import Node
-from .sockets import CATEGORY, RelationsSocket, aliases
+from .sockets import SCENE, RelationsSocket, aliases
 
 
 class LumosXLoadCase(Node):
@@ -26,7 +26,7 @@ class LumosXLoadCase(Node):
         return io.Schema(
             node_id="LumosX_LoadCase",
             display_name="LumosX Load Case",
-            category=CATEGORY,
+            category=SCENE,
             **aliases("load references", "import case", "dataset", "test case", "folder"),
             description="Reads a test case in the format of the LumosX release: caption.txt (name;prompt), "
             "subjects/1/face_<phrase>.png, subjects/1/<phrase>.png, objects/<phrase>.png, background/<phrase>.png.",
@@ -74,7 +74,7 @@ class LumosXSaveCase(Node):
         return io.Schema(
             node_id="LumosX_SaveCase",
             display_name="LumosX Save Case",
-            category=CATEGORY,
+            category=SCENE,
             **aliases("export case", "save references", "dataset", "folder"),
             description="Writes a scene and its prompt as a case folder of the LumosX release, with a lumosx.json for "
             "what that format cannot say, into ComfyUI's output folder. LumosX Load Case reads exactly the same scene "

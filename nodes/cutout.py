@@ -5,7 +5,7 @@ from comfy_api.latest import io, ui
 from ..lumosx_core.host.cutouts import make_cut_out
 from ..lumosx_core.media.cutouts import EDGES, SOFT, Box
 from .base import Node
-from .sockets import CATEGORY, aliases
+from .sockets import PICTURES, aliases
 
 
 def _box_input(name, tooltip):
@@ -63,7 +63,7 @@ class LumosXCutOut(Node):
         return io.Schema(
             node_id="LumosX_CutOut",
             display_name="LumosX Cut-Out",
-            category=CATEGORY,
+            category=PICTURES,
             **aliases(
                 "remove background", "cut out", "cutout", "background removal", "mask to white", "matting",
                 "crop clothes", "segment",

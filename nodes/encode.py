@@ -6,7 +6,7 @@ from ..lumosx_core.host.encoder import SAME, UNCONDITIONAL, VideoSize, encode_sc
 from ..lumosx_core.prompt_text import NEGATIVE_PROMPT
 from .base import Node
 from .panels import with_panel
-from .sockets import CATEGORY, RelationsSocket, advanced, aliases
+from .sockets import SCENE, RelationsSocket, advanced, aliases
 
 
 def _check_size(width, height, frames, unconditional_references):
@@ -22,7 +22,7 @@ class LumosXRelationalEncode(Node):
         return io.Schema(
             node_id="LumosX_RelationalEncode",
             display_name="LumosX Relational Encode",
-            category=CATEGORY,
+            category=SCENE,
             **with_panel(),
             **aliases(
                 "wan subject to video", "wan phantom subject to video", "reference to video", "r2v", "s2v",

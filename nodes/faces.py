@@ -9,7 +9,7 @@ from ..lumosx_core.media.faces.centerface import LEAST_SCORE
 from ..lumosx_core.media.faces.crop import LARGEST_MARGIN, RELEASE_DOWN, RELEASE_UP, SIDES, Margins
 from ..lumosx_core.media.faces.picking import LEFT_TO_RIGHT, LIKENESS, ORDERS
 from .base import Node
-from .sockets import CATEGORY, advanced, aliases
+from .sockets import PICTURES, advanced, aliases
 
 
 def _margin_input(name, default, what):
@@ -101,7 +101,7 @@ class LumosXFaceCrop(Node):
         return io.Schema(
             node_id="LumosX_FaceCrop",
             display_name="LumosX Face Crop",
-            category=CATEGORY,
+            category=PICTURES,
             **aliases(
                 "face crop", "face detection", "crop faces", "face detector", "insightface", "align face", "portrait",
             ),

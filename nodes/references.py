@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..lumosx_core.host.scene import attributes_of, background_of, objects_of, subject_of
 from .base import Node
-from .sockets import CATEGORY, BackgroundSocket, ReferencesSocket, SubjectSocket, aliases, occurrence_input
+from .sockets import SCENE, BackgroundSocket, ReferencesSocket, SubjectSocket, aliases, occurrence_input
 
 SLOTS = (1, 2, 3)
 
@@ -18,7 +18,7 @@ def _attribute_inputs():
             "Join Image with Alpha.",
         )
         yield io.String.Input(
-            f"attribute_{slot}_phrase", default="", optional=True,
+            f"attribute_{slot}_phrase", display_name=f"words for {slot}", default="", optional=True,
             tooltip="The words of the prompt that name it, e.g. \"white jacket\". They must occur in the prompt.",
         )
 
@@ -31,10 +31,10 @@ class LumosXSubject(Node):
         return io.Schema(
             node_id="LumosX_Subject",
             display_name="LumosX Subject",
-            category=CATEGORY,
+            category=SCENE,
             **aliases(
                 "person", "character", "identity", "face reference", "multi subject", "subject to video", "s2v",
-                "phantom", "who wears what",
+                "phantom", "who wears what", "multi person", "outfit", "clothes", "consistency",
             ),
             description="One person: a face and the clothes and things that belong to it. What is linked here stays "
             "together; what belongs to another person goes into another LumosX Subject.",
@@ -45,7 +45,7 @@ class LumosXSubject(Node):
                     "shown and the video invents the face.",
                 ),
                 io.String.Input(
-                    "phrase", default="",
+                    "phrase", display_name="words", default="",
                     tooltip="The words of the prompt that name this person, e.g. \"man on the left\". They must occur "
                     "in the prompt; words that two people share tell neither of them apart.",
                 ),
@@ -82,8 +82,8 @@ class LumosXObject(Node):
         return io.Schema(
             node_id="LumosX_Object",
             display_name="LumosX Object",
-            category=CATEGORY,
-            **aliases("prop", "product", "item", "thing", "reference image", "subject to video"),
+            category=SCENE,
+            **aliases("prop", "product", "item", "thing", "outfit", "clothes", "reference image", "subject to video"),
             description="A thing of the scene that belongs to nobody. Objects can be chained; linked to "
             "more_attributes of a LumosX Subject they become attributes of that person.",
             inputs=[
@@ -93,7 +93,7 @@ class LumosXObject(Node):
                     "Image takes it off: put it back by Join Image with Alpha.",
                 ),
                 io.String.Input(
-                    "phrase", default="",
+                    "phrase", display_name="words", default="",
                     tooltip="The words of the prompt that name it, e.g. \"white lamp\". They must occur in the prompt.",
                 ),
                 ReferencesSocket.Input(
@@ -117,13 +117,13 @@ class LumosXBackground(Node):
         return io.Schema(
             node_id="LumosX_Background",
             display_name="LumosX Background",
-            category=CATEGORY,
+            category=SCENE,
             **aliases("scene", "place", "location", "environment", "reference image"),
             description="A picture of the place, without people.",
             inputs=[
                 io.Image.Input("image", tooltip="One picture of the place, full frame, best without people."),
                 io.String.Input(
-                    "phrase", default="",
+                    "phrase", display_name="words", default="",
                     tooltip="The words of the prompt that name it, e.g. \"modern kitchen\". They must occur there.",
                 ),
                 occurrence_input("occurrence", "the phrase"),

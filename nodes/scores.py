@@ -10,7 +10,7 @@ from ..lumosx_core.scores.summary import IdentityPlan
 from ..lumosx_core.scores.swaps import AS_IT_STARTS, ORDERS
 from ..lumosx_core.scores.watching import MODES, RECOMMENDED
 from .base import Node, when_known
-from .sockets import CATEGORY, RelationsSocket, aliases
+from .sockets import SCORES, RelationsSocket, aliases
 
 
 def _what():
@@ -87,7 +87,7 @@ class LumosXIdentityScore(Node):
         return io.Schema(
             node_id="LumosX_IdentityScore",
             display_name="LumosX Identity Score",
-            category=CATEGORY,
+            category=SCORES,
             **aliases("arcface", "face similarity", "identity metric", "evaluate", "benchmark", "face swap check"),
             description="Tells whether a video shows the people it was given: finds every face in every frame, takes "
             "each for one person, and says how alike they are, who was missed, who changed places and who turned into "

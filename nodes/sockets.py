@@ -4,7 +4,8 @@ import inspect
 
 from comfy_api.latest import io
 
-CATEGORY = "LumosX"
+SCENE, PICTURES, SCORES = "LumosX/scene", "LumosX/pictures", "LumosX/scores"
+CATEGORY = "LumosX/model"
 
 SubjectSocket = io.Custom("LUMOSX_SUBJECT")
 ReferencesSocket = io.Custom("LUMOSX_REFERENCES")
@@ -26,8 +27,10 @@ def aliases(*words: str):
 
 def occurrence_input(name: str, phrase: str):
     """The n-th-occurrence input that belongs to a phrase input."""
+    number = name.removeprefix("attribute_").removesuffix("occurrence").rstrip("_")
     return advanced(
-        io.Int, name, default=0, min=0, max=100, optional=True,
+        io.Int, name, display_name=f"which one for {number}" if number else "which one", default=0, min=0, max=100,
+        optional=True,
         tooltip=f"Which occurrence of {phrase} in the prompt this picture stands for: 0 binds all of them (as the "
         "release does), 1 only the first, 2 only the second … Use it when two people share a word.",
     )

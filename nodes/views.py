@@ -8,7 +8,7 @@ from ..lumosx_core.host.views import ViewsPlan, check_views, choose_views
 from ..lumosx_core.media.faces.catalogue import DETECTORS, INSIGHTFACE
 from ..lumosx_core.media.views import BEST, FACE, SHOWS, USES
 from .base import Node, when_known
-from .sockets import CATEGORY, ReferencesSocket, advanced, aliases, occurrence_input
+from .sockets import PICTURES, ReferencesSocket, advanced, aliases, occurrence_input
 
 SLOTS = (1, 2, 3, 4)
 
@@ -27,7 +27,7 @@ def _inputs():
             "cost of one more video frame.",
         ),
         io.String.Input(
-            "phrase", default="",
+            "phrase", display_name="words", default="",
             tooltip="The words of the prompt that name it, for the other views; only needed for each as its own "
             "reference. The best view gets its words where you link it.",
         ),
@@ -60,7 +60,7 @@ class LumosXViews(Node):
         return io.Schema(
             node_id="LumosX_Views",
             display_name="LumosX Views",
-            category=CATEGORY,
+            category=PICTURES,
             **aliases("several photos", "multiple photos", "best photo", "multi view", "more references"),
             description="Several photos of one person or one thing: picks the best by size, sharpness and frontality, "
             "or makes each a reference of its own in the same group. The model was trained with one picture of each "

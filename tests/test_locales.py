@@ -13,6 +13,8 @@ from host.server import ROOT
 LANGUAGES = ("en", "zh")
 FILES = sorted({path.name for language in LANGUAGES for path in (ROOT / "locales" / language).glob("*.json")})
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
+# What newcomers type.
+FIRST_WORDS = ("person", "character", "multi person", "outfit", "clothes", "consistency")
 # Names that stay as they are in every language.
 PROPER_NAMES = {"CLIP", "VAE", "CFG"}
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -109,5 +111,6 @@ def test_every_node_is_found_by_what_users_type_where_the_host_can(object_info):
         assert bool(words) == able, name
         assert len(set(words or ())) == len(words or ()) and all(word == word.lower() for word in words or ()), name
     if able:
-        for word in ("phantom", "s2v", "face crop", "remove background", "who wears what", "wan loader gguf"):
+        ways = ("phantom", "s2v", "face crop", "remove background", "who wears what", "wan loader gguf")
+        for word in (*ways, *FIRST_WORDS):
             assert any(word in node["search_aliases"] for node in ours.values()), word

@@ -5,6 +5,9 @@ import { api } from "../../scripts/api.js";
 import { addBoard } from "./board/board.js";
 import { addResult } from "./result/result.js";
 import { widgetOf } from "./graph/values.js";
+import { nameWidgets } from "./labels.js";
+import { foldOccurrences } from "./occurrences.js";
+import { nameForSearch } from "./search.js";
 import { addStyle } from "./style.js";
 import { keepLow } from "./view.js";
 import { loadWords } from "./words.js";
@@ -26,7 +29,15 @@ app.registerExtension({
     await loadWords(api, app.extensionManager?.setting?.get("Comfy.Locale"));
   },
 
+  beforeRegisterVueAppNodeDefs(definitions) {
+    nameForSearch(definitions);
+  },
+
   nodeCreated(node) {
+    if (node.comfyClass?.startsWith("LumosX_")) {
+      nameWidgets(node);
+      foldOccurrences(node);
+    }
     VIEWS[node.comfyClass]?.(node, { app, api });
   },
 });

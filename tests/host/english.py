@@ -29,7 +29,8 @@ def input_texts(name, specification):
     """Return an input's name, tooltip and choices."""
     kind, settings = specification[0], specification[1] if len(specification) > 1 else {}
     options = options_of(name, kind, settings)
-    return {"name": name, "tooltip": settings["tooltip"], **({"options": options} if options else {})}
+    texts = {"name": settings.get("display_name", name), "tooltip": settings["tooltip"]}
+    return {**texts, **({"options": options} if options else {})}
 
 
 def node_texts(node):

@@ -33,7 +33,7 @@ def nodes_of(object_info):
             "outputs": list(node["output"]),
             "output_node": node["output_node"],
         }
-        for name, node in sorted(object_info.items()) if node["category"] == "LumosX"
+        for name, node in sorted(object_info.items()) if node["category"].split("/")[0] == "LumosX"
     }
 
 

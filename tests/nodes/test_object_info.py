@@ -104,7 +104,21 @@ def test_ids_order_and_types(info, name):
     order = node["input_order"]
     assert [*order.get("required", []), *order.get("optional", [])] == NODES[name]
     assert node["output"] == OUTPUTS[name]
-    assert node["display_name"].startswith("LumosX ") and node["category"] == "LumosX"
+    assert node["display_name"].startswith("LumosX ")
+    assert node["category"] in ("LumosX/scene", "LumosX/model", "LumosX/pictures", "LumosX/scores")
+    assert {input["id"] for input in released.nodes_of({name: node})[name]["inputs"]} == set(NODES[name])
+
+
+def test_words_and_occurrences_are_called_by_what_they_are(info):
+    """What is shown, never what is saved."""
+    shown = {key: options.get("display_name", key) for key, (_, options) in inputs_of(info["LumosX_Subject"]).items()}
+    assert [shown[name] for name in ("phrase", "attribute_1_phrase", "occurrence", "attribute_3_occurrence")] == [
+        "words", "words for 1", "which one", "which one for 3",
+    ]
+    for name in NODES:
+        for key, (_, options) in inputs_of(info[name]).items():
+            part = options.get("display_name", "").partition(" for ")[0]
+            assert part == {"phrase": "words", "occurrence": "which one"}.get(key.rpartition("_")[2], ""), (name, key)
 
 
 @pytest.mark.parametrize("file", sorted(released.FOLDER.glob("*.json")), ids=lambda file: file.stem)
