@@ -148,7 +148,9 @@ class _Places:
     @classmethod
     def of(cls, prompt: Tokens, text: Sequence[Unit], phrase: Tokens, occurrence: int) -> _Places:
         """``text`` has the words of ``prompt``."""
-        exact, letters = exact_spans(prompt.ids, phrase.ids), unit_spans(text, token_units(phrase))
+        # Empty brackets leave a token for a space, which nothing that a user sees would be bound by.
+        exact = exact_spans(prompt.ids, phrase.ids) if _plain_text(phrase) else ()
+        letters = unit_spans(text, token_units(phrase))
         # An occurrence that the ids find too keeps the tokens that the release would mark.
         every = tuple(next((span for span in exact if _overlap(span, place)), place) for place in letters) or exact
         return cls(exact, every, every[occurrence - 1:occurrence] if occurrence else exact or letters)

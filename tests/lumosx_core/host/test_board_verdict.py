@@ -107,6 +107,7 @@ def thing(phrase, occurrence=0):
 @example(("(" * 40 + "hat" + ")" * 40, [thing("hat")]))
 @example(("a ! hat", [thing("!")]))
 @example(("man \\(", [thing("(")]))
+@example(("hat (( ))", [thing("(( ))")]))
 @example(("男人 男人男人", [thing("男人", 3)]))
 def test_never_green_where_the_run_stops_and_never_red_where_it_runs(clip, board):
     said, stopped = agree(clip, *board)
