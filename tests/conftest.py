@@ -35,7 +35,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background jobs ignore Ctrl-C, and so would the programs that tests stop with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # torch's first call of a kind takes long; that says nothing about the code under test.
-settings.register_profile("lumosx", deadline=None)
+# In CI every run tries the same examples, so that a change is not refused by luck; elsewhere each run tries others.
+settings.register_profile("lumosx", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("lumosx")
 COMFYUI = _find_comfyui()
 _prepare_in_process_imports(COMFYUI)
