@@ -1,8 +1,6 @@
 import io
 import itertools
 import json
-import signal
-from contextlib import contextmanager
 
 import pytest
 from PIL import Image
@@ -51,29 +49,11 @@ def test_a_record_survives_its_checkpoint(tmp_path):
     assert resumed.record == trainer.record
 
 
-@pytest.fixture
-def full_disk():
-    """Writing stops after some thousand bytes, as on a full disk."""
-    resource = pytest.importorskip("resource", reason="Windows has no such limit")
-    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    @contextmanager
-    def full():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-    yield full
-    signal.signal(signal.SIGXFSZ, handler)
-
-
 def test_a_full_disk_stops_no_training_and_costs_no_checkpoint(tmp_path, capfd, full_disk):
     trainer, path = make(3), tmp_path / "checkpoint"
     trainer.save(path)
     before = path.read_bytes()
-    with full_disk():
+    with full_disk(3000):
         run(trainer, endless(), path)
     assert trainer.step == 3
     assert f"checkpoint: {path} cannot be written (" in capfd.readouterr().err
@@ -85,7 +65,7 @@ def test_ctrl_c_on_a_full_disk_says_that_there_is_nothing_to_go_on_from(tmp_path
         yield from itertools.islice(endless(), 2)
         raise KeyboardInterrupt
 
-    with full_disk(), pytest.raises(KeyboardInterrupt):
+    with full_disk(3000), pytest.raises(KeyboardInterrupt):
         run(make(), interrupted(), tmp_path / "checkpoint")
     assert "Stopped at step 2; there is no checkpoint." in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
