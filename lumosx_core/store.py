@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from .files import unfinished_beside
+from .files import write_aside
 from .weights.checksum import tensor_bytes
 
 _log = logging.getLogger("LumosX")
@@ -85,9 +85,7 @@ class TensorStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._make_room(len(data))
-            with unfinished_beside(path) as part:
-                part.write_bytes(data)
-                os.replace(part, path)
+            write_aside(path, data)
         except OSError as error:
             self._can_write = False
             _log.warning(
