@@ -97,6 +97,7 @@ def fold_references(
     folded = {}
     for block, feature in enumerate(features):
         if block in chosen:
-            layer = reader.read(block, dtype, feature.device)
-            folded[block] = normalise("ref", project(layer, feature), norms[block])
+            # Without a name for the layer, which would keep it while the next is read.
+            projected = project(reader.read(block, dtype, feature.device), feature)
+            folded[block] = normalise("ref", projected, norms[block])
     return folded
