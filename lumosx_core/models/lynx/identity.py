@@ -80,11 +80,18 @@ def projected_identity(
 ) -> Iterable[tuple[int, KeysValues]]:
     """Block by block keys before their norm and values: those that the identity holds, else from the ID layers.
 
+    Args:
+        reader: of ID layers; None without any.
+        device, dtype: of what comes out, and to compute on and in.
+
     Raises:
         LumosXError: the identity holds none and there are no ID layers, or they are of another kind.
     """
     if identity.projected is not None:
-        return identity.projected.items()
+        return (
+            (block, KeysValues(pair.keys.to(device, dtype), pair.values.to(device, dtype)))
+            for block, pair in identity.projected.items()
+        )
     if reader is None:
         raise LumosXError(
             f"identity: it holds no keys and values, so the {identity.kind} ID layers are needed; choose their file in "

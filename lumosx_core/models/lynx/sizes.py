@@ -58,6 +58,17 @@ class AdapterSizes:
     blocks: tuple[int, ...]
 
 
+def folded_bytes(adapter: AdapterSizes, tokens: int, people: int = 1, itemsize: int = 2) -> int:
+    """Bytes of an adapter's keys and values while sampling.
+
+    Args:
+        tokens: identity tokens, or reference tokens: a sixteenth of a picture's width times that of its height.
+        people: rows; guidance needs a second one for nobody.
+        itemsize: bytes of a number.
+    """
+    return 2 * len(adapter.blocks) * people * (tokens + adapter.registers) * adapter.width * itemsize
+
+
 def check_pair(resampler: ResamplerSizes, id_layers: AdapterSizes) -> None:
     """Refuse a resampler and ID layers of different kinds.
 

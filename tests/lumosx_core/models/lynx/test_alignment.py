@@ -26,11 +26,14 @@ def largest(crop, expected):
 
 def test_the_golden_file_notices_a_crop_stretched_from_its_darkest_to_its_brightest(golden):
     """As one port does to both of its crops."""
-    crop = aligned_crop(golden["picture"], golden["landmarks"][0].numpy(), 112)
-    assert largest(crop, golden["crop_112"][0]) <= 8
-    low, high = crop.min().item(), crop.max().item()
-    stretched = ((crop.float() - low) / (high - low) * 255).round()
-    assert largest(stretched, golden["crop_112"][0]) > 8
+    noticed = []
+    for landmarks, expected in zip(golden["landmarks"].numpy(), golden["crop_112"]):
+        crop = aligned_crop(golden["picture"], landmarks, 112)
+        assert largest(crop, expected) <= 8
+        low, high = crop.min().item(), crop.max().item()
+        noticed.append(largest(((crop.float() - low) / (high - low) * 255).round(), expected) > 8)
+    # A crop that already reaches from 0 to 255 stays as it is.
+    assert any(noticed)
 
 
 def test_the_golden_file_notices_the_template_of_the_other_crop(golden):

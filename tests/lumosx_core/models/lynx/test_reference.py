@@ -63,6 +63,7 @@ def test_what_follows_the_last_features_is_not_computed(golden):
 
 
 def test_blocks_that_another_node_compiled_run_as_they_are(golden):
+    """Its seconds are the import of torch's compiler."""
     tensors, case = golden
     model = build(tensors, case)
     model.blocks = torch.nn.ModuleList(torch.compile(block, backend="eager") for block in model.blocks)

@@ -1,0 +1,32 @@
+"""Bytes of what is folded, at the sizes of Wan 14B."""
+
+import pytest
+import torch
+
+from host.lynx_files import WIDTH, adapter, block_names, write
+from lumosx_core.models.lynx.folding import project_identities
+from lumosx_core.models.lynx.layers import LayerReader
+from lumosx_core.models.lynx.recognise import find_lynx
+from lumosx_core.models.lynx.sizes import AdapterSizes, folded_bytes
+from lumosx_core.weights.opening import open_weights
+
+FULL = AdapterSizes("full", 5120, 5120, 16, tuple(range(40)))
+LITE = AdapterSizes("lite", 2048, 5120, 0, tuple(range(0, 40, 2)))
+REF = AdapterSizes("ref", 5120, 5120, 0, tuple(range(40)))
+
+
+def test_a_person_on_wan_14b_takes_less_than_a_quarter_of_a_gigabyte():
+    assert folded_bytes(FULL, 16) == 26_214_400 and folded_bytes(LITE, 16) == 6_553_600
+    assert folded_bytes(REF, 256) == 209_715_200
+    assert folded_bytes(FULL, 16) + folded_bytes(REF, 256) < 0.26e9
+    assert folded_bytes(FULL, 16, people=2) == 2 * folded_bytes(FULL, 16)
+
+
+@pytest.mark.parametrize("kind", ["full", "lite"])
+def test_that_is_what_the_tensors_take(kind, tmp_path):
+    with open_weights(write(tmp_path / "file", block_names(adapter(kind)))) as source:
+        reader = LayerReader(find_lynx(source).id_layers)
+        tokens = torch.ones(2, 3, reader.sizes.input_width)
+        pairs = dict(project_identities(reader, tokens, dtype=torch.bfloat16))
+    assert sum(pair.keys.nbytes + pair.values.nbytes for pair in pairs.values()) == folded_bytes(reader.sizes, 3, 2)
+    assert reader.sizes.width == WIDTH
