@@ -71,8 +71,11 @@ def add_attention(
         span = slice(start, start + step)
         total = attended[:, span]
         for addition in additions:
-            scale = addition.scale if addition.mask is None else addition.scale * addition.mask[:, span].to(q)
-            total = total + scale * _attend(q[:, span], addition.folded, heads)
+            share = _attend(q[:, span], addition.folded, heads)
+            if addition.mask is None:
+                total = torch.add(total, share, alpha=addition.scale)
+            else:
+                total = torch.addcmul(total, share, addition.mask[:, span].to(q), value=addition.scale)
         result[:, span] = total
     return result
 

@@ -129,7 +129,7 @@ def load_recogniser(path: Path, device: torch.device | str = "cpu") -> FaceRecog
     # Steps of training are counted for nothing that is used here.
     state |= {name: torch.tensor(0, device=device) for name in expected if name.endswith(_COUNTER)}
     network.load_state_dict(state, assign=True)
-    return network.eval().requires_grad_(False)
+    return network.train(False).requires_grad_(False)
 
 
 def mean_embedding(embeddings: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -91,4 +91,4 @@ def load_resampler(found: FoundResampler, device: torch.device | str = "cpu") ->
         for name, stored in found.names.items()
     }
     resampler.load_state_dict(state, assign=True)
-    return resampler.eval().requires_grad_(False)
+    return resampler.train(False).requires_grad_(False)
