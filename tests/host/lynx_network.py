@@ -25,18 +25,18 @@ def rotation(freqs, heads):
     return lambda x: apply_rope1(x.unflatten(-1, (heads, -1)), freqs).flatten(2)
 
 
-def build(tensors: dict[str, torch.Tensor], case: dict, prefix: str = "base.") -> torch.nn.Module:
-    """ComfyUI's WanModel in float32 with the weights of a golden file of Lynx."""
+def build(tensors: dict[str, torch.Tensor], case: dict, operations: str = "disable_weight_init") -> torch.nn.Module:
+    """ComfyUI's WanModel in float32 with the weights of a golden file of Lynx, on some of ``comfy.ops``."""
     import comfy.ops
     from comfy.ldm.wan.model import WanModel
 
     model = WanModel(
         dim=case["heads"] * case["head_dim"], ffn_dim=case["ffn_dim"], freq_dim=case["freq_dim"],
         text_dim=case["text_dim"], num_heads=case["heads"], num_layers=case["layers"], cross_attn_norm=True,
-        dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init,
+        dtype=torch.float32, device="cpu", operations=getattr(comfy.ops, operations),
     )
     model.load_state_dict({
-        name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
+        name.removeprefix("base."): tensor for name, tensor in tensors.items() if name.startswith("base.")
     })
     return model.requires_grad_(False)
 

@@ -139,3 +139,28 @@ def cross_attention(
         image = context[:, :image_tokens]
         attended = attended + dense(q, layer.norm_k_img(layer.k_img(image)), layer.v_img(image), layer.num_heads)
     return layer.o(add_attention(attended, q, additions, layer.num_heads, tokens_at_once))
+
+
+def add_behind(
+    layer: nn.Module, output: torch.Tensor, x: torch.Tensor, additions: Sequence[Addition], tokens_at_once: int = 0
+) -> torch.Tensor:
+    """The adapters' share added to what a layer gave, for layers whose forward another node has replaced.
+
+    The same as inside the layer, since its output projection is affine; it costs one more query and one more output
+    projection.
+
+    Args:
+        layer: a block's ``self_attn`` or ``cross_attn``.
+        output: what its forward made of x, [batch, tokens, width].
+        x: same shape.
+        additions: of reference adapters or of ID adapters, as the layer is.
+
+    Returns:
+        The same shape.
+    """
+    additions = [addition for addition in additions if addition.scale != 0]
+    if not additions:
+        return output
+    q = layer.norm_q(layer.q(x))
+    share = add_attention(torch.zeros_like(q), q, additions, layer.num_heads, tokens_at_once)
+    return output + layer.o(share) - layer.o(torch.zeros_like(q[:1, :1]))

@@ -6,7 +6,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from host.lynx_files import random
-from lumosx_core.models.lynx.attention import Addition, KeysValues, add_attention, cross_attention, self_attention
+from lumosx_core.models.lynx.attention import (
+    Addition,
+    KeysValues,
+    add_attention,
+    add_behind,
+    cross_attention,
+    self_attention,
+)
 
 BATCH, QUERIES, WIDTH, HEADS = 2, 12, 32, 4
 
@@ -140,3 +147,17 @@ def test_keys_may_wait_in_another_dtype(q, attended):
     )
     assert result.dtype == torch.float32 and half.keys.dtype == torch.bfloat16
     assert 0 < (result - exact).norm() / exact.norm() < 0.01
+
+
+@pytest.mark.parametrize("tokens_at_once", [0, 5])
+@torch.no_grad()
+def test_behind_a_layer_is_the_same_as_inside(tokens_at_once):
+    """Where another node owns the layer's forward."""
+    layer, x, context = Layer(), random(BATCH, QUERIES, WIDTH, seed=3), random(BATCH, 9, WIDTH, seed=4)
+    half = torch.arange(QUERIES).reshape(1, -1, 1) < 6
+    additions = [Addition(pair(3), 0.7), Addition(pair(5, seed=4), -0.4, half.float())]
+    plain, inside = (self_attention(layer, x, torch.sin, dense, each) for each in ((), additions))
+    assert torch.allclose(add_behind(layer, plain, x, additions, tokens_at_once), inside, atol=1e-5)
+    plain, inside = (cross_attention(layer, x, context, dense, each) for each in ((), additions))
+    assert torch.allclose(add_behind(layer, plain, x, additions, tokens_at_once), inside, atol=1e-5)
+    assert add_behind(layer, plain, x, [Addition(pair(3), 0.0)]) is plain

@@ -84,3 +84,14 @@ def test_the_dtype_of_the_latent_is_that_of_the_pass(golden, dtype):
         model, tensors["refz"].to(dtype), tensors["rtxt"], rotation(freqs, case["heads"]), dense))
     assert {feature.dtype for feature in seen} == {dtype}
     assert (seen[1].float() - tensors["buf.1"]).abs().max() < 0.2
+
+
+def test_a_transformer_kept_in_fp8_gives_features_in_the_dtype_to_compute_in(golden):
+    """ComfyUI casts its weights layer by layer; nothing of ours may touch them in fp8."""
+    tensors, case = golden
+    model = build(tensors, case, "manual_cast").to(torch.float8_e4m3fn)
+    seen = features(model, tensors["refz"], tensors["rtxt"])
+    assert {feature.dtype for feature in seen} == {torch.float32}
+    for block in range(case["layers"]):
+        expected = tensors[f"buf.{block}"]
+        assert 1e-3 < (seen[block] - expected).norm() / expected.norm() < 0.3
