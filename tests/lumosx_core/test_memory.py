@@ -113,6 +113,27 @@ def test_the_peak_of_the_real_forward_is_foreseen(model, references, chunk_token
     assert 0.995 * live.peak <= said <= 1.09 * live.peak
 
 
+def test_what_stays_through_a_run_is_foreseen(model):
+    """Of both prompts rotary table, keys and values; besides, float32 copies that ComfyUI holds."""
+    dtype, options = dtype_of(model), RelationalOptions()
+    inputs = draw_inputs(SMALL, bind(*SCENES[6]), dtype=dtype)
+    layout, cache = inputs.layout, TableCache()
+    with torch.inference_mode():
+        kept = [cache.find(model, text, layout, options) for text in (inputs.context, inputs.context / 2)]
+    texts = [text for tables in kept for text in tables.texts]
+    held = sum(tables.rotary.nbytes for tables in kept) + sum(text.keys.nbytes + text.values.nbytes for text in texts)
+    sizes, keys = ModelShape.of(model), texts[0].keys.shape[1]
+    said = peak_bytes(layout, sizes, dtype.itemsize, text_keys=keys) - forward_bytes(layout, sizes, dtype.itemsize)
+    latent, prompt = 16 * 4 * layout.tokens, 512 * sizes.text_dim
+    assert said == held + 4 * (10 * latent + 5 * prompt)
+
+
+def test_streamed_weights_take_four_copies_of_the_largest_layer():
+    assert streaming_bytes() == 4 * 2 * 6 * 1536**2
+    assert streaming_bytes(ModelShape(ffn=10_000), 4) == 4 * 4 * 1536 * 10_000
+    assert streaming_bytes(ModelShape(dim=100, ffn=200)) == 4 * 2 * 4096 * 100
+
+
 def test_the_sizes_are_read_off_the_module(model):
     assert ModelShape.of(model) == ModelShape(dim=256, heads=2, ffn=1024, blocks=2, text_dim=64)
 

@@ -115,6 +115,20 @@ def test_occurrences_are_counted_as_people_count(tokenize):
     assert (*second.spans, *third.spans) == find_phrase(prompt, tokenize("man")).spans
 
 
+def test_neighbouring_occurrences_are_two(tokenize):
+    """The second begins where the first ends."""
+    prompt = tokenize("man man")
+    both = find_phrase(prompt, tokenize("man")).spans
+    assert both == ((0, 1), (1, 2))
+    assert [find_phrase(prompt, tokenize("man"), number).spans for number in (1, 2)] == [both[:1], both[1:]]
+
+
+def test_wide_letters_and_ligatures_are_the_letters_that_they_stand_for():
+    """Written out, since the small tokenizer knows plain forms only."""
+    prompt = Tokens((1, 2, 3), ("\u2581\ufb01ne", "\u2581\uff28\uff21\uff34", "\u2581here"))
+    assert find_phrase(prompt, Tokens((4, 5), ("\u2581fine", "\u2581hat"))).spans == ((0, 2),)
+
+
 def test_an_unmatched_phrase_names_itself_and_the_nearest_words(tokenize):
     with pytest.raises(LumosXError) as caught:
         find_phrase(tokenize(PROMPT), tokenize("woman on the left"), source="LumosX Subject face")
@@ -176,6 +190,10 @@ def test_a_man_is_not_suggested_for_a_woman():
 def test_only_words_that_are_there_often_enough_are_suggested():
     assert suggested(SCENE, "lady", occurrence=2) == ["woman"]
     assert suggested(SCENE, "guy", occurrence=2) == []
+
+
+def test_the_last_words_of_a_prompt_are_suggested_too():
+    assert suggested("A man in a denim jacket", "leather jacket") == ["denim jacket"]
 
 
 @pytest.mark.parametrize(("phrase", "expected"), [("白色的夹克", ["白色夹克"]), ("女人", []), ("红色裙子", [])])

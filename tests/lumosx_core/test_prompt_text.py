@@ -38,6 +38,9 @@ def typed_words(typed, text):
         ("a (red:hat) b", ["a", "red", "hat", "b"]),
         ("a \\(red:1.2\\) b", ["a", "red", "1", "2", "b"]),
         ("a (red hat:1.2", ["a", "red", "hat", "1", "2"]),
+        ("a (:1.2) b", ["a", "1", "2", "b"]),
+        ("a (x:1.2) b", ["a", "x", "b"]),
+        ("ﬁne ｈａｔ", ["fine", "hat"]),
         ("hat(s)", ["hat", "s"]),
         ("a hat embedding:easy, b", ["a", "hat", "b"]),
         ("caf&eacute; &amp;eacute; x", ["caf\u00e9", "\u00e9", "x"]),
@@ -80,6 +83,12 @@ def test_of_too_many_choices_every_option_is_read():
     texts, number = read_prompt(" ".join("{" + "|".join(f"w{n}x{m}" for m in range(5)) + "}" for n in range(9)))
     assert number == 10**6 and len(texts) == MOST_COMBINATIONS
     assert {word for text in texts for word in words(text)} == {f"w{n}x{m}" for n in range(9) for m in range(5)}
+
+
+def test_as_many_choices_as_are_read_one_by_one_give_as_many_texts():
+    eight = "{" + "|".join("abcdefgh") + "}"
+    texts, number = read_prompt(f"{eight} {eight}")
+    assert number == MOST_COMBINATIONS == len({tuple(words(text)) for text in texts})
 
 
 def test_choices_without_end_are_refused_in_a_sentence():

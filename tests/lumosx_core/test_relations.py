@@ -117,6 +117,8 @@ def test_more_than_the_model_was_trained_on_is_warned_about():
     )
     attributes = Scene(subjects=(person("man", "a", "b", "c", "d"),)).warnings()
     assert len(attributes) == 1 and "4 attributes" in attributes[0]
+    assert Scene(subjects=tuple(person(name, "a", "b", "c") for name in names[:1])).warnings() == ()
+    assert Scene(subjects=tuple(person(name) for name in names[:3])).warnings() == ()
 
 
 def full_body(phrase, occurrence=0):
@@ -133,6 +135,13 @@ def test_a_full_body_becomes_an_object_and_only_groups_stay_people():
     assert len(scene.subjects) == 1 and scene.subjects[0].full_body is None and man.full_body is not None
     assert [scene.owner_of(body) for body in scene.full_bodies] == [None, 0, None]
     assert (alone.name, man.name) == ("woman", "man")
+
+
+def test_a_full_body_of_two_people_with_the_same_words_is_nobodys():
+    twins = [Subject(picture(Kind.FACE, name)) for name in ("man", "Man")]
+    scene = Scene.of_people(None, [full_body("man")], [*twins, Subject(picture(Kind.FACE, "boy"))])
+    assert scene.owner_of(scene.full_bodies[0]) is None
+    assert scene.owner_of(full_body("boy")) == 2
 
 
 def test_full_bodies_stand_only_where_they_may():

@@ -82,6 +82,19 @@ def test_every_step_is_reported_with_its_clean_estimate():
     assert all(clean.abs().max() == 0 for _, _, clean in seen)
 
 
+def test_a_coarse_latent_is_walked_in_float32():
+    """As the release keeps it: bf16 would lose a part of each step."""
+    schedule = FlowSchedule.build(5, 3.0)
+    start = torch.tensor([0.3, -1.7]).bfloat16()
+
+    def denoise(x, sigma, timestep):
+        return (x * 0.7).bfloat16()
+
+    result = solve(denoise, start, schedule.sigmas, schedule)
+    assert result.dtype == torch.float32
+    assert torch.equal(result, solve(denoise, start.float(), schedule.sigmas, schedule))
+
+
 @pytest.mark.parametrize("levels", [(0.0, 0.5, 1.0), (1.0, 0.5, 0.5, 0.0)])
 def test_levels_that_do_not_fall_are_refused(levels):
     with pytest.raises(LumosXError, match="sigmas: the noise levels do not fall"):

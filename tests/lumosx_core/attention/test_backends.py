@@ -16,9 +16,11 @@ from lumosx_core.errors import LumosXError
 
 CPU = torch.device("cpu")
 HERE = place_of(CPU)
-AMPERE, ADA, HOPPER, BLACKWELL = (
+AMPERE, ADA, HOPPER, B200, BLACKWELL = (
     Place("cuda", name, capability)
-    for name, capability in (("A100", (8, 0)), ("RTX 4090", (8, 9)), ("H200", (9, 0)), ("RTX 5090", (12, 0)))
+    for name, capability in (
+        ("A100", (8, 0)), ("RTX 4090", (8, 9)), ("H200", (9, 0)), ("B200", (10, 0)), ("RTX 5090", (12, 0)),
+    )
 )
 TURING, AMD, MAC = Place("cuda", "RTX 2080", (7, 5)), Place("rocm", "RX 7900"), Place("mps", "mps")
 HEADS, HEAD_DIM = 3, 64
@@ -86,6 +88,7 @@ def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch, choice, advice)
     [
         ("flash attention 3", ADA, "of compute capability from 9.0 and below 10.0, but RTX 4090 has 8.9;"),
         ("flash attention 3", BLACKWELL, "but RTX 5090 has 12.0;"),
+        ("flash attention 3", B200, "from 9.0 and below 10.0, but B200 has 10.0;"),
         ("flash attention 3", AMD, "needs an NVIDIA card, but models run on RX 7900 here;"),
         ("flash attention 2", TURING, "of compute capability 8.0 or more, but RTX 2080 has 7.5;"),
         ("sageattention 2", TURING, "of compute capability 8.0 or more"),
@@ -157,7 +160,7 @@ def test_auto_takes_the_fastest_of_full_precision(install):
     for choice in ("sageattention 2", "flash attention 2", "flash attention 3", "comfy-kitchen int8"):
         install(choice)
     assert resolve("auto", HOPPER, CPU, torch.bfloat16).title == "FlashAttention 3"
-    for place, dtype in ((HOPPER, torch.float32), (ADA, torch.bfloat16), (BLACKWELL, torch.bfloat16)):
+    for place, dtype in ((HOPPER, torch.float32), *((card, torch.bfloat16) for card in (ADA, B200, BLACKWELL))):
         chosen = resolve("auto", place, CPU, dtype)
         assert (chosen.title, chosen.backend) == ("PyTorch", None) and "since" not in chosen.note
 

@@ -27,7 +27,7 @@ def binding_of(objects, subjects):
 
 @pytest.fixture(scope="session")
 def forward(wan):
-    """forward(binding, words=100, frames=3, height=12, width=20, seed=0, **options): a velocity."""
+    """forward(binding, words=100, frames=3, height=12, width=20, seed=0, dense=..., **options): a velocity."""
     import comfy.ldm.modules.attention as attention
 
     from lumosx_core.model import relational_forward
@@ -35,7 +35,9 @@ def forward(wan):
     def dense(q, k, v, heads):
         return attention.attention_pytorch(q, k, v, heads)
 
-    def run(binding, words=100, frames=3, height=12, width=20, seed=0, batch=1, model=wan, **options):
+    def run(
+        binding, words=100, frames=3, height=12, width=20, seed=0, batch=1, model=wan, dense=dense, **options
+    ):
         generator = torch.Generator().manual_seed(seed)
         latent = torch.randn(batch, 16, frames, height, width, generator=generator)
         references = [

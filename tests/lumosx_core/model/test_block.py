@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from comfy.ldm.modules.attention import attention_pytorch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lumosx_core.model import RelationalOptions
@@ -41,6 +42,20 @@ def test_with_gradients_the_stream_is_not_written_to(wan, make_binding):
     velocity.square().sum().backward()
     assert latent.grad.isfinite().all() and latent.grad.abs().sum() > 0
     assert all(torch.equal(given, before) for given, before in kept)
+
+
+def test_a_backend_that_shifts_keys_in_place_spoils_no_other_attention(forward, make_binding):
+    """As SageAttention 1 does, also where another node wants to see the video's cross-attention."""
+    def shifting(q, k, v, heads):
+        result = attention_pytorch(q, k, v, heads)
+        k.sub_(k.mean(1, keepdim=True))
+        return result
+
+    binding = make_binding(1, [2, 1])
+    expected = forward(binding, dense_text=True)
+    shifted = forward(binding, dense_text=True, dense=shifting)
+    # Shifted keys make the same weights but for rounding; MCAM looks at their size, too.
+    assert ((shifted - expected).norm() / expected.norm()) < 2e-6
 
 
 class Watch(TorchDispatchMode):
