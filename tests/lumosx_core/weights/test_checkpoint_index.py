@@ -41,6 +41,59 @@ def test_a_list_that_all_tensors_share_costs_no_more_than_the_file(tmp_path):
     assert seconds < 5 and peak < 60 << 20
 
 
+def write_boxes(folder, entries):
+    """entries: name -> (shape, [(offsets, sizes, first byte, number of bytes)]); all in one file of as many bytes."""
+    tensors, places, end = {}, {}, 0
+    for name, (shape, boxes) in entries.items():
+        chunks = [dcp.ChunkStorageMetadata(torch.Size(offsets), torch.Size(sizes)) for offsets, sizes, _, _ in boxes]
+        tensors[name] = tensor(torch.Size(shape), chunks)
+        for offsets, _, start, length in boxes:
+            places[dcp.MetadataIndex(name, torch.Size(offsets))] = _StorageInfo("a.distcp", start, length)
+            end = max(end, start + length)
+    (folder / ".metadata").write_bytes(pickle.dumps(dcp.Metadata(tensors, storage_data=places)))
+    (folder / "a.distcp").write_bytes(bytes(end))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "whole"),
+    [
+        ([((0, 0), (2, 4), 0, 32), ((2, 0), (2, 4), 32, 32)], True),
+        ([((0, 0), (2, 8), 0, 64)], False),
+        ([((0, 0), (2, 4), 0, 32), ((3, 0), (2, 4), 32, 32)], False),
+        ([((0, 0), (2, 4), 0, 32), ((2, 1), (2, 4), 32, 32)], False),
+        ([((0,), (16,), 0, 64)], False),
+        ([((0, 0), (4, 4), 0, 63)], False),
+    ],
+    ids=["side by side", "too wide", "one row below", "one column beside", "other dimensions", "a byte too few"],
+)
+def test_boxes_stay_within_their_tensor(tmp_path, boxes, whole):
+    """All of them have as many elements as the tensor."""
+    write_boxes(tmp_path, {"a": ((4, 4), boxes)})
+    if whole:
+        assert [chunk.offsets for chunk in read_index(tmp_path)["a"].chunks] == [box[0] for box in boxes]
+        return
+    with pytest.raises(LumosXError, match="it is damaged"):
+        read_index(tmp_path)
+
+
+def test_tensors_that_share_one_byte_are_refused(tmp_path):
+    def two(second):
+        return {name: ((2,), [((0,), (2,), start, 8)]) for name, start in (("a", 0), ("b", second))}
+
+    write_boxes(tmp_path, two(8))
+    assert list(read_index(tmp_path)) == ["a", "b"]
+    write_boxes(tmp_path, two(7))
+    with pytest.raises(LumosXError, match="two tensors of the checkpoint share their bytes"):
+        read_index(tmp_path)
+
+
+def test_a_data_file_without_its_last_byte_is_cut_off(tmp_path):
+    write_boxes(tmp_path, {"a": ((2,), [((0,), (2,), 0, 8)])})
+    (tmp_path / "a.distcp").write_bytes(bytes(7))
+    with pytest.raises(LumosXError, match="a.distcp: it is cut off"):
+        read_index(tmp_path)
+
+
 def test_the_same_box_twice_is_damage(tmp_path):
     box = dcp.ChunkStorageMetadata(torch.Size([0]), torch.Size([0]))
     write(tmp_path, {"a": tensor(torch.Size([0]), [box, box])})

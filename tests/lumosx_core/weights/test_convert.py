@@ -1,13 +1,11 @@
 """Conversions of the tiny transformer, whole and interrupted."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -16,6 +14,7 @@ import torch.distributed.checkpoint as checkpoint
 
 from host.placed_transformer import transformer_state_dict
 from lumosx_core.errors import LumosXError
+from lumosx_core.weights.__main__ import main
 from lumosx_core.weights.checksum import SOURCE_NAME, SOURCE_SHA256, WEIGHTS_SHA256, verify_weights
 from lumosx_core.weights.convert import _check_space, _give_name, convert
 from lumosx_core.weights.dense import read_dense
@@ -24,7 +23,6 @@ from lumosx_core.weights.precision import FORMATS, ending
 from lumosx_core.weights.quantised import find_quantised_layers
 from lumosx_core.weights.transformer import find_transformer
 
-ROOT = Path(__file__).parents[3]
 LARGEST_ERROR = {
     "f32": 0, "f16": 0.0003, "bf16": 0, "fp8_scaled": 0.03, "q8_0": 0.01, "q5_1": 0.05, "q5_0": 0.07, "q4_1": 0.1,
     "q4_0": 0.13,
@@ -209,7 +207,15 @@ def test_a_target_that_appears_meanwhile_is_kept(source, tmp_path):
     assert target.read_bytes() == b"precious" and len(list(tmp_path.iterdir())) == 1
 
 
-def test_nothing_takes_the_place_of_another_file(tmp_path):
+def no_links(*_):
+    """As file systems without hard links answer."""
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_nothing_takes_the_place_of_another_file(tmp_path, monkeypatch, has_links):
+    if not has_links:
+        monkeypatch.setattr(os, "link", no_links)
     part, target = tmp_path / "part", tmp_path / "target"
     part.write_bytes(b"new")
     target.write_bytes(b"precious")
@@ -265,24 +271,24 @@ def test_a_disk_without_room_is_told(tmp_path):
     _check_space(target, 1)
 
 
-FAILING_WRITES = """
-import resource, sys
-from lumosx_core.weights.__main__ import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-sys.exit(main(["convert", *sys.argv[2:]]))
-"""
+def test_the_room_that_a_conversion_needs_includes_its_header(tmp_path, monkeypatch):
+    free, header = 10 << 20, 1 << 20
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1 << 40, 0, free))
+    _check_space(tmp_path / "out.gguf", free - header)
+    with pytest.raises(LumosXError, match="out.gguf: it needs 0.01 GB and the disk has 0.01 GB left"):
+        _check_space(tmp_path / "out.gguf", free - header + 1)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows limits no file's size")
 @pytest.mark.parametrize("to", ["bf16", "q8_0"])
 @pytest.mark.parametrize("limit", [100, 1 << 20])
-def test_a_write_that_fails_midway_leaves_nothing(source, tmp_path, to, limit):
+def test_a_write_that_fails_midway_leaves_nothing(source, tmp_path, full_disk, capsys, to, limit):
     """The system itself refuses: files may grow to ``limit`` bytes, within the header or within a tensor."""
     target = tmp_path / f"out{ending(to)}"
-    command = [sys.executable, "-B", "-c", FAILING_WRITES, str(limit), source, target, "--to", to]
-    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert answer.returncode == 1 and "Traceback" not in answer.stderr
-    assert answer.stderr.splitlines()[-1].startswith(f"{target}: cannot be written (")
+    with full_disk(limit):
+        assert main(["convert", str(source), str(target), "--to", to]) == 1
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].startswith(f"{target}: cannot be written (") and "Traceback" not in said
     assert not list(tmp_path.iterdir())
 
 

@@ -178,6 +178,17 @@ def test_an_empty_file_of_version_2_and_prefixes_are_fine(tmp_path):
         assert source.tensors == {"model.diffusion_model.a": TensorInfo("F32", (32,))}
 
 
+def test_a_file_without_its_last_byte_is_cut_off(tmp_path):
+    content = header([tensor()])
+    whole = content + bytes(-len(content) % 32 + 32 * 4)
+    (tmp_path / "a.gguf").write_bytes(whole)
+    with GGUFFile(tmp_path / "a.gguf") as source:
+        assert source.read("a").tolist() == [0] * 32
+    (tmp_path / "a.gguf").write_bytes(whole[:-1])
+    with pytest.raises(LumosXError, match="it is cut off, its last tensors are missing"):
+        GGUFFile(tmp_path / "a.gguf")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux only")
 def test_absurd_headers_take_no_memory_and_no_time(tmp_path):
     for name, content in ABSURD.items():

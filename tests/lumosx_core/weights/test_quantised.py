@@ -48,12 +48,19 @@ def test_all_layouts_say_the_same(find, prefix):
     assert find(scaled, {"a.q": E4M3}, prefix) == expected
     assert find(scaled, {f"{prefix}a.q": E4M3}, prefix) == expected
     assert find({**scaled, "a.q.comfy_quant": mark(E4M3)}, None, prefix) == expected
+    # More than the tensors alone would tell, so that the metadata must have been found.
+    full = {**E4M3, "full_precision_matrix_mult": True}
+    for name in ("a.q", f"{prefix}a.q"):
+        assert find(scaled, {name: full}, prefix)["a.q"][0] == full
     assert find(scaled, None, prefix) == expected
     old = {"a.q.weight": FP8, "a.q.scale_weight": SCALE, "a.q.scale_input": SCALE}
     parts = {"weight_scale": "a.q.scale_weight", "input_scale": "a.q.scale_input"}
     assert find(old, None, prefix) == {"a.q": (E4M3, parts)}
     marked = {**old, "scaled_fp8": torch.zeros(2, dtype=torch.float8_e4m3fn)}
-    assert find(marked, None, prefix) == {"a.q": ({**E4M3, "full_precision_matrix_mult": True}, parts)}
+    assert find(marked, None, prefix) == {"a.q": (full, parts)}
+    for size in (0, 1, 3):
+        other = {**old, "scaled_fp8": torch.zeros(size, dtype=torch.float8_e4m3fn)}
+        assert find(other, None, prefix) == {"a.q": (E4M3, parts)}
 
 
 def test_fp8_without_a_scale_is_no_quantised_layer(find):
