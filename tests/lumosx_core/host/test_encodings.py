@@ -192,14 +192,17 @@ CHANGES = [with_lora, with_scheduled_hook, with_hook_for_the_sampler, with_anoth
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_a_changed_encoder_neither_reads_nor_writes(models, change):
+def test_a_changed_encoder_neither_reads_nor_writes(models, calls, change):
     clip, _ = models
     kept = text(clip)[0][0]
     changed = clip.clone()
     change(changed)
     before = files()
     fresh = text(changed, reuse=False)
+    calls.clear()
     found = text(changed)
+    # The small encoder makes the same of some changes, so only its calls tell that nothing was read.
+    assert calls.get("umt5") or change is with_another_method
     assert len(found) == len(fresh) and found[0][1].keys() == fresh[0][1].keys() and files() == before
     assert torch.equal(bits(found[0][0]), bits(fresh[0][0]))
     assert torch.equal(bits(text(clip)[0][0]), bits(kept))

@@ -255,7 +255,9 @@ def test_what_only_moves_or_compiles_a_part_is_let_through(relational, encoded, 
     torch.testing.assert_close(sample(model, encoded), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["attn2_patch", "attn1_output_patch", "input_block_patch", "a_future_patch"])
+@pytest.mark.parametrize(
+    "name", ["attn2_patch", "attn1_output_patch", "input_block_patch", "double_block", "a_future_patch"]
+)
 def test_patches_that_nobody_would_call_are_refused(relational, encoded, name):
     model = relational.clone()
     model.set_model_patch(lambda *_: None, name)

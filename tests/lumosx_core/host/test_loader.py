@@ -6,6 +6,7 @@ from pathlib import Path
 import comfy.quant_ops
 import comfyui_version
 import folder_paths
+import gguf
 import pytest
 import torch
 from safetensors import safe_open
@@ -17,6 +18,8 @@ from lumosx_core.host import loader
 from lumosx_core.host.loader import load_patcher
 from lumosx_core.weights import opening
 from lumosx_core.weights.convert import convert
+from lumosx_core.weights.source import TensorInfo
+from lumosx_core.weights.transformer import find_transformer
 
 CPU = torch.device("cpu")
 METADATA = "_quantization_metadata"
@@ -131,6 +134,39 @@ def test_what_the_host_cannot_read_ends_in_a_sentence_with_its_version(tmp_path,
     save_file(broken, tmp_path / "broken.safetensors", metadata=in_metadata({**layers, layer: {"format": known}}))
     with pytest.raises(LumosXError, match=f"this ComfyUI .{comfyui_version.__version__}. cannot load it"):
         load_patcher(str(tmp_path / "broken.safetensors"))
+
+
+def test_only_the_fast_choice_turns_the_hosts_fp8_optimisation_on(tmp_path):
+    save_file(small_transformer(), tmp_path / "plain.safetensors")
+    for choice, is_fast in (("fp8_e4m3fn_fast", True), ("fp8_e4m3fn", False)):
+        patcher = load_patcher(str(tmp_path / "plain.safetensors"), choice)
+        assert patcher.model.diffusion_model.blocks[0].ffn[0].weight.dtype == torch.float8_e4m3fn
+        assert bool(patcher.model.model_config.optimizations.get("fp8")) == is_fast
+
+
+def test_an_input_scale_of_one_means_none_and_any_other_stays(tmp_path, scaled):
+    tensors, layers, _ = scaled
+    first, second, *_ = layers
+    scales = {f"{first}.input_scale": torch.tensor([0.5]), f"{second}.input_scale": torch.ones(1)}
+    save_file({**tensors, **scales}, tmp_path / "file.safetensors", metadata=in_metadata(layers))
+    with opening.open_weights(tmp_path / "file.safetensors") as source:
+        weights, settings = loader._read(source, find_transformer(source))
+    assert {name: weights[name].item() for name in weights if name.endswith("input_scale")} == {
+        f"{first}.input_scale": 0.5
+    }
+    assert settings == layers
+
+
+@pytest.mark.parametrize("shape", [(64,), (2, 4, 64)])
+def test_only_matrices_stay_in_blocks(shape):
+    """A bias, or what is convolved, is nothing that a Linear of ours holds."""
+    numbers = torch.randn(shape, generator=torch.Generator().manual_seed(3)).numpy()
+    packed = torch.from_numpy(gguf.quantize(numbers, gguf.GGMLQuantizationType.Q8_0))
+    (name, tensor), = loader._plain_or_packed(TensorInfo("Q8_0", shape), packed, "a.weight").items()
+    expected = gguf.dequantize(packed.numpy(), gguf.GGMLQuantizationType.Q8_0)
+    assert name == "a.weight" and torch.equal(tensor.float(), torch.from_numpy(expected))
+    matrix = loader._plain_or_packed(TensorInfo("Q8_0", (8, 64)), torch.zeros(8, 68, dtype=torch.uint8), "a.weight")
+    assert matrix["a.weight"].shape == (8, 68) and len(matrix) == 2
 
 
 def test_an_unknown_dtype_is_refused(tmp_path):

@@ -1,15 +1,19 @@
 """What the host is told of memory, on its real way of loading models, and the budget that follows."""
 
+from types import SimpleNamespace
+
 import comfy.model_management
 import comfy.patcher_extension
 import comfy.sd
 import pytest
 import torch
+from comfy import conds
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.memory import MARGIN, UNLIMITED, SamplingMemory, most_references, planned_bytes
+from lumosx_core.host.memory import MARGIN, UNLIMITED, SamplingMemory, _most_free, most_references, planned_bytes
 from lumosx_core.host.patcher import relational_model
 from lumosx_core.host.sampler import SamplingPlan, run_sampler
+from lumosx_core.host.socket import BINDING, REFERENCES
 from lumosx_core.memory import GIGABYTE, ModelShape, least_budget, plan_forward
 from lumosx_core.model import RelationalOptions, layout_of
 
@@ -93,6 +97,29 @@ def test_both_passes_run_together_only_where_references_fit_too(tiny, encode, ma
     rows, apart = batches(model, encoded)
     assert rows == [1, 1]
     torch.testing.assert_close(apart, together, rtol=1e-3, atol=1e-4)
+
+
+def test_passes_run_together_with_the_hosts_margin_above_their_need(tiny, monkeypatch):
+    """6 references and 3 frames are 9; half as much again has to be free."""
+    binding, references = conds.CONDRegular(None), conds.CONDRegular([None] * 6)
+    entry, x = {"model_conds": {BINDING: binding, REFERENCES: references}}, torch.zeros(1, 16, 3, 6, 8)
+    enough = tiny[0].model.memory_required([2, 16, 9, 6, 8]) * 1.5
+    for free, apart in ((enough * 1.01, False), (enough * 0.99, True)):
+        monkeypatch.setattr(comfy.model_management, "get_free_memory", free_memory(lambda: free))  # noqa: B023
+        assert UNLIMITED.runs_apart(tiny[0].model, x, [[entry], [entry]]) == apart
+    assert not UNLIMITED.runs_apart(tiny[0].model, x, [[{"model_conds": {}}], None])
+
+
+def test_only_models_on_the_same_card_make_room(monkeypatch):
+    card, other = torch.device("cuda", 0), torch.device("cuda", 1)
+    held = [(object(), card, 5), (object(), other, 70), (None, card, 900), (object(), card, 20)]
+    monkeypatch.setattr(comfy.model_management, "current_loaded_models", [
+        SimpleNamespace(model=model, device=device, model_loaded_memory=lambda size=size: size)
+        for model, device, size in held
+    ])
+    monkeypatch.setattr(comfy.model_management, "get_free_memory", free_memory(lambda: 1000))
+    monkeypatch.setattr(comfy.model_management, "extra_reserved_memory", lambda: 300)
+    assert _most_free(card) == 1000 - 300 + 25 and _most_free(other) == 1000 - 300 + 70
 
 
 def test_a_budget_runs_passes_one_after_the_other(tiny, encode, make_scene):

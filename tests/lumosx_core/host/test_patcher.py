@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.patcher import relational_model
+from lumosx_core.host.memory import UNLIMITED
+from lumosx_core.host.patcher import PassesWrapper, _whole_timestep, relational_model
 from lumosx_core.host.sampler import SamplingPlan, run_sampler
+from lumosx_core.host.socket import BINDING, TIMESTEP
 from lumosx_core.model import RelationalOptions
 
 PLAN = SamplingPlan(seed=3, steps=2)
@@ -195,6 +197,26 @@ def lora(base, strength):
             weights[f"{stem}.lora_A.weight"] = torch.randn(2, value.shape[1], generator=generator) * 0.05
             weights[f"{stem}.lora_B.weight"] = torch.randn(value.shape[0], 2, generator=generator) * strength
     return weights
+
+
+def test_only_lumosx_conditioning_is_told_the_whole_timestep():
+    seen, entries = [], [{"model_conds": {BINDING: "a scene"}}, {"model_conds": {"other": 1}}, {}]
+    options = {TIMESTEP: 500, "transformer_options": {}}
+    PassesWrapper(UNLIMITED)(
+        lambda model, conditions, *_: seen.append(conditions), None, [entries, None], torch.zeros(1, 16, 1, 2, 2),
+        torch.ones(1), options,
+    )
+    ((ours, *others), negative), = seen
+    assert ours["model_conds"][BINDING] == "a scene" and ours["model_conds"][TIMESTEP].cond.tolist() == [500]
+    assert others == [{"model_conds": {"other": 1}}, {"model_conds": {}}] and negative is None
+    assert entries[0] == {"model_conds": {BINDING: "a scene"}}
+
+
+def test_levels_within_a_whole_timestep_are_brought_to_it_and_no_others():
+    given = torch.tensor([499.98, 499.995, 500.0, 500.999, 501.005, 501.02, 502.0])
+    expected = torch.tensor([499.98, 500, 500, 500, 500, 501.02, 502])
+    assert torch.equal(_whole_timestep(given, torch.tensor([500])), expected)
+    assert _whole_timestep(given, None) is given
 
 
 def test_a_lora_works_before_and_after(base, encode, make_scene):

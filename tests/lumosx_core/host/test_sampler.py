@@ -61,6 +61,8 @@ def test_denoise_takes_the_end_of_a_longer_run():
     _, sigmas, schedule = flow_sampling(5, 8.0, 0.5)
     assert len(schedule.timesteps) == 10 and len(sigmas) == 6
     assert sigmas.tolist() == list(schedule.sigmas[5:])
+    # As KSampler cuts it: 20 / 0.3 is 66.7.
+    assert len(flow_sampling(20, 8.0, 0.3)[2].timesteps) == 66
     with pytest.raises(LumosXError, match="denoise: 0 is not in"):
         flow_sampling(5, 8.0, 0)
 
@@ -142,6 +144,30 @@ def test_a_level_that_another_node_chose_is_kept(tiny, encode, make_scene, seen)
     run_sampler(model, encoded.positive, encoded.negative, encoded.latent, SamplingPlan(seed=0, steps=3))
     _, sigmas, _ = flow_sampling(3, 8.0)
     assert seen == pytest.approx([900 * sigma for sigma in sigmas.tolist()[:-1]], rel=1e-5)
+
+
+def test_a_video_of_a_batch_can_be_made_again_alone(tiny, encode, make_scene):
+    """By Latent From Batch, which leaves the place of the video in its batch."""
+    model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
+    samples = encoded.latent["samples"]
+
+    def run(index):
+        latent = {"samples": samples.repeat(len(index), 1, 1, 1, 1), "batch_index": index}
+        return run_sampler(model, encoded.positive, encoded.negative, latent, SamplingPlan(0, 1, cfg=1.0))["samples"]
+
+    both, second = run([0, 1]), run([1])
+    torch.testing.assert_close(second, both[1:], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(second, both[:1], atol=0.1)
+
+
+def test_every_step_is_reported_with_the_level_that_it_began_at():
+    sampler, sigmas, _ = flow_sampling(4, 8.0)
+    steps = []
+    sampler.sampler_function(
+        lambda x, sigma, **_: x * 0, torch.ones(1, 16, 1, 2, 2), sigmas, callback=steps.append, disable=True
+    )
+    assert [step["i"] for step in steps] == [0, 1, 2, 3]
+    assert [step["sigma"] for step in steps] == [step["sigma_hat"] for step in steps] == sigmas[:-1].tolist()
 
 
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "uni_pc", "res_multistep"])
