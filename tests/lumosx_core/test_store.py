@@ -91,6 +91,17 @@ def test_no_flipped_bit_goes_unseen(store, folder):
         assert found is None or (found[1] == note and found[0]["number"].equal(tensors["number"])), position
 
 
+@pytest.mark.parametrize(("what", "other"), [(b"[2,3]", b"[3,2]"), (b'"F32"', b'"I32"')])
+def test_a_header_that_says_another_shape_or_type_of_the_same_size_is_damage(store, folder, what, other):
+    """As one bit of a file may say it: the bytes of the numbers are all there."""
+    store.write(KEYS[1], {"number": torch.arange(6.0).reshape(2, 3)}, {})
+    path = folder / f"{KEYS[1]}.safetensors"
+    data = path.read_bytes()
+    assert data.count(what) == 1
+    path.write_bytes(data.replace(what, other))
+    assert store.read(KEYS[1]) is None
+
+
 def test_the_folder_never_outgrows_its_bound_and_keeps_what_was_read_last(store, folder):
     big = LIMIT // 5
     for number, key in enumerate(KEYS[:4]):

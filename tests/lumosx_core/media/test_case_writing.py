@@ -138,6 +138,16 @@ def test_plain_phrases_are_the_names_as_the_release_reads_them(tmp_path, scene):
     assert [word.phrase for word in load_case(folder, True).scene.full_bodies] == ["man"]
 
 
+def test_a_full_body_of_two_people_with_the_same_words_lies_among_the_objects(tmp_path):
+    twins = tuple(Subject(picture(Kind.FACE, "man")) for _ in range(2))
+    scene = Scene(None, (picture(Kind.OBJECT, "man", full_body=True),), twins)
+    folder = write_case_folder(scene, "p", "n", tmp_path / "case")
+    assert files(folder) == [
+        "caption.txt", "lumosx.json", "objects/man.png", "subjects/1/face_man.png", "subjects/2/face_man.png",
+    ]
+    assert content(load_case(folder, True).scene) == content(scene)
+
+
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the photographs are not part of the project")
 @pytest.mark.parametrize("name", ["identity_1", "identity_2", "subject_1", "subject_2"])
 def test_the_releases_own_cases_come_out_as_they_went_in(tmp_path, name):
@@ -158,6 +168,21 @@ def test_numbers_follow_the_highest_there(tmp_path, scene):
     (tmp_path / "a" / "case_x").mkdir()
     (tmp_path / "a" / "case_00099x_other").mkdir()
     assert write() == "case_00100"
+
+
+@pytest.mark.parametrize("name", ["a+b", "case (1", "a.b", "[x", "c^$", "a_00005"])
+def test_numbers_follow_whatever_the_name_is(tmp_path, scene, name):
+    (tmp_path / f"{name}_00007").mkdir()
+    # Those of other names, which a pattern of letters would take for the same.
+    (tmp_path / "aab_00040").mkdir()
+    (tmp_path / "axb_00050").mkdir()
+    assert write_case_folder(scene, "p", "n", tmp_path / name).name == f"{name}_00008"
+
+
+def test_an_empty_folder_is_replaced(tmp_path, scene):
+    (tmp_path / "case").mkdir()
+    target = write_case_folder(scene, "p", "n", tmp_path / "case", replace=True)
+    assert load_case(target).prompt == "p" and os.listdir(tmp_path) == ["case"]
 
 
 def test_replacing_swaps_the_whole_case(tmp_path, scene):

@@ -155,6 +155,15 @@ def test_a_second_part_of_some_size_counts():
     assert cut_out(torch.rand(1, 100, 100, 3), mask).box == Box(0, 0, 93, 93)
 
 
+def test_parts_are_measured_by_the_largest_and_not_by_all():
+    """900 dots of one size: each is less than a 500th of them all, and none is a speck."""
+    mask = torch.zeros(1, 120, 120)
+    mask[:, ::4, ::4] = 1
+    made = cut_out(torch.rand(1, 120, 120, 3), mask)
+    assert made.box == Box(0, 0, 117, 117) and made.mask.sum() == 900
+    assert not any("specks" in told for told in made.warnings)
+
+
 def test_a_soft_edge_stays_whole():
     mask = blocks_on(torch.zeros(1, 100, 100), [(18, 18, 44, 44)], 0.01)
     mask = blocks_on(mask, [(19, 19, 42, 42)], 0.04)
@@ -186,6 +195,15 @@ def test_without_scipy_a_sentence_says_what_to_install(monkeypatch, gradient):
 def test_bad_masks_are_refused(mask, sentence):
     with pytest.raises(LumosXError, match=sentence):
         cut_out(torch.rand(1, 60, 80, 3), fitting_mask(mask, 60, 80, False))
+
+
+def test_a_mask_of_nearly_the_same_shape_is_stretched_and_no_other():
+    """Sizes are rounded when pictures are made smaller: 1 % is let through."""
+    assert fitting_mask(torch.ones(1, 100, 201), 50, 100, False).shape == (1, 50, 100)
+    assert fitting_mask(torch.ones(1, 111, 221), 100, 200, False).shape == (1, 100, 200)
+    for height, width in ((50, 102), (51, 100)):
+        with pytest.raises(LumosXError, match=f"mask: it is {width}x{height} pixels but the image is 200x100"):
+            fitting_mask(torch.ones(1, height, width), 100, 200, False)
 
 
 def test_the_mask_of_no_transparency_is_refused_inverted_too():

@@ -39,6 +39,9 @@ def test_a_subject_of_words_only_is_no_reference():
     assert identity_score(frames, (0,)) == pytest.approx((0.6 + 0.4) / 2)
     score = subject_score(frames, 1, ColourEmbedder(), known=False)
     assert (score.likeness, score.seen_likeness, score.seen) == (None, None, 0.0)
+    twice = [frame([[0.6, np.nan]], [[0.3, np.nan]], [[1, 0, 0]])]
+    assert subject_score(twice, 1, ColourEmbedder(), known=False).second is None
+    assert subject_score(twice, 0, ColourEmbedder()).second == pytest.approx(0.3)
 
 
 def test_the_second_embedder_judges_the_first_ones_pairs():

@@ -59,6 +59,14 @@ def test_the_worst_of_several_others_leaks():
     assert other.leaks == pytest.approx((-0.4,)) and other.verdict == "on the right person"
 
 
+def test_frames_that_tell_nothing_do_not_say_who_has_it_instead():
+    """In most frames it is clearly on the second person; in the others hardly more on the third than on its owner."""
+    clear, faint = (0.5, 0.8, 0.1), (0.5, 0.1, 0.51)
+    assert score(*[clear] * 8, *[faint] * 4).verdict == "on subject 2 instead"
+    just = (0.5, 0.1, 0.5 + 0.021)
+    assert score(*[clear] * 8, *[just] * 4).verdict == "on somebody else in 12 of 12 frames"
+
+
 def test_equal_rivals_are_the_first():
     assert score((0.1, 0.6, 0.6)).verdict == "on subject 2 instead"
 

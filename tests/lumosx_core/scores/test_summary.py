@@ -56,6 +56,13 @@ def test_a_swap_stands_in_report_and_json_at_its_frame():
     assert "**Warning:** A face turns into somebody else" in report
 
 
+@pytest.mark.parametrize(("fps", "declared"), [(2, [2, 1]), (16, [1, 2])])
+def test_the_first_second_is_as_long_as_the_videos_fps_says(fps, declared):
+    """Its first two frames show the other order than the rest."""
+    frames = [drawn([(RED, right), (GREEN, left)]) for left, right in [(40, 120)] * 2 + [(120, 40)] * 6]
+    assert strict(score(frames, fps=float(fps)))["order"]["declared"] == declared
+
+
 def test_json_has_every_frame_and_subject():
     row = strict(score(video(4, missing=(2,)), every=2, mode="release", order=AS_LISTED, fps=24.0))
     assert (row["version"], row["mode"], row["every_nth_frame"], row["fps"]) == (1, "release", 2, 24.0)

@@ -91,6 +91,12 @@ def test_a_face_that_is_gone_for_long_or_jumps_away_is_not_followed():
     assert identity_switches(jumped).followed == 5 + 5
 
 
+@pytest.mark.parametrize(("missing", "events"), [(3, (Switch(7, 0, 1),)), (4, ())])
+def test_a_lost_face_is_expected_for_three_frames(missing, events):
+    frames = [seen(index, [] if 4 <= index < 4 + missing else [(40, int(index >= 4))]) for index in range(12)]
+    assert identity_switches(frames).events == events
+
+
 def test_two_faces_about_as_near_are_not_followed():
     """Whoever stood between them may be either."""
     frames = [seen(0, [(80, 0)]), seen(1, [(74, 1), (87, 0)])]
@@ -112,6 +118,9 @@ def test_the_start_is_what_the_first_second_mostly_shows():
     assert order_swaps(frames, fps=16).swapped == 2
     # Of a second that is over after two frames, there is nothing else to go by.
     assert order_swaps(frames, fps=2).declared == (1, 0)
+    # One frame of each at first; the third would decide, but is of the second after.
+    undecided = [*still(1, swap_at=0), *still(9, start=1)]
+    assert order_swaps(undecided, fps=2).declared == (1, 0) and order_swaps(undecided, fps=3).declared == (0, 1)
 
 
 def test_the_first_second_begins_where_all_are_there():
