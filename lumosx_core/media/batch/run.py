@@ -55,7 +55,7 @@ class Settings:
         graph: with the seed set.
         download: where outputs are fetched to; None leaves them at the server.
         wait: seconds to wait for a server that does not answer.
-        timeout: seconds for one case to run; None for ever.
+        timeout: seconds for one case to run, anew each time it is posted; None for ever.
     """
 
     root: Path
@@ -267,6 +267,8 @@ class Batch:
             self._write(posted, found)
             return
         self.progress.say(f"{posted.case}: the server does not know it (any more); it is posted again.")
+        # The time limit is that of each try.
+        self._running_since.pop(posted.case, None)
         graph = self.settings.graph
         self._post(replace(posted, workflow=graph.sha256, seed=graph.seed))
 

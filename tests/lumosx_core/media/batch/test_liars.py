@@ -280,6 +280,78 @@ def test_a_case_that_the_server_always_loses_fails_once(root, add_case, batch, l
     assert batch("--retry-failed") == 0 and lines()[0]["status"] == "done"
 
 
+def queues(liar, *states):
+    """Let the prompt be "running", "waiting" or "lost" at each question in turn, and after that in the history."""
+    left = list(states)
+
+    async def queue(request):
+        state = left.pop(0) if left else "ended"
+        liar.answers["history"] = of_all(lambda prompt: {prompt: GOOD} if state == "ended" else {})
+        held = [[0, liar.posted[-1], {}, {}, []]]
+        return web.json_response({
+            "queue_running": held if state == "running" else [], "queue_pending": held if state == "waiting" else [],
+        })
+
+    liar.answers |= {"queue": queue, "view": of_all(lambda _: web.Response(status=404))}
+
+
+def test_a_prompt_that_waits_for_long_is_not_posted_again(root, add_case, batch, lines, liar):
+    """SETTLE_SECONDS is 0 here: what the server does not know twice in a row is posted again."""
+    add_case("1")
+    queues(liar, *["waiting"] * 20, "running")
+    assert batch() == 0 and lines()[0]["status"] == "done" and len(liar.posted) == 1
+    queues(liar, "waiting", "lost", "lost", "waiting")
+    add_case("2")
+    assert batch() == 0 and len(liar.posted) == 3
+
+
+class Clock:
+    """A time that passes only while somebody sleeps."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.mark.parametrize(("running", "status"), [(5, "done"), (8, "failed")])
+def test_a_case_that_is_posted_again_has_its_whole_time(
+    root, add_case, batch, lines, liar, monkeypatch, running, status
+):
+    """It ran before the server forgot it; a minute is the limit of each try."""
+    monkeypatch.setattr(run, "time", Clock())
+    monkeypatch.setattr(run, "POLL_SECONDS", 10)
+    add_case("1")
+    queues(liar, *["running"] * 5, "lost", *["running"] * running)
+    batch("--timeout", 1)
+    assert lines()[0]["status"] == status and len(set(liar.posted)) == 1 and len(liar.posted) == 2
+    assert (lines()[0]["error"] == "It ran longer than 1 minutes and was stopped.") == (status == "failed")
+
+
+WHOLE = b"\0\0\0\x08ftyp" + b"\0\0\0\x08mdat" + b"\0\0\0\x08moov"
+
+
+@pytest.mark.parametrize(
+    ("videos", "taken"),
+    [([WHOLE, WHOLE[:-8]], "00001"), ([WHOLE[:-1], WHOLE], "00002"), ([WHOLE, WHOLE], "00002")],
+    ids=["the second cut off", "the first cut off", "both whole"],
+)
+def test_of_the_videos_under_a_prefix_a_whole_one_is_taken(root, add_case, batch, lines, liar, videos, taken):
+    async def view(request):
+        number = int(request.query["filename"].rpartition("_00")[2].partition("_")[0])
+        return web.Response(body=videos[number - 1]) if number <= len(videos) else web.Response(status=404)
+
+    add_case("1")
+    liar.answers |= {"history": {}, "view": view}
+    assert batch() == 0 and len(liar.posted) == 1
+    (output,) = lines()[0]["outputs"]
+    assert output["filename"].endswith(f"_{taken}_.mp4") and output["type"] == "output"
+
+
 def test_losses_are_counted_over_restarts_of_the_batch(root, add_case, batch, lines, liar, monkeypatch):
     add_case("1")
     liar.answers |= {"history": {}, "view": of_all(lambda _: web.Response(status=404))}
