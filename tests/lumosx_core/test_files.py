@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from lumosx_core.files import unfinished_beside, write_aside
+from lumosx_core.files import append_line, unfinished_beside, write_aside
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -23,3 +25,30 @@ def test_an_unfinished_file_has_a_short_name_of_its_own(tmp_path):
         part.write_bytes(b"half")
         assert len(part.name) < 60
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit for the size of files")
+def test_a_line_is_there_whole_or_not_at_all(tmp_path, full_disk):
+    path = tmp_path / "file"
+    append_line(path, b"first")
+    for room in range(6, 13):
+        with full_disk(room), pytest.raises(OSError):
+            append_line(path, b"second")
+        assert path.read_bytes() == b"first\n"
+    with full_disk(13):
+        append_line(path, b"second")
+    assert path.read_bytes() == b"first\nsecond\n"
+
+
+def test_a_line_that_did_not_reach_the_disk_is_taken_back(tmp_path, monkeypatch):
+    """Its error ends the batch, and the line would say that the work is done."""
+    path = tmp_path / "file"
+    append_line(path, b"first")
+
+    def failing(handle):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        append_line(path, b"second")
+    assert path.read_bytes() == b"first\n"
