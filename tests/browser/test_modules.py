@@ -1,0 +1,155 @@
+"""What single modules of the page make of what they are given, asked in the page itself, which is opened once."""
+
+import pytest
+
+from browser.page import WINDOW, ComfyPage
+
+
+@pytest.fixture(scope="module")
+def opened(browser, server):
+    context = browser.new_context(viewport=WINDOW)
+    yield ComfyPage(context.new_page(), server.url).open()
+    context.close()
+
+
+@pytest.fixture
+def call(opened):
+    """call(module, code, argument): what a function's body makes of the module's exports and an argument."""
+    def run(module, code, argument=None):
+        return opened.run(
+            f"async (given) => {{ const module = await import('/extensions/lumosx/{module}'); {code} }}", argument
+        )
+
+    opened.run("() => window.app.graph.clear()")
+    return run
+
+
+def reference(phrase, kind="attribute", **values):
+    return {"kind": kind, "phrase": phrase, "occurrence": 0, "shown": True, "known": True, **values}
+
+
+def mark(start, end, badge):
+    return {"start": start, "end": end, "badge": badge, "hue": f"hue-{badge}", "title": badge}
+
+
+def test_words_of_several_references_show_each_badge_once_and_every_colour(call):
+    text = "A man in a white jacket waves."
+    marks = [mark(2, 23, "1"), mark(11, 23, "1a"), mark(17, 23, "1b")]
+    pieces, badges, shared = call("board/prompt.js", """
+      const element = document.createElement('div');
+      module.drawPrompt(element, given.text, given.marks, 'none');
+      const texts = (name) => [...element.querySelectorAll(name)].map((each) => each.textContent);
+      return [
+        module.piecesOf(given.text, given.marks).map(({ text, marks }) => [text, marks.map(({ badge }) => badge)]),
+        texts('.lumosx-badge'), texts('.lumosx-shared'),
+      ];
+    """, {"text": text, "marks": marks})
+    assert pieces == [
+        ["A ", []], ["man in a ", ["1"]], ["white ", ["1", "1a"]], ["jacket", ["1", "1a", "1b"]], [" waves.", []],
+    ]
+    assert badges == ["1", "1a", "1b"] and shared == ["1awhite ", "1bjacket"]
+
+
+def test_marks_beyond_the_text_are_left_out(call):
+    """The prompt may have become shorter since it was asked about."""
+    marks = [mark(0, 3, "whole"), mark(1, 4, "beyond"), mark(-1, 2, "before"), mark(2, 2, "empty"), mark(2, 1, "back")]
+    pieces = call("board/prompt.js", "return module.piecesOf('hat', given).map(({ marks }) => marks);", marks)
+    assert [[each["badge"] for each in piece] for piece in pieces] == [["whole"]]
+
+
+def person(*references, partial=False, **values):
+    return {"id": "7", "node": None, "partial": partial, "references": list(references), **values}
+
+
+def after_last_run(call, people, told, unseen, objects=(), told_objects=()):
+    """The phrases of each person and of the objects once the last run has been added."""
+    scene = {
+        "people": people, "objects": list(objects), "background": None,
+        "unseen": [{"place": place} for place in unseen],
+    }
+    binding = {"people": [{"references": each} for each in told], "objects": list(told_objects), "background": None}
+    return call("board/lastrun.js", """
+      module.addLastRun(given.scene, given.binding, (told, id) => ({ ...told, id }));
+      const phrases = (references) => references.map(({ phrase }) => phrase);
+      return [given.scene.people.map((each) => phrases(each.references)), phrases(given.scene.objects)];
+    """, {"scene": scene, "binding": binding})
+
+
+FACE, HAT, LAMP = reference("man", "face"), reference("hat"), reference("lamp", "object")
+
+
+def test_a_row_that_can_be_read_keeps_nothing_of_an_older_run(call):
+    """The hat was taken away after the run; what cannot be read is somewhere else."""
+    for place in ("object", "subject", "background", "scene"):
+        assert after_last_run(call, [person(FACE)], [[FACE, HAT]], [place]) == [[["man"]], []]
+    assert after_last_run(call, [person(FACE, partial=True)], [[FACE, HAT]], ["attribute"]) == [[["man", "hat"]], []]
+
+
+def test_only_what_is_missing_at_its_place_is_taken_from_the_last_run(call):
+    woman = reference("woman", "face")
+    assert after_last_run(call, [person(FACE)], [[FACE], [woman]], ["subject"]) == [[["man"], ["woman"]], []]
+    assert after_last_run(call, [person(FACE)], [[FACE], [woman]], ["object"]) == [[["man"]], []]
+    assert after_last_run(call, [person(FACE)], [[FACE]], ["object"], told_objects=[LAMP]) == [[["man"]], ["lamp"]]
+    assert after_last_run(call, [person(FACE)], [[FACE]], ["attribute"], told_objects=[LAMP]) == [[["man"]], []]
+    assert after_last_run(call, [person(woman)], [[FACE]], ["subject"]) == [[["woman"]], []]
+    assert after_last_run(call, [person(FACE)], [[FACE, HAT]], []) == [[["man"]], []]
+
+
+def test_a_run_whose_words_have_no_places_checks_nothing(call):
+    def checked(ranges, prompt="a man"):
+        people = [person({**FACE, "id": "1:face", "person": 0, "full_body": False})]
+        scene = {
+            "people": people, "objects": [], "background": None, "prompt": {"chosen": {"id": 5}, "text": "a man"},
+        }
+        result = {"prompt": prompt, "references": [{**FACE, "person": 0, "full_body": False, "ranges": ranges}]}
+        return call("board/verdict.js", """
+          const host = { app: { nodeOutputs: { 5: { lumosx_encoding: [given.result] } } } };
+          const checked = module.checkedBy(given.scene, host);
+          return checked && [...checked.ranges];
+        """, {"scene": scene, "result": result})
+
+    assert checked([[2, 5]]) == [["1:face", [[2, 5]]]]
+    assert checked(None) is None and checked([[2, 5]], "a boy") is None
+
+
+def test_what_is_said_of_a_person_stands_at_its_row_and_counts_once(call):
+    found = [
+        {"level": "warning", "code": "no_face", "references": [], "people": [0], "values": {}},
+        {"level": "error", "code": "too_long", "references": [], "people": [], "values": {"count": 600}},
+    ]
+    dressed = person({**HAT, "id": "hat", "person": 0}, body=False)
+    scene = {"people": [dressed], "objects": [], "background": None, "twoBackgrounds": False}
+    by_id, board, errors, warnings = call("board/problems.js", """
+      const { byId, board, errors, warnings } = module.problemsOf(given.scene, given.found);
+      const texts = (problems) => problems.map(({ level, text }) => [level, text]);
+      return [[...byId].map(([id, problems]) => [id, texts(problems)]), texts(board), errors, warnings];
+    """, {"scene": scene, "found": found})
+    assert by_id == [["7", [["warning", "No face picture; the video invents the face."]]]]
+    assert [level for level, _ in board] == ["error"] and "600" in board[0][1] and (errors, warnings) == (1, 1)
+
+
+EXCHANGED = """
+  const { attributeSlot } = await import('/extensions/lumosx/board/scene.js');
+  const graph = app.graph, add = (type) => { const node = LiteGraph.createNode(type); graph.add(node); return node; };
+  const [one, other] = [add('LumosX_Subject'), add('LumosX_Subject')];
+  const index = (number) => one.inputs.findIndex(({ name }) => name === `attribute_${number}`);
+  const picture = add('LoadImage'), reroutes = () => [...graph.reroutes.keys()];
+  const link = picture.connect(0, one, index(1));
+  graph.createReroute([10, 10], link);
+  const before = [String(link.parentId), reroutes().length];
+  const places = [{ node: one, slot: attributeSlot(1) }, { node: other, slot: attributeSlot(given) }];
+  module.exchange(...places, { app });
+  const moved = other.getInputLink(index(given));
+  const after = [String(moved.parentId), reroutes().length];
+  module.exchange(...places, { app });
+  const back = one.getInputLink(index(1));
+  return { before, after, back: [String(back.parentId), reroutes().length], from: [moved.origin_id, back.origin_id],
+    picture: picture.id, left: [one.getInputLink(index(1)) !== null, other.getInputLink(index(given)) !== null] };
+"""
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_link_keeps_its_reroute_wherever_it_is_moved(call, number):
+    found = call("board/rebind.js", EXCHANGED, number)
+    assert found["before"] == found["after"] == found["back"] and found["before"][1] == 1
+    assert found["from"] == [found["picture"]] * 2 and found["left"] == [True, False]
