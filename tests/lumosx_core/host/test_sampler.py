@@ -171,7 +171,7 @@ def test_every_step_is_reported_with_the_level_that_it_began_at():
 
 
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "uni_pc", "res_multistep"])
-def test_stock_samplers_take_the_same_inputs(tiny, encode, make_scene, name):
+def test_stock_samplers_take_the_same_inputs(tiny, encode, make_scene, seen, name):
     model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())
     latent = encoded.latent["samples"]
     noise = comfy.sample.prepare_noise(latent, 0)
@@ -179,6 +179,8 @@ def test_stock_samplers_take_the_same_inputs(tiny, encode, make_scene, name):
         model, noise, 3, 6.0, name, "simple", encoded.positive, encoded.negative, latent, seed=0
     )
     assert result.isfinite().all() and result.shape == latent.shape
+    # Each step asked the relational forward, at the timesteps of ComfyUI's own schedule.
+    assert len(seen) >= 3 and seen[0] == pytest.approx(1000, abs=1) and seen == sorted(seen, reverse=True)
 
 
 def test_the_guider_route_gives_what_the_sampler_node_gives(tiny, encode, make_scene):

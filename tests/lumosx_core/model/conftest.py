@@ -36,10 +36,12 @@ def forward(wan):
         return attention.attention_pytorch(q, k, v, heads)
 
     def run(
-        binding, words=100, frames=3, height=12, width=20, seed=0, batch=1, model=wan, dense=dense, **options
+        binding, words=100, frames=3, height=12, width=20, seed=0, batch=1, model=wan, dense=dense, latent=None,
+        **options,
     ):
         generator = torch.Generator().manual_seed(seed)
-        latent = torch.randn(batch, 16, frames, height, width, generator=generator)
+        drawn = torch.randn(batch, 16, frames, height, width, generator=generator)
+        latent = drawn if latent is None else latent
         references = [
             torch.randn(batch, 16, 1, height, width, generator=generator) for _ in range(binding.references)
         ]

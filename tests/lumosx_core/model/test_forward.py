@@ -37,9 +37,13 @@ def test_without_references_it_is_wans_own_forward(forward, stock, sizes, option
 
 
 @pytest.mark.parametrize("chunk_tokens", [0, 5])
-def test_odd_sides_are_padded_without_references_too(forward, chunk_tokens):
-    velocity = forward(NOTHING, height=11, width=7, chunk_tokens=chunk_tokens)
-    assert velocity.shape == (1, 16, 3, 11, 7) and velocity.isfinite().all()
+def test_odd_sides_are_padded_with_zeros_without_references_too(forward, chunk_tokens):
+    def run(latent):
+        return forward(NOTHING, latent=latent, chunk_tokens=chunk_tokens)
+
+    latent = torch.randn(1, 16, 3, 11, 7, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(latent, (0, 1, 0, 1))
+    assert torch.equal(run(latent), run(padded)[..., :11, :7])
 
 
 @pytest.mark.parametrize("binding", [
