@@ -37,7 +37,8 @@ def test_a_line_is_there_whole_or_not_at_all(tmp_path, full_disk):
         assert path.read_bytes() == b"first\n"
     with full_disk(13):
         append_line(path, b"second")
-    assert path.read_bytes() == b"first\nsecond\n"
+    append_line(path, b"third")
+    assert path.read_bytes() == b"first\nsecond\nthird\n"
 
 
 def test_a_line_that_did_not_reach_the_disk_is_taken_back(tmp_path, monkeypatch):

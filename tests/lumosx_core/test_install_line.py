@@ -90,6 +90,9 @@ def test_an_empty_folder_is_no_package(site):
 def test_a_broken_entry_of_pips_list_is_passed_over(site):
     (site.folder / "half-1.0.dist-info").mkdir()
     assert named(site.line("cv2")) == {"opencv-python-headless", "numpy"}
+    (site.folder / "onnx-1.0.dist-info").mkdir()
+    (site.folder / "onnx-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: onnx\n")
+    assert site.line("onnx") == "python -m pip install onnx numpy==1.26.4"
 
 
 def test_nothing_missing_is_no_line(site):

@@ -74,6 +74,17 @@ def test_words_shared_by_everyone_cancel_out_and_others_repel():
     assert weights[2].tolist() == [0, -0.5, -0.5, 0]
 
 
+def test_of_two_people_each_is_drawn_away_from_the_others_words():
+    weights = Binding((), (((0, 1), (1, 2)), ((0, 1), (2, 3))), (2, 1)).text_weights(4)
+    assert weights.tolist() == [[0, 1, -1, 0], [0, 1, -1, 0], [0, -1, 1, 0]]
+
+
+def test_only_neighbouring_groups_of_one_size_share_a_call():
+    span = ((0, 1),)
+    layout = SequenceLayout(2, 3, 4, Binding((span,) * 2, (span,) * 5, (3, 2, 2, 1, 3)))
+    assert layout.group_calls == ((24, 2, 12), (48, 1, 36), (84, 2, 24), (132, 1, 12), (144, 1, 36))
+
+
 @given(bindings(), st.randoms(use_true_random=False))
 def test_permuting_subjects_permutes_groups_and_weights(binding, random):
     order = list(range(len(binding.subject_images)))

@@ -23,7 +23,10 @@ def test_what_is_closer(closest, farther):
     assert likeness(*closest) > likeness(*farther)
 
 
-@pytest.mark.parametrize("pair", [("shirt", "skirt"), ("hat", "cat"), ("coat", "cat"), ("hand", "and"), ("x", "y")])
+@pytest.mark.parametrize("pair", [
+    ("shirt", "skirt"), ("hat", "cat"), ("coat", "cat"), ("hand", "and"), ("x", "y"), ("cape", "caper"), ("bus", "bu"),
+    ("dress", "dres"),
+])
 def test_what_is_not_alike_at_all(pair):
     assert likeness(*pair) == 0.0
 

@@ -106,8 +106,9 @@ def test_one_whose_own_dependency_is_missing_gets_it(site):
     assert "--upgrade matplotlib numpy==1.26.4 and restart" in site.sentence("packages.matplotlib()")
 
 
-def test_one_whose_files_are_incomplete_is_installed_anew_in_its_version(site):
-    site.add("opencv-python", "4.11.0.86", "cv2", "from . import gone")
+@pytest.mark.parametrize("source", ["from . import gone", "import cv2.gone"])
+def test_one_whose_files_are_incomplete_is_installed_anew_in_its_version(site, source):
+    site.add("opencv-python", "4.11.0.86", "cv2", source)
     told = site.sentence("packages.opencv()")
     assert "--force-reinstall --no-deps opencv-python==4.11.0.86 and restart" in told
 
@@ -120,8 +121,9 @@ def test_of_two_that_overwrote_each_other_the_headless_one_comes_back(site):
     assert "--force-reinstall --no-deps opencv-python-headless==4.11.0.86 and restart" in told
 
 
-def test_an_old_opencv_is_named_with_its_version(site):
-    site.add("opencv-python", "3.4.2.17", "cv2", "__version__ = '3.4.2'")
+@pytest.mark.parametrize("has", ["", "; dnn = 1", "; DISOpticalFlow_create = 1"])
+def test_an_old_opencv_is_named_with_its_version(site, has):
+    site.add("opencv-python", "3.4.2.17", "cv2", f"__version__ = '3.4.2'{has}")
     assert site.sentence("packages.opencv()") == (
         "OpenCV 3.4.2 is too old, since it has no DISOpticalFlow and dnn; run python -m pip install --upgrade "
         "'opencv-python>=4.5.4' numpy==1.26.4 and restart ComfyUI."

@@ -10,7 +10,7 @@ from lumosx_core.layout import SequenceLayout
 from lumosx_core.memory import GIGABYTE, Chunks, forward_work, peak_bytes
 from lumosx_core.phrases import PhraseMatch, Tokens
 from lumosx_core.relations import Kind, Reference, Scene
-from lumosx_core.report import encoding_report, predict
+from lumosx_core.report import Prediction, encoding_report, predict
 
 BODY = Reference(Kind.OBJECT, "man", torch.rand(1, 4, 4, 3), full_body=True)
 LAMP = Reference(Kind.OBJECT, "lamp", torch.rand(1, 4, 4, 3))
@@ -56,6 +56,21 @@ def test_it_says_that_it_is_a_prediction_and_for_what():
     layout = SequenceLayout(5, 15, 26, bind(*SCENES[3]))
     line, _ = report_of(layout).splitlines()[-2:]
     assert line.startswith("- Predicted for the 1.3B model in bf16") and "2.8 GB in bf16" in line
+
+
+@pytest.mark.parametrize(
+    ("ratio", "name"), [(0.5, "light"), (0.51, "usual"), (1.6, "usual"), (1.61, "heavy"), (4.0, "heavy"),
+                        (4.01, "very heavy")],
+)
+def test_a_class_of_time_reaches_up_to_its_work(ratio, name):
+    assert Prediction(1.0, 1.0, 1.0, ratio).time_class == name
+
+
+def test_tokens_are_told_from_the_first_to_the_last():
+    layout, tokens = SequenceLayout(5, 15, 26, bind(*SCENES[1])), Tokens(tuple(range(9)), ("lamp",) * 9)
+    match = PhraseMatch(((2, 3), (5, 8)), False)
+    report = encoding_report(Scene(objects=(LAMP,)), {LAMP: match}, tokens, layout, ())
+    assert '"lamp" (2 times) at token 2, 5-7, matched by letters, 390 tokens' in report
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,16 @@ def test_a_pad_that_pulls_a_reference_stays_alone(forward, wan):
     assert (counts[:301] == counts[0]).all() and (counts[301:] > counts[0]).all()
 
 
+def test_a_pad_that_only_repels_a_reference_stays_alone_too(wan):
+    """The same word of three people, of whom one has none of his own: nobody is drawn to it, two are drawn away."""
+    people = (((2, 3), (90, 91)), ((3, 4), (90, 91)), ((4, 5),))
+    layout = SequenceLayout(2, 4, 4, Binding((), people, (0, 0, 1)))
+    tables = make_tables(wan, context_of(20), layout, RelationalOptions())
+    assert (tables.pulls.weights[:, 90] < 0).all() and tables.texts[0].keys.shape[1] == 128
+    counts = tables.texts[0].log_counts
+    assert (counts[:91] == counts[0]).all() and (counts[91:] > counts[0]).all()
+
+
 def test_the_longest_text_of_a_batch_decides(wan):
     layout = SequenceLayout(2, 4, 4, Binding((((0, 1),),), (), ()))
     context = torch.cat([context_of(10), context_of(150)])
