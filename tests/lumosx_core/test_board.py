@@ -91,6 +91,13 @@ def nearest(prompt, *references):
     return [each["nearest"] for each in values(board(prompt, *references), "missing")]
 
 
+def test_only_the_first_missing_phrases_get_suggestions():
+    """Each takes time, and nobody mends more at once."""
+    phrases = "guy gentleman dude fellow bloke chap gent mister father dad"
+    found = nearest("A man waves.", *map(thing, phrases.split()))
+    assert found == [["man"]] * 8 + [[]] * 2
+
+
 def test_words_that_are_taken_are_not_suggested():
     assert nearest("A man waves.", face("guy")) == [["man"]]
     assert nearest("A man waves.", face("guy"), face("man", 1)) == [[]]
@@ -164,6 +171,13 @@ def test_occurrence_0_binds_what_is_spelled_so_where_anything_is():
     assert one(prompt, face("MAN"))["ranges"] == [[0, 3], [9, 12], [23, 26]]
     assert one(prompt, face("man", occurrence=1))["ranges"] == [[0, 3]]
     assert one(prompt, face("man"))["count"] == 3
+    assert one("man and Man", face("man"))["ranges"] == [[0, 3]]
+
+
+def test_all_places_are_counted_up_to_more_than_any_prompt_has():
+    assert one("man " * 30, face("man"))["count"] == 30
+    found = one("man " * 1500, face("man"))
+    assert (found["count"], len(found["ranges"])) == (1024, 200)
 
 
 def test_words_that_another_person_binds_too_are_one_conflict():
@@ -273,6 +287,11 @@ def test_a_phrase_that_begins_a_longer_word_is_left_to_the_tokenizer():
         ("{a man " + "man " * 600 + "|a man}", "perhaps_too_long", "warning"),
         ("a man " * 90, None, None),
         ("a man /* " + "man " * 600 + "*/", None, None),
+        # Each word has a token at least, and the end has one of its own.
+        ("a " * 511, None, None),
+        ("a " * 512, "too_long", "error"),
+        # Of so many choices not all are read, so that one may be short enough.
+        ("{a|b|c} man " * 300, "perhaps_too_long", "warning"),
     ],
 )
 def test_a_prompt_that_is_or_may_be_longer_than_the_model_reads(prompt, code, level):

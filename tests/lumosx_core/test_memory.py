@@ -162,6 +162,8 @@ def test_passes_run_apart_where_both_do_not_fit():
     assert not plan_forward(layout, free_bytes=both).sequential
     apart = plan_forward(layout, free_bytes=both - 1)
     assert apart.sequential and (apart.chunk_tokens, apart.activation_bytes) == (8192, one)
+    just = plan_forward(layout, free_bytes=one)
+    assert just.sequential and (just.chunk_tokens, just.activation_bytes) == (8192, one)
     smaller = plan_forward(layout, free_bytes=one - 1)
     assert 0 < smaller.chunk_tokens < 8192 and smaller.activation_bytes < one
 

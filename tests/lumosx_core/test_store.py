@@ -115,6 +115,18 @@ def test_the_folder_never_outgrows_its_bound_and_keeps_what_was_read_last(store,
         assert size(folder) <= LIMIT and key in held(folder)
 
 
+def test_a_bound_is_kept_to_the_byte(folder):
+    TensorStore(folder, LIMIT).write(KEYS[0], numbers(0), {})
+    each = size(folder)
+    both, one, none = (TensorStore(folder, limit) for limit in (2 * each, each, each - 1))
+    both.write(KEYS[1], numbers(1), {})
+    assert held(folder) == KEYS[:2] and both.read(KEYS[0]) and one.read(KEYS[1])
+    one.write(KEYS[2], numbers(2), {})
+    assert held(folder) == [KEYS[2]]
+    none.write(KEYS[3], numbers(3), {})
+    assert held(folder) == [KEYS[2]] and none.read(KEYS[2]) is None and held(folder) == []
+
+
 def test_an_entry_above_the_bound_is_not_kept_and_displaces_nothing(store, folder):
     store.write(KEYS[1], numbers(1), {})
     store.write(KEYS[2], numbers(2, LIMIT // 4), {})

@@ -1,8 +1,11 @@
 """What is probably not meant, told once for each conflict."""
 
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lumosx_core.sketch import Sketch
 from lumosx_core.verdict import Word, bits_of, find, has_own_words
 
 
@@ -48,6 +51,19 @@ def test_a_body_and_its_person_are_not_ambiguous_but_two_things_are():
     assert codes(word("man", 0, [(0, 1), (4, 5)]), body) == [("body_and_group", (0, 1), ())]
     things = word("hat", None, [(0, 1), (4, 5)], "object"), word("red hat", 0, [(3, 5)], "face")
     assert codes(*things) == [("ambiguous", (0,), ())]
+
+
+@pytest.mark.parametrize(("size", "frame", "is_thin"), [
+    ((800, 16), (800, 480), False), ((800, 15), (800, 480), True), ((1600, 31), (800, 480), True),
+    ((1600, 32), (800, 480), False), ((30, 480), (832, 480), False), ((15, 480), (832, 480), True),
+    # Of a video that is no higher itself, more cannot be asked.
+    ((800, 8), (800, 8), False), ((800, 7), (800, 8), True),
+])
+def test_a_picture_of_which_no_token_is_left_in_the_video_is_thin(size, frame, is_thin):
+    sketch = Sketch(*size, torch.rand(64, 64, 3), False)
+    found = find([word("lamp", kind="object", sketch=sketch)], frame)
+    assert [each.code for each in found] == ["thin_picture"] * is_thin
+    assert find([word("lamp", kind="object", sketch=sketch)]) == []
 
 
 SPANS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)).map(lambda span: (span[0], sum(span))), max_size=6)
