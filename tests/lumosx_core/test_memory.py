@@ -78,6 +78,8 @@ def call(model, references, chunk_tokens=0, batch=1, float32_residual=True):
     options = RelationalOptions(float32_residual=float32_residual)
     rows = [x.expand(batch, *x.shape[1:]).contiguous() for x in (inputs.latent, inputs.context, *inputs.references)]
     latent, context, *pictures = rows
+    with torch.inference_mode():
+        keys = tables.find(model, context, inputs.layout, options).texts[0].keys.shape[1]
 
     def run():
         return relational_forward(
@@ -85,9 +87,6 @@ def call(model, references, chunk_tokens=0, batch=1, float32_residual=True):
             options, cache=tables, chunk_tokens=chunk_tokens,
         )
 
-    with torch.inference_mode():
-        run()
-    keys = tables.find(model, context, inputs.layout, options).texts[0].keys.shape[1]
     return run, inputs.layout, keys
 
 

@@ -433,6 +433,15 @@ def test_a_person_that_does_not_fit_ends_in_a_sentence(described, person, senten
         load_case(described("objects/lamp.png", subjects=[person]))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a backslash parts names on Windows")
+def test_a_name_that_is_a_path_on_windows_is_none_anywhere(described):
+    """A case has to mean the same on every system."""
+    root = described("objects/lamp.png", objects=[entry("objects/a\\b.png")])
+    Image.new("RGB", (2, 2)).save(root / "objects" / "a\\b.png")
+    with pytest.raises(LumosXError, match="which is no path to a picture"):
+        load_case(root)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
 def test_a_description_does_not_follow_links_out_of_the_case(described, tmp_path):
     root = described("objects/lamp.png", objects=[entry("objects/link.png")])

@@ -17,7 +17,8 @@ FILES = [
     "background/b.png", "background/a room.PNG", "objects/lamp.png", "objects/10.png", "objects/2.webp",
     "objects/n.txt",
     "subjects/1/face_man.png", "subjects/1/Face_b.png", "subjects/1/hat.jpg", "subjects/1/.x.png",
-    "subjects/1/fullbody_man.png", "subjects/1/fullfullbody_x.png", "subjects/2/fullbody_b.png", "subjects/2/a b.png",
+    "subjects/1/fullbody_man.png", "subjects/1/fullfullbody_x.png", "subjects/2/fullbodyx_y.png",
+    "subjects/2/fullbody_b.png", "subjects/2/a b.png",
     "subjects/10/face_c.bmp", "subjects/3/no.txt", "subjects/stray.png", "stray.png",
 ]
 
@@ -103,3 +104,17 @@ def test_no_picture_is_opened(tmp_path):
 def test_a_folder_without_caption_is_refused(tmp_path):
     with pytest.raises(LumosXError, match=r"^case: .* has no caption\.txt"):
         list_case(tmp_path)
+
+
+@pytest.mark.parametrize(("things", "background"), [(64, False), (63, True)])
+def test_as_many_references_as_a_case_may_have(tmp_path, things, background):
+    (tmp_path / "caption.txt").write_text("name;a prompt", encoding="utf-8")
+    files = [f"objects/{number}.png" for number in range(things)] + ["background/b.png"] * background
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (2, 2)).save(tmp_path / file)
+    assert as_listed(tmp_path) == as_loaded(tmp_path) and len(as_listed(tmp_path)[1]) == 64
+    Image.new("RGB", (2, 2)).save(tmp_path / "objects" / "more.png")
+    for read in (list_case, load_case):
+        with pytest.raises(LumosXError, match="has more than 64 references"):
+            read(tmp_path)

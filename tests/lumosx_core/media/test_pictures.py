@@ -50,6 +50,9 @@ def test_transparency_becomes_white_not_the_hidden_colour():
     assert (one_picture(hidden, "x") == 1).all()
     half = torch.cat([torch.zeros(1, 1, 1, 3), torch.full((1, 1, 1, 1), 0.25)], -1)
     torch.testing.assert_close(one_picture(half, "x"), torch.full((1, 1, 1, 3), 0.75))
+    # Sharpened alpha overshoots like every channel.
+    over = torch.tensor([0.5, 0.5, 0.5, 1.4]).reshape(1, 1, 1, 4)
+    assert (one_picture(over, "x") == 0.5).all()
 
 
 def test_palette_transparency_becomes_white():
@@ -123,6 +126,21 @@ def test_what_we_read_is_read_by_its_content(kind):
     image, several = decode_picture(encoded(Image.new("RGB", (8, 6), (255, 0, 0)), kind))
     assert image.shape == (1, 6, 8, 3) and not several
     torch.testing.assert_close(image[0, 3, 3], torch.tensor([1.0, 0, 0]), atol=0.02, rtol=0)
+
+
+def test_a_cameras_preview_is_no_second_page():
+    """An MPO file is a JPEG with another picture behind it."""
+    for kind, expected in (("MPO", False), ("TIFF", True)):
+        pages = {"save_all": True, "append_images": [Image.new("RGB", (4, 3))]}
+        image, several = decode_picture(encoded(Image.new("RGB", (8, 6), (255, 0, 0)), kind, **pages))
+        assert image.shape == (1, 6, 8, 3) and several == expected
+
+
+def test_a_picture_may_have_as_many_pixels_as_are_read_and_no_more():
+    content = encoded(Image.new("RGB", (8, 6)), "PNG")
+    assert decode_picture(content, 48)[0].shape == (1, 6, 8, 3)
+    with pytest.raises(PictureError, match="it has more than 4.7e-05 megapixels"):
+        decode_picture(content, 47)
 
 
 @pytest.mark.parametrize("kind", ["EPS", "GIF", "PPM", "ICO", "TGA", "PCX", "SGI", "IM", "DIB", "JPEG2000", "PDF"])

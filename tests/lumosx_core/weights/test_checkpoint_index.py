@@ -94,6 +94,22 @@ def test_a_data_file_without_its_last_byte_is_cut_off(tmp_path):
         read_index(tmp_path)
 
 
+@pytest.mark.parametrize("size", [(0, 1 << 40, 1 << 40), (1 << 40, 1 << 40), (-1, 0), (1,) * 65])
+def test_a_size_that_torch_cannot_count_to_is_damage(tmp_path, size):
+    """Also one of which nothing is stored."""
+    (tmp_path / "a.distcp").write_bytes(b"")
+    shape = torch.Size([0])
+    metadata = dcp.Metadata({"a": tensor(shape, [])}, storage_data={})
+    for sizes, damaged in ((shape, False), (size, True)):
+        metadata.state_dict_metadata["a"].size = torch.Size(sizes)
+        (tmp_path / ".metadata").write_bytes(pickle.dumps(metadata))
+        if damaged:
+            with pytest.raises(LumosXError, match="it is damaged"):
+                read_index(tmp_path)
+        else:
+            assert read_index(tmp_path)["a"].info.shape == (0,)
+
+
 def test_the_same_box_twice_is_damage(tmp_path):
     box = dcp.ChunkStorageMetadata(torch.Size([0]), torch.Size([0]))
     write(tmp_path, {"a": tensor(torch.Size([0]), [box, box])})

@@ -122,7 +122,7 @@ def test_blocks_with_an_infinite_scale_are_refused():
         check_blocks(packed, "Q8_0", "x", quiet)
 
 
-@pytest.mark.parametrize("numbers", [torch.zeros(2, 32), torch.full((2, 32), 1e-44)])
+@pytest.mark.parametrize("numbers", [torch.zeros(2, 32), torch.full((2, 32), 1e-44), torch.full((2, 32), 1e-37)])
 def test_next_to_nothing_becomes_zero(numbers):
     for kind in BLOCKS.values():
         assert not dequantize(encode(numbers, kind, "x", quiet), kind).any()

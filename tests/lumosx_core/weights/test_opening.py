@@ -57,6 +57,9 @@ def test_a_folder_may_hold_a_checkpoint_in_all_or_one_index(samples, tmp_path, w
         (b"PK\x05\x06" + bytes(18), "a zip archive, but not one of torch's"),
         (pickle.dumps({"a": 1}, protocol=2), "torch before 1.6"),
         (b"{\"a\": 1}", "it is no weight file"),
+        # A header of more bytes than safetensors allows.
+        ((100_000_001).to_bytes(8, "little") + b"{}", "it is no weight file"),
+        (b"\xff" * 8 + b"{}", "it is no weight file"),
         (b"\xff" * 300, "it is no weight file"),
     ],
 )

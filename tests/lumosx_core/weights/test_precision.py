@@ -42,6 +42,11 @@ def test_rows_that_are_no_whole_number_of_blocks_stay_f16():
     assert choose_kind("blocks.0.ffn.0.weight", TensorInfo("BF16", (64, 200)), "q8_0") == "F16"
 
 
+@pytest.mark.parametrize(("shape", "kind"), [((32, 32), "F32"), ((1, 1024), "F32"), ((1, 1025), "BF16"), ((9,), "F32")])
+def test_what_is_small_stays_f32_beside_blocks(shape, kind):
+    assert choose_kind("head.head.weight", TensorInfo("BF16", shape), "q8_0") == kind
+
+
 def test_sizes_are_those_of_the_gguf_package():
     for kind in BLOCKS.values():
         block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]

@@ -4,6 +4,7 @@ import collections
 import io
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import zipfile
@@ -211,6 +212,38 @@ def test_tensors_with_attributes_and_without_a_place(saved):
     parameter.note = {"a": 1}
     with TorchFile(saved({"a": tensor, "b": parameter})) as source:
         assert source.read("a").tolist() == [1, 1, 1] and source.read("b").tolist() == [0, 0]
+
+
+def test_numbers_begin_where_their_type_may_begin(packed):
+    """Other programs put entries at any byte; processors and kernels want numbers at a multiple of their size."""
+    data = described({"a": torch.ones(2)})
+    for length in range(1, 5):
+        path = packed({"data.pkl": data, "x": bytes(length), "data/0": struct.pack("<2f", 3, 4)})
+        with TorchFile(path) as source:
+            tensor = source.read("a")
+        assert tensor.data_ptr() % 16 == 0 and tensor.tolist() == [3, 4]
+
+
+def rebuilt(function, *arguments):
+    """A file's word that a function makes a tensor of two numbers, saved with them."""
+    hooks = collections.OrderedDict()
+    return Runs(function, (torch.ones(2).untyped_storage(), 0, (2,), (1,), False, hooks, *arguments))
+
+
+def test_a_tensor_with_attributes_is_not_one_of_such(saved):
+    """One inside the other they would have no end."""
+    rebuild, from_type = torch._utils._rebuild_tensor_v2, torch._tensor._rebuild_from_type_v2
+    inner = (rebuild, torch.Tensor, rebuilt(rebuild).call[1], None)
+    with TorchFile(saved({"a": Runs(from_type, inner)})) as source:
+        assert source.read("a").tolist() == [0, 0, 128, 63, 0, 0, 128, 63][:2]
+    assert "archive is damaged" in refused(saved({"a": Runs(from_type, (from_type, torch.Tensor, inner, None))}))
+
+
+def test_numbers_of_a_quantised_type_are_refused_by_its_name(saved):
+    rebuild = torch._utils._rebuild_tensor_v3
+    with TorchFile(saved({"a": rebuilt(rebuild, torch.uint8)})) as source:
+        assert source.read("a").tolist() == [0, 0]
+    assert "loading it would run 'torch.quint8'" in refused(saved({"a": rebuilt(rebuild, torch.quint8)}))
 
 
 def test_writing_to_a_tensor_leaves_the_file_as_it_is(saved):

@@ -188,6 +188,16 @@ def test_a_scalar_where_a_size_is_read_from_is_refused(find, weights, name):
     refusal(find, {**weights, name: torch.zeros(())})
 
 
+@pytest.mark.parametrize(("dim", "ffn"), [(192, 512), (64, 512), (256, 0)])
+def test_a_width_of_no_whole_number_of_heads_is_named(find, dim, ffn):
+    tensors = {
+        "head.modulation": torch.zeros(1, 2, dim), "patch_embedding.weight": torch.zeros(dim, 16, 1, 2, 2),
+        "blocks.0.ffn.0.weight": torch.zeros(ffn, dim), "head.head.weight": torch.zeros(64, dim),
+        "text_embedding.0.weight": torch.zeros(dim, 4096),
+    }
+    assert f"it is {dim} wide with a feed-forward of {ffn}, which no model" in refusal(find, tensors)
+
+
 def test_whole_numbers_are_no_weights(find, weights):
     message = refusal(find, {**weights, "blocks.0.ffn.0.weight": torch.zeros(512, 256, dtype=torch.int16)})
     assert "blocks.0.ffn.0.weight holds numbers of type I16" in message

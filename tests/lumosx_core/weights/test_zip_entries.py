@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import struct
 import zipfile
 
@@ -155,6 +156,21 @@ def test_entries_that_share_their_bytes(clean):
     end = b"PK\x05\x06" + struct.pack("<4H2IH", 0, 0, 2, 2, len(twice), start, 0)
     with pytest.raises(NotCanonical):
         find_entries(io.BytesIO(clean[:start] + twice + end))
+
+
+@pytest.mark.parametrize("before", [12, 16, 20, 24])
+def test_as_many_bytes_in_front_as_may_follow_an_entry(clean, before):
+    start, directory = directory_of(clean)
+    moved = bytearray(directory)
+    for place in (match.start() for match in re.finditer(b"PK\x01\x02", directory)):
+        offset = struct.unpack_from("<I", directory, place + 42)[0]
+        struct.pack_into("<I", moved, place + 42, offset + before)
+    end = bytearray(clean[start + len(directory):])
+    struct.pack_into("<I", end, 16, start + before)
+    data = bytes(before) + clean[:start] + bytes(moved) + bytes(end)
+    assert contents(data) == contents(clean)
+    with pytest.raises(NotCanonical):
+        find_entries(io.BytesIO(data))
 
 
 def test_bytes_that_no_entry_owns(clean):

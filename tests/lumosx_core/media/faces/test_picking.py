@@ -88,6 +88,21 @@ def test_photo_after_photo_and_nobody_is_lost(found, order):
     assert [one.photo for one in result] == sorted(one.photo for one in found)
 
 
+def test_a_number_after_the_last_is_nobodys():
+    assert choose((2,), 2) == (2,)
+    with pytest.raises(LumosXError, match="pick: 3 was asked for, but there are only 2 faces; use numbers up to 2"):
+        choose((3,), 2)
+
+
+def test_faces_are_as_large_as_their_boxes():
+    """One is wider, the other higher and larger."""
+    wide, high = (
+        Candidate(0, Face((0, 0, *size), 0.9, np.zeros((5, 2))), Quality(30, 500.0, 1.0, 1.0, 0.0))
+        for size in ((40, 30), (35, 60))
+    )
+    assert ordered([wide, high], LARGEST_FIRST) == [high, wide] and largest([wide.face, high.face]) is high.face
+
+
 def test_the_largest():
     small, large = candidate(0, 0, 10).face, candidate(0, 50, 20).face
     assert largest([small, large]) is large

@@ -1,5 +1,7 @@
 """Figures of faces, told from photographs that were spoilt on purpose."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from host.photographs import CASES, case_faces, read, six_people_file
 from lumosx_core.media.faces.face import Face
-from lumosx_core.media.faces.quality import SHARP, frontality, judge, sharpness, tilt, whole
+from lumosx_core.media.faces.quality import SHARP, Quality, frontality, judge, sharpness, tilt, whole
 
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the photographs are not part of the project")
 # Straight into the camera: eyes at (±1, 0), the nose 57 % of the way to the mouth.
@@ -61,6 +63,9 @@ def test_straight_and_profile():
     profile[2, 0] = 0.8
     assert frontality(profile) < 0.05
     assert frontality(np.zeros((5, 2))) == 0
+    one_eye = STRAIGHT.copy()
+    one_eye[:2] = 0
+    assert frontality(one_eye) == 0
 
 
 @given(st.floats(-3, 3), st.floats(0.1, 100), st.floats(-1.2, 1.2), st.floats(-1, 1))
@@ -134,6 +139,16 @@ def test_what_lies_in_the_picture_is_counted():
 def test_crops_of_the_release_have_no_problems(detector):
     for name, pixels in case_faces().items():
         assert judge(pixels, detector.detect(pixels)[0]).problems() == [], name
+
+
+def test_each_figure_has_its_limit():
+    good = Quality(48, SHARP, 0.4, 0.85, 60.0)
+    assert not good.too_small and good.problems() == []
+    spoilt = {"short_side": 47.9, "sharpness": SHARP - 1, "frontality": 0.39, "whole": 0.84, "tilt": 60.1}
+    for name, value in spoilt.items():
+        assert len(replace(good, **{name: value}).problems()) == 1, name
+    assert "on its side" in replace(good, tilt=135.0).problems()[0]
+    assert "on its head" in replace(good, tilt=135.1).problems()[0]
 
 
 def test_problems_say_the_figure(astronaut):
