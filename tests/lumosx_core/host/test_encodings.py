@@ -1,5 +1,6 @@
 """Encodings found again: the same bits, no model touched, and never where more than the inputs decides."""
 
+import gc
 from pathlib import Path
 
 import comfy.hooks
@@ -323,12 +324,21 @@ def test_the_folder_lies_where_the_server_lets_no_one_look(tmp_path):
     assert folder_paths.get_public_user_directory("__lumosx") is None
 
 
-def test_twenty_runs_leave_no_tensors_behind_and_a_bounded_folder(models, picture, monkeypatch):
+@pytest.fixture
+def only_new_objects():
+    """Lets the garbage collector pass over what is there already, of which a long test run holds a great deal."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def test_run_after_run_leaves_no_tensors_behind_and_a_bounded_folder(models, picture, monkeypatch, only_new_objects):
     """With other prompts, pictures, sizes and numbers of references each time."""
-    monkeypatch.setattr(encodings, "LIMIT", 2 << 20)
+    monkeypatch.setattr(encodings, "LIMIT", 1 << 20)
     phrases = ("man", "woman", "dog", "lamp")
     alive, kept = [], []
-    for run in range(20):
+    for run in range(14):
         people = tuple(
             Subject(Reference(Kind.FACE, phrase, picture(10 * run + number)))
             for number, phrase in enumerate(phrases[:1 + run % 4])
@@ -343,7 +353,7 @@ def test_twenty_runs_leave_no_tensors_behind_and_a_bounded_folder(models, pictur
         kept.append(sum((encodings_folder() / name).stat().st_size for name in files()))
     # The first runs may fill caches of torch and the host.
     assert len(set(alive[2:])) == 1
-    assert 1 << 20 < kept[-1] <= max(kept) <= 2 << 20
+    assert 1 << 19 < kept[-1] <= max(kept) <= 1 << 20 and kept != sorted(kept)
 
 
 def test_the_bound_is_that_of_the_tooltip():
