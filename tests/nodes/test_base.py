@@ -130,6 +130,15 @@ def test_a_link_that_carries_nothing_or_something_else_is_named(nodes):
             assert said.startswith(f"{socket.id}: {kind} came by the link instead of {socket.get_io_type()};")
 
 
+@pytest.mark.parametrize("entry", [
+    [], [torch.zeros(1, 2, 3)], [torch.zeros(1, 2, 3), {}, {}], [torch.zeros(1, 2, 3), []], ["text", {}], None, {},
+], ids=str)
+def test_a_conditioning_is_pairs_of_a_tensor_and_options(nodes, entry):
+    sampler = next(node for node in nodes if node.__name__ == "LumosXSampler")
+    for value in ([entry], [[torch.zeros(1, 2, 3), {}], entry]):
+        assert refused(sampler, "positive", value).startswith("positive: list came by the link instead of CONDITIONING")
+
+
 def test_an_optional_link_may_carry_nothing_but_nothing_wrong(nodes):
     binder = next(node for node in nodes if node.__name__ == "LumosXBinder")
     assert "there is no reference" in refused(binder, "subject_1", None)

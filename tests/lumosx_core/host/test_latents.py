@@ -48,7 +48,7 @@ def test_a_noise_mask_that_cannot_be_used_is_named(tiny, mask):
         fitting_samples(tiny[0], latent(noise_mask=mask))
 
 
-@pytest.mark.parametrize("index", [[0], [0, 1, 2], [0, -1], ["a", "b"], 3, [0, 10**9], [0.5, 1]], ids=str)
+@pytest.mark.parametrize("index", [[0], [0, 1, 2], [0, -1], ["a", "b"], 3, [0, 65537], [0, 10**9], [0.5, 1]], ids=str)
 def test_a_batch_index_that_does_not_fit_is_named(tiny, index):
     with pytest.raises(LumosXError, match="^latent: its batch_index must be 2 whole numbers"):
         fitting_samples(tiny[0], latent(batch_index=index))
@@ -56,7 +56,8 @@ def test_a_batch_index_that_does_not_fit_is_named(tiny, index):
 
 def test_what_other_nodes_add_to_a_latent_is_let_through(tiny):
     for extra in ({"noise_mask": None, "batch_index": None}, {"noise_mask": torch.ones(1, 48, 64)},
-                  {"batch_index": [4, 4]}, {"batch_index": (7, 2), "a_future_key": object()}):
+                  {"batch_index": [4, 4]}, {"batch_index": [0, 65536]},
+                  {"batch_index": (7, 2), "a_future_key": object()}):
         given = latent(**extra)
         assert fitting_samples(tiny[0], given) is given["samples"]
 

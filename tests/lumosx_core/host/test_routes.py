@@ -112,6 +112,10 @@ def changed(**values):
         ({**GOOD, "settled": 1}, "board: settled is not true or false"),
         ({**GOOD, "frame": {"width": 832}}, "board: frame is not a width and a height"),
         ({**GOOD, "frame": [832, 480]}, "board: frame is not a width and a height"),
+        ({**GOOD, "frame": {"width": 832, "height": 0}}, "board: frame is not a width and a height from 1 to 16384"),
+        ({**GOOD, "frame": {"width": 16385, "height": 480}}, "board: frame is not a width and a height"),
+        ({**GOOD, "frame": {"width": 832.0, "height": 480}}, "board: frame is not a width and a height"),
+        (changed(person=10**6 + 1), "board: person of reference 0 is not a whole number >= 0 or null"),
         ({"prompt": "a", "references": [{**REFERENCE, "id": str(n), "phrase": "a" * 999} for n in range(21)]},
          "board: the phrases have 20979 characters together"),
         ({"prompt": "a man embedding: red", "references": []}, "prompt: \"embedding:\" has no name"),
@@ -176,6 +180,24 @@ def test_what_the_user_allows_by_the_cors_option_is_allowed(monkeypatch):
 
     assert may_ask("*", "http://any.example") and may_ask("http://mine.example", "http://mine.example")
     assert not may_ask("http://mine.example", "http://other.example") and not may_ask(None, "http://mine.example")
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "same"),
+    [
+        ("http://127.0.0.1:8188", "127.0.0.1:8188", True), ("http://127.0.0.1:8188", "127.0.0.1", True),
+        ("http://127.0.0.1", "127.0.0.1:8188", True), ("http://Films.example", "films.example", True),
+        ("http://127.0.0.1:8188", "127.0.0.1:8189", False), ("http://127.0.0.1:8188", "localhost:8188", False),
+        ("http://127.0.0.1:99999", "127.0.0.1:8188", False), ("null", "", False),
+        ("http://[::1]:8188", "[::1]:8188", True),
+        ("http://films.example.org", "films.example", False),
+    ],
+)
+def test_another_port_is_another_site(origin, host, same):
+    """ComfyUI's own check stands in front of this one, but not in every version and setting."""
+    assert routes._same_host(origin, host) == same
+    request = SimpleNamespace(headers={"Host": host, "Origin": origin, "Sec-Fetch-Site": "cross-site"})
+    assert routes._is_own_page(request) == same
 
 
 def client(is_closing=lambda: False):

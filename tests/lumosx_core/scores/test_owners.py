@@ -42,6 +42,10 @@ def test_the_matrix_leakage_and_win_rate_by_hand():
         ([(0.8, 0.5)] * 9 + [(0.5, 0.8)], "on the right person"),
         ([(0.8, 0.5)] + [(0.5, 0.8)] * 9, "on subject 2 instead"),
         ([(0.51, 0.5)] * 5 + [(0.5, 0.51)] * 5, "not told apart"),
+        ([(0.8, 0.5)] + [(0.51, 0.5)] * 9, "not told apart"),
+        ([(0.8, 0.5)] * 2 + [(0.51, 0.5)] * 8, "on the right person in 2 of 10 frames"),
+        ([(0.8, 0.5)] * 5 + [(0.51, 0.5)] * 5, "on the right person in 5 of 10 frames"),
+        ([(0.8, 0.5)] * 6 + [(0.51, 0.5)] * 4, "on the right person"),
         ([(0.8, None), (None, 0.9)], "nobody to compare with"),
         # The second person alone is brighter, but not where both are seen.
         ([(0.8, 0.5), (None, 1.0)], "on the right person"),

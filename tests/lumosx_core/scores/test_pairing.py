@@ -37,6 +37,11 @@ def test_names_that_only_begin_alike(video):
     assert paired({"1": "video_person2_002_1"}, video) == {"1": None}
 
 
+def test_a_numbered_video_of_a_longer_name_is_that_names():
+    assert paired({"1": "a"}, "1-final_00001_.mp4") == {"1": None}
+    assert paired({"1": "a", "1-final": "b"}, "1-final_00001_.mp4") == {"1": None, "1-final": "1-final_00001_.mp4"}
+
+
 def test_the_releases_collisions():
     cases = {"1": "video_person2_002", "10": "video_person2_002_1", "2": "two"}
     videos = "video_person2_002_sp1_480x832.mp4", "video_person2_002_1_sp1_480x832.mp4", "2.mp4"

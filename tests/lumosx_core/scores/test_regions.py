@@ -45,6 +45,11 @@ def test_one_above_the_other_is_cut_across():
     assert (upper[0], upper[2]) == (lower[0], lower[2]) == (360, 480)
 
 
+def test_faces_as_far_aside_as_above_are_cut_beside_each_other():
+    upper, lower = boxes_of(frame((400, 100, 440, 150), (500, 200, 540, 250)))
+    assert upper[2] == lower[0] == 470 and upper[3] == 400
+
+
 def test_a_bystander_keeps_what_he_wears_and_who_is_not_seen_has_no_region():
     seen = frame((300, 100, 400, 200), (420, 100, 520, 200), shown=(0, None))
     assert boxes_of(seen) == [(200, 40, 410, 700), None]

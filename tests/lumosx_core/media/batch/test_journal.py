@@ -130,8 +130,9 @@ def test_lines_that_cannot_be_read_are_passed_over_and_stay(path, line):
 
 
 @pytest.mark.parametrize("line", ["{}", "no JSON", "[]", '{"something": 1}'], ids=lambda line: line[:20])
-def test_a_file_of_something_else_is_left_alone(path, line):
-    path.write_text(f"{line}\n{line}")
+@pytest.mark.parametrize("end", ["", "\n", '\n{"case": '])
+def test_a_file_of_something_else_is_left_alone(path, line, end):
+    path.write_text(f"{line}\n{line}{end}")
     before = path.read_bytes()
     with pytest.raises(LumosXError, match="line 1 of .* is not from a batch"):
         Results(path)

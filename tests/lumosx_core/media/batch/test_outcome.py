@@ -47,6 +47,14 @@ def test_long_boxes_are_followed(tmp_path):
     assert is_whole_mp4(path)
 
 
+@pytest.mark.parametrize("length", range(8))
+def test_a_box_shorter_than_its_own_head_is_none(tmp_path, length):
+    path = tmp_path / "video.mp4"
+    short = length.to_bytes(4, "big") + b"free"[:max(0, length - 4)]
+    path.write_bytes(b"\0\0\0\x08ftyp\0\0\0\x08mdat\0\0\0\x08moov" + short)
+    assert not is_whole_mp4(path)
+
+
 @pytest.mark.parametrize(("boxes", "whole"), [(1_000, True), (1_000_000, False)])
 def test_boxes_without_end_are_no_video(tmp_path, boxes, whole):
     """A server may send gigabytes of them."""
