@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import struct
+import tracemalloc
 import zipfile
 
 import pytest
@@ -189,6 +190,25 @@ def test_compressed_and_encrypted():
     data[data.index(b"PK\x01\x02") + 8] |= 1
     with pytest.raises(Repacked):
         find_entries(io.BytesIO(bytes(data)))
+
+
+def test_a_directory_as_large_as_its_file_is_not_read(tmp_path):
+    """A file with a hole in it costs nobody anything."""
+    size, unknown = 1 << 28, 0xFFFFFFFF
+    records = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, size, 0)
+    records += struct.pack("<4sIQI", b"PK\x06\x07", 0, size, 1)
+    records += b"PK\x05\x06" + struct.pack("<4H2IH", 0, 0, 1, 1, unknown, unknown, 0)
+    with (tmp_path / "hole.pt").open("w+b") as file:
+        file.truncate(size)
+        file.seek(size)
+        file.write(records)
+        tracemalloc.start()
+        try:
+            with pytest.raises(NotCanonical):
+                find_entries(file)
+            assert tracemalloc.get_traced_memory()[1] < 32 << 20
+        finally:
+            tracemalloc.stop()
 
 
 def test_more_entries_than_any_model_has():
