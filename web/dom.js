@@ -33,6 +33,9 @@ export function button(className, text, onClick, attributes = {}) {
  * @param {(element: HTMLElement, item: T) => void} update
  */
 export function keyed(parent, items, keyOf, create, update) {
+  const kept = new Set(items.map(keyOf));
+  // First of all, so that what stands behind them is in its place already.
+  for (const child of [...parent.children]) if (!kept.has(child.dataset.key)) child.remove();
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const item of items) {
@@ -45,7 +48,6 @@ export function keyed(parent, items, keyOf, create, update) {
     if (element === place) place = place.nextElementSibling;
     else parent.insertBefore(element, place);
   }
-  old.forEach((element) => element.remove());
 }
 
 /** Set text without touching a node that says it already. */

@@ -153,3 +153,104 @@ def test_a_link_keeps_its_reroute_wherever_it_is_moved(call, number):
     found = call("board/rebind.js", EXCHANGED, number)
     assert found["before"] == found["after"] == found["back"] and found["before"][1] == 1
     assert found["from"] == [found["picture"]] * 2 and found["left"] == [True, False]
+
+
+@pytest.mark.parametrize(("references", "told", "pairs", "left"), [
+    (["hat", "coat"], ["coat", "hat"], [["hat", 1], ["coat", 0]], []),
+    (["hat"], ["hat", "hat"], [["hat", 0]], [1]),
+    (["hat", "hat"], ["hat"], None, None),
+    # What the page cannot read takes what the others leave, wherever it stands.
+    ([None, "hat"], ["hat", "coat"], [["hat", 0], [None, 1]], []),
+    (["Hat"], ["hat"], None, None),
+    (["red  hat "], ["red hat"], [["red  hat ", 0]], []),
+])
+def test_references_are_paired_by_their_words(call, references, told, pairs, left):
+    given = {
+        "references": [reference(words or "", known=words is not None) for words in references],
+        "told": [{**reference(words), "place": place} for place, words in enumerate(told)],
+    }
+    found = call("board/pairs.js", """
+      const found = module.pairUp(given.references, given.told, module.sameWords);
+      return found && [
+        found.pairs.map(([one, other]) => [one.known ? one.phrase : null, other.place]),
+        found.left.map(({ place }) => place),
+      ];
+    """, given)
+    assert found == (None if pairs is None else [pairs, left])
+
+
+def test_words_differ_by_kind_and_by_occurrence(call):
+    given = [
+        [reference("hat"), reference("hat", "object")], [reference("hat", occurrence=1), reference("hat")],
+        [reference("hat", occurrence=2), reference("hat", occurrence=2)],
+        [reference("", known=False), reference("hat", occurrence=2)],
+    ]
+    assert call("board/pairs.js", "return given.map((pair) => module.sameWords(...pair));", given) == [
+        False, False, True, True,
+    ]
+
+
+@pytest.mark.parametrize(("name", "parts"), [
+    ("a.png", ["a.png", "", "input"]), ("a.png [output]", ["a.png", "", "output"]),
+    ("one/two/a b.png [temp]", ["a b.png", "one/two", "temp"]), ("a [x].png", ["a [x].png", "", "input"]),
+    ("a.png[input]", ["a.png", "", "input"]), ("/a.png", ["a.png", "", "input"]),
+])
+def test_names_of_files_are_read_as_load_image_reads_them(call, name, parts):
+    found = call("board/pictures.js", """
+      const { filename, subfolder, type } = module.partsOf(given);
+      return [[filename, subfolder, type], module.fileOfView(module.partsOf(given))];
+    """, name)
+    folder = f"{parts[1]}/" if parts[1] else ""
+    assert found == [parts, f"{folder}{parts[0]} [{parts[2]}]"]
+
+
+def test_sentences_have_a_form_for_one_and_keep_what_they_have_no_value_for(call):
+    said = call("words.js", "return given.map(([key, values]) => module.say(key, values));", [
+        ["to_mend", {"count": 1}], ["to_mend", {"count": 2}], ["to_mend", {}], ["no such key", {}],
+    ])
+    assert said == ["1 thing to mend", "2 things to mend", "{count} things to mend", "no such key"]
+
+
+def test_children_that_stay_are_the_same_elements_and_keep_the_focus(call):
+    """Also where what stood before them goes."""
+    steps = call("dom.js", """
+      const parent = document.createElement('div');
+      document.body.append(parent);
+      const made = [], shown = [];
+      const show = (keys) => {
+        const before = new Map([...parent.children].map((each) => [each.dataset.key, each]));
+        module.keyed(parent, keys, (key) => key, (key) => { made.push(key); return document.createElement('input'); },
+          (element, key) => { element.value = key; });
+        const same = [...parent.children].every((each) => (before.get(each.dataset.key) ?? each) === each);
+        shown.push([[...parent.children].map(({ value }) => value).join(''), same, document.activeElement.value ?? '']);
+      };
+      show(['a', 'b', 'c']);
+      parent.children[1].focus();
+      for (const keys of given) show([...keys]);
+      parent.remove();
+      return [made.join(''), shown.slice(1)];
+    """, ["bc", "xbc", "b", "bca"])
+    assert steps == ["abcxca", [["bc", True, "b"], ["xbc", True, "b"], ["b", True, "b"], ["bca", True, "b"]]]
+
+
+def test_the_newest_result_that_fits_is_found_in_the_history(call):
+    """The server lists the oldest first."""
+    history = {
+        str(number): {"outputs": {"5": {"lumosx_encoding": [{"prompt": prompt, "number": number}]}, "6": {"text": []}}}
+        for number, prompt in enumerate(["a man", "a boy", "a man", "a cat"], 1)
+    }
+    found = call("result/last.js", """
+      const api = new EventTarget(), encoder = { id: 5, graph: null }, host = { app: { nodeOutputs: {} }, api };
+      api.fetchApi = async () => ({ json: async () => given });
+      const over = new AbortController();
+      module.findCached(encoder, host, ({ prompt }) => prompt === 'a man', over.signal);
+      const found = [module.resultOf(encoder, host)];
+      for (const nodes of [[], ['5']]) {
+        api.dispatchEvent(new CustomEvent('execution_cached', { detail: { nodes } }));
+        await new Promise((done) => setTimeout(done, 20));
+        found.push(module.resultOf(encoder, host)?.number ?? null);
+      }
+      host.app.nodeOutputs[5] = { lumosx_encoding: [{ prompt: 'now', number: 9 }] };
+      return [...found, module.resultOf(encoder, host).number];
+    """, history)
+    assert found == [None, None, 3, 9]
