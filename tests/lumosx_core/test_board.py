@@ -253,6 +253,22 @@ def test_what_is_not_linked_or_not_named_stops_the_run():
     assert problems(board("a hat", thing(" "))) == [("error", "empty", ["object  "], [])]
 
 
+def test_a_body_on_its_persons_row_is_an_object_and_shares_nothing():
+    """The page tells whose it is, so that its badge is that row's."""
+    body = dataclasses.replace(thing("man"), person=0, full_body=True)
+    assert problems(board("A man and a boy.", face("man"), face("boy", 1), body)) == [
+        ("warning", "body_and_group", ["face 0", "object man"], []),
+    ]
+    assert problems(board("A man waves.", dataclasses.replace(body, person=1), face("man")), "shared") == []
+
+
+def test_a_face_that_is_neither_linked_nor_named_is_no_mistake():
+    assert problems(board("A red hat.", face("", shown=False), attribute("red hat"))) == [
+        ("warning", "no_face", [], [0]),
+    ]
+    assert problems(board("A red hat.", face(""), attribute("red hat"))) == [("error", "empty", ["face 0"], [])]
+
+
 def test_words_that_cannot_be_read_are_neither_missing_nor_shared():
     unread = [face(None, 0), face(None, 1), attribute("hat", 1)]
     for prompt in ("a hat", None):
@@ -322,6 +338,7 @@ def test_pictures_are_looked_at_as_the_encoder_does():
     assert problems(board(None, first, coat), "same_picture") == [("warning", "same_picture", ["face 0", "0 coat"], [])]
     assert problems(board(None, coat, hat), "same_picture") == [("warning", "same_picture", ["0 coat", "1 hat"], [])]
     assert problems(board(None, coat, dataclasses.replace(hat, phrase="Coat")), "same_picture") == []
+    assert problems(board(None, coat, of(picture)), "same_picture") == []
     assert problems(board(None, of(picture), dataclasses.replace(of(picture), id="2", phrase="sofa"))) == []
     assert problems(board(None, of(torch.ones(1, 8, 8, 3)))) == [("warning", "blank_picture", ["object lamp"], [])]
     thin = torch.rand(1, 2, 900, 3, generator=torch.Generator().manual_seed(1))

@@ -77,6 +77,9 @@ def test_the_prediction_is_plain_numbers():
     assert prediction["time_class"] == "usual" and prediction["weights_gb"] == 2.8
     assert prediction["class_ratio"] == prediction["work_ratio"] == pytest.approx(1.05, abs=0.01)
     assert prediction["step_tflop"] > 100 and 0 < prediction["activation_gb"] < 20
+    # Four digits, as many as anybody reads.
+    figures = [value for value in prediction.values() if isinstance(value, float)]
+    assert len(figures) == 5 and all(value == float(f"{value:.4g}") for value in figures)
 
 
 @pytest.mark.parametrize(

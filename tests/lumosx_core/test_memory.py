@@ -100,7 +100,7 @@ def test_every_operation_of_the_real_forward_is_foreseen(model, references, chun
 
 @pytest.mark.parametrize("float32_residual", [True, False])
 @pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("chunk_tokens", [0, 512, 200])
+@pytest.mark.parametrize("chunk_tokens", [0, 512, 100])
 @pytest.mark.parametrize("references", [1, 6, 10])
 def test_the_peak_of_the_real_forward_is_foreseen(model, references, chunk_tokens, batch, float32_residual):
     run, layout, _ = call(model, references, chunk_tokens, batch, float32_residual)

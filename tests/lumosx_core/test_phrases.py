@@ -123,6 +123,26 @@ def test_neighbouring_occurrences_are_two(tokenize):
     assert [find_phrase(prompt, tokenize("man"), number).spans for number in (1, 2)] == [both[:1], both[1:]]
 
 
+def test_the_beginning_of_a_word_is_found_by_its_ids_as_the_release_does():
+    """Its letters are no whole word there."""
+    prompt = Tokens((7, 1, 2), ("\u2581red", "\u2581hat", "s"))
+    match = find_phrase(prompt, Tokens((1,), ("\u2581hat",)))
+    assert match.spans == ((1, 2),) and match.exact
+    with pytest.raises(LumosXError, match='occurrence 2 of "hat" was asked for, but the prompt has it once;'):
+        find_phrase(prompt, Tokens((1,), ("\u2581hat",)), 2)
+
+
+def test_how_often_the_prompt_has_a_phrase_is_said(tokenize):
+    for times, said in ((1, "once"), (2, "2 times"), (3, "3 times")):
+        with pytest.raises(LumosXError, match=f"occurrence 4 .* but the prompt has it {said}; use a smaller number"):
+            find_phrase(tokenize("a man " * times), tokenize("man"), 4)
+
+
+def test_no_more_than_three_runs_are_suggested():
+    found = suggested("A man, a woman, a boy, a girl and a kid wave.", "person")
+    assert found == ["man", "woman", "boy"]
+
+
 def test_wide_letters_and_ligatures_are_the_letters_that_they_stand_for():
     """Written out, since the small tokenizer knows plain forms only."""
     prompt = Tokens((1, 2, 3), ("\u2581\ufb01ne", "\u2581\uff28\uff21\uff34", "\u2581here"))

@@ -64,6 +64,7 @@ def test_a_text_that_was_resolved_keeps_its_braces_and_slashes():
         ("re/* x */d (hat:1.2)", ["re/* x */d", "hat"]),
         ("\u1112\u1161\u11ab x", ["\u1112\u1161\u11ab", "x"]),
         ("\ud800 man", ["\ud800", "man"]),
+        ("\uffff man \U00010000", ["man", "\U00010000"]),
     ],
 )
 def test_every_word_knows_where_it_was_typed(typed, expected):

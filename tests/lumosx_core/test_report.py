@@ -82,6 +82,8 @@ def test_tokens_are_told_from_the_first_to_the_last():
         ((41, 30, 52), 3, "heavy; a step is 3.50 times"),
         ((21, 45, 80), 0, "very heavy; a step is 4.42 times"),
         ((1, 3, 4), 1, "light; a step is less than 0.01 times"),
+        ((1, 15, 26), 1, "light; a step is less than 0.01 times"),
+        ((1, 20, 30), 1, "light; a step is 0.01 times"),
     ],
 )
 def test_the_class_of_time_is_that_of_the_work_beside_the_trained_size(grid, references, expected):

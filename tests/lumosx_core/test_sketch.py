@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from host.people import draw_face, random_look
 from host.photographs import astronaut_file
 from lumosx_core.media import from_image, letterbox, to_image
-from lumosx_core.sketch import Sketch
+from lumosx_core.sketch import _EXAMPLE_LIGHT, Sketch
 from lumosx_core.tiny.demo_case import write_demo_case
 
 
@@ -84,6 +84,24 @@ def test_other_pictures_are_not():
     assert not of(one).shows_same(of(letterbox(one, 832, 480)))
     blank = of(Image.new("RGB", (64, 64)))
     assert not blank.shows_same(blank)
+
+
+def test_a_picture_that_was_stretched_is_another():
+    one = photograph()
+    assert of(one).shows_same(of(one.resize((512, 500)))) and not of(one).shows_same(of(one.resize((512, 460))))
+
+
+def test_a_fine_pattern_is_no_noise():
+    """Of which nothing is left in the mean of a part."""
+    board = np.indices((256, 256)).sum(0) % 2
+    for strength, blank in ((4, True), (90, False)):
+        assert of(Image.fromarray((board * strength + 90).astype(np.uint8))).blank == blank
+
+
+def test_comfyuis_example_is_square():
+    light = np.frombuffer(_EXAMPLE_LIGHT, np.uint8).reshape(8, 8)
+    example = Image.fromarray(light).resize((320, 320), Image.Resampling.NEAREST)
+    assert of(example).is_example and not of(example.resize((320, 300))).is_example
 
 
 def test_the_pictures_of_the_demo_case_are_all_different(tmp_path):

@@ -55,6 +55,12 @@ def test_transparency_becomes_white_not_the_hidden_colour():
     assert (one_picture(over, "x") == 0.5).all()
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "RGBa", "La"])
+def test_every_kind_of_transparency_becomes_white(mode):
+    picture = Image.new(mode.upper(), (4, 4), (0,) * len(mode))
+    assert (to_image(picture.convert(mode)) == 1).all()
+
+
 def test_palette_transparency_becomes_white():
     picture = Image.new("P", (2, 2), 0)
     picture.putpalette([0, 0, 0, 255, 0, 0])

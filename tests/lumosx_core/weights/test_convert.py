@@ -175,6 +175,7 @@ def test_a_file_of_others_cannot_be_verified(source):
         ("tiny.safetensors", "bf16", "source and target are the same file"),
         ("there.safetensors", "bf16", "there.safetensors: it exists already; delete it first"),
         ("gone/out.safetensors", "bf16", "there is no folder .*gone; make it first"),
+        ("out-00001-of-00002.safetensors", "bf16", "the name is that of one part of a model in several; choose"),
         ("x" * 300 + ".safetensors", "bf16", "cannot be written .*; choose another name"),
     ],
 )

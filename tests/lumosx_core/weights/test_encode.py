@@ -78,6 +78,9 @@ def test_pieces_make_no_difference(kind, dtype, monkeypatch):
     monkeypatch.setattr(pieces, "_NUMBERS_AT_ONCE", 150)
     assert torch.equal(encode(numbers, kind, "x", told.append), whole)
     assert len(told) == 17 and sum(told) == whole.nbytes
+    # Less than a row, which is never cut.
+    monkeypatch.setattr(pieces, "_NUMBERS_AT_ONCE", 10)
+    assert torch.equal(encode(numbers, kind, "x", told.append), whole) and len(told) == 17 + 33
 
 
 @pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])

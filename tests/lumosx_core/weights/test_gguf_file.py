@@ -144,6 +144,8 @@ def test_absurd_headers_end_in_a_sentence(tmp_path, name):
         (header([tensor(kind=1 << 31)]), "is of GGML type 2147483648"),
         (header(fields=[field("a", 9, array(0, 1 << 18))]) + bytes(1 << 18), "a vocabulary, so it is a text model"),
         (header(fields=[field("a", 9, array(8, 1 << 18))]) + bytes(1 << 18), "holds a vocabulary"),
+        # In several arrays, of which none is large.
+        (header(fields=[field(str(number), 9, array(0, 9000, bytes(9000))) for number in range(4)]), "a vocabulary"),
         (header([tensor(str(number)) for number in range((1 << 13) + 1)]), "it holds 8193 tensors, more than any"),
         (header(fields=[field(str(number), 0, b"1") for number in range((1 << 14) + 1)]), "says 16385 things"),
         (header([tensor()]), "it is cut off, its last tensors are missing"),

@@ -52,6 +52,8 @@ def test_all_layouts_say_the_same(find, prefix):
     full = {**E4M3, "full_precision_matrix_mult": True}
     for name in ("a.q", f"{prefix}a.q"):
         assert find(scaled, {name: full}, prefix)["a.q"][0] == full
+        # A mark beside the layer is nearer than a list for all of them.
+        assert find({**scaled, "a.q.comfy_quant": mark(E4M3)}, {name: full}, prefix) == expected
     assert find(scaled, None, prefix) == expected
     old = {"a.q.weight": FP8, "a.q.scale_weight": SCALE, "a.q.scale_input": SCALE}
     parts = {"weight_scale": "a.q.scale_weight", "input_scale": "a.q.scale_input"}

@@ -52,6 +52,14 @@ def test_any_part_opens_the_whole(tmp_path, weights, ending):
     assert list(source_files(paths[0])) == paths
 
 
+def test_of_what_parts_say_of_themselves_the_first_one_counts(tmp_path):
+    for number, metadata in enumerate(({"a": "1", "b": "2"}, {"b": "3", "c": "4"}), 1):
+        path = tmp_path / f"model-0000{number}-of-00002.safetensors"
+        save_file({str(number): torch.zeros(1)}, path, metadata=metadata)
+    with open_weights(path) as source:
+        assert source.metadata == {"a": "1", "b": "2", "c": "4"}
+
+
 def test_the_folder_of_one_model_in_parts_opens_too(tmp_path, weights):
     paths = write_parts(tmp_path, weights.tensors(), "safetensors")
     (tmp_path / "config.json").write_text("{}")
