@@ -351,6 +351,7 @@ def set_mask(conditioning, mask, strength=1.0):
         (lambda one: set_mask(one, torch.ones(48, 64), 0.0), "its strength is 0"),
         (lambda one: nodes.ConditioningSetAreaStrength().append(one, 0.0)[0], "its strength is 0"),
         (lambda one: in_range(one, 0.7, 0.3), "its timestep range, from 0.7 to 0.3, is empty"),
+        (lambda one: in_range(one, 0.4, 0.4), "its timestep range, from 0.4 to 0.4, is empty"),
     ],
 )
 def test_what_takes_every_effect_from_references_is_said(model, encoded, caplog, change, reason):

@@ -49,6 +49,11 @@ def test_the_white_ground_of_a_cut_out_does_not_count():
 
 def test_a_white_thing_is_taken_whole():
     assert likeness(plain(254, 254, 254), plain(254, 254, 254)) == pytest.approx(1, abs=1e-5)
+    # A button of another colour is not the thing; a larger part is.
+    for side, is_white in ((13, True), (15, False)):
+        shirt = Image.new("RGB", (100, 100), (254, 254, 254))
+        shirt.paste(Image.new("RGB", (side, side), (200, 30, 30)), (40, 40))
+        assert (likeness(shirt, plain(200, 30, 30)) < 0.2) == is_white
 
 
 def test_size_of_a_picture_hardly_matters():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.coloured_faces import ColourEmbedder, face_at
-from lumosx_core.scores.identity import confusion, identity_score, likeness_of, margins, subject_score
+from lumosx_core.scores.identity import confusion, identity_score, likeness_of, margins, strangers, subject_score
 from lumosx_core.scores.seen import SeenFrame
 from lumosx_core.scores.watching import assign
 
@@ -61,6 +61,13 @@ def test_a_subjects_row():
     assert score.worst == pytest.approx(0.2) and score.seen == 0.75 and score.second == pytest.approx(0.6 / 4)
     # Only the first two stand next to each other.
     assert score.steadiness == score.least_steady == pytest.approx(0.5 ** 0.5)
+
+
+def test_strangers_are_those_who_are_less_alike_than_one_person_is():
+    """By the mean over the frames in which a face was taken for them; nobody without a face is one."""
+    frames = [frame([[0.5, 0.25, np.nan], [0.25, 0.25, np.nan]]), frame([[0.5, 0.0, np.nan]])]
+    assert strangers(frames, 0.5) == {1: 0.25}
+    assert strangers(frames, 0.51) == {0: 0.5, 1: 0.25} and strangers(frames, 0.25) == {}
 
 
 def test_one_frame_has_no_neighbour():

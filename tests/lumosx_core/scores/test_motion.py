@@ -103,6 +103,10 @@ def test_a_pair_is_as_strong_as_its_largest_twentieth():
     flow[0, :5] = 0
     assert pair_strength(flow) == pytest.approx((5 * 5 + 5 * 1) / 10)
     assert pair_strength(np.ones((2, 2, 2), np.float32)) == pytest.approx(2**0.5)
+    # Of fewer than twenty points the one that moves most.
+    few = np.zeros((2, 2, 2), np.float32)
+    few[1, 1] = (6, 8)
+    assert pair_strength(few) == pytest.approx(10)
 
 
 def test_flow_has_x_first(texture):

@@ -43,6 +43,12 @@ def test_odd_sizes_lose_a_line(tmp_path, width, height):
     assert VideoFile(tmp_path / "odd.mp4").size == (64, 48)
 
 
+@pytest.mark.parametrize(("width", "height", "size"), [(1, 48, (2, 48)), (64, 1, (64, 2)), (3, 1, (2, 2))])
+def test_a_single_line_is_doubled(tmp_path, width, height, size):
+    write_video(shades(2, width, height), tmp_path / "thin.mp4", 8.0)
+    assert VideoFile(tmp_path / "thin.mp4").size == size
+
+
 @pytest.mark.parametrize("fps", [16.0, 24000 / 1001, 5.333333])
 def test_rates_are_kept(tmp_path, fps):
     write_video(shades(9), tmp_path / "rate.mp4", fps)

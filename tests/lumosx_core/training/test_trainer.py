@@ -53,6 +53,23 @@ def test_the_loss_falls():
     assert sum(losses[-20:]) < 0.8 * sum(losses[:20])
 
 
+def test_a_step_of_several_examples_goes_by_their_mean():
+    def gradients(trainer, examples):
+        loss = trainer._go_back(examples)
+        found = [part.grad.clone() for part in trainer._working if part.grad is not None]
+        for part in trainer._working:
+            part.grad = None
+        return loss, found
+
+    examples = [sample(0), sample(100)]
+    one_by_one, together = make(), make()
+    (first, own), (second, other) = (gradients(one_by_one, [example]) for example in examples)
+    loss, both = gradients(together, examples)
+    assert loss == pytest.approx((first + second) / 2)
+    for mean, left, right in zip(both, own, other, strict=True):
+        torch.testing.assert_close(mean, (left + right) / 2)
+
+
 def test_layers_with_many_inputs_learn_slower_by_as_much():
     plain, limited = (make(1, warmup=0, weight_decay=0.0, full_rate_inputs=inputs) for inputs in (0, 16))
     before = dict(zip(plain.names, (weight.clone() for weight in plain.weights)))
