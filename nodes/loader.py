@@ -14,7 +14,7 @@ def _check_file(model_name, weight_dtype):
 
 
 class LumosXModelLoader(Node):
-    """A weight file to a MODEL that understands relations."""
+    """A weight file or the release's folder to a MODEL that understands relations."""
 
     FILES = frozenset({"model_name"})
 
@@ -28,15 +28,17 @@ class LumosXModelLoader(Node):
                 "load diffusion model", "unet loader", "wan loader", "wan loader gguf", "gguf", "fp8", "checkpoint",
                 "low vram",
             ),
-            description="Loads LumosX weights of any kind: safetensors (bf16, fp16, fp32, fp8, scaled fp8), GGUF, or "
-            "the release's .pt. The relational forward is on, so no LumosX Model node is needed; add one only to "
-            "change its constants. LoRA loaders and other model nodes go behind it.",
+            description="Loads LumosX weights of any kind: the release's folder LumosX_models as it is downloaded, "
+            "safetensors (bf16, fp16, fp32, fp8, scaled fp8), GGUF, or .pt. The relational forward is on, so no "
+            "LumosX Model node is needed; add one only to change its constants. LoRA loaders and other model "
+            "nodes go behind it.",
             inputs=[
                 io.Combo.Input(
                     "model_name", options=list_models(),
                     tooltip="A file in models/diffusion_models or models/unet, of a model in parts the first: LumosX "
-                    "weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B. Anything else is refused with what "
-                    "it seems to be.",
+                    "weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B. Or the release's folder there, "
+                    "LumosX_models/: the first run makes a bf16 file of it (2.8 GB, beside it). Anything else is "
+                    "refused with what it seems to be.",
                 ),
                 io.Combo.Input(
                     "weight_dtype", options=list(WEIGHT_DTYPES), default="default", optional=True,

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path, PurePath
 
-import comfy.model_management
-import comfy.utils
 import folder_paths
 
 from ..errors import LumosXError
-from ..weights.checkpoint_index import METADATA
 from ..weights.convert import convert
 from ..weights.file_names import part_named
 from ..weights.origin import was_made_from
 from ..weights.precision import ending
 from ..weights.safetensors_file import INDEX_ENDING
-from .loader import CATEGORY, list_files, models_among
+from .checkpoints import CATEGORY, folders_among, missing, place_of, progress_bar
+from .loader import list_files, models_among
 
-_RELEASE_FOLDER = "all"
-_STEPS = 200
-"""How often the progress bar moves; each move is a message to the page."""
 # What Windows allows in a name, which is less than the others do; with the ending of an unfinished file it still fits.
 _NAME = re.compile(
     r"(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))[^<>:\"/\\|?*\x00-\x1f.][^<>:\"/\\|?*\x00-\x1f]{0,149}", re.IGNORECASE
@@ -34,14 +28,8 @@ _ENDINGS = re.compile(r"\.(safetensors|gguf)$", re.IGNORECASE)
 def list_sources() -> list[str]:
     """What can be converted: the weight files, checkpoint folders (ending in ``/``) and indices of parts."""
     files = list_files()
-    names = set(models_among(files))
-    for path in (PurePath(file) for file in files if file.endswith((METADATA, INDEX_ENDING))):
-        if path.name == METADATA and path.parent.parts:
-            folder = path.parent.parent if path.parent.name == _RELEASE_FOLDER else path.parent
-            names.add(f"{(folder if folder.parts else path.parent).as_posix()}/")
-        elif path.name.endswith(INDEX_ENDING):
-            names.add(str(path))
-    return sorted(names)
+    indexes = {str(PurePath(file)) for file in files if file.endswith(INDEX_ENDING)}
+    return sorted({*models_among(files), *folders_among(files), *indexes})
 
 
 def convert_weights(source: str, to: str, file_name: str) -> tuple[str, str]:
@@ -59,14 +47,7 @@ def convert_weights(source: str, to: str, file_name: str) -> tuple[str, str]:
         LumosXError: a name that will not do, or what ``convert`` raises.
     """
     target, path = target_path(to, file_name), source_path(source)
-    bar = comfy.utils.ProgressBar(_STEPS)
-
-    def report(done: int, total: int, name: str) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        step = done * _STEPS // max(total, 1)
-        if step != bar.current:
-            bar.update_absolute(step, _STEPS)
-
+    report = progress_bar()
     if target.exists() and was_made_from(target, path, to, report):
         return target.name, f"{target.name} is there already, made from this very source; nothing to do."
     return target.name, str(convert(path, target, to, report))
@@ -78,13 +59,10 @@ def source_path(name: str) -> Path:
     Raises:
         LumosXError: another name.
     """
-    parts = PurePath(name).parts if isinstance(name, str) else ()
-    if parts and not PurePath(name).is_absolute() and ".." not in parts:
-        for root in folder_paths.get_folder_paths(CATEGORY):
-            # Unlike Path.exists, it also takes names that no file system can hold.
-            if os.path.exists(os.path.join(root, name)):
-                return Path(root, name)
-    raise LumosXError(f"source: {name!r} is not in ComfyUI's models/{CATEGORY}; put it there and refresh.")
+    path = place_of(name)
+    if path is None:
+        raise missing("source", name)
+    return path
 
 
 def check_name(file_name: str) -> None:

@@ -25,13 +25,23 @@ from ..weights.quantised import QuantisedLayer, find_quantised_layers, settings_
 from ..weights.safetensors_file import SafetensorsFile
 from ..weights.source import TensorInfo, WeightSource
 from ..weights.transformer import find_transformer
+from .checkpoints import (
+    CATEGORY,
+    check_folder,
+    file_of_folder,
+    folder_fingerprint,
+    folders_among,
+    is_folder_name,
+    missing,
+)
 from .low_rank import beside_patcher
 from .memory import SamplingMemory
 from .packed import KIND, PackedOperations, PackedPatcher, kind_entry
 from .patcher import relational_model
 
-CATEGORY = "diffusion_models"
 GGUF_ENDING = ".gguf"
+SMALL = "lumosx_tiny_dit.safetensors"
+"""What earlier versions of LumosX Tiny Models left behind; it knows nothing of the real world."""
 _HOST_ENDINGS = (".safetensors", ".sft")
 _BAD_STATE_DICT = "Error(s) in loading state_dict"
 
@@ -45,8 +55,12 @@ WEIGHT_DTYPES = ("default", *_FP8)
 
 
 def list_models() -> list[str]:
-    """Names of the weight files in ``diffusion_models`` and ``unet``, GGUF among them; of parts the first."""
-    return models_among(list_files())
+    """Names of the weight files and checkpoint folders (ending in ``/``) in ``diffusion_models`` and ``unet``.
+
+    GGUF is among them; of models in parts the first part. The small model of earlier versions comes last.
+    """
+    files = list_files()
+    return sorted({*models_among(files), *folders_among(files)}, key=lambda name: (Path(name).name == SMALL, name))
 
 
 def list_files() -> list[str]:
@@ -65,7 +79,9 @@ def models_among(files: list[str]) -> list[str]:
 
 
 def load_model(name: str, weight_dtype: str = "default", vram_budget: float = 0.0) -> Any:
-    """A MODEL with the relational forward, from a file in ComfyUI's model folders.
+    """A MODEL with the relational forward, from a file or a checkpoint folder in ComfyUI's model folders.
+
+    A checkpoint folder becomes a file beside it on first use.
 
     Args:
         name: as ``list_models`` gives it.
@@ -73,11 +89,13 @@ def load_model(name: str, weight_dtype: str = "default", vram_budget: float = 0.
         vram_budget: gigabytes for weights and activations together; 0 leaves it to ComfyUI.
 
     Raises:
-        LumosXError: the file is not there, is damaged, or holds something else than a Wan2.1-T2V-shaped transformer.
+        LumosXError: the file is not there, is damaged, or holds something else than a Wan2.1-T2V-shaped transformer;
+            or no file can be made of the folder.
     """
     SamplingMemory.of_gigabytes(vram_budget)
     # A budget is kept by loading a part of the weights, which dynamic VRAM does not let itself be told.
-    patcher = load_patcher(resolve(name), weight_dtype, disable_dynamic=bool(vram_budget))
+    path = str(file_of_folder(name)) if is_folder_name(name) else resolve(name)
+    patcher = load_patcher(path, weight_dtype, disable_dynamic=bool(vram_budget))
     return relational_model(patcher, RelationalOptions(), vram_budget)
 
 
@@ -87,6 +105,9 @@ def check_model(name: str) -> None:
     Raises:
         LumosXError: as ``load_model`` would, as far as that can be known.
     """
+    if is_folder_name(name):
+        check_folder(name)
+        return
     sentence = _refusal(resolve(name), model_file_fingerprint(name))
     if sentence is not None:
         raise LumosXError(sentence)
@@ -105,6 +126,8 @@ def _refusal(path: str, fingerprint: str) -> str | None:
 
 def model_file_fingerprint(name: str) -> str:
     """Changes whenever the file does, or a part of its model; raises what ``load_model`` would for a bad name."""
+    if is_folder_name(name):
+        return folder_fingerprint(name)
     return "\n".join(map(state_of, part_files(Path(resolve(name)))))
 
 
@@ -125,7 +148,7 @@ def resolve(name: str) -> str:
     """
     path = folder_paths.get_full_path(CATEGORY, name) if isinstance(name, str) else None
     if path is None:
-        raise LumosXError(f"model_name: {name!r} is not in ComfyUI's models/{CATEGORY}; put it there and refresh.")
+        raise missing("model_name", name)
     return path
 
 

@@ -17,6 +17,7 @@ from .source import WeightSource
 
 SOURCE_SHA256 = "lumosx.source_sha256"
 SOURCE_NAME = "lumosx.source_name"
+SOURCE_STATE = "lumosx.source_state"
 CONVERTED_TO = "lumosx.converted_to"
 WEIGHTS_SHA256 = "lumosx.weights_sha256"
 _PIECE = 1 << 22
@@ -80,18 +81,37 @@ def source_files(path: Path) -> dict[Path, int]:
         LumosXError: one of them is gone or cannot be looked at.
     """
     try:
-        return {file: file.stat().st_size for file in _listed_files(path)}
+        return {file: file.stat().st_size for file in listed_files(path)}
     except OSError as error:
         raise LumosXError(f"{path}: cannot be read ({error}); get its files again.") from error
 
 
-def _listed_files(path: Path) -> list[Path]:
+def listed_files(path: Path) -> list[Path]:
+    """The same files by their names alone."""
     if path.is_dir():
         return [path / METADATA, *sorted(path.glob("*.distcp"))]
     if path.name.endswith(INDEX_ENDING):
         shards = json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
         return [path, *(path.parent / shard for shard in sorted(set(shards)))]
     return part_files(path)
+
+
+def files_state(files: Iterable[Path]) -> str:
+    """64 hexadecimal digits that change when a file is written or replaced, without reading any of them.
+
+    Copies and moves that keep the time of the last change keep it too.
+
+    Raises:
+        LumosXError: one of them is gone or cannot be looked at.
+    """
+    lines = []
+    for file in files:
+        try:
+            state = file.stat()
+        except OSError as error:
+            raise LumosXError(f"{file}: cannot be read ({error.strerror}); get it again.") from error
+        lines.append(f"{file.name} {state.st_size} {state.st_mtime_ns}\n".encode(errors="backslashreplace"))
+    return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
 
 
 def files_sha256(files: Iterable[Path], advance: Callable[[int, str], None]) -> str:

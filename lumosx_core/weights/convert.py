@@ -72,33 +72,50 @@ class ConversionReport:
         return "\n".join(lines)
 
 
+def check_conversion(source_path: Path, target_path: Path, to: str = "bf16", replace: bool = False) -> None:
+    """Find what would stop ``convert`` before it writes anything; reads what the source says of itself, no weights.
+
+    Raises:
+        LumosXError: source or target will not do, or the disk is too full.
+    """
+    source_path, target_path = Path(source_path), Path(target_path)
+    _check_target(source_path, target_path, to, replace)
+    with open_weights(source_path) as source:
+        _check_space(target_path, _Job(source, source_path.name, to, _nobody).target_bytes)
+
+
 def convert(
-    source_path: Path, target_path: Path, to: str = "bf16", progress: Progress | None = None
+    source_path: Path, target_path: Path, to: str = "bf16", progress: Progress | None = None, replace: bool = False
 ) -> ConversionReport:
     """Rewrite a transformer under Wan's own names.
 
     One tensor is in memory at a time, as it was read and as it becomes, beside what the source maps from disk. Measured
     with a transformer of Wan2.1-T2V-1.3B's width, in largest float32 tensors of the source: 0.2 to 0.7 from safetensors
     and torch's files, 1.2 to 1.8 from checkpoint folders, 1.7 to 2.1 from GGUF. The new file appears complete or not at
-    all, and nothing that is there loses its place to it.
+    all, and nothing that is there loses its place to it unless ``replace`` is set.
 
     Args:
         source_path: anything that ``open_weights`` reads.
         target_path: a new file, ending in ``.gguf`` for block types and in ``.safetensors`` for the rest.
         to: one of ``precision.FORMATS``.
         progress: see Progress.
+        replace: whether the new file may take the place of a file of that name, once it is complete.
 
     Raises:
         LumosXError: source or target will not do, a number is not finite or too large, or the disk is full.
     """
     source_path, target_path = Path(source_path), Path(target_path)
-    _check_target(source_path, target_path, to)
+    _check_target(source_path, target_path, to, replace)
     with open_weights(source_path) as source:
-        job = _Job(source, source_path.absolute().name, to, progress or (lambda done, total, name: None))
+        job = _Job(source, source_path.absolute().name, to, progress or _nobody)
         _check_space(target_path, job.target_bytes)
         source_sha256 = checksum.files_sha256(job.files, job.advance)
-        with _unfinished(target_path) as part:
+        with _unfinished(target_path, replace) as part:
             return job.run(part, target_path, source_sha256)
+
+
+def _nobody(done: int, total: int, name: str) -> None:
+    """Progress that nobody asked for."""
 
 
 class _Job:
@@ -115,6 +132,8 @@ class _Job:
         ]
         self.target_bytes = sum(tensor.nbytes for tensor in self.weights + self.scales)
         self.files = checksum.source_files(source.path)
+        # Before anything is read, so that a change meanwhile shows later.
+        self.state = checksum.files_state(self.files)
         self.done, self.total = 0, self.target_bytes + sum(self.files.values())
 
     def run(self, part: Path, target: Path, source_sha256: str) -> ConversionReport:
@@ -133,6 +152,7 @@ class _Job:
             checksum.SOURCE_SHA256: source_sha256,
             # A name may hold bytes that are no text, which no header can.
             checksum.SOURCE_NAME: self.name.encode(errors="backslashreplace").decode(),
+            checksum.SOURCE_STATE: self.state,
             checksum.CONVERTED_TO: self.to,
             checksum.WEIGHTS_SHA256: weights_sha256,
         }
@@ -200,7 +220,7 @@ def _scale_of(name: str) -> str:
     return f"{name.removesuffix('weight')}{SCALE}"
 
 
-def _check_target(source: Path, target: Path, to: str) -> None:
+def _check_target(source: Path, target: Path, to: str, replace: bool) -> None:
     wanted = ending(to)
     if target.suffix.lower() != wanted:
         raise LumosXError(f"{target}: {to} is written as {wanted}; let the name end so, or choose another format.")
@@ -209,7 +229,8 @@ def _check_target(source: Path, target: Path, to: str) -> None:
     if _is_taken(target):
         if _is_same(source, target):
             raise LumosXError(f"{target}: source and target are the same file; choose another target.")
-        raise LumosXError(f"{target}: it exists already; delete it first or choose another name.")
+        if not replace:
+            raise LumosXError(f"{target}: it exists already; delete it first or choose another name.")
     if not target.parent.is_dir():
         raise LumosXError(f"{target}: there is no folder {target.parent}; make it first.")
     if to in BLOCKS:
@@ -244,12 +265,15 @@ def _check_space(target: Path, needed: int) -> None:
 
 
 @contextmanager
-def _unfinished(target: Path) -> Iterator[Path]:
+def _unfinished(target: Path, replace: bool) -> Iterator[Path]:
     """A path beside the target to write to; it becomes the target at the end, or is gone."""
     try:
         with unfinished_beside(target) as part:
             yield part
-            _give_name(part, target)
+            if replace:
+                os.replace(part, target)
+            else:
+                _give_name(part, target)
     except FileExistsError as error:
         raise LumosXError(
             f"{target}: it came to exist meanwhile; delete it first or choose another name."

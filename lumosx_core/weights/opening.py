@@ -56,10 +56,15 @@ def open_weights(path: Path) -> WeightSource:
         raise LumosXError(f"{path}: cannot be read ({error.strerror}); check its permissions and the disk.") from error
 
 
+def checkpoint_place(path: Path) -> Path | None:
+    """The folder itself or its subfolder ``all``, whichever is a checkpoint; None if neither is."""
+    return next((folder for folder in (path, path / "all") if (folder / METADATA).is_file()), None)
+
+
 def _open_folder(path: Path) -> WeightSource:
-    for folder in (path, path / "all"):
-        if (folder / METADATA).is_file():
-            return CheckpointFolder(folder)
+    checkpoint = checkpoint_place(path)
+    if checkpoint is not None:
+        return CheckpointFolder(checkpoint)
     for folder in (path, path / "all"):
         if any(folder.glob("*.distcp")):
             raise LumosXError(f"{folder}: its file {METADATA} is missing; get the whole folder, with hidden files.")

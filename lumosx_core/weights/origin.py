@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..errors import LumosXError
@@ -22,11 +22,7 @@ def was_made_from(target: Path, source: Path, to: str, progress: Callable[[int, 
     Raises:
         LumosXError: the source cannot be read.
     """
-    try:
-        with open_weights(target) as made:
-            metadata = made.metadata
-    except LumosXError:
-        return False
+    metadata = _metadata(target)
     if metadata.get(checksum.CONVERTED_TO) != to:
         return False
     with open_weights(source) as opened:
@@ -39,3 +35,31 @@ def was_made_from(target: Path, source: Path, to: str, progress: Callable[[int, 
         progress(done, total, name)
 
     return metadata.get(checksum.SOURCE_SHA256) == checksum.files_sha256(files, advance)
+
+
+def is_up_to_date(target: Path, source: Path, to: str) -> bool:
+    """The same without reading the source: whether no file of it was written since.
+
+    Raises:
+        LumosXError: the source cannot be opened.
+    """
+    metadata = _metadata(target)
+    if metadata.get(checksum.CONVERTED_TO) != to or checksum.SOURCE_STATE not in metadata:
+        return False
+    with open_weights(source) as opened:
+        return metadata[checksum.SOURCE_STATE] == checksum.files_state(checksum.source_files(opened.path))
+
+
+def names_as_source(target: Path, source: Path, to: str) -> bool:
+    """Whether ``convert`` made a file in this format from a source of this name, whatever has become of that."""
+    metadata = _metadata(target)
+    return (metadata.get(checksum.CONVERTED_TO), metadata.get(checksum.SOURCE_NAME)) == (to, source.name)
+
+
+def _metadata(path: Path) -> Mapping[str, str]:
+    """What a file says of itself; nothing if it is no weight file."""
+    try:
+        with open_weights(path) as made:
+            return made.metadata
+    except LumosXError:
+        return {}

@@ -1,0 +1,138 @@
+"""Checkpoint folders among ComfyUI's models, such as the release's, and the file that is made of one on first use."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+
+from ..errors import LumosXError
+from ..weights.checkpoint_index import METADATA
+from ..weights.checksum import files_state, listed_files
+from ..weights.convert import Progress, check_conversion, convert
+from ..weights.opening import checkpoint_place
+from ..weights.origin import is_up_to_date, names_as_source, was_made_from
+
+CATEGORY = "diffusion_models"
+_FORMAT = "bf16"
+_PART = ".distcp"
+_RELEASE_FOLDER = "all"
+_STEPS = 200
+"""How often the progress bar moves; each move is a message to the page."""
+
+_log = logging.getLogger("LumosX")
+
+
+def folders_among(files: Iterable[str]) -> set[str]:
+    """Names of the checkpoint folders that files of the model folders belong to, each ending in ``/``."""
+    names = set()
+    for path in map(PurePath, files):
+        # Hidden files are easily left behind; then the folder is there to be chosen, and says so.
+        if (path.name == METADATA or path.suffix == _PART) and path.parent.parts:
+            folder = path.parent.parent if path.parent.name == _RELEASE_FOLDER else path.parent
+            names.add(f"{(folder if folder.parts else path.parent).as_posix()}/")
+    return names
+
+
+def place_of(name: str) -> Path | None:
+    """The file or folder of this name in the model folders, which it cannot lead out of; None if there is none."""
+    return next((path for path in _places(name) if os.path.exists(path)), None)
+
+
+def missing(source: str, name: object) -> LumosXError:
+    """What is wrong with a name that is not there, and where LumosX's own weights come from.
+
+    Args:
+        source: the input that has the name.
+    """
+    return LumosXError(
+        f"{source}: {name!r} is not in ComfyUI's models/diffusion_models; put it there and press R, or put the folder "
+        "LumosX_models of https://huggingface.co/Alibaba-DAMO-Academy/LumosX there, whole, and choose LumosX_models/ "
+        "(LumosX Convert Weights makes a smaller file of it)."
+    )
+
+
+def is_folder_name(name: object) -> bool:
+    """Whether a name is one that ``folders_among`` gives."""
+    return isinstance(name, str) and name.endswith("/")
+
+
+def check_folder(name: str) -> None:
+    """Whether ``file_of_folder`` can begin; no weights are read and nothing is written.
+
+    Raises:
+        LumosXError: as ``file_of_folder``, as far as that can be known.
+    """
+    folder, target = _folder_and_target(name)
+    if folder is not None and not names_as_source(target, folder, _FORMAT):
+        check_conversion(folder, target, _FORMAT)
+
+
+def folder_fingerprint(name: str) -> str:
+    """Changes whenever a file of the folder does; raises what ``file_of_folder`` would for a bad name."""
+    folder, target = _folder_and_target(name)
+    return files_state([target] if folder is None else listed_files(checkpoint_place(folder) or folder))
+
+
+def file_of_folder(name: str) -> Path:
+    """The file beside a checkpoint folder that holds its weights in bf16; made, with progress, if it is not there.
+
+    It is made again when the folder has changed since. Once it is there, the folder may be deleted.
+
+    Args:
+        name: as ``folders_among`` gives it.
+
+    Raises:
+        LumosXError: there is no such folder, what ``convert`` raises, or another file has the name.
+    """
+    folder, target = _folder_and_target(name)
+    if folder is None or is_up_to_date(target, folder, _FORMAT):
+        return target
+    report = progress_bar()
+    if os.path.exists(target) and was_made_from(target, folder, _FORMAT, report):
+        return target
+    _log.info("LumosX: %s is made of %s, once.", target.name, name)
+    try:
+        convert(folder, target, _FORMAT, report, replace=names_as_source(target, folder, _FORMAT))
+    except LumosXError:
+        # Another ComfyUI on the same folders may have been first.
+        if not is_up_to_date(target, folder, _FORMAT):
+            raise
+    return target
+
+
+def progress_bar() -> Progress:
+    """Progress of a conversion for the node that runs, with ComfyUI's interrupt."""
+    bar = comfy.utils.ProgressBar(_STEPS)
+
+    def report(done: int, total: int, name: str) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        step = done * _STEPS // max(total, 1)
+        if step != bar.current:
+            bar.update_absolute(step, _STEPS)
+
+    return report
+
+
+def _folder_and_target(name: str) -> tuple[Path | None, Path]:
+    """The folder, None if only the file that was made of it is left, and that file's place."""
+    for path in _places(name):
+        target = path.with_name(f"{path.name}_{_FORMAT}.safetensors")
+        if os.path.isdir(path):
+            return path, target
+        if names_as_source(target, path, _FORMAT):
+            return None, target
+    raise missing("model_name", name)
+
+
+def _places(name: str) -> list[Path]:
+    """Where something of this name would be; nowhere for a name that leads out of the model folders."""
+    parts = PurePath(name).parts if isinstance(name, str) else ()
+    if not parts or PurePath(name).is_absolute() or ".." in parts or "\0" in name:
+        return []
+    return [Path(root, name) for root in folder_paths.get_folder_paths(CATEGORY)]
