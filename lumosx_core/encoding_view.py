@@ -34,6 +34,7 @@ def encoding_view(
     layout: SequenceLayout,
     size: tuple[int, int, int],
     findings: Sequence[Finding],
+    more_warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Which words each reference binds to, and what it costs.
 
@@ -44,6 +45,7 @@ def encoding_view(
         layout: the sequence that the model will see.
         size: width and height in pixels, and frames.
         findings: what is probably not meant, see ``Scene.findings``; the indices of words are those of ``references``.
+        more_warnings: sentences about other things than the scene.
     """
     text, units = read_text(typed), token_units(prompt)
     # Words of another spelling, such as a token that the tokenizer does not know, have no sure place.
@@ -78,7 +80,7 @@ def encoding_view(
             "width": width, "height": height, "frames": frames,
         },
         "prediction": _prediction(prediction),
-        "warnings": [finding.text for finding in findings],
+        "warnings": [*(finding.text for finding in findings), *more_warnings],
         "findings": [finding_view(finding) for finding in findings],
     }
 

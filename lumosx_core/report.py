@@ -71,6 +71,7 @@ def encoding_report(
     findings: Iterable[Finding],
     planned_bytes: int | None = None,
     negative_prompt: str | None = None,
+    more_warnings: Iterable[str] = (),
 ) -> str:
     """Which words of the prompt each reference binds to, what it costs in tokens, and a prediction of work and memory.
 
@@ -81,6 +82,7 @@ def encoding_report(
         findings: what is probably not meant, see ``Scene.findings``.
         planned_bytes: what ComfyUI itself plans for the activations of one video, if that is known.
         negative_prompt: the text of the unconditional pass, if that is known.
+        more_warnings: sentences about other things than the scene.
     """
     cost = layout.frame_tokens
     lines = [f"- {_describe(reference)}{_body_note(scene, reference)} {_bound(matches[reference], prompt)}, "
@@ -99,7 +101,7 @@ def encoding_report(
     if negative_prompt is not None:
         lines.append(f"- Negative prompt: {_negative_name(negative_prompt)}.")
     lines += _prediction_lines(layout, planned_bytes)
-    return "\n".join(lines + _warning_lines(finding.text for finding in findings))
+    return "\n".join(lines + _warning_lines([*(finding.text for finding in findings), *more_warnings]))
 
 
 def predict(layout: SequenceLayout) -> Prediction:

@@ -19,7 +19,8 @@ class LumosXTinyModels(Node):
             **aliases("demo", "test models", "dummy", "no download"),
             description="A small LumosX with its text encoder and VAE, trained on drawn people: at 128 x 96, with "
             "prompts like the demo's, most people keep their own face and clothes. It knows nothing of the real world. "
-            "For real videos replace this node by LumosX Model Loader, Load CLIP (type wan) and Load VAE.",
+            "The relational forward is on, so no LumosX Model node is needed. For real videos replace this "
+            "node by LumosX Model Loader, Load CLIP (type wan) and Load VAE.",
             inputs=[
                 io.Combo.Input(
                     "decoder", options=list(DECODERS), default=LEARNED, optional=True,
@@ -30,7 +31,7 @@ class LumosXTinyModels(Node):
             ],
             outputs=[
                 io.Model.Output(
-                    display_name="model", tooltip="A small LumosX in Wan2.1's shape; link it to LumosX Model."
+                    display_name="model", tooltip="A small LumosX in Wan2.1's shape, ready for LumosX Sampler."
                 ),
                 io.Clip.Output(display_name="clip", tooltip="A small UMT5-type text encoder with a real tokenizer."),
                 io.Vae.Output(

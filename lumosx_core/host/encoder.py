@@ -33,6 +33,7 @@ from .encodings import Encodings
 from .memory import planned_bytes
 from .scene import log_warnings
 from .socket import model_conditions
+from .tiny import doubts
 
 ENCODER_KEY = "umt5xxl"
 END_TOKEN = 1
@@ -116,9 +117,12 @@ def encode_scene(
     findings = scene.findings(lambda word: matches[word].spans, (size.width, size.height))
     # What can be said without a prompt was logged where the scene was made.
     known = set(scene.warnings())
-    log_warnings(finding.text for finding in findings if finding.text not in known)
-    report = encoding_report(scene, matches, text, layout, findings, planned_bytes(layout), negative_prompt)
-    view = encoding_view(prompt, scene, matches, text, layout, (size.width, size.height, size.frames), findings)
+    unknown = doubts(vae, scene.references, size.width, size.height, size.frames)
+    log_warnings([*(finding.text for finding in findings if finding.text not in known), *unknown])
+    report = encoding_report(scene, matches, text, layout, findings, planned_bytes(layout), negative_prompt, unknown)
+    view = encoding_view(
+        prompt, scene, matches, text, layout, (size.width, size.height, size.frames), findings, unknown
+    )
     encodings = Encodings(reuse)
     # The VAE is done before the text encoder starts, so that neither is loaded twice.
     latents = _encode_references(encodings, vae, scene.references, size)

@@ -28,6 +28,8 @@ from .loader import state_of
 
 CATEGORY = "text_encoders"
 TOKENIZER_FILE = "spiece.model"
+_SMALL = "lumosx_tiny_umt5.safetensors"
+"""What earlier versions of LumosX Tiny Models left behind."""
 _SUBFOLDERS = ("", "google/umt5-xxl", "umt5-xxl", "tokenizer")
 """Where the tokenizer may lie, from the folder of the file or from models/text_encoders: as the release has it, too."""
 _LARGEST_TOKENIZER = 1 << 24
@@ -37,8 +39,11 @@ _MARK = "scaled_fp8"
 
 
 def list_text_encoders() -> list[str]:
-    """Names of the files in ``text_encoders``; of models in several parts the first."""
-    return first_parts(folder_paths.get_filename_list(CATEGORY))
+    """Names of the files in ``text_encoders``; of models in several parts the first part.
+
+    The small text encoder of earlier versions comes last.
+    """
+    return sorted(first_parts(folder_paths.get_filename_list(CATEGORY)), key=lambda name: Path(name).name == _SMALL)
 
 
 def check_text_encoder(name: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import comfy.latent_formats
 import comfy.ldm.wan.vae
 import comfy.model_management
 import comfy.sd
@@ -20,12 +20,18 @@ import torch
 
 from ..errors import LumosXError
 from ..files import unfinished_beside
+from ..media import from_image
+from ..model import RelationalOptions
+from ..relations import Reference
 from ..tiny import text
-from ..tiny.codec import world_codec
-from ..tiny.decoder import SCALE, painting_codec
+from ..tiny.codec import BlockTransformCodec, world_codec
+from ..tiny.decoder import SCALE, PaintingCodec, painting_codec
+from ..tiny.known import MOST_FRAMES, SIZE, looks_like_a_photograph
+from ..tiny.preview import RGB_BIAS, RGB_FACTORS
 from ..tiny.trained import TRAINED, VERSION, VERSION_KEY
+from .loader import load_patcher
+from .patcher import relational_model
 
-TRANSFORMER_FILE = "lumosx_tiny_dit.safetensors"
 TEXT_ENCODER_FILE = "lumosx_tiny_umt5.safetensors"
 LEARNED, FIXED = "learned 2x", "block transform"
 """The decoders of the small VAE, as LumosX Tiny Models names them."""
@@ -34,37 +40,78 @@ _PAINTED_COPIES, _PAINTED_FROM = 3, 32_000
 """Copies of the painted video in memory at once, and bytes for each latent pixel of the frame that is being painted."""
 
 
-def load_tiny_models(decoder: str = LEARNED) -> tuple:
-    """MODEL, CLIP and VAE of the embedded default.
+class WorldLatents(comfy.latent_formats.Wan21):
+    """The latents of the small codec: Wan2.1's, but with colours of its own in ComfyUI's previews."""
 
-    The weights lie as ordinary files in ComfyUI's model folders, put there on first use (about 24 MB), so that stock
-    loaders, LoRA nodes and caches treat them like any other model.
+    latent_rgb_factors = [list(row) for row in RGB_FACTORS]
+    latent_rgb_factors_bias = list(RGB_BIAS)
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The small decoders of Wan2.1 would paint something else.
+        self.taesd_decoder_name = None
+
+
+def load_tiny_models(decoder: str = LEARNED) -> tuple:
+    """MODEL, CLIP and VAE of the embedded default. The MODEL has the relational forward.
+
+    The MODEL is read where it lies in the pack, so that no loader offers it for a real one; the text encoder is made on
+    first use (about 12 MB) and kept in ComfyUI's user folder.
 
     Args:
         decoder: of the VAE, one of ``DECODERS``.
 
     Raises:
-        LumosXError: a model folder cannot be written, ComfyUI does not take the text encoder's file, or the decoder's
-            file is damaged.
+        LumosXError: the user folder cannot be written, ComfyUI does not take the text encoder's file, or a file of the
+            pack is damaged.
     """
-    transformer = _file_of("diffusion_models", TRANSFORMER_FILE, lambda part: shutil.copyfile(TRAINED, part))
-    return comfy.sd.load_diffusion_model(str(transformer)), load_tiny_clip(), load_tiny_vae(decoder)
+    return relational_model(load_tiny_transformer(), RelationalOptions()), load_tiny_clip(), load_tiny_vae(decoder)
+
+
+def load_tiny_transformer(disable_dynamic: bool = False) -> Any:
+    """A ModelPatcher without our wrappers; ComfyUI calls it again when it needs a second copy of the weights."""
+    patcher = load_patcher(str(TRAINED), disable_dynamic=disable_dynamic)
+    patcher.model.latent_format = WorldLatents()
+    patcher.cached_patcher_init = (load_tiny_transformer, ())
+    return patcher
 
 
 def load_tiny_clip() -> comfy.sd.CLIP:
     """The CLIP alone; raises as ``load_tiny_models``."""
-    return _load_clip(_file_of("text_encoders", TEXT_ENCODER_FILE, _make_text_encoder))
+    return _load_clip(_text_encoder_file())
 
 
-def _make_text_encoder(part: Path) -> None:
-    safetensors.torch.save_file(text.text_encoder_state_dict(), part, metadata={VERSION_KEY: VERSION})
+def doubts(vae: Any, references: tuple[Reference, ...], width: int, height: int, frames: int) -> list[str]:
+    """What the small models do not know of a video, if a VAE is theirs: one sentence each.
+
+    Args:
+        references: the pictures of the scene.
+        width, height, frames: of the video to make.
+    """
+    if not isinstance(getattr(vae, "first_stage_model", None), PaintingCodec | BlockTransformCodec):
+        return []
+    found = []
+    if (width, height) != SIZE or frames > MOST_FRAMES:
+        found.append(
+            f"width, height, frames: the small models know {SIZE[0]} x {SIZE[1]} with up to {MOST_FRAMES} frames, so "
+            f"{width} x {height} with {frames} may come out as smears; set what they know, or link real models."
+        )
+    photographs = [one.phrase for one in references if looks_like_a_photograph(from_image(one.image))]
+    if photographs:
+        phrases = ", ".join(f"\"{phrase}\"" for phrase in dict.fromkeys(photographs))
+        found.append(
+            f"The small models know drawn pictures only, and the pictures of {phrases} look like photographs, of which "
+            "they make smears; take drawings such as the demo's, or link real models (LumosX Model Loader, Load CLIP, "
+            "Load VAE)."
+        )
+    return found
 
 
-def _file_of(category: str, name: str, make: Callable[[Path], object]) -> Path:
-    """The file in the category's first folder, made anew when missing, unreadable or of another version."""
-    path = Path(folder_paths.get_folder_paths(category)[0]) / name
+def _text_encoder_file() -> Path:
+    """The file in ComfyUI's user folder, made anew when missing, unreadable or of another version."""
+    path = Path(folder_paths.get_system_user_directory("lumosx")) / TEXT_ENCODER_FILE
     if not _is_current(path):
-        _write(path, make)
+        _write(path)
     return path
 
 
@@ -76,14 +123,14 @@ def _is_current(path: Path) -> bool:
         return False
 
 
-def _write(path: Path, make: Callable[[Path], object]) -> None:
+def _write(path: Path) -> None:
     """Make it beside the target and move it into place, so that nobody ever sees half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished_beside(path) as part:
-            make(part)
+            safetensors.torch.save_file(text.text_encoder_state_dict(), part, metadata={VERSION_KEY: VERSION})
             os.replace(part, path)
-    except OSError as error:
+    except (OSError, safetensors.SafetensorError) as error:
         raise LumosXError(f"{path}: cannot be written ({error}); make its folder writable.") from error
 
 

@@ -62,7 +62,10 @@ def test_the_panel_is_told_what_binds_to_what(client, built):
         {"name": "man on the left", "own_words": True}, {"name": "woman on the right", "own_words": True},
     ]
     assert {name: view["tokens"][name] for name in TOKENS} == TOKENS
-    assert view["prediction"]["time_class"] == "light" and view["warnings"] == []
+    assert view["prediction"]["time_class"] == "light" and view["findings"] == []
+    # The pictures are noise, and the size is another than the small models know.
+    size, noise = view["warnings"]
+    assert size.startswith("width, height, frames: ") and "64 x 48" in size and "drawn pictures only" in noise
 
 
 def test_the_panel_is_told_again_when_the_prompt_changes(client, built):

@@ -2,11 +2,13 @@
 
 import io
 import json
+import shutil
 
 import av
 import pytest
 
 from host.client import Interrupted
+from lumosx_core.tiny.trained import TRAINED
 
 
 def video(client, run, node="8"):
@@ -68,7 +70,9 @@ def test_a_scene_built_by_hand_runs_and_reports(client, built):
     report = client.run(built, timeout=300).outputs["9"]["text"][0]
     for words in ("man on the left", "red hat", "woman on the right", "white lamp", "sunny park"):
         assert f'-> "{words}" at token' in report
-    assert "Warning" not in report
+    warnings = [line for line in report.splitlines() if "Warning" in line]
+    # Of the size and the pictures, which are noise.
+    assert len(warnings) == 2 and all("the small models know" in warning.lower() for warning in warnings)
 
 
 def test_the_binder_tells_its_panel_who_is_who(client, built):
@@ -136,14 +140,22 @@ def test_stock_sampling_nodes_take_our_outputs(client, graph):
     assert client.run(graph, timeout=300).outputs["8"]
 
 
-def test_a_file_that_the_stock_loader_reads(client, graph, server):
-    """LumosX Tiny Models leaves a real file behind; Load Diffusion Model takes it."""
-    client.run(graph, timeout=300)
+def test_the_small_model_is_one_for_every_loader_but_among_none_of_theirs(client, graph, server):
+    """It needs no LumosX Model node, and Load Diffusion Model reads its file."""
+    del graph["3"]
+    graph["5"]["inputs"].update(model=["1", 0], seed=61)
+    assert client.run(graph, timeout=300).outputs["8"]
+    info = client.object_info()
+    for loader in ("UNETLoader", "LumosX_ModelLoader", "CLIPLoader", "LumosX_TextEncoderLoader"):
+        assert "lumosx_tiny" not in str(info[loader]["input"])
+    folder = server.models / "diffusion_models"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(TRAINED, folder / "copied_small.safetensors")
     graph["60"] = {"class_type": "UNETLoader", "inputs": {
-        "unet_name": "lumosx_tiny_dit.safetensors", "weight_dtype": "default",
+        "unet_name": "copied_small.safetensors", "weight_dtype": "default",
     }}
-    graph["3"]["inputs"]["model"] = ["60", 0]
-    graph["5"]["inputs"]["seed"] = 61
+    graph["61"] = {"class_type": "LumosX_Model", "inputs": {"model": ["60", 0]}}
+    graph["5"]["inputs"]["model"] = ["61", 0]
     assert "60" in client.run(graph, timeout=300).executed
 
 

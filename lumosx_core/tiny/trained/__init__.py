@@ -9,5 +9,5 @@ TRAINED = Path(__file__).with_name("lumosx_tiny_dit.safetensors")
 DECODER = Path(__file__).with_name("lumosx_tiny_decoder.safetensors")
 VERSION_KEY = "lumosx_tiny"
 VERSION = "4"
-"""In the metadata of the two files that are put into model folders; to be raised whenever other weights of the model or
-the text encoder ship. The decoder is read where it lies, so it needs none."""
+"""In the metadata of the model and of the text encoder's file, which is kept in the user folder; to be raised whenever
+another model or text encoder ships."""

@@ -1,16 +1,24 @@
+import comfy.latent_formats
+import comfy.ldm.wan.vae
 import comfy.model_base
 import comfy.sd
 import folder_paths
+import latent_preview
 import numpy as np
 import pytest
 import safetensors
 import torch
+from comfy.cli_args import LatentPreviewMethod
+from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host import tiny
-from lumosx_core.tiny.codec import denormalised, normalised
+from lumosx_core.host.loader import SMALL, list_models
+from lumosx_core.host.text_encoder import list_text_encoders
+from lumosx_core.media import to_image
+from lumosx_core.relations import Kind, Reference
+from lumosx_core.tiny.codec import denormalised, normalised, world_codec
 from lumosx_core.tiny.text import END_ID
-from lumosx_core.tiny.trained import TRAINED
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_frames
 from lumosx_core.tiny.world.script import draw_script
@@ -18,11 +26,12 @@ from lumosx_core.tiny.world.script import draw_script
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """Model folders of this test alone, not made yet."""
+    """ComfyUI's folders of models and of the user, of this test alone and not made yet."""
     for category in ("diffusion_models", "text_encoders"):
         known = folder_paths.folder_names_and_paths[category]
         changed = ([str(tmp_path / category)], *known[1:])
         monkeypatch.setitem(folder_paths.folder_names_and_paths, category, changed)
+    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path / "user"))
     return tmp_path
 
 
@@ -35,21 +44,21 @@ def files_of(folder):
     return {path.name: path for path in folder.rglob("*") if path.is_file()}
 
 
-def test_first_use_writes_two_ordinary_files(folders):
+def test_first_use_writes_one_file_where_no_loader_looks(folders):
     tiny.load_tiny_models()
     files = files_of(folders)
-    assert set(files) == {tiny.TRANSFORMER_FILE, tiny.TEXT_ENCODER_FILE}
-    assert files[tiny.TRANSFORMER_FILE].read_bytes() == TRAINED.read_bytes()
-    assert files[tiny.TEXT_ENCODER_FILE].stat().st_size < 20e6
-    before = {name: path.stat().st_mtime_ns for name, path in files.items()}
+    assert set(files) == {tiny.TEXT_ENCODER_FILE} and list_models() == list_text_encoders() == []
+    path = files[tiny.TEXT_ENCODER_FILE]
+    assert path.stat().st_size < 20e6
+    before = path.stat().st_mtime_ns
     tiny.load_tiny_models()
-    assert before == {name: path.stat().st_mtime_ns for name, path in files_of(folders).items()}
+    assert path.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut", "older"])
 def test_broken_and_older_files_are_written_anew(folders, damage):
-    tiny.load_tiny_models()
-    path = files_of(folders)[tiny.TRANSFORMER_FILE]
+    tiny.load_tiny_clip()
+    path = files_of(folders)[tiny.TEXT_ENCODER_FILE]
     good = path.read_bytes()
     bad = {
         "garbage": b"not a model",
@@ -58,19 +67,22 @@ def test_broken_and_older_files_are_written_anew(folders, damage):
     }[damage]
     assert bad != good
     path.write_bytes(bad)
-    tiny.load_tiny_models()
+    tiny.load_tiny_clip()
     assert path.read_bytes() == good
 
 
-def test_nothing_stays_behind_when_writing_fails(folders, monkeypatch):
-    def full_disk(source, path):
-        path.write_bytes(b"half")
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(tiny.shutil, "copyfile", full_disk)
-    with pytest.raises(LumosXError, match="No space left"):
+def test_nothing_stays_behind_when_writing_fails(folders, full_disk):
+    with full_disk(100_000), pytest.raises(LumosXError, match=f"{tiny.TEXT_ENCODER_FILE}: cannot be written"):
         tiny.load_tiny_models()
     assert files_of(folders) == {}
+
+
+def test_the_small_models_of_earlier_versions_are_never_the_default(folders):
+    for category, small in (("diffusion_models", SMALL), ("text_encoders", tiny.TEXT_ENCODER_FILE)):
+        for name in (small, "umt5_or_wan.safetensors"):
+            (folders / category).mkdir(exist_ok=True)
+            (folders / category / name).write_bytes(b"")
+    assert list_models()[0] == list_text_encoders()[0] == "umt5_or_wan.safetensors"
 
 
 def test_a_file_with_other_names_is_refused(folders):
@@ -83,6 +95,49 @@ def test_a_file_with_other_names_is_refused(folders):
     safetensors.torch.save_file(weights, path, metadata=metadata)
     with pytest.raises(LumosXError, match="delete the file"):
         tiny.load_tiny_models()
+
+
+def test_previews_have_the_colours_of_the_drawn_world(models):
+    """With ComfyUI's own previewer; the host's class keeps those of Wan2.1."""
+    random = np.random.default_rng(7)
+    script = draw_script(random, 2)
+    frame = draw_frames(script, draw_cast(random, script, Split.HELD_OUT), 1)[0]
+    latent = normalised(world_codec().encode_pictures([frame]))
+    small = np.asarray(frame.resize((16, 12), Image.Resampling.BOX)).astype(float)
+    model = models[0].model
+
+    def error(latent_format):
+        previewer = latent_preview.get_previewer(models[0].load_device, latent_format)
+        return np.abs(np.asarray(previewer.decode_latent_to_preview(latent)) - small).mean()
+
+    method = latent_preview.args.preview_method
+    try:
+        for latent_preview.args.preview_method in (LatentPreviewMethod.Auto, LatentPreviewMethod.TAESD):
+            assert error(model.latent_format) < 2
+            assert error(comfy.latent_formats.Wan21()) > 20
+    finally:
+        latent_preview.args.preview_method = method
+    assert torch.equal(model.process_latent_in(latent), comfy.latent_formats.Wan21().process_in(latent))
+
+
+def test_a_second_copy_of_the_model_has_them_too():
+    build, arguments = tiny.load_tiny_transformer().cached_patcher_init
+    assert type(build(*arguments).model.latent_format) is tiny.WorldLatents
+
+
+def test_what_the_small_models_do_not_know_is_said(models, astronaut):
+    drawn = Image.new("RGB", (64, 64), (200, 30, 30))
+    known = (Reference(Kind.FACE, "man", to_image(drawn)), Reference(Kind.ATTRIBUTE, "hat", to_image(drawn)))
+    photographed = (*known, Reference(Kind.FACE, "woman", astronaut))
+    for vae in (models[2], tiny.load_tiny_vae(tiny.FIXED)):
+        assert tiny.doubts(vae, known, 128, 96, 17) == []
+        [size] = tiny.doubts(vae, known, 832, 480, 81)
+        assert size.startswith("width, height, frames: ") and "128 x 96" in size and "832 x 480 with 81" in size
+        assert tiny.doubts(vae, known, 128, 96, 21) != [] != tiny.doubts(vae, known, 96, 128, 17)
+        [picture] = tiny.doubts(vae, photographed, 128, 96, 5)
+        assert "\"woman\"" in picture and "\"man\"" not in picture
+    real = comfy.sd.VAE(sd=comfy.ldm.wan.vae.WanVAE(dim=4, z_dim=16).state_dict())
+    assert tiny.doubts(real, photographed, 832, 480, 81) == []
 
 
 def test_model_is_wan_t2v(models):

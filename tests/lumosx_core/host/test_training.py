@@ -67,7 +67,7 @@ def test_a_vae_file_is_loaded_as_load_vae_does(small_vae):
 @pytest.mark.parametrize("names", ["comfyui's", "wan's"])
 def test_a_text_encoder_file_is_loaded_as_its_node_does(tmp_path, names):
     small = load_tiny_clip()
-    path = Path(folder_paths.get_full_path_or_raise("text_encoders", TEXT_ENCODER_FILE))
+    path = Path(folder_paths.get_system_user_directory("lumosx")) / TEXT_ENCODER_FILE
     if names == "wan's":
         weights = load_file(path)
         (tmp_path / "spiece.model").write_bytes(weights.pop("spiece_model").numpy().tobytes())
