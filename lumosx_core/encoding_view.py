@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .layout import TEXT_LENGTH, Binding, SequenceLayout
+from .memory import GIGABYTE
+from .pace import Expected, rounded
 from .phrases import PhraseMatch, Span, Tokens, Unit, marked_text, token_units
 from .prompt_text import PromptText, read_text
 from .relations import Reference, Scene
-from .report import WEIGHTS_GIGABYTES, Prediction, binder_report, predict
+from .report import UNKNOWN, Outlook, binder_report, predict
 from .verdict import Finding
 
 
@@ -34,6 +36,7 @@ def encoding_view(
     layout: SequenceLayout,
     size: tuple[int, int, int],
     findings: Sequence[Finding],
+    outlook: Outlook = UNKNOWN,
     more_warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Which words each reference binds to, and what it costs.
@@ -45,12 +48,12 @@ def encoding_view(
         layout: the sequence that the model will see.
         size: width and height in pixels, and frames.
         findings: what is probably not meant, see ``Scene.findings``; the indices of words are those of ``references``.
+        outlook: what is known of the run that follows.
         more_warnings: sentences about other things than the scene.
     """
     text, units = read_text(typed), token_units(prompt)
     # Words of another spelling, such as a token that the tokenizer does not know, have no sure place.
     aligned = [unit.text for unit in text.units] == [unit.text for unit in units]
-    prediction = predict(layout)
     people = {word: number for number, subject in enumerate(scene.subjects) for word in subject.words}
     people |= {body: scene.owner_of(body) for body in scene.full_bodies}
 
@@ -79,7 +82,7 @@ def encoding_view(
             "prompt": len(prompt.ids) + 1, "prompt_limit": TEXT_LENGTH,
             "width": width, "height": height, "frames": frames,
         },
-        "prediction": _prediction(prediction),
+        "prediction": _prediction(layout, outlook),
         "warnings": [*(finding.text for finding in findings), *more_warnings],
         "findings": [finding_view(finding) for finding in findings],
     }
@@ -119,15 +122,25 @@ def _typed_ranges(text: PromptText, units: list[Unit], spans: Iterable[Span]) ->
     return ranges
 
 
-def _prediction(prediction: Prediction) -> dict[str, Any]:
+def _prediction(layout: SequenceLayout, outlook: Outlook) -> dict[str, Any]:
+    prediction = predict(layout, outlook.shape)
     return {
         "step_tflop": _rounded(prediction.step_tflop),
         "activation_gb": _rounded(prediction.activation_gigabytes),
-        "weights_gb": WEIGHTS_GIGABYTES,
+        "weights_gb": _rounded(outlook.weights_bytes / GIGABYTE),
+        "model": outlook.model,
         "work_ratio": _rounded(prediction.work_ratio),
         "time_class": prediction.time_class,
         "class_ratio": _rounded(prediction.class_ratio),
+        "here": None if outlook.expected is None else _here(outlook.expected),
     }
+
+
+def _here(expected: Expected) -> dict[str, Any]:
+    """How long sampling takes on this machine, and the size of the run that this was told from if it is another."""
+    amount, unit = rounded(expected.seconds)
+    like = expected.like
+    return {"amount": amount, "unit": unit, "like": None if like is None else vars(like)}
 
 
 def _rounded(value: float) -> float:

@@ -7,6 +7,7 @@ both against the real forward.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ GUIDANCE_PASSES = 2
 _FLOAT32 = 4
 _COMPLEX64 = 8
 _PATCH_AREA = PATCH * PATCH
+_HEAD_DIM = 128
 _SAMPLER_LATENTS, _SAMPLER_TEXTS = 10, 5
 """float32 copies of the latent, and of the text encoder's output, that ComfyUI holds around a forward."""
 _LAYERS_UNDERWAY = 4
@@ -49,6 +51,20 @@ class ModelShape:
     text_dim: int = 4096
     freq_dim: int = 256
     channels: int = LATENT_CHANNELS
+
+    @classmethod
+    def of_tensors(cls, shapes: Mapping[str, Sequence[int]]) -> ModelShape:
+        """The sizes of a transformer by the shapes of its tensors, under Wan's own names."""
+        dim, channels = shapes["patch_embedding.weight"][:2]
+        return cls(
+            dim=dim,
+            heads=dim // _HEAD_DIM,
+            ffn=shapes["blocks.0.ffn.0.weight"][0],
+            blocks=len({name.split(".")[1] for name in shapes if name.startswith("blocks.")}),
+            text_dim=shapes["text_embedding.0.weight"][1],
+            freq_dim=shapes["time_embedding.0.weight"][1],
+            channels=channels,
+        )
 
     @classmethod
     def of(cls, model: Any) -> ModelShape:

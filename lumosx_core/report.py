@@ -10,14 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .layout import Binding, SequenceLayout
-from .memory import GIGABYTE, GUIDANCE_PASSES, Chunks, forward_work, peak_bytes, plan_forward
+from .memory import GIGABYTE, GUIDANCE_PASSES, Chunks, ModelShape, forward_work, peak_bytes, plan_forward
+from .pace import Expected, spoken
 from .phrases import PhraseMatch, Tokens, marked_text
 from .prompt_text import NEGATIVE_PROMPT, clean_text
 from .relations import Reference, Scene
 from .verdict import Finding
 
-WEIGHTS_GIGABYTES = 2.8
-"""Of the 1.3B model in bf16."""
+RELEASE_BYTES = 2_840_000_000
+"""Of the 1.3B model's weights in bf16."""
 TIME_CLASSES = ((0.5, "light"), (1.6, "usual"), (4.0, "heavy"))
 """Up to which work of a step, in units of 832 x 480 with 81 frames and no references, a class goes; above is the next.
 
@@ -25,8 +26,32 @@ The size that the model was trained on is usual with up to ten references; 1280 
 """
 HEAVIEST = "very heavy"
 
+_RELEASED = ModelShape()
 _NOTHING = Binding((), (), ())
 _TRAINED = SequenceLayout(21, 30, 52, _NOTHING)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of the run that follows.
+
+    Attributes:
+        model: name of the weight file that is linked; None where nobody knows, and the released model stands for it.
+        shape: its sizes.
+        weights_bytes: of its weights, as they are loaded.
+        planned_bytes: what ComfyUI itself plans for the activations of one video, if that is known.
+        expected: how long sampling takes on this machine, if a run has shown it.
+    """
+
+    model: str | None = None
+    shape: ModelShape = _RELEASED
+    weights_bytes: int = RELEASE_BYTES
+    planned_bytes: int | None = None
+    expected: Expected | None = None
+
+
+UNKNOWN = Outlook()
+"""Nothing is known, and the released model stands for the one that will sample."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +94,8 @@ def encoding_report(
     prompt: Tokens,
     layout: SequenceLayout,
     findings: Iterable[Finding],
-    planned_bytes: int | None = None,
     negative_prompt: str | None = None,
+    outlook: Outlook = UNKNOWN,
     more_warnings: Iterable[str] = (),
 ) -> str:
     """Which words of the prompt each reference binds to, what it costs in tokens, and a prediction of work and memory.
@@ -80,8 +105,8 @@ def encoding_report(
         prompt: the tokens that were searched.
         layout: the sequence that the model will see.
         findings: what is probably not meant, see ``Scene.findings``.
-        planned_bytes: what ComfyUI itself plans for the activations of one video, if that is known.
         negative_prompt: the text of the unconditional pass, if that is known.
+        outlook: what is known of the run that follows.
         more_warnings: sentences about other things than the scene.
     """
     cost = layout.frame_tokens
@@ -100,34 +125,51 @@ def encoding_report(
     )
     if negative_prompt is not None:
         lines.append(f"- Negative prompt: {_negative_name(negative_prompt)}.")
-    lines += _prediction_lines(layout, planned_bytes)
+    lines += _prediction_lines(layout, outlook)
     return "\n".join(lines + _warning_lines([*(finding.text for finding in findings), *more_warnings]))
 
 
-def predict(layout: SequenceLayout) -> Prediction:
-    """What a run costs the model that LumosX is, since the encoder does not know which one will sample."""
-    work = forward_work(layout).total
+def predict(layout: SequenceLayout, shape: ModelShape = _RELEASED) -> Prediction:
+    """What a run costs a model of these sizes, the released one unless given."""
+    work = forward_work(layout, shape).total
     alone = SequenceLayout(layout.frames, layout.height, layout.width, _NOTHING)
-    peak = peak_bytes(layout, chunks=Chunks(plan_forward(layout).chunk_tokens))
+    peak = peak_bytes(layout, shape, chunks=Chunks(plan_forward(layout, shape).chunk_tokens))
     return Prediction(
         step_tflop=GUIDANCE_PASSES * work / 10**12,
         activation_gigabytes=peak / GIGABYTE,
-        work_ratio=work / forward_work(alone).total,
+        work_ratio=work / forward_work(alone, shape).total,
         class_ratio=work / forward_work(_TRAINED).total,
     )
 
 
-def _prediction_lines(layout: SequenceLayout, planned_bytes: int | None) -> list[str]:
-    prediction = predict(layout)
-    planned = "" if planned_bytes is None else f" (ComfyUI plans {planned_bytes / GIGABYTE:.2g} GB)"
+def _prediction_lines(layout: SequenceLayout, outlook: Outlook) -> list[str]:
+    prediction, planned = predict(layout, outlook.shape), outlook.planned_bytes
+    beside = "" if planned is None else f" (ComfyUI plans {planned / GIGABYTE:.2g} GB)"
+    weights = "2.8 GB in bf16, 1.5 GB in fp8 or Q8_0"
+    if outlook.model is not None:
+        weights = in_bytes(outlook.weights_bytes)
     times = f"{prediction.class_ratio:.2f}" if prediction.class_ratio >= 0.01 else "less than 0.01"
     return [
-        f"- Predicted for the 1.3B model in bf16: one step with guidance is {prediction.step_tflop:.3g} TFLOP; "
-        f"activations need {prediction.activation_gigabytes:.2g} GB for each video{planned}, beside the weights "
-        f"({WEIGHTS_GIGABYTES} GB in bf16, 1.5 GB in fp8 or Q8_0).",
-        f"- Time: {prediction.time_class}; a step is {times} times the work of 832 x 480 with 81 frames and no "
-        "references.",
+        f"- Predicted for {outlook.model or 'the 1.3B model in bf16'}: one step with guidance is "
+        f"{prediction.step_tflop:.3g} TFLOP; activations need {prediction.activation_gigabytes:.2g} GB for each "
+        f"video{beside}, beside the weights ({weights}).",
+        f"- Time: {_here(outlook.expected)}{prediction.time_class}; a step is {times} times the work of 832 x 480 with "
+        "81 frames and no references.",
     ]
+
+
+def in_bytes(count: int) -> str:
+    """A number of bytes as people say it."""
+    return f"{count / 10**9:.2g} GB" if count >= 10**9 else f"{count / 10**6:.2g} MB"
+
+
+def _here(expected: Expected | None) -> str:
+    """How long it takes on this machine."""
+    if expected is None:
+        return ""
+    like = expected.like
+    known = "" if like is None else f" (going by a run at {like.width} x {like.height} with {like.frames} frames)"
+    return f"{spoken(expected.seconds)} here for sampling{known}; "
 
 
 def _negative_name(text: str) -> str:

@@ -98,4 +98,11 @@ export const ENGLISH = {
   time_usual: "usual",
   time_heavy: "heavy",
   time_very_heavy: "very heavy",
+  fact_gigabytes_of: "{activations} GB, and {weights} GB of weights ({model})",
+  fact_here: "about {amount} {unit} of sampling here ({class})",
+  fact_here_like: "about {amount} {unit} of sampling here, going by {width} x {height}, {frames} frames ({class})",
+  unit_seconds: "seconds",
+  unit_seconds_1: "second",
+  unit_minutes: "minutes",
+  unit_hours: "hours",
 };

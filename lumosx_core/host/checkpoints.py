@@ -106,6 +106,24 @@ def file_of_folder(name: str) -> Path:
     return target
 
 
+def made_file(name: str) -> Path | None:
+    """The file that was made of a folder, else the folder; None if neither is there."""
+    try:
+        folder, target = _folder_and_target(name)
+        return target if folder is None or is_up_to_date(target, folder, _FORMAT) else folder
+    except LumosXError:
+        return None
+
+
+def state_of(path: Path) -> str:
+    """Changes whenever the file does, or comes or goes."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return f"{path}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"
+
+
 def progress_bar() -> Progress:
     """Progress of a conversion for the node that runs, with ComfyUI's interrupt."""
     bar = comfy.utils.ProgressBar(_STEPS)

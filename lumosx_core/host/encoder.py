@@ -30,7 +30,7 @@ from ..prompt_text import negative_text, tokenizer_text
 from ..relations import Reference, Scene
 from ..report import encoding_report
 from .encodings import Encodings
-from .memory import planned_bytes
+from .pace import outlook_of
 from .scene import log_warnings
 from .socket import model_conditions
 from .tiny import doubts
@@ -119,9 +119,10 @@ def encode_scene(
     known = set(scene.warnings())
     unknown = doubts(vae, scene.references, size.width, size.height, size.frames)
     log_warnings([*(finding.text for finding in findings if finding.text not in known), *unknown])
-    report = encoding_report(scene, matches, text, layout, findings, planned_bytes(layout), negative_prompt, unknown)
+    outlook = outlook_of(layout, size.batch)
+    report = encoding_report(scene, matches, text, layout, findings, negative_prompt, outlook, unknown)
     view = encoding_view(
-        prompt, scene, matches, text, layout, (size.width, size.height, size.frames), findings, unknown
+        prompt, scene, matches, text, layout, (size.width, size.height, size.frames), findings, outlook, unknown
     )
     encodings = Encodings(reuse)
     # The VAE is done before the text encoder starts, so that neither is loaded twice.

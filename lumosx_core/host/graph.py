@@ -29,21 +29,22 @@ def running_graph() -> tuple[Mapping[str, Any], str] | None:
 def from_encoder() -> bool:
     """Whether an input of the node that runs comes from LumosX Relational Encode by way of its conditionings."""
     running = running_graph()
-    if running is None:
-        return False
-    graph, node_id = running
-    waiting, seen = [node_id], set()
+    return running is not None and bool(encoders_of(*running))
+
+
+def encoders_of(graph: Mapping[str, Any], node: str) -> set[str]:
+    """The ids of the LumosX Relational Encode nodes that a node gets its conditionings from."""
+    waiting, seen, found = [node], set(), set()
     while waiting:
-        node = graph.get(waiting.pop(), {})
-        for name, value in node.get("inputs", {}).items():
+        inputs = graph.get(waiting.pop(), {}).get("inputs", {})
+        for name, value in inputs.items():
             if not any(word in name for word in _CONDITIONINGS) or not isinstance(value, list) or len(value) != 2:
                 continue
             if (link := (str(value[0]), str(value[1]))) in seen:
                 continue
             seen.add(link)
-            source = graph.get(link[0], {})
-            if source.get("class_type") != _ENCODER:
+            if graph.get(link[0], {}).get("class_type") != _ENCODER:
                 waiting.append(link[0])
             elif link[1] in ("0", "1"):
-                return True
-    return False
+                found.add(link[0])
+    return found

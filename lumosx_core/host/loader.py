@@ -33,6 +33,7 @@ from .checkpoints import (
     folders_among,
     is_folder_name,
     missing,
+    state_of,
 )
 from .low_rank import beside_patcher
 from .memory import SamplingMemory
@@ -129,15 +130,6 @@ def model_file_fingerprint(name: str) -> str:
     if is_folder_name(name):
         return folder_fingerprint(name)
     return "\n".join(map(state_of, part_files(Path(resolve(name)))))
-
-
-def state_of(path: Path) -> str:
-    """Changes whenever the file does, or comes or goes."""
-    try:
-        state = path.stat()
-    except OSError as error:
-        return f"{path}: {error.strerror}"
-    return f"{path}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"
 
 
 def resolve(name: str) -> str:

@@ -135,24 +135,24 @@ UNLIMITED = SamplingMemory()
 """Everything is left to ComfyUI."""
 
 
-def planned_bytes(layout: SequenceLayout) -> int:
-    """What ComfyUI itself plans for the activations of one video with the released model in bf16, on this machine."""
+def planned_bytes(layout: SequenceLayout, dim: int = ModelShape().dim) -> int:
+    """What ComfyUI itself plans for the activations of one video on this machine, for a model of this width in bf16."""
     frames = layout.frames + layout.binding.references
     shape = [1, LATENT_CHANNELS, frames, layout.height * PATCH, layout.width * PATCH]
-    return math.ceil(_released_model().memory_required(shape))
+    return math.ceil(_model_of_width(dim).memory_required(shape))
 
 
 class _WithoutWeights(comfy.model_base.WAN21):
     """ComfyUI's Wan2.1 without its network, for what it says of memory."""
 
     def get_dtype(self):
-        """What the released model computes in."""
+        """What the model computes in."""
         return torch.bfloat16
 
 
-@functools.cache
-def _released_model() -> comfy.model_base.WAN21:
-    sizes = {"image_model": "wan2.1", "model_type": "t2v", "dim": ModelShape().dim}
+@functools.lru_cache(maxsize=8)
+def _model_of_width(dim: int) -> comfy.model_base.WAN21:
+    sizes = {"image_model": "wan2.1", "model_type": "t2v", "dim": dim}
     return _WithoutWeights(comfy.supported_models.WAN21_T2V({**sizes, "disable_unet_model_creation": True}))
 
 

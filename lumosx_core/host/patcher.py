@@ -136,7 +136,7 @@ class PassesWrapper:
         self.memory = memory
 
     def __call__(self, executor, model, conditions, x, sigma, model_options):
-        note_question(model_options, conditions)
+        note_question(model_options, conditions, x)
         step = {}
         if TIMESTEP in model_options:
             step[TIMESTEP] = comfy.conds.CONDRegular(torch.tensor([model_options[TIMESTEP]], device=x.device))

@@ -16,6 +16,7 @@ from .conditions import SET_CFG, check_conditionings, check_mixture, check_parts
 from .foreign import refuse_patches, refuse_unsupported
 from .graph import from_encoder
 from .loras import lora_warnings
+from .pace import Stopwatch
 from .scene import log_warnings
 
 _RUN = "lumosx_run"
@@ -36,6 +37,7 @@ class Run:
         asked: whether the sampler asked the model for anything.
         answered: whether the relational forward gave any of the answers.
         left_out: the conditionings that the guider would not compute, as far as was known before the run.
+        watch: how long its steps take.
     """
 
     tables: TableCache | None = None
@@ -43,6 +45,7 @@ class Run:
     asked: bool = False
     answered: bool = False
     left_out: frozenset[str] = frozenset()
+    watch: Stopwatch = field(default_factory=Stopwatch)
 
 
 class RunWrapper:
@@ -88,6 +91,7 @@ class RunWrapper:
                 "latent: the result holds values that are not numbers, so the video is black; look for a damaged "
                 "model or LoRA, take out SageAttention, or let ComfyUI compute in a higher precision (--fp32-unet)."
             ])
+        run.watch.note_end(patcher)
         return result
 
 
@@ -121,18 +125,22 @@ def tables_of(transformer_options: Mapping[str, Any]) -> TableCache | None:
     return run.tables
 
 
-def note_question(model_options: Mapping[str, Any], conditions: Sequence[Sequence[Mapping[str, Any]] | None]) -> None:
+def note_question(
+    model_options: Mapping[str, Any], conditions: Sequence[Sequence[Mapping[str, Any]] | None], x: torch.Tensor
+) -> None:
     """The sampler asks the model for a step.
 
     Args:
         model_options: of this step.
         conditions: of every pass.
+        x: [batch, channels, frames, height, width].
 
     Raises:
         LumosXError: the sampler computes a negative without references after all, as those named cfg_pp do at cfg 1.
     """
     run = _run_of(model_options.get("transformer_options", {}))
     run.asked = True
+    run.watch.note_step(conditions, x)
     if run.left_out and len(conditions) == 2 and all(conditions):
         computed = dict(zip(("positive", "negative"), conditions))
         check_mixture(computed, ", or choose a sampler that leaves it out at cfg 1")

@@ -24,7 +24,7 @@ from ..weights.opening import open_weights
 from ..weights.quantised import FP8_FORMATS, SCALE, QuantisedLayer, find_quantised_layers
 from ..weights.source import WeightSource
 from ..weights.umt5 import TOKENIZER, TextEncoder, find_text_encoder
-from .loader import state_of
+from .checkpoints import state_of
 
 CATEGORY = "text_encoders"
 TOKENIZER_FILE = "spiece.model"

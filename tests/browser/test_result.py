@@ -71,6 +71,40 @@ def test_a_run_is_told_in_a_panel_and_the_tokenizer_replaces_the_guess(comfy):
     assert comfy.errors == []
 
 
+_ADD_SAMPLER = """() => {
+  const { add, set } = scene, encoder = app.graph.getNodeById(scene.encoder);
+  const models = app.graph.nodes.find((node) => node.type === 'LumosX_TinyModels');
+  const sampler = add('LumosX_Sampler', 1700, 300), saved = add('SaveLatent', 2100, 300);
+  const input = (name) => sampler.inputs.findIndex((each) => each.name === name);
+  models.connect(models.outputs.findIndex((each) => each.type === 'MODEL'), sampler, input('model'));
+  ['positive', 'negative', 'latent'].forEach((name, slot) => encoder.connect(slot, sampler, input(name)));
+  sampler.connect(0, saved, 0);
+  for (const [name, value] of [['width', 64], ['height', 48], ['frames', 5]]) set(encoder, name, value);
+  set(sampler, 'steps', 4);
+  set(sampler, 'seed', Math.floor(1e9 * Math.random()));
+}"""
+
+
+def test_the_panel_names_the_model_and_says_after_a_run_how_long_it_takes_here(comfy):
+    build(comfy)
+    comfy.run(ADD_MODELS)
+    comfy.run(_ADD_SAMPLER)
+    result = comfy.page.locator(".lumosx-result")
+    for _ in range(2):
+        # Another negative prompt, so that the encoder runs again.
+        comfy.run("() => scene.set(app.graph.getNodeById(scene.encoder), 'negative_prompt', `no ${Math.random()}`)")
+        assert comfy.queue()["status"]["status_str"] == "success"
+        result.wait_for()
+        settled(comfy)
+    text = result.inner_text()
+    assert re.search(r"about \d+ seconds? of sampling here \(light\)", text), text
+    assert "and 0.0113 GB of weights (lumosx_tiny_dit.safetensors)" in text
+    # The size and the pictures are such as the small models do not know.
+    warnings = " ".join(result.locator(".lumosx-warning").all_inner_texts())
+    assert "the small models know 128 x 96" in warnings
+    assert comfy.errors == []
+
+
 def test_an_edit_returns_to_the_guess_and_the_panel_says_whose_result_it_is(comfy):
     board = build(comfy)
     result = run(comfy)

@@ -85,14 +85,23 @@ function bar(label, parts, total) {
 }
 
 function facts({ prediction, tokens: { width, height, frames } }) {
-  const time = say(`time_${prediction.time_class.replaceAll(" ", "_")}`);
+  const { activation_gb: activations, weights_gb: weights, model } = prediction;
+  const memory = { activations: number(activations), weights: number(weights), model };
   const rows = [
     ["fact_video", say("fact_size", { width, height, frames })],
-    ["fact_memory", say("fact_gigabytes", { activations: number(prediction.activation_gb), weights: number(prediction.weights_gb) })],
-    ["fact_time", say("fact_class", { time, times: number(prediction.class_ratio) })],
+    ["fact_memory", say(model ? "fact_gigabytes_of" : "fact_gigabytes", memory)],
+    ["fact_time", duration(prediction)],
     ["fact_references", say("fact_work", { times: number(prediction.work_ratio) })],
   ];
   return make("dl", "lumosx-facts", {}, ...rows.flatMap(([name, text]) => [make("dt", "", {}, say(name)), make("dd", "", {}, text)]));
+}
+
+/** How long sampling takes on this machine, once a run has shown it; else how heavy a step is. */
+function duration({ here, time_class: heaviness, class_ratio: ratio }) {
+  const time = say(`time_${heaviness.replaceAll(" ", "_")}`);
+  if (!here) return say("fact_class", { time, times: number(ratio) });
+  const { amount, unit, like } = here;
+  return say(like ? "fact_here_like" : "fact_here", { amount: number(amount), unit: say(`unit_${unit}`, { count: amount }), class: time, ...like });
 }
 
 function number(value) {

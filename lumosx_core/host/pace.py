@@ -1,0 +1,143 @@
+"""How long sampling takes on this machine: noted at the end of a run, and told before the next one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import comfy.ldm.modules.attention
+import comfy.model_management
+import comfyui_version
+import folder_paths
+import torch
+from comfy.cli_args import args
+
+from ..layout import LATENT_STRIDE, PATCH, SequenceLayout
+from ..memory import ModelShape, forward_work
+from ..model import layout_of
+from ..pace import Expected, Pace, PaceFile, Size
+from ..report import Outlook
+from .linked import LinkedRun, own_run, runs_behind
+from .memory import planned_bytes
+from .socket import BINDING
+
+_log = logging.getLogger("LumosX")
+_GIGABYTE = 1 << 30
+_FEWEST = 2
+"""Steps that must have been timed."""
+
+
+def pace_file() -> PaceFile:
+    """In ComfyUI's user folder."""
+    return PaceFile(Path(folder_paths.get_system_user_directory("lumosx")) / "pace.json")
+
+
+def outlook_of(layout: SequenceLayout, batch: int) -> Outlook:
+    """What the graph that runs, and earlier runs, say of the sampling that follows an encoder.
+
+    Args:
+        layout: the sequence of one video.
+        batch: videos at once.
+    """
+    runs = runs_behind()
+    models = {run.model for run in runs}
+    model = models.pop() if len(models) == 1 else None
+    if model is None:
+        return Outlook(planned_bytes=planned_bytes(layout))
+    return Outlook(
+        model.name, model.shape, model.nbytes, planned_bytes(layout, model.shape.dim), _expected(runs, layout, batch)
+    )
+
+
+def _expected(runs: Iterable[LinkedRun], layout: SequenceLayout, batch: int) -> Expected | None:
+    """How long all samplers behind an encoder will take; None unless each is known on this machine."""
+    found, known = [], pace_file()
+    for run in runs:
+        work = batch * forward_work(layout, run.model.shape).total
+        found.append(None if run.forwards is None else known.expect(_key(run), work, run.forwards))
+    if None in found:
+        return None
+    return Expected(sum(one.seconds for one in found), next((one.like for one in found if one.like is not None), None))
+
+
+class Stopwatch:
+    """Times a sampling run, but for its first step, in which weights move and kernels are chosen."""
+
+    def __init__(self) -> None:
+        self._asked = self._timed = self._steps = 0
+        self._start: float | None = None
+        self._binding: Any = None
+        self._shape: Sequence[int] = ()
+
+    def note_step(self, conditions: Sequence[Sequence[Mapping[str, Any]] | None], x: torch.Tensor) -> None:
+        """The sampler asks the model for something.
+
+        Args:
+            conditions: of every pass.
+            x: [batch, channels, frames, height, width].
+        """
+        passes = [entry for entries in conditions for entry in entries or ()]
+        if self._asked and self._start is None:
+            _wait_for(x.device)
+            self._start = time.perf_counter()
+        if self._start is not None:
+            self._timed += len(passes)
+            self._steps += 1
+        self._asked += len(passes)
+        held = [entry.get("model_conds", {}) for entry in passes]
+        self._binding = next((one[BINDING].cond for one in held if BINDING in one), self._binding)
+        self._shape = x.shape
+
+    def note_end(self, patcher: Any) -> None:
+        """Keep what the run that is over has shown; nothing where it cannot be told apart from other ones."""
+        end, run = time.perf_counter(), own_run()
+        if self._steps < _FEWEST or self._binding is None or run is None or None in (run.forwards, run.model):
+            return
+        module = patcher.model.diffusion_model
+        layout, shape = layout_of(module, self._shape, self._binding), ModelShape.of(module)
+        if shape != run.model.shape:
+            return
+        # Guiders may ask more often than once a pass.
+        forward = (end - self._start) / self._timed * self._asked / run.forwards
+        work = self._shape[0] * forward_work(layout, shape).total
+        try:
+            pace_file().remember(Pace(_key(run), work, forward, _size_of(layout)))
+        except OSError as error:
+            _log.info("LumosX: how long this run took cannot be kept (%s).", error.strerror or error)
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _size_of(layout: SequenceLayout) -> Size:
+    side = PATCH * LATENT_STRIDE
+    return Size(layout.width * side, layout.height * side, 4 * (layout.frames - 1) + 1)
+
+
+def _key(run: LinkedRun) -> str:
+    """Of all that a forward's speed depends on but for the video."""
+    attention = comfy.ldm.modules.attention.optimized_attention
+    known = [
+        _machine(), torch.__version__, comfyui_version.__version__, f"{attention.__module__}.{attention.__qualname__}",
+        sorted(name for name, value in vars(args).items() if value is True), str(getattr(args, "fast", "")),
+        run.setting, run.model and run.model.nbytes,
+    ]
+    return hashlib.sha256(json.dumps(known).encode(errors="backslashreplace")).hexdigest()
+
+
+def _machine() -> list[Any]:
+    management = comfy.model_management
+    device = management.get_torch_device()
+    memory = [round(management.get_total_memory(one) / _GIGABYTE) for one in (device, torch.device("cpu"))]
+    named = [management.get_torch_device_name(device), *memory, platform.machine(), os.cpu_count()]
+    # A card's name says what it is; processors are told apart by their computer.
+    return [*named, platform.node(), torch.get_num_threads()] if device.type == "cpu" else named
