@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_PART = re.compile(r"lumosx-[0-9a-f]{32}\.part")
+_FORGOTTEN_SECONDS = 3600
+"""Age after which an unfinished file belongs to nobody any more."""
 
 
 @contextmanager
@@ -18,6 +24,16 @@ def unfinished_beside(target: Path) -> Iterator[Path]:
         yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_forgotten(folder: Path) -> None:
+    """Remove the unfinished files of programs that were killed; what cannot be removed stays."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            # Another process may remove what was just listed.
+            with suppress(OSError):
+                if _PART.fullmatch(path.name) and time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS:
+                    path.unlink()
 
 
 def write_aside(path: Path, content: bytes) -> None:

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import re
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,17 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from .files import write_aside
+from .files import remove_forgotten, write_aside
 from .weights.checksum import tensor_bytes
 
 _log = logging.getLogger("LumosX")
 
 _ENDING = ".safetensors"
 _ENTRY = re.compile(r"[0-9a-f]{64}\.safetensors")
-_PART = re.compile(r"lumosx-[0-9a-f]{32}\.part")
 _CHECKSUM = "lumosx_sha256"
-_FORGOTTEN_SECONDS = 3600
-"""Age after which an unfinished file belongs to nobody any more."""
 _DAMAGE = (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 """What the package and torch raise over a damaged file."""
 
@@ -95,6 +91,7 @@ class TensorStore:
 
     def _make_room(self, needed: int) -> None:
         """Remove what was read longest ago until this many bytes fit, and what was never finished."""
+        remove_forgotten(self.folder)
         entries = []
         for path in self.folder.iterdir():
             # Another process may remove what was just listed.
@@ -102,8 +99,6 @@ class TensorStore:
                 if _ENTRY.fullmatch(path.name):
                     state = path.stat()
                     entries.append((state.st_mtime_ns, state.st_size, path))
-                elif _PART.fullmatch(path.name) and time.time() - path.stat().st_mtime > _FORGOTTEN_SECONDS:
-                    path.unlink()
         excess = needed + sum(size for _, size, _ in entries) - self.limit
         for _, size, path in sorted(entries):
             if excess <= 0:

@@ -12,11 +12,13 @@ import comfy.utils
 import folder_paths
 
 from ..errors import LumosXError
+from ..files import remove_forgotten
 from ..weights.checkpoint_index import METADATA
 from ..weights.checksum import files_state, listed_files
 from ..weights.convert import Progress, check_conversion, convert
 from ..weights.opening import checkpoint_place
 from ..weights.origin import is_up_to_date, names_as_source, was_made_from
+from .face_models import LUMOSX, folders_of
 
 CATEGORY = "diffusion_models"
 _FORMAT = "bf16"
@@ -28,8 +30,18 @@ _STEPS = 200
 _log = logging.getLogger("LumosX")
 
 
+def list_folders() -> set[str]:
+    """Names of the checkpoint folders in ``diffusion_models``, ``unet`` and ``lumosx``, each ending in ``/``."""
+    return folders_among(file for root in _roots() for file in files_below(root))
+
+
+def files_below(root: str | Path) -> list[str]:
+    """Names of all files in a folder, whatever they are."""
+    return folder_paths.recursive_search(str(root), excluded_dir_names=[".git"])[0] if os.path.isdir(root) else []
+
+
 def folders_among(files: Iterable[str]) -> set[str]:
-    """Names of the checkpoint folders that files of the model folders belong to, each ending in ``/``."""
+    """Names of the checkpoint folders that files belong to, each ending in ``/``."""
     names = set()
     for path in map(PurePath, files):
         # Hidden files are easily left behind; then the folder is there to be chosen, and says so.
@@ -96,6 +108,7 @@ def file_of_folder(name: str) -> Path:
     report = progress_bar()
     if os.path.exists(target) and was_made_from(target, folder, _FORMAT, report):
         return target
+    remove_forgotten(target.parent)
     _log.info("LumosX: %s is made of %s, once.", target.name, name)
     try:
         convert(folder, target, _FORMAT, report, replace=names_as_source(target, folder, _FORMAT))
@@ -153,4 +166,9 @@ def _places(name: str) -> list[Path]:
     parts = PurePath(name).parts if isinstance(name, str) else ()
     if not parts or PurePath(name).is_absolute() or ".." in parts or "\0" in name:
         return []
-    return [Path(root, name) for root in folder_paths.get_folder_paths(CATEGORY)]
+    return [Path(root, name) for root in _roots()]
+
+
+def _roots() -> list[str | Path]:
+    """Where weights lie, and the folder of the pack's other models, where a folder of this name may well be put."""
+    return [*folder_paths.get_folder_paths(CATEGORY), *folders_of(LUMOSX)]

@@ -13,7 +13,7 @@ from ..weights.file_names import part_named
 from ..weights.origin import was_made_from
 from ..weights.precision import ending
 from ..weights.safetensors_file import INDEX_ENDING
-from .checkpoints import CATEGORY, folders_among, missing, place_of, progress_bar
+from .checkpoints import CATEGORY, list_folders, missing, place_of, progress_bar
 from .loader import list_files, models_among
 
 # What Windows allows in a name, which is less than the others do; with the ending of an unfinished file it still fits.
@@ -29,7 +29,7 @@ def list_sources() -> list[str]:
     """What can be converted: the weight files, checkpoint folders (ending in ``/``) and indices of parts."""
     files = list_files()
     indexes = {str(PurePath(file)) for file in files if file.endswith(INDEX_ENDING)}
-    return sorted({*models_among(files), *folders_among(files), *indexes})
+    return sorted({*models_among(files), *list_folders(), *indexes})
 
 
 def convert_weights(source: str, to: str, file_name: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ _MOST_FILES = 4096
 
 def model_folders() -> ModelFolders:
     """The folders that other packs or extra_model_paths.yaml registered, and those of that name in models/."""
-    return ModelFolders(_folders(INSIGHTFACE), _folders(LUMOSX))
+    return ModelFolders(folders_of(INSIGHTFACE), folders_of(LUMOSX))
 
 
 def weights_state(*names: str) -> str:
@@ -31,7 +31,7 @@ def weights_state(*names: str) -> str:
         names: of ComfyUI's model folders; both of ours when none is given.
     """
     digest, left = hashlib.sha256(), _MOST_FILES
-    for folder in (folder for name in names or (INSIGHTFACE, LUMOSX) for folder in _folders(name)):
+    for folder in (folder for name in names or (INSIGHTFACE, LUMOSX) for folder in folders_of(name)):
         for line in _files(folder, _DEPTH):
             digest.update(f"{line}\n".encode(errors="surrogateescape"))
             left -= 1
@@ -55,7 +55,7 @@ def _files(folder: Path | str, depth: int) -> Iterator[str]:
             yield from _files(entry.path, depth - 1)
 
 
-def _folders(name: str) -> tuple[Path, ...]:
+def folders_of(name: str) -> tuple[Path, ...]:
     known = folder_paths.get_folder_paths(name) if name in folder_paths.folder_names_and_paths else []
     own = str(Path(folder_paths.models_dir, name))
     return tuple(Path(folder) for folder in dict.fromkeys([own, *known]))

@@ -29,9 +29,10 @@ from .checkpoints import (
     CATEGORY,
     check_folder,
     file_of_folder,
+    files_below,
     folder_fingerprint,
-    folders_among,
     is_folder_name,
+    list_folders,
     missing,
     state_of,
 )
@@ -56,20 +57,17 @@ WEIGHT_DTYPES = ("default", *_FP8)
 
 
 def list_models() -> list[str]:
-    """Names of the weight files and checkpoint folders (ending in ``/``) in ``diffusion_models`` and ``unet``.
+    """Names of the weight files and checkpoint folders (ending in ``/``) in the model folders.
 
     GGUF is among them; of models in parts the first part. The small model of earlier versions comes last.
     """
-    files = list_files()
-    return sorted({*models_among(files), *folders_among(files)}, key=lambda name: (Path(name).name == SMALL, name))
+    names = {*models_among(list_files()), *list_folders()}
+    return sorted(names, key=lambda name: (Path(name).name == SMALL, name))
 
 
 def list_files() -> list[str]:
-    """Names of all files in these folders, whatever they are."""
-    found: set[str] = set()
-    for folder in folder_paths.get_folder_paths(CATEGORY):
-        found.update(folder_paths.recursive_search(folder, excluded_dir_names=[".git"])[0])
-    return sorted(found)
+    """Names of all files in ``diffusion_models`` and ``unet``, whatever they are."""
+    return sorted({file for folder in folder_paths.get_folder_paths(CATEGORY) for file in files_below(folder)})
 
 
 def models_among(files: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from host.weight_files import small_transformer
 from lumosx_core.errors import LumosXError
 from lumosx_core.host import checkpoints
 from lumosx_core.host.checkpoints import check_folder, file_of_folder, folder_fingerprint, folders_among
+from lumosx_core.host.converter import list_sources
 from lumosx_core.host.loader import check_model, list_models, load_model, model_file_fingerprint
 from lumosx_core.weights.convert import convert
 
@@ -183,7 +184,21 @@ def test_a_kill_leaves_no_file_under_the_name(models, release):
     killed = subprocess.run([sys.executable, "-c", code, release, models / MADE], cwd=root, check=False)
     assert killed.returncode == 9 and not (models / MADE).exists()
     assert list_models() == [NAME]
-    assert file_of_folder(NAME).is_file()
+    (unfinished,) = models.glob("lumosx-*.part")
+    os.utime(unfinished, (1, 1))
+    # An hour later it is nobody's.
+    assert file_of_folder(NAME).is_file() and not unfinished.exists()
+
+
+def test_the_folder_of_the_packs_other_models_will_do_as_well(models, weights, monkeypatch):
+    place = models.parent / "others"
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "lumosx", ([str(place)], set()))
+    write(place / "LumosX_models" / "all", weights)
+    (place / "clip").mkdir()
+    (place / "clip" / "model.safetensors").write_text("of a score")
+    assert list_models() == list_sources() == [NAME]
+    check_model(NAME)
+    assert file_of_folder(NAME) == place / MADE and list_models() == [NAME]
 
 
 @pytest.mark.parametrize("name", ["../outside/", "/etc/", "/", "//", "a/../../outside/", "gone/", "nul\0/", "\udc80/"])
