@@ -16,7 +16,13 @@ from safetensors.torch import load_file, save_file
 from host.weight_files import small_transformer
 from lumosx_core.errors import LumosXError
 from lumosx_core.host import checkpoints
-from lumosx_core.host.checkpoints import check_folder, file_of_folder, folder_fingerprint, folders_among
+from lumosx_core.host.checkpoints import (
+    check_folder,
+    file_of_folder,
+    folder_fingerprint,
+    folders_among,
+    state_of,
+)
 from lumosx_core.host.converter import list_sources
 from lumosx_core.host.loader import check_model, list_models, load_model, model_file_fingerprint
 from lumosx_core.weights.convert import convert
@@ -65,14 +71,14 @@ def test_the_folder_is_listed_and_loads_as_the_file_that_is_made_of_it(models, r
 
 def test_it_is_made_once_and_read_again_only_when_the_folder_was_touched(models, release, monkeypatch):
     file_of_folder(NAME)
-    made, told = (models / MADE).stat(), []
+    made, told = state_of(models / MADE), []
     monkeypatch.setattr(checkpoints, "progress_bar", lambda: lambda *progress: told.append(progress))
     assert file_of_folder(NAME) == models / MADE and told == []
     for file in (release / "all").iterdir():
         os.utime(file, ns=(1, 1))
     # The same content under another time.
     assert file_of_folder(NAME) == models / MADE and told[-1][0] == told[-1][1] > 0
-    assert (models / MADE).stat() == made
+    assert state_of(models / MADE) == made
 
 
 def test_a_changed_folder_is_noticed_and_takes_the_place_of_what_was_made(models, release, weights):
@@ -107,8 +113,8 @@ def test_once_the_file_is_there_the_folder_may_go(models, release):
 
 def test_one_that_convert_weights_made_is_taken(models, release):
     convert(release, models / MADE, "bf16")
-    made = (models / MADE).stat()
-    assert file_of_folder(NAME) == models / MADE and (models / MADE).stat() == made
+    made = state_of(models / MADE)
+    assert file_of_folder(NAME) == models / MADE and state_of(models / MADE) == made
 
 
 @pytest.mark.parametrize("other", ["another model", "another format", "text"])
