@@ -19,10 +19,11 @@ STOP_WORDS = frozenset({
 
 _MEN = frozenset({
     "man", "guy", "gentleman", "gent", "dude", "fellow", "bloke", "chap", "male", "mister", "father", "dad", "husband",
-    "grandfather",
+    "grandfather", "grandpa", "granddad", "uncle", "brother", "groom",
 })
 _WOMEN = frozenset({
-    "woman", "lady", "gal", "female", "dame", "madam", "mother", "mom", "mum", "wife", "grandmother",
+    "woman", "lady", "gal", "female", "dame", "madam", "mother", "mom", "mum", "wife", "grandmother", "grandma",
+    "granny", "aunt", "sister", "bride",
 })
 _BOYS, _GIRLS = frozenset({"boy", "lad", "son", "schoolboy"}), frozenset({"girl", "lass", "daughter", "schoolgirl"})
 _CHILDREN = frozenset({"child", "kid", "toddler", "teen", "teenager", "youngster", "youth", "baby"})

@@ -16,7 +16,9 @@ from lumosx_core.likeness import likeness
         (("men", "man"), ("men", "guy")), (("person", "man"), ("woman", "man")), (("boy", "man"), ("girl", "man")),
         (("jaket", "jacket"), ("shirt", "skirt")), (("hats", "hat"), ("hat", "cat")),
         (("lady", "girl"), ("lady", "lad")),
-        (("ladies", "woman"), ("ladies", "man")), (("children", "boy"), ("children", "lady")),
+        (("ladies", "woman"), ("ladies", "man")),
+        (("granny", "woman"), ("granny", "man")), (("uncle", "man"), ("uncle", "woman")),
+        (("bride", "woman"), ("bride", "girl")), (("children", "boy"), ("children", "lady")),
     ],
 )
 def test_what_is_closer(closest, farther):
