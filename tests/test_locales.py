@@ -84,6 +84,21 @@ def test_what_a_chinese_tooltip_calls_a_node_is_the_name_of_a_node():
         assert set(re.findall(r"“(LumosX [^”]+)”", text)) <= names, path
 
 
+def test_inputs_are_named_alike_in_both_languages():
+    """One English name has one Chinese name in all nodes of references, and no node has a name twice."""
+    nodes = {language: read(language, "nodeDefs.json") for language in LANGUAGES}
+    known = {}
+    for name, node in nodes["en"].items():
+        chinese = {key: value["name"] for key, value in nodes["zh"][name].get("inputs", {}).items()}
+        assert len(set(chinese.values())) == len(chinese), name
+        for key, value in node.get("inputs", {}).items():
+            if value["name"] != key:
+                known.setdefault(value["name"], set()).add(chinese[key])
+    assert known.keys() >= {"words", "which one", "words for 1", "which one for 3"}
+    assert all(len(names) == 1 for names in known.values()), known
+    assert len(set().union(*known.values())) == len(known)
+
+
 def test_a_chinese_tooltip_keeps_the_numbers_files_and_choices_of_the_english_one():
     chinese = flat(read("zh", "nodeDefs.json"))
     for path, text in flat(read("en", "nodeDefs.json")).items():
