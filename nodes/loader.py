@@ -37,8 +37,8 @@ class LumosXModelLoader(Node):
                     "model_name", options=list_models(),
                     tooltip="A file in models/diffusion_models or models/unet, of a model in parts the first: LumosX "
                     "weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B. Or the release's folder there, "
-                    "LumosX_models/: the first run makes a bf16 file of it (2.8 GB, beside it). Anything else is "
-                    "refused with what it seems to be.",
+                    "LumosX_models/: the first run makes LumosX_models_bf16.safetensors of it (2.8 GB, beside it), "
+                    "whose name may be chosen before it is there. Anything else is refused with what it seems to be.",
                 ),
                 io.Combo.Input(
                     "weight_dtype", options=list(WEIGHT_DTYPES), default="default", optional=True,

@@ -22,6 +22,7 @@ from .face_models import LUMOSX, folders_of
 
 CATEGORY = "diffusion_models"
 _FORMAT = "bf16"
+_MADE = f"_{_FORMAT}.safetensors"
 _PART = ".distcp"
 _RELEASE_FOLDER = "all"
 _STEPS = 200
@@ -33,6 +34,11 @@ _log = logging.getLogger("LumosX")
 def list_folders() -> set[str]:
     """Names of the checkpoint folders in ``diffusion_models``, ``unet`` and ``lumosx``, each ending in ``/``."""
     return folders_among(file for root in _roots() for file in files_below(root))
+
+
+def made_names(folders: Iterable[str]) -> set[str]:
+    """Names of the files that are made of these folders, whether they are there yet or not."""
+    return {name for name in (f"{folder.removesuffix('/')}{_MADE}" for folder in folders) if folder_meant(name)}
 
 
 def files_below(root: str | Path) -> list[str]:
@@ -69,9 +75,25 @@ def missing(source: str, name: object) -> LumosXError:
     )
 
 
-def is_folder_name(name: object) -> bool:
-    """Whether a name is one that ``folders_among`` gives."""
-    return isinstance(name, str) and name.endswith("/")
+def folder_meant(name: object) -> str | None:
+    """The checkpoint folder that a name stands for; None for an ordinary file.
+
+    The name of the file that is made of a folder stands for that folder too, as long as the folder is there: before the
+    file is made, and afterwards when the folder changes.
+    """
+    if not isinstance(name, str) or name.endswith("/"):
+        return name if isinstance(name, str) else None
+    folder = f"{name.removesuffix(_MADE)}/"
+    places = _places(folder) if name.endswith(_MADE) else []
+    return folder if any(map(_may_make, places)) else None
+
+
+def _may_make(folder: Path) -> bool:
+    """Whether there is a checkpoint folder, and nobody else's file in the place of its own."""
+    target = _made_of(folder)
+    return checkpoint_place(folder) is not None and (
+        not os.path.exists(target) or names_as_source(target, folder, _FORMAT)
+    )
 
 
 def check_folder(name: str) -> None:
@@ -153,12 +175,16 @@ def progress_bar() -> Progress:
 def _folder_and_target(name: str) -> tuple[Path | None, Path]:
     """The folder, None if only the file that was made of it is left, and that file's place."""
     for path in _places(name):
-        target = path.with_name(f"{path.name}_{_FORMAT}.safetensors")
+        target = _made_of(path)
         if os.path.isdir(path):
             return path, target
         if names_as_source(target, path, _FORMAT):
             return None, target
     raise missing("model_name", name)
+
+
+def _made_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}{_MADE}")
 
 
 def _places(name: str) -> list[Path]:

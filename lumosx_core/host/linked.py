@@ -18,7 +18,7 @@ from ..tiny.trained import TRAINED
 from ..weights.opening import open_weights
 from ..weights.precision import Stored
 from ..weights.transformer import find_transformer
-from .checkpoints import is_folder_name, made_file, place_of, state_of
+from .checkpoints import folder_meant, made_file, place_of, state_of
 from .graph import encoders_of, running_graph
 
 Graph = Mapping[str, Any]
@@ -160,8 +160,9 @@ def _model(graph: Graph, nodes: list[str]) -> LinkedModel | None:
 
 def _weights_named(value: Any) -> Path | None:
     """The weight file, or the folder before a file is made of it, that a value names."""
-    if is_folder_name(value):
-        return made_file(value)
+    folder = folder_meant(value)
+    if folder is not None:
+        return made_file(folder)
     place = place_of(value) if isinstance(value, str) else None
     return place if place is not None and place.is_file() else None
 

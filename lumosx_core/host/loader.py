@@ -31,8 +31,9 @@ from .checkpoints import (
     file_of_folder,
     files_below,
     folder_fingerprint,
-    is_folder_name,
+    folder_meant,
     list_folders,
+    made_names,
     missing,
     state_of,
 )
@@ -59,9 +60,11 @@ WEIGHT_DTYPES = ("default", *_FP8)
 def list_models() -> list[str]:
     """Names of the weight files and checkpoint folders (ending in ``/``) in the model folders.
 
-    GGUF is among them; of models in parts the first part. The small model of earlier versions comes last.
+    GGUF is among them; of models in parts the first part; of folders also the file that is made of them. The small
+    model of earlier versions comes last.
     """
-    names = {*models_among(list_files()), *list_folders()}
+    folders = list_folders()
+    names = {*models_among(list_files()), *folders, *made_names(folders)}
     return sorted(names, key=lambda name: (Path(name).name == SMALL, name))
 
 
@@ -93,7 +96,8 @@ def load_model(name: str, weight_dtype: str = "default", vram_budget: float = 0.
     """
     SamplingMemory.of_gigabytes(vram_budget)
     # A budget is kept by loading a part of the weights, which dynamic VRAM does not let itself be told.
-    path = str(file_of_folder(name)) if is_folder_name(name) else resolve(name)
+    folder = folder_meant(name)
+    path = resolve(name) if folder is None else str(file_of_folder(folder))
     patcher = load_patcher(path, weight_dtype, disable_dynamic=bool(vram_budget))
     return relational_model(patcher, RelationalOptions(), vram_budget)
 
@@ -104,8 +108,9 @@ def check_model(name: str) -> None:
     Raises:
         LumosXError: as ``load_model`` would, as far as that can be known.
     """
-    if is_folder_name(name):
-        check_folder(name)
+    folder = folder_meant(name)
+    if folder is not None:
+        check_folder(folder)
         return
     sentence = _refusal(resolve(name), model_file_fingerprint(name))
     if sentence is not None:
@@ -125,8 +130,9 @@ def _refusal(path: str, fingerprint: str) -> str | None:
 
 def model_file_fingerprint(name: str) -> str:
     """Changes whenever the file does, or a part of its model; raises what ``load_model`` would for a bad name."""
-    if is_folder_name(name):
-        return folder_fingerprint(name)
+    folder = folder_meant(name)
+    if folder is not None:
+        return folder_fingerprint(folder)
     return "\n".join(map(state_of, part_files(Path(resolve(name)))))
 
 

@@ -1,6 +1,7 @@
 """Checkpoint folders that the loader takes: one file is made of each, once, and again when the folder has changed."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -60,7 +61,7 @@ def head_bias(path):
 
 
 def test_the_folder_is_listed_and_loads_as_the_file_that_is_made_of_it(models, release, weights):
-    assert list_models() == [NAME]
+    assert list_models() == [NAME, MADE]
     check_model(NAME)
     patcher = load_model(NAME)
     assert list_models() == [NAME, MADE] and not list(models.glob("*.part"))
@@ -79,6 +80,37 @@ def test_it_is_made_once_and_read_again_only_when_the_folder_was_touched(models,
     # The same content under another time.
     assert file_of_folder(NAME) == models / MADE and told[-1][0] == told[-1][1] > 0
     assert state_of(models / MADE) == made
+
+
+@pytest.mark.parametrize("prefix", ["", "sub/folder/"])
+def test_the_name_of_the_file_stands_for_the_folder_before_it_is_made(models, weights, prefix):
+    """As templates have it, since the page looks for the files of missing models only."""
+    write(models / prefix / "LumosX_models" / "all", weights)
+    name = prefix + MADE
+    assert list_models() == [prefix + NAME, name] and list_sources() == [prefix + NAME]
+    check_model(name)
+    before = model_file_fingerprint(name)
+    load_model(name)
+    assert (models / name).is_file() and model_file_fingerprint(name) == before
+    write(models / prefix / "LumosX_models" / "all", {**weights, "head.head.bias": weights["head.head.bias"] + 1})
+    assert model_file_fingerprint(name) != before
+    load_model(name)
+    assert torch.equal(head_bias(models / name), (weights["head.head.bias"] + 1).bfloat16().float())
+    shutil.rmtree(models / prefix / "LumosX_models")
+    check_model(name)
+    load_model(name)
+
+
+def test_the_name_of_another_file_stands_for_itself(models, release, weights):
+    save_file(weights, models / MADE)
+    (models / "plain").mkdir()
+    assert list_models() == [NAME, MADE]
+    check_model(MADE)
+    before = model_file_fingerprint(MADE)
+    os.utime(models / MADE, (1, 1))
+    assert model_file_fingerprint(MADE) != before
+    with pytest.raises(LumosXError, match="model_name: 'plain_bf16.safetensors' is not in"):
+        check_model("plain_bf16.safetensors")
 
 
 def test_a_changed_folder_is_noticed_and_takes_the_place_of_what_was_made(models, release, weights):
@@ -189,7 +221,7 @@ def test_a_kill_leaves_no_file_under_the_name(models, release):
     root = Path(__file__).parents[3]
     killed = subprocess.run([sys.executable, "-c", code, release, models / MADE], cwd=root, check=False)
     assert killed.returncode == 9 and not (models / MADE).exists()
-    assert list_models() == [NAME]
+    assert list_models() == [NAME, MADE]
     (unfinished,) = models.glob("lumosx-*.part")
     os.utime(unfinished, (1, 1))
     # An hour later it is nobody's.
@@ -202,9 +234,10 @@ def test_the_folder_of_the_packs_other_models_will_do_as_well(models, weights, m
     write(place / "LumosX_models" / "all", weights)
     (place / "clip").mkdir()
     (place / "clip" / "model.safetensors").write_text("of a score")
-    assert list_models() == list_sources() == [NAME]
+    assert list_models() == [NAME, MADE] and list_sources() == [NAME]
     check_model(NAME)
-    assert file_of_folder(NAME) == place / MADE and list_models() == [NAME]
+    assert file_of_folder(NAME) == place / MADE
+    load_model(MADE)
 
 
 @pytest.mark.parametrize("name", ["../outside/", "/etc/", "/", "//", "a/../../outside/", "gone/", "nul\0/", "\udc80/"])
