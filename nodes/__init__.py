@@ -4,6 +4,7 @@ from pathlib import Path
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..lumosx_core.host.demo_pictures import place_demo_pictures
 from ..lumosx_core.host.folders import tidy_saved_cases
 from ..lumosx_core.host.page import check_folder_name
 from ..lumosx_core.host.routes import register
@@ -58,6 +59,7 @@ async def comfy_entrypoint() -> LumosXExtension:
     """Called once by ComfyUI when it loads the pack."""
     register()
     tidy_saved_cases()
+    place_demo_pictures()
     pack = Path(__file__).parents[1]
     await check_folder_name(pack.name, str(pack / "web"))
     return LumosXExtension()

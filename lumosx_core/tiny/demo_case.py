@@ -9,7 +9,7 @@ from .world.clip import Cast, draw_references
 from .world.figure import Person
 from .world.script import Role, Script, Wear
 
-_ZOOM = 6.5
+ZOOM = 6.5
 """832 pixels are as wide as the frame."""
 
 SCRIPT = Script(
@@ -53,7 +53,7 @@ def write_demo_case(folder: str | Path) -> Path:
     for number, role in enumerate(SCRIPT.roles, 1):
         names.append(f"subjects/{number}/face_{role.phrase}")
         names += [f"subjects/{number}/{wear.phrase}" for wear in role.wears]
-    for name, (_, picture) in zip(names, draw_references(None, SCRIPT, CAST, _ZOOM)):
+    for name, (_, picture) in zip(names, draw_references(None, SCRIPT, CAST, ZOOM)):
         path = folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path)
