@@ -27,7 +27,7 @@ def place_demo_pictures() -> None:
             if not os.path.lexists(folder / name):
                 folder.mkdir(parents=True, exist_ok=True)
                 with unfinished_beside(folder / name) as part:
-                    draw().save(part, "PNG")
+                    draw().save(part, "JPEG" if name.endswith(".jpg") else "PNG", quality=90)
                     os.replace(part, folder / name)
     except OSError as error:
         _log.warning("LumosX: the templates' pictures cannot be put into %s (%s); make it writable.", folder, error)

@@ -24,7 +24,7 @@ def test_all_are_there_and_whole(folder):
     for path in folder.iterdir():
         with Image.open(path) as picture:
             picture.load()
-            assert picture.format == "PNG"
+            assert picture.format == {".png": "PNG", ".jpg": "JPEG"}[path.suffix]
 
 
 def test_a_file_of_the_user_stays_and_nothing_is_drawn_twice(folder):
