@@ -274,12 +274,20 @@ def english(arguments):
     return run(find_environment(HOST_MODULES), ["-m", "host.english", *arguments])
 
 
-COMMANDS = {command.__name__: command for command in (demo, test, golden, host, bench, train, pictures, english)}
+def templates(arguments):
+    """Write the workflow templates anew from their descriptions in tests/host/templates."""
+    return run(find_environment(HOST_MODULES), ["-m", "host.templates", *arguments])
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (demo, test, golden, host, bench, train, pictures, english, templates)
+}
 
 
 def usage():
     """Return the help text."""
-    lines = [f"  {name:8} {command.__doc__}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:9} {command.__doc__}" for name, command in COMMANDS.items()]
     return "\n".join([__doc__, "Commands:", *lines])
 
 

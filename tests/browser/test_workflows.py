@@ -8,7 +8,7 @@ from host.shipped_workflows import API_FORMS, api_form, workflow
 from host.small_models import SCORES, SIZE, STEPS, on_small_models
 from lumosx_core.tiny.demo_case import write_demo_case
 
-BATCH = "LumosX for a folder of cases with scores"
+BATCH = "7 A folder of cases with scores"
 CASES = ["page case 0", "page case 1", "page case 2"]
 RUN_SECONDS = 300
 MUTED = 2

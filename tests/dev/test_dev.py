@@ -44,7 +44,7 @@ def test_unknown_command_is_refused_in_one_line(capsys):
     assert dev.main(["dance"]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    commands = "demo, test, golden, host, bench, train, pictures, english"
+    commands = "demo, test, golden, host, bench, train, pictures, english, templates"
     assert printed.err == f"dev.py has no command dance: choose one of {commands}.\n"
 
 

@@ -3,18 +3,11 @@
 import json
 
 from host.server import ROOT
+from host.templates.catalogue import templates
 
 WORKFLOWS = ROOT / "workflows"
 # By its title in the template browser.
-API_FORMS = {
-    "LumosX demo without downloads": "demo",
-    "LumosX from snapshots": "snapshots",
-    "LumosX two people by their faces": "faces",
-    "LumosX people with clothes, objects and a background": "clothes",
-    "LumosX on a small card": "small_card",
-    "LumosX in three steps with a LoRA": "few_steps",
-    "LumosX for a folder of cases with scores": "batch",
-}
+API_FORMS = {template.name: template.api for template in templates()}
 
 
 def workflow(name):

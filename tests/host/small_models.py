@@ -104,6 +104,7 @@ def _drawn(name, weight):
 
 def _place_picture(inputs, server):
     path = server.base / "input" / inputs["image"]
+    # The server has put those of today's templates there itself.
     if not path.exists():
         _PICTURES[inputs["image"]](path, server)
 

