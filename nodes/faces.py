@@ -1,5 +1,6 @@
 """The node that takes faces out of photos."""
 
+import torch
 from comfy_api.latest import io, ui
 
 from ..lumosx_core.host.face_models import weights_state
@@ -138,4 +139,12 @@ class LumosXFaceCrop(Node):
         margins = Margins(margin_up, margin_down, margin_sides)
         plan = CropPlan(order, pick, upright, detector, embedder, margins, min_score)
         outputs, faces, preview, report = crop_faces(image, like, plan)
-        return io.NodeOutput(*outputs, faces, preview, report, ui=ui.PreviewImage(preview, cls=cls))
+        return io.NodeOutput(*outputs, faces, preview, report, ui=cls._shown(outputs, preview))
+
+    @classmethod
+    def _shown(cls, outputs, preview) -> dict:
+        """The preview, and for the board the picture of each face output; null where there is none."""
+        made = [ui.PreviewImage(crop, cls=cls).as_dict()["images"][0] if torch.is_tensor(crop) else None
+                for crop in outputs]
+        # Not the files themselves in the list, or pages would take them for pictures to show.
+        return {**ui.PreviewImage(preview, cls=cls).as_dict(), "lumosx_pictures": [{"of_outputs": made}]}

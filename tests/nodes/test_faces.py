@@ -158,6 +158,16 @@ def test_transparency_comes_back_by_join_image_with_alpha_and_becomes_white(serv
     np.testing.assert_array_equal(joined[400:, :280], rgba[400:, :280, :3])
 
 
+def test_the_board_is_told_which_picture_each_output_holds(client, crop):
+    run = client.run(crop("six", linked=(0, 1), pick="2, 4"), timeout=300)
+    files = run.outputs["2"]["lumosx_pictures"][0]["of_outputs"]
+    assert files[2:] == [None, None]
+    for number, file in enumerate(files[:2]):
+        shown, made = (Image.open(io.BytesIO(client.view(one))).convert("RGB")
+                       for one in (file, run.outputs[str(10 + number)]["images"][0]))
+        assert shown.size == made.size and np.array_equal(np.asarray(shown), np.asarray(made))
+
+
 @pytest.mark.parametrize(("node", "name"), [("LumosX_FaceCrop", "image"), ("LumosX_Views", "image_1")])
 def test_the_tooltip_says_what_load_image_does(client, node, name):
     inputs = client.object_info()[node]["input"]

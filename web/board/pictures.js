@@ -1,4 +1,4 @@
-/** Thumbnails of what is linked: the file of a Load Image, or what a node has shown. */
+/** Thumbnails of what is linked: the file of a Load Image, or what a node has made or shown when it ran. */
 
 import { originOf, outputKey, valueOf } from "../graph/walk.js";
 
@@ -12,9 +12,15 @@ export function pictureAt(origin, host, root) {
   for (let at = origin, step = 0; at && step < FARTHEST; step++) {
     const found = fileOf(at, host, root) ?? shownBy(at, host);
     if (found) return found;
+    // What takes a photo apart shows it in none of its outputs.
+    if (takesApart(at.node)) return null;
     at = before(at, root);
   }
   return null;
+}
+
+function takesApart(node) {
+  return (node.outputs ?? []).filter(({ type }) => type === "IMAGE").length > 1;
 }
 
 function before(at, root) {
@@ -54,8 +60,10 @@ export function partsOf(name) {
 }
 
 function shownBy({ node, slot }, { app, api }) {
-  const images = app.nodeOutputs?.[outputKey(node)]?.images;
-  const image = images?.[slot] ?? images?.[0];
+  const shown = app.nodeOutputs?.[outputKey(node)];
+  // One for each of the first outputs, where a node says so; what it shows itself is something else.
+  const own = shown?.lumosx_pictures?.[0].of_outputs;
+  const image = own && slot < own.length ? own[slot] : (shown?.images?.[slot] ?? shown?.images?.[0]);
   return image?.filename ? viewOf(api, image) : null;
 }
 

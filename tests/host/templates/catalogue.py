@@ -65,10 +65,10 @@ def board(width, people, **things):
     return Band("3 Board: who wears what", PURPLE, [Column(width, [Node("binder", "LumosX_Binder", links=links)])])
 
 
-def tiny_models(decoder="learned 2x"):
+def tiny_models(width=USUAL):
     """The group of the small models."""
-    return Band("4 Small models", BLUE, [Column(USUAL, [
-        Node("models", "LumosX_TinyModels", 128, values={"decoder": decoder}),
+    return Band("4 Small models", BLUE, [Column(width, [
+        Node("models", "LumosX_TinyModels", 128),
         Node("model", "LumosX_Model", 214, links={"model": ("models", 0)}),
     ])])
 
@@ -268,21 +268,22 @@ def snapshots():
         Column(NARROW, [subject("man", "The man on the left", MAN, ("crop", 0), ("red jacket", ("cut_out", 0)))], 10),
         Column(NARROW, [subject("woman", "The woman on the right", WOMAN, ("crop", 1))], 20),
     ])
+    # What grows with what it shows is the last of its column.
     scores = Band("8 Scores", GREEN, [
-        Column(NARROW, [Node("identity", "LumosX_IdentityScore", links={
+        Column(260, [Node("identity", "LumosX_IdentityScore", links={
             "images": ("decode", 0), "relations": ("binder", 0)})], down=36),
-        Column(NARROW, [
-            Node("likeness", "PreviewAny", None, "How alike they are", {"source": ("identity", 0)}),
+        Column(THIN, [Node("likeness", "PreviewAny", None, "How alike they are", {"source": ("identity", 0)})]),
+        Column(THIN, [
             Node("marked", "CreateVideo", CREATE, "The video with marks", {"images": ("identity", 3)}),
-            Node("save_marked", "SaveVideo", 160, None, {"video": ("marked", 0)},
+            Node("save_marked", "SaveVideo", None, None, {"video": ("marked", 0)},
                  {"filename_prefix": "video/LumosX snapshots marked"}),
-        ]),
+        ], down=96),
     ])
     return Template("4 From snapshots", "snapshots", [
         note("note", notes.SNAPSHOTS, 330), found, people, board(480, ("man", "woman")),
     ], [
-        tiny_models(), prompt(TINY, TINY_SIZE, text, width=400),
-        sampling(TINY, 290, **TINY_SAMPLING), video(TINY, "video/LumosX snapshots", 330), scores,
+        tiny_models(NARROW), prompt(TINY, TINY_SIZE, text, width=350),
+        sampling(TINY, NARROW, **TINY_SAMPLING), video(TINY, "video/LumosX snapshots", 280), scores,
     ], TWO_PICTURES, VIDEO_ROW + STEP, [
         Route(("binder", 0), [("identity", "relations"), ("encode", "relations")]), VAE_WIRE,
     ])
