@@ -1,8 +1,9 @@
 """Takes the pictures of the help pages: each node of one wired graph, after a run, in a real page.
 
-    python dev.py pictures [NODE_ID | screenshots ...]
+    python dev.py pictures [NODE_ID | screenshots | thumbnails ...]
 
-They go to web/docs/images; "screenshots" are those of README and docs (``screenshots.py``). The drawn people are the
+They go to web/docs/images; "screenshots" are those of README and docs (``screenshots.py``), "thumbnails" those of the
+workflow templates (``thumbnails.py``). The drawn people are the
 pack's own, and the photograph is NASA's, in the public domain.
 """
 
@@ -16,6 +17,7 @@ from PIL import Image, ImageChops, ImageOps
 
 from browser.page import CLASSIC, ComfyPage, chromium
 from browser.screenshots import SCREENSHOTS, take_screenshots
+from browser.thumbnails import THUMBNAILS, take_thumbnails
 from host.photographs import astronaut_file
 from host.server import ROOT, ComfyServer
 from lumosx_core.tiny.demo_case import write_demo_case
@@ -231,10 +233,11 @@ def build_and_run(comfy):
 def main(wanted):
     """Take the pictures that are named, or all."""
     with ComfyServer(os.environ["LUMOSX_TEST_COMFYUI"]) as server, chromium() as browser:
-        if not wanted or SCREENSHOTS in wanted:
-            for path in take_screenshots(browser, server):
-                print(f"{path.name}: {path.stat().st_size // 1000} KB", flush=True)
-        if wanted == [SCREENSHOTS]:
+        for group, take_all in ((SCREENSHOTS, take_screenshots), (THUMBNAILS, take_thumbnails)):
+            if not wanted or group in wanted:
+                for path in take_all(browser, server):
+                    print(f"{path.name}: {path.stat().st_size // 1000} KB", flush=True)
+        if wanted and {*wanted} <= {SCREENSHOTS, THUMBNAILS}:
             return 0
         lay_out_pictures(server.base / "input")
         page = browser.new_page(viewport=WINDOW, device_scale_factor=SHARPNESS)
