@@ -259,7 +259,8 @@ def test_a_body_on_its_persons_row_is_an_object_and_shares_nothing():
     assert problems(board("A man and a boy.", face("man"), face("boy", 1), body)) == [
         ("warning", "body_and_group", ["face 0", "object man"], []),
     ]
-    assert problems(board("A man waves.", dataclasses.replace(body, person=1), face("man")), "shared") == []
+    other = board("A man waves.", dataclasses.replace(body, person=1), face("man"))
+    assert problems(other, "shared", "no_own_words") == []
 
 
 def test_a_face_that_is_neither_linked_nor_named_is_no_mistake():
@@ -289,6 +290,7 @@ def test_a_linked_prompt_is_read_as_it_is():
 def test_a_phrase_that_begins_a_longer_word_is_left_to_the_tokenizer():
     answer = board("A man with red hats!", thing("red hat"), thing("ed hats"))
     assert [entry["status"] for entry in answer["references"]] == ["perhaps", "missing"]
+    assert one("{red hats|a lamp}", thing("red hat"))["status"] == "perhaps"
     assert problems(answer) == [
         ("warning", "perhaps", ["object red hat"], []), ("error", "missing", ["object ed hats"], []),
     ]

@@ -74,6 +74,11 @@ def test_words_shared_by_everyone_cancel_out_and_others_repel():
     assert weights[2].tolist() == [0, -0.5, -0.5, 0]
 
 
+def test_a_word_counts_once_however_many_phrases_hold_it():
+    weights = Binding((((0, 2), (1, 3)),), (((2, 4), (2, 3)),), (1,)).text_weights(4)
+    assert weights.tolist() == [[1, 1, 1, 0], [0, 0, 1, 1]]
+
+
 def test_of_two_people_each_is_drawn_away_from_the_others_words():
     weights = Binding((), (((0, 1), (1, 2)), ((0, 1), (2, 3))), (2, 1)).text_weights(4)
     assert weights.tolist() == [[0, 1, -1, 0], [0, 1, -1, 0], [0, -1, 1, 0]]

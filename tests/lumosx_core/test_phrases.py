@@ -138,6 +138,11 @@ def test_how_often_the_prompt_has_a_phrase_is_said(tokenize):
             find_phrase(tokenize("a man " * times), tokenize("man"), 4)
 
 
+def test_what_is_taken_does_not_hide_what_is_free():
+    prompt = "A man, a guy, a gentleman, a dude, a fellow and a bloke wave."
+    assert suggested(prompt, "chap", "man", "guy", "gentleman", "dude", "fellow") == ["bloke"]
+
+
 def test_no_more_than_three_runs_are_suggested():
     found = suggested("A man, a woman, a boy, a girl and a kid wave.", "person")
     assert found == ["man", "woman", "boy"]

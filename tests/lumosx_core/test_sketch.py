@@ -93,9 +93,9 @@ def test_a_picture_that_was_stretched_is_another():
 
 def test_a_fine_pattern_is_no_noise():
     """Of which nothing is left in the mean of a part."""
-    board = np.indices((256, 256)).sum(0) % 2
-    for strength, blank in ((4, True), (90, False)):
-        assert of(Image.fromarray((board * strength + 90).astype(np.uint8))).blank == blank
+    steps = np.array([-1, 0, 1, 0])[np.indices((256, 256)).sum(0) % 4]
+    for strength, blank in ((10, True), (20, True), (25, False), (80, False)):
+        assert of(Image.fromarray((steps * strength + 90).astype(np.uint8))).blank == blank
 
 
 def test_comfyuis_example_is_square():

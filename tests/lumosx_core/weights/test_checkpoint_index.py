@@ -87,6 +87,16 @@ def test_tensors_that_share_one_byte_are_refused(tmp_path):
         read_index(tmp_path)
 
 
+def test_one_box_at_two_places_is_damage(tmp_path):
+    """Torch's own objects cannot say so, but a file can."""
+    write_boxes(tmp_path, {name: ((2,), [((0,), (2,), place, 8)]) for place, name in ((0, "first"), (8, "other"))})
+    path = tmp_path / ".metadata"
+    assert sorted(read_index(tmp_path)) == ["first", "other"]
+    path.write_bytes(path.read_bytes().replace(b"other", b"first"))
+    with pytest.raises(LumosXError, match="it is damaged"):
+        read_index(tmp_path)
+
+
 def test_a_data_file_without_its_last_byte_is_cut_off(tmp_path):
     write_boxes(tmp_path, {"a": ((2,), [((0,), (2,), 0, 8)])})
     (tmp_path / "a.distcp").write_bytes(bytes(7))

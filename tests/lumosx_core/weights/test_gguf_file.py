@@ -119,6 +119,7 @@ ABSURD = {
     "offset between": header([tensor(offset=4)]),
     "name twice": header([tensor(), tensor()]),
     "tensors that share their bytes": header([tensor(), tensor("b")]),
+    "tensors that share their last and first bytes": header([tensor(), tensor("b", offset=96)]),
     "tensors that overlap": header([tensor("b", offset=96), tensor(sizes=(32, 2), offset=0), tensor("c", offset=64)]),
     "header that is too long": header(fields=[field("a", 8, text(bytes(1 << 23)))]),
     "name of no text": header([tensor(name=b"\xff\xfe")]),

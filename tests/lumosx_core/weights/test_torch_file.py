@@ -330,6 +330,9 @@ def test_dicts_that_hold_each_other_end_in_a_sentence(saved):
         ({"data.pkl": b""}, "archive is damaged"),
         ({"data.pkl": b"\x80\x02}"}, "archive is damaged"),
         ({"data.pkl": b"\x80\x02]\x8f."}, "archive is damaged"),
+        # A key without a value.
+        ({"data.pkl": b"\x80\x02}(K\x01u."}, "archive is damaged"),
+        ({"data.pkl": b"\x80\x02}(K\x01K\x02K\x03u."}, "archive is damaged"),
         ({"data.pkl": b"\x80\x02}.", "byteorder": b"big"}, "big-endian"),
         ({"data.pkl": b"\x80\x02}.", "byteorder": b"x" * 40}, "big-endian"),
         ({"data.pkl": b"\x80\x02\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."}, "archive is damaged"),
