@@ -164,6 +164,20 @@ def test_parts_are_measured_by_the_largest_and_not_by_all():
     assert not any("specks" in told for told in made.warnings)
 
 
+def test_specks_and_pinholes_go_and_larger_ones_stay():
+    """Both are measured by the largest part and what is left of it: a 50th of 60 x 60 is 72 pixels."""
+    mask = np.zeros((100, 100), np.uint8)
+    mask[5:65, 5:65] = 1
+    kept = mask.copy()
+    for target in (mask, kept):
+        # A part and a hole of 81 pixels.
+        target[80:89, 80:89] = 1
+        target[30:39, 30:39] = 0
+    mask[90:95, 2:7] = 1
+    mask[10:15, 10:15] = 0
+    assert np.array_equal(cutouts._without_specks(mask), kept)
+
+
 def test_a_soft_edge_stays_whole():
     mask = blocks_on(torch.zeros(1, 100, 100), [(18, 18, 44, 44)], 0.01)
     mask = blocks_on(mask, [(19, 19, 42, 42)], 0.04)

@@ -76,6 +76,11 @@ def test_a_face_that_is_nobodys_or_lost_for_a_moment_is_still_followed(between):
     assert identity_switches(frames).events == (Switch(9, 0, 1),)
 
 
+def test_a_face_that_becomes_somebody_was_nobody_else_before():
+    frames = [seen(index, [(40, None if index < 5 else 0)]) for index in range(10)]
+    assert identity_switches(frames).events == () and identity_switches(frames).followed == 9
+
+
 def test_a_face_is_followed_by_its_motion():
     """Faster than a face's width from frame to frame, and through two frames in which it is not found."""
     places = [10, 22, 40, 62, 84, None, None, 150, 172, 194]

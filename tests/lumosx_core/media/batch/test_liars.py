@@ -318,6 +318,18 @@ class Clock:
         self.now += seconds
 
 
+def test_a_prompt_must_be_unknown_all_the_time_to_be_posted_again(root, add_case, batch, lines, liar, monkeypatch):
+    monkeypatch.setattr(run, "time", Clock())
+    monkeypatch.setattr(run, "POLL_SECONDS", 10)
+    monkeypatch.setattr(run, "SETTLE_SECONDS", 15)
+    add_case("1")
+    queues(liar, *["lost", "lost", "waiting"] * 3, "running")
+    assert batch() == 0 and len(liar.posted) == 1
+    add_case("2")
+    queues(liar, "lost", "lost", "lost", "running")
+    assert batch() == 0 and len(liar.posted) == 3
+
+
 @pytest.mark.parametrize(("running", "status"), [(5, "done"), (8, "failed")])
 def test_a_case_that_is_posted_again_has_its_whole_time(
     root, add_case, batch, lines, liar, monkeypatch, running, status

@@ -47,6 +47,13 @@ def test_long_boxes_are_followed(tmp_path):
     assert is_whole_mp4(path)
 
 
+@pytest.mark.parametrize("kinds", [["ftyp", "mdat"], ["ftyp", "moov"], ["moov", "mdat"], []])
+def test_a_file_without_one_of_its_parts_is_not_whole(tmp_path, kinds):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"".join(b"\0\0\0\x08" + kind.encode() for kind in kinds))
+    assert not is_whole_mp4(path)
+
+
 @pytest.mark.parametrize("length", range(8))
 def test_a_box_shorter_than_its_own_head_is_none(tmp_path, length):
     path = tmp_path / "video.mp4"
