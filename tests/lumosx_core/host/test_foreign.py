@@ -264,6 +264,13 @@ def test_patches_that_nobody_would_call_are_refused(relational, encoded, name):
     assert refusal(model, encoded).startswith(f"model: another node set {name} on it")
 
 
+def test_other_positions_by_the_hosts_option_are_refused(relational, encoded):
+    """As Scale ROPE sets them."""
+    model = relational.clone()
+    model.model_options["transformer_options"]["rope_options"] = {"scale_t": 2.0}
+    assert refusal(model, encoded).startswith("model: another node set rope_options on it")
+
+
 def test_replaced_attention_is_refused_and_replaced_blocks_are_not(relational, encoded, expected):
     model = relational.clone()
     model.set_model_attn1_replace(lambda q, *_: q, "middle", 0)

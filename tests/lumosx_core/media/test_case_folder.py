@@ -13,7 +13,6 @@ from PIL import Image
 from lumosx_core import untrusted
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import case_files, case_folder, load_case
-from lumosx_core.media.case_description import file_key
 from lumosx_core.media.case_folder import natural
 from lumosx_core.media.case_names import list_case
 from lumosx_core.tiny.demo_case import write_demo_case
@@ -500,8 +499,3 @@ def test_names_are_sorted_as_people_count():
     assert sorted(names, key=lambda name: natural(Path(name))) == [
         "1\u00b22", "2", "2.png", "\u0663", "10.png", "a2", "A3", "a10", "b", "\u00b2",
     ]
-
-
-def test_a_name_is_one_however_its_letters_are_composed():
-    """macOS takes them apart when it lists a folder."""
-    assert file_key("objects/e\u0301.png") == file_key("objects/\u00e9.png") != file_key("objects/e.png")

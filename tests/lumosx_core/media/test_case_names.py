@@ -8,6 +8,7 @@ from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import load_case, write_case_folder
+from lumosx_core.media.case_description import file_key
 from lumosx_core.media.case_names import list_case
 from lumosx_core.relations import Kind, Reference, Scene, Subject
 from lumosx_core.tiny.demo_case import write_demo_case
@@ -118,3 +119,8 @@ def test_as_many_references_as_a_case_may_have(tmp_path, things, background):
     for read in (list_case, load_case):
         with pytest.raises(LumosXError, match="has more than 64 references"):
             read(tmp_path)
+
+
+def test_a_name_is_one_however_its_letters_are_composed():
+    """macOS takes them apart when it lists a folder."""
+    assert file_key("objects/e\u0301.png") == file_key("objects/\u00e9.png") != file_key("objects/e.png")

@@ -109,6 +109,23 @@ def test_the_averaged_weights_lag_behind_and_are_lent_out():
     assert torch.equal(working, trainer.weights[trainer.names.index("head.head.weight")])
 
 
+def test_the_first_averages_forget_the_start_soon():
+    """Of a short training the average would else be what it began with."""
+    trainer = make(2, warmup=0)
+    kept = []
+
+    def after_step(step, loss):
+        kept.append(([part.clone() for part in trainer.averaged], [part.clone() for part in trainer.weights]))
+
+    start = [part.clone() for part in trainer.weights]
+    trainer.train(endless(), after_step)
+    for part in (0.1, 2 / 11):
+        averaged, weights = kept.pop(0)
+        for before, now, mean in zip(start, weights, averaged, strict=True):
+            torch.testing.assert_close(mean, part * before + (1 - part) * now)
+        start = averaged
+
+
 def test_the_rate_rises_stays_and_falls():
     trainer = make(100, warmup=10, cooldown=0.2)
     parts = []
