@@ -23,6 +23,16 @@ export function button(className, text, onClick, attributes = {}) {
 }
 
 /**
+ * Let a text field undo its own typing only while it has the focus: some browsers do so wherever the focus is, at the
+ * same time as the host undoes its last step.
+ */
+export function undoOnlyInFocus(field) {
+  field.addEventListener("beforeinput", (event) => {
+    if (event.inputType.startsWith("history") && document.activeElement !== field) event.preventDefault();
+  });
+}
+
+/**
  * Bring the children of an element in line with items, keeping the elements of items that stay (and so focus and
  * caret). An element carries its key in its dataset.
  * @template T

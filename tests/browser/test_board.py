@@ -181,6 +181,31 @@ def test_a_move_is_one_step_of_undo(comfy):
     assert comfy.errors == []
 
 
+def test_typing_and_then_dragging_are_two_steps_of_undo(comfy):
+    board = build(comfy)
+    comfy.load(comfy.workflow())
+    settled(comfy)
+    before = attributes(comfy)
+    row(board, 1).locator(".lumosx-face .lumosx-field").click()
+    comfy.page.keyboard.press("End")
+    comfy.page.keyboard.type(" side")
+    settled(comfy)
+    drag(comfy, chip(board, "round glasses").locator(".lumosx-thumb"), row(board, 2).locator(".lumosx-thumb-face"))
+    moved = attributes(comfy)
+    assert moved != before
+
+    def press(keys):
+        comfy.page.keyboard.press(keys)
+        comfy.page.wait_for_timeout(700)
+        return attributes(comfy), widget(comfy, 0, "phrase")
+
+    assert press("Control+z") == (before, "man on the left side")
+    assert press("Control+z") == (before, "man on the left")
+    assert press("Control+y") == (before, "man on the left side")
+    assert press("Control+y") == (moved, "man on the left side")
+    assert comfy.errors == []
+
+
 def test_the_keyboard_moves_an_attribute(comfy):
     board = build(comfy)
     [[_, glasses, _], _] = node_ids(comfy)

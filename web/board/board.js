@@ -39,9 +39,10 @@ class Board {
     Object.assign(this, { node, host, cases: new Map(), encoderKey: null, answer: null, asked: "", seen: "", failed: false });
     Object.assign(this, { refusal: null, caseDue: new Map() });
     this.question = null;
+    this.typed = false;
     this.view = makeBoard({
       set: (reference, values, done) => this.set(reference, values, done),
-      done: () => asOneStep(host, () => {}),
+      done: () => this.endTyping(),
       menu: (reference, anchor) => this.menu(reference, anchor),
       grab: (reference, event) => this.grab(reference, event),
       chooseEncoder: (key) => this.chooseEncoder(key),
@@ -141,9 +142,27 @@ class Board {
     const { node, slot } = reference;
     if (!node || !slot) return;
     const write = () => Object.entries(values).forEach(([name, value]) => setValue(node, slot[name], value));
-    if (done) asOneStep(this.host, write);
-    else write();
+    if (done) {
+      this.step(write);
+    } else {
+      this.typed = true;
+      write();
+    }
     this.tick();
+  }
+
+  /** Make what was typed a step of undo of its own. */
+  endTyping() {
+    // Fields report a change once more while undo takes them off the page, and hosts would note that as a new step.
+    if (!this.typed) return;
+    this.typed = false;
+    asOneStep(this.host, () => {});
+  }
+
+  /** Change the graph as one step of undo, apart from what was typed before. */
+  step(change) {
+    this.endTyping();
+    return asOneStep(this.host, change);
   }
 
   chooseEncoder(key) {
@@ -183,7 +202,7 @@ class Board {
   exchange(reference, place) {
     // Either can have been deleted since the drag or the menu began.
     if (!reference.node.graph || !place.node.graph) return;
-    exchange(reference, place, this.host);
+    this.step(() => exchange(reference, place));
     this.tick();
     const moved = referencesOf(this.scene).find((each) => each.node === place.node && each.slot.image === place.slot.image);
     const chips = [...this.view.element.querySelectorAll(".lumosx-chip")];

@@ -1,6 +1,6 @@
 /** A reference on the board: thumbnail, badge, words, and which occurrence of them. */
 
-import { make, rebuild, setAttribute, setText } from "../dom.js";
+import { make, rebuild, setAttribute, setText, undoOnlyInFocus } from "../dom.js";
 import { hueOf } from "../palette.js";
 import { say } from "../words.js";
 
@@ -44,6 +44,7 @@ function makePicture(actions, owner, className) {
 
 function addWords(element, actions) {
   const field = make("input", "lumosx-field", { type: "text", spellcheck: "false", autocomplete: "off" });
+  undoOnlyInFocus(field);
   field.addEventListener("input", () => actions.set(element.reference, { phrase: field.value }, false));
   field.addEventListener("change", () => actions.done());
   field.addEventListener("keydown", (event) => event.key === "Enter" && field.blur());

@@ -1,6 +1,6 @@
 /** Moving a picture with its words from one place of the graph to another: link, phrase and occurrence. */
 
-import { asOneStep, setValue, widgetOf } from "../graph/values.js";
+import { setValue, widgetOf } from "../graph/values.js";
 import { inputIndex, linkAt } from "../graph/walk.js";
 import { attributeSlot } from "./scene.js";
 
@@ -46,17 +46,14 @@ export function canSwap(one, other) {
 }
 
 /**
- * Exchange what two places hold; a free place makes it a move. One step of undo.
+ * Exchange what two places hold; a free place makes it a move.
  * @param {Place} one
  * @param {Place} other
- * @param {{app: object}} host
  */
-export function exchange(one, other, host) {
-  asOneStep(host, () => {
-    const [first, second] = [take(one), take(other)];
-    put(other, first);
-    put(one, second);
-  });
+export function exchange(one, other) {
+  const [first, second] = [take(one), take(other)];
+  put(other, first);
+  put(one, second);
 }
 
 /** Everything that a place holds; its links are gone afterwards. */
