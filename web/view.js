@@ -1,6 +1,10 @@
 /** A DOM widget that shows something and holds nothing, in classic nodes and in Vue nodes. */
 
+import { outputKey } from "./graph/links.js";
+
 const TICK_MILLISECONDS = 250;
+// Hosts take nodes away and read files before they make them anew.
+const LEFT_MILLISECONDS = 10_000;
 // Above and below a DOM widget in a classic node.
 const MARGINS = 20;
 const LOW = 40;
@@ -22,11 +26,34 @@ export function addView(node, view) {
   widget.serialize = false;
   view.element.style.setProperty("--lumosx-least-height", `${view.leastHeight()}px`);
   whileInGraph(node, (signal) => {
+    takePlaceOf(node, view);
     keepToItself(view, signal);
     every(TICK_MILLISECONDS, signal, () => isSeen(view.element) && view.tick());
-    signal.addEventListener("abort", () => view.remove());
+    signal.addEventListener("abort", () => {
+      leavePlace(node, view);
+      view.remove();
+    });
   });
   return widget;
+}
+
+/** @type {Map<string, HTMLElement>} the elements of views that have just left the graph, by node and name */
+const left = new Map();
+
+/** Vue nodes do not notice when undo makes a node anew: they go on showing the element of the node that is gone. */
+function takePlaceOf(node, { name, element }) {
+  const before = left.get(placeOf(node, name));
+  if (before?.isConnected && before !== element) before.replaceWith(element);
+}
+
+function leavePlace(node, { name, element }) {
+  const place = placeOf(node, name);
+  left.set(place, element);
+  setTimeout(() => left.get(place) === element && left.delete(place), LEFT_MILLISECONDS);
+}
+
+function placeOf(node, name) {
+  return `${outputKey(node)}:${name}`;
 }
 
 /** Keep a text field to about two lines in classic nodes, so that the others get what is free. */
@@ -112,8 +139,10 @@ function passOrKeep(event, { app }) {
 function keepKeys(event) {
   const typing = event.target.matches("input, select, textarea");
   const ours = ["Enter", " ", "Escape", "Delete", "Backspace", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End"];
+  // Where a picture can be pasted, the canvas would paste its nodes.
+  const pastes = event.key.toLowerCase() === "v" && (event.ctrlKey || event.metaKey);
   const queues = event.key === "Enter" && (event.ctrlKey || event.metaKey);
-  if (!queues && (typing || ours.includes(event.key))) event.stopPropagation();
+  if (!queues && (typing || pastes || ours.includes(event.key))) event.stopPropagation();
 }
 
 function keepWheel(event, scroll, { app }) {

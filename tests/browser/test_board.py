@@ -197,6 +197,8 @@ def test_typing_and_then_dragging_are_two_steps_of_undo(comfy):
     def press(keys):
         comfy.page.keyboard.press(keys)
         comfy.page.wait_for_timeout(700)
+        # The nodes are made anew, and so is their board.
+        assert row(board, 1).locator(".lumosx-face .lumosx-field").input_value() == widget(comfy, 0, "phrase")
         return attributes(comfy), widget(comfy, 0, "phrase")
 
     assert press("Control+z") == (before, "man on the left side")
