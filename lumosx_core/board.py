@@ -270,7 +270,7 @@ def _entries(
 def _own_problems(reference: BoardReference, entry: dict[str, Any], nearest: list[str]) -> list[dict[str, Any]]:
     """What is wrong with one reference alone."""
     found = []
-    if not reference.shown and reference.kind is not Kind.FACE:
+    if not reference.shown and reference.kind in (Kind.OBJECT, Kind.BACKGROUND):
         found.append(_problem("no_picture", [reference.id]))
     status = entry["status"]
     if status == "empty":
@@ -340,12 +340,17 @@ def _shared_problems(
     problems = []
     for finding in map(finding_view, find(words, frame)):
         ids = [references[index].id for index in finding["words"]]
-        problems.append(_problem(finding["code"], ids, finding["values"], finding["people"]))
+        problems.append(_leveled(WARNING, finding["code"], ids, finding["values"], finding["people"]))
     return problems
 
 
 def _problem(
     code: str, ids: Sequence[str] = (), values: dict[str, Any] | None = None, people: Sequence[int] = ()
 ) -> dict[str, Any]:
-    level = ERROR if code in _STOPS else WARNING
+    return _leveled(ERROR if code in _STOPS else WARNING, code, ids, values, people)
+
+
+def _leveled(
+    level: str, code: str, ids: Sequence[str], values: dict[str, Any] | None, people: Sequence[int]
+) -> dict[str, Any]:
     return {"level": level, "code": code, "references": list(ids), "people": list(people), "values": values or {}}

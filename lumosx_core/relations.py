@@ -34,7 +34,7 @@ class Reference:
     Attributes:
         kind: what the picture shows.
         phrase: words that occur in the prompt, e.g. "white jacket". White space is tidied.
-        image: [1, H, W, 3], values in [0, 1]. None only for a face: the words bind, nothing is shown.
+        image: [1, H, W, 3], values in [0, 1]. None only for a face or an attribute: the words bind, nothing is shown.
         occurrence: 0 binds every occurrence of the phrase in the prompt, n only the n-th.
         source: the node input it came from, named in messages; its kind if nothing is given.
         full_body: an object that is a whole person, given under the person's words.
@@ -68,7 +68,7 @@ class Reference:
         if self.occurrence < 0:
             raise LumosXError(f"{self.source}: occurrence {self.occurrence} is below 0; use 0 for all, or 1, 2, 3 ….")
         if self.image is None:
-            if self.kind is not Kind.FACE:
+            if self.kind not in (Kind.FACE, Kind.ATTRIBUTE):
                 raise LumosXError(f"{self.source}: no image for \"{self.phrase}\"; link one, or clear the phrase.")
         elif self.image.ndim != 4 or self.image.shape[0] != 1 or self.image.shape[3] != 3:
             shape = tuple(self.image.shape)
@@ -194,7 +194,7 @@ class Scene:
 
     @property
     def words(self) -> tuple[Reference, ...]:
-        """Everything that has a phrase, in token order; a face can have one without a picture."""
+        """Everything that has a phrase, in token order; a face or an attribute can have one without a picture."""
         return self.non_human + tuple(word for subject in self.subjects for word in subject.words)
 
     def findings(

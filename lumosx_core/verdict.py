@@ -242,10 +242,15 @@ def _apart(word: Word, other: Word) -> bool:
 
 
 def _pictures(words: Sequence[Word], frame: tuple[int, int] | None) -> list[Finding]:
-    """Pictures that carry nothing, or the same twice."""
+    """Pictures that are missing, that carry nothing, or the same twice."""
     found, telling = [], []
     for index, word in enumerate(words):
         if not word.shown:
+            if word.kind == ATTRIBUTE:
+                text = (
+                    f"\"{word.phrase}\" has no picture, so only these words bind; link a picture, or clear the words."
+                )
+                found.append(Finding("no_picture", text, (index,)))
             continue
         finding = None if word.sketch is None else _nothing_shown(index, word, word.sketch, frame)
         if finding is None:

@@ -28,7 +28,7 @@ def attributes_of(
         more: references to append.
 
     Raises:
-        LumosXError: a picture without a phrase, or a phrase without a picture.
+        LumosXError: a picture without a phrase. A phrase without a picture binds its words alone.
     """
     pictures = {name: values.get(name) for name in ("face", *(f"attribute_{slot}" for slot in slots), "full_body")}
     found = []

@@ -1,4 +1,4 @@
-"""``lumosx.json``: what a case folder's names cannot say: order, phrases, occurrences, faces without a picture."""
+"""``lumosx.json``: what a case folder's names cannot say: order, phrases, occurrences, words without a picture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Entry:
     """One reference.
 
     Attributes:
-        file: its picture, relative to the case with ``/``; None for a face that is words only.
+        file: its picture, relative to the case with ``/``; None for a face or an attribute of words only.
         phrase, occurrence, full_body: as ``Reference`` has them.
     """
 
@@ -177,7 +177,7 @@ class _Reader:
             raise _wrong(self._folder, f"has nothing at {place}")
         return Person(
             self._optional(values["face"], f"{place} face", words_only=True),
-            self._list(values["attributes"], f"{place} attributes", self._entry),
+            self._list(values["attributes"], f"{place} attributes", partial(self._entry, words_only=True)),
         )
 
     def _optional(self, value: Any, place: str, words_only: bool = False) -> Entry | None:

@@ -168,6 +168,8 @@ def release_warnings(scene: Scene, prompt: str) -> list[str]:
         if person.face is not None and person.face.file is None:
             found.append(f"The release does not know the words of subject {number}, \"{person.face.phrase}\", since "
                          "there is no face picture.")
+        found += [f"The release does not know \"{entry.phrase}\" of subject {number}, since it has no picture."
+                  for entry in person.attributes if entry.file is None]
     if "{" in prompt or prompt.startswith("|0|"):
         found.append("The release takes a \"{\" in the prompt, or \"|0|\" at its start, for something else than words.")
     return found

@@ -332,9 +332,9 @@ def _has_face(subject: Subject) -> bool:
 
 
 def _worn(scene: Scene) -> list[tuple[int, Reference]]:
-    """Every attribute of somebody who can be recognised, with its owner."""
+    """Every attribute with a picture of somebody who can be recognised, with its owner."""
     return [(number, reference) for number, subject in enumerate(scene.subjects) if _has_face(subject)
-            for reference in subject.attributes]
+            for reference in subject.attributes if reference.image is not None]
 
 
 def _objects(scene: Scene) -> list[Reference]:
@@ -350,4 +350,8 @@ def _scene_notes(scene: Scene) -> list[str]:
         f"Subject {number} (\"{subject.name}\") has no face picture and cannot be recognised, so its attributes "
         "were left out."
         for number, subject in enumerate(scene.subjects, 1) if subject.attributes and not _has_face(subject)
+    ] + [
+        f"\"{attribute.phrase}\" has no picture to compare with, and was left out."
+        for subject in scene.subjects if _has_face(subject)
+        for attribute in subject.attributes if attribute.image is None
     ]

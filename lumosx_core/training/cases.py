@@ -64,7 +64,7 @@ class Word:
 
     Attributes:
         spans: its words in the prompt, in tokens.
-        latent: [1, 16, 1, h, w]; None for a face that is words only.
+        latent: [1, 16, 1, h, w]; None for a face or an attribute of words only.
     """
 
     spans: tuple[Span, ...]

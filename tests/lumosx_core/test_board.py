@@ -246,10 +246,11 @@ def test_the_board_as_a_whole_is_looked_at_as_a_scene_is():
 
 
 def test_what_is_not_linked_or_not_named_stops_the_run():
-    nothing = dataclasses.replace(attribute("hat"), shown=False)
-    assert problems(board("a hat", nothing)) == [
-        ("error", "no_picture", ["0 hat"], []), ("warning", "no_face", [], [0]),
-    ]
+    nothing = dataclasses.replace(thing("hat"), shown=False)
+    assert problems(board("a hat", nothing)) == [("error", "no_picture", ["object hat"], [])]
+    # The words of a person bind alone, as when its picture is bypassed to compare.
+    alone = dataclasses.replace(attribute("hat"), shown=False)
+    assert problems(board("a man in a hat", face("man"), alone)) == [("warning", "no_picture", ["0 hat"], [])]
     assert problems(board("a hat", thing(" "))) == [("error", "empty", ["object  "], [])]
 
 

@@ -38,10 +38,18 @@ def test_an_empty_phrase_is_refused_by_name(phrase):
         picture(Kind.OBJECT, phrase)
 
 
-def test_a_phrase_without_a_picture_is_refused_except_for_a_face():
-    with pytest.raises(LumosXError, match='the attribute: no image for "hat"; link one'):
-        picture(Kind.ATTRIBUTE, "hat", image=False)
-    assert picture(Kind.FACE, "man", image=False).image is None
+@pytest.mark.parametrize("kind", [Kind.OBJECT, Kind.BACKGROUND])
+def test_a_phrase_without_a_picture_is_refused_outside_of_people(kind):
+    with pytest.raises(LumosXError, match=f'the {kind.value}: no image for "hat"; link one'):
+        picture(kind, "hat", image=False)
+
+
+def test_words_of_people_bind_without_a_picture_and_those_of_attributes_are_warned_about():
+    face, hat = picture(Kind.FACE, "man"), picture(Kind.ATTRIBUTE, "hat", image=False)
+    scene = Scene(None, (), (Subject(face, (hat,)),))
+    assert scene.words == (face, hat) and scene.references == (face,)
+    assert [(finding.code, finding.words) for finding in scene.findings()] == [("no_picture", (1,))]
+    assert Subject(picture(Kind.FACE, "man", image=False), (picture(Kind.ATTRIBUTE, "hat"),)).words[0].image is None
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 5, 3), (4, 5, 3), (1, 4, 5, 4)])

@@ -468,6 +468,15 @@ def test_words_of_a_person_without_a_face_picture_are_told():
     assert 'does not know the words of subject 1, "man"' in warning
 
 
+def test_words_of_an_attribute_without_a_picture_come_back_and_are_told(tmp_path):
+    face, hat = Reference(Kind.FACE, "man", torch.zeros(1, 2, 2, 3)), Reference(Kind.ATTRIBUTE, "hat", None, 2)
+    scene = Scene(None, (), (Subject(face, (hat,)),))
+    back, = load_case(write_case_folder(scene, "p", "n", tmp_path / "case")).scene.subjects
+    assert [(word.phrase, word.occurrence, word.image) for word in back.attributes] == [("hat", 2, None)]
+    warning, = release_warnings(scene, "a prompt")
+    assert 'does not know "hat" of subject 1' in warning
+
+
 def thing(phrase, height=2, width=2):
     # One number in memory, however large the picture is.
     return Reference(Kind.OBJECT, phrase, torch.zeros(1, 1, 1, 1).expand(1, height, width, 3))

@@ -334,6 +334,16 @@ def test_full_bodies_and_the_background_are_left_out_and_told():
         check_scene(Scene(None, (body,), (Subject(scene.subjects[0].face),)))
 
 
+def test_an_attribute_without_a_picture_is_left_out_and_told():
+    scene = drawn_scene()
+    hat = Reference(Kind.ATTRIBUTE, "hat", None)
+    first, second = scene.subjects
+    scene = Scene(None, (), (Subject(first.face, (*first.attributes, hat)), second))
+    found = score(scene, [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)], by="colour")
+    assert [owner.phrase for owner in found.owners] == ["green jacket", "yellow dress"]
+    assert found.notes == ("\"hat\" has no picture to compare with, and was left out.",)
+
+
 def test_from_frames_to_scores():
     scene, purple, orange = squares_scene()
     # The coats change hands from frame 4 on.
