@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import mimetypes
+from pathlib import Path
+
 from PIL import Image, ImageDraw
 
 PROMPT = (
@@ -105,6 +109,56 @@ def build(comfy, prompt: str = PROMPT, people=PEOPLE):
     board.wait_for()
     settled(comfy)
     return board
+
+
+def start(comfy):
+    """A Binder and an encode node with nothing before them; returns the board's locator."""
+    comfy.run(_BUILD, ["", []])
+    # The host counts steps of undo from the moment a workflow was opened.
+    comfy.load(comfy.workflow())
+    board = comfy.page.locator(".lumosx-board")
+    board.wait_for()
+    settled(comfy)
+    return board
+
+
+def own_pictures(folder) -> list[Path]:
+    """Three picture files of the user's own, outside of the server's folders."""
+    paths = []
+    for number, colour in enumerate(("brown", "navy", "olive")):
+        picture = Image.new("RGB", (90, 150), colour)
+        ImageDraw.Draw(picture).ellipse((5 + 20 * number, 20, 50 + 10 * number, 120), "white", "black", 3)
+        paths.append(folder / f"own {number}.png")
+        picture.save(paths[-1])
+    return paths
+
+
+_TRANSFER = """([kind, files]) => {
+  window.transfer = new DataTransfer();
+  for (const [name, type, data] of files) {
+    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    transfer.items.add(new File([bytes], name, { type }));
+  }
+}"""
+_SEND = """(element, kind) => {
+  const send = (name) => element.dispatchEvent(kind === 'paste'
+    ? new ClipboardEvent(name, { bubbles: true, cancelable: true, clipboardData: transfer })
+    : new DragEvent(name, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+  const names = kind === 'paste' ? ['paste'] : ['dragenter', 'dragover', 'drop'];
+  return !names.map(send).at(-1);
+}"""
+
+
+def hand_over(comfy, kind: str, target, *paths: Path) -> bool:
+    """Drop or paste files ("drop", "paste") on an element; whether something on the page took them."""
+    files = [(path.name, mimetypes.guess_type(path)[0], base64.b64encode(path.read_bytes()).decode()) for path in paths]
+    comfy.run(_TRANSFER, [kind, files])
+    return target.evaluate(_SEND, kind)
+
+
+def history(comfy) -> int:
+    """How many steps the host could undo."""
+    return comfy.run("() => app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length")
 
 
 def settled(comfy) -> None:

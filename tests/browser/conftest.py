@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from browser.boards import save_pictures
 from browser.page import MODES, WINDOW, ComfyPage, chromium, chromium_path
 
 REQUIRED = "LUMOSX_TEST_BROWSER"
@@ -27,6 +28,41 @@ def blank(browser, server):
     context = browser.new_context(viewport=WINDOW)
     yield ComfyPage(context.new_page(), server.url)
     context.close()
+
+
+# Some pages give a new node the values of an earlier one of its number.
+_EMPTY = """() => {
+  app.canvas.setGraph(app.rootGraph ?? app.graph);
+  app.graph.clear();
+  app.graph.extra = {};
+  window.turn = (window.turn ?? 0) + 1000;
+  app.graph.last_node_id = window.turn;
+}"""
+
+
+@pytest.fixture(scope="module")
+def emptied(browser, server):
+    """emptied(mode) is a page with an empty graph, the same one for every test of a file."""
+    save_pictures(server.base / "input")
+    contexts, pages = [], {}
+
+    def page(mode):
+        if mode not in pages:
+            contexts.append(browser.new_context(viewport=WINDOW))
+            pages[mode] = ComfyPage(contexts[-1].new_page(), server.url).open(mode)
+        pages[mode].run(_EMPTY)
+        pages[mode].errors.clear()
+        return pages[mode]
+
+    yield page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(params=MODES)
+def shared(request, emptied):
+    """An empty graph, with classic nodes and with Vue nodes, on the same two pages for every test of a file."""
+    return emptied(request.param)
 
 
 @pytest.fixture(params=MODES)

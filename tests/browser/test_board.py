@@ -11,7 +11,7 @@ def pictures(server):
 
 
 def marks(board):
-    return [element.inner_text().replace("\n", " ") for element in board.locator(".lumosx-mark").all()]
+    return [element.text_content() for element in board.locator(".lumosx-mark").all()]
 
 
 def summary(board):

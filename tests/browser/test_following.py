@@ -2,45 +2,17 @@
 
 import pytest
 
-from browser.boards import build, row, save_pictures, settled
-from browser.page import CLASSIC, MODES, WINDOW, ComfyPage
+from browser.boards import build, row, settled
+from browser.page import CLASSIC
 from browser.stand_ins import BROADCASTS, PAIRS, SWITCHES
 
 MUTED, BYPASSED = 2, 4
 WORDS = ("man on the left", "woman with red hair")
 
 
-# Some pages give a new node the values of an earlier one of its number.
-_EMPTY = """() => {
-  app.graph.clear();
-  app.graph.extra = {};
-  window.turn = (window.turn ?? 0) + 1000;
-  app.graph.last_node_id = window.turn;
-}"""
-
-
-@pytest.fixture(scope="module")
-def emptied(browser, server):
-    """emptied(mode) is a page with an empty graph, the same one for every test."""
-    save_pictures(server.base / "input")
-    contexts, pages = [], {}
-
-    def page(mode):
-        if mode not in pages:
-            contexts.append(browser.new_context(viewport=WINDOW))
-            pages[mode] = ComfyPage(contexts[-1].new_page(), server.url).open(mode)
-        pages[mode].run(_EMPTY)
-        pages[mode].errors.clear()
-        return pages[mode]
-
-    yield page
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture(params=MODES)
-def comfy(request, emptied):
-    return emptied(request.param)
+@pytest.fixture
+def comfy(shared):
+    return shared
 
 
 @pytest.fixture

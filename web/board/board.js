@@ -1,24 +1,23 @@
 /** The board of one Binder: reads the graph a few times a second, asks the server, draws, and writes widget values. */
 
-import { asOneStep, setValue } from "../graph/values.js";
+import { asOneStep, setValue, setWidget } from "../graph/values.js";
 import { outputKey } from "../graph/walk.js";
 import { addView } from "../view.js";
 import { say } from "../words.js";
-import { drag } from "./drag.js";
-import { openMenu } from "./menu.js";
+import { Making } from "./making.js";
+import { Moves } from "./moves.js";
 import { problemsOf } from "./problems.js";
-import { canSwap, exchange, placeAt } from "./rebind.js";
+import { afterEdit } from "./prompt.js";
+import { freePlace } from "./rebind.js";
 import { readScene, referencesOf, titleOf } from "./scene.js";
 import { ask, checkedBy, foundBy, questionOf } from "./verdict.js";
 import { drawBoard, makeBoard } from "./view.js";
-import { isMovable } from "./chip.js";
-import { badgesOf, hueOf } from "../palette.js";
 
 const DEBOUNCE_MILLISECONDS = 120;
 const RETRY_MILLISECONDS = 5000;
 const CASE_MILLISECONDS = 10_000;
 const LEAST_HEIGHT = 210;
-const FIRST_SIZE = [460, 580];
+const FIRST_SIZE = [520, 800];
 
 /**
  * Give a Binder its board.
@@ -40,11 +39,20 @@ class Board {
     Object.assign(this, { refusal: null, caseDue: new Map() });
     this.question = null;
     this.typed = false;
+    this.known = null;
+    this.moves = new Moves(this);
+    this.making = new Making(this);
     this.view = makeBoard({
       set: (reference, values, done) => this.set(reference, values, done),
       done: () => this.endTyping(),
-      menu: (reference, anchor) => this.menu(reference, anchor),
-      grab: (reference, event) => this.grab(reference, event),
+      press: (reference, anchor) => this.press(reference, anchor),
+      grab: (reference, event) => this.moves.grab(reference, event),
+      give: (reference, files) => this.making.give(reference, files),
+      add: (kind, files) => this.making.add(kind, files),
+      addThingOf: (person, files) => this.making.addThingOf(person, files),
+      type: (text) => this.type(text),
+      promptText: () => this.scene.prompt.text ?? "",
+      phrases: () => phrasesOf(this.scene),
       chooseEncoder: (key) => this.chooseEncoder(key),
       show: (other) => this.show(other),
     });
@@ -64,10 +72,26 @@ class Board {
     const checked = checkedBy(this.scene, this.host);
     this.notePictures(checked);
     const marks = checked && [[...checked.ranges], checked.found];
-    const seen = JSON.stringify([plain(this.scene), this.answer, this.failed, this.refusal, marks, this.fresh]);
+    const notes = this.notes();
+    const seen = JSON.stringify([plain(this.scene), this.answer, this.failed, this.refusal, marks, this.fresh, notes]);
     if (seen === this.seen) return;
     this.seen = seen;
-    drawBoard(this.view, this.state(checked));
+    drawBoard(this.view, { ...this.state(checked), notes });
+  }
+
+  notes() {
+    return [...this.making.notes(), ...this.moves.notes()];
+  }
+
+  /** Where the words of each reference are in the prompt as far as that is known: while it is typed, from before. */
+  ranges(checked = checkedBy(this.scene, this.host)) {
+    if (checked) return checked.ranges;
+    const { answer, known, scene } = this;
+    const { text } = scene.prompt;
+    if (this.fresh && answer) return new Map(answer.references.map((each) => [each.id, each.ranges]));
+    if (this.failed || !known || text === null) return new Map();
+    const same = referencesOf(scene).filter(({ id, phrase, occurrence }) => known.words.get(id) === wordsOf({ phrase, occurrence }));
+    return new Map(same.map(({ id }) => [id, afterEdit(known.ranges.get(id) ?? [], known.text, text)]));
   }
 
   /** Which pictures the encoder was given: what it says of one is nothing about another in its place. */
@@ -78,14 +102,13 @@ class Board {
 
   state(checked) {
     const answer = this.fresh || this.answer ? this.answer : null;
-    const ranges = checked?.ranges ?? new Map((answer?.references ?? []).map((each) => [each.id, each.ranges]));
     const images = imagesOf(this.scene);
     const isSame = (id) => images.get(id) === this.given?.images.get(id);
     const { encoders, chosen } = this.scene.prompt;
     return {
       scene: this.scene,
       problems: problemsOf(this.scene, foundBy(answer, checked, isSame)),
-      ranges: this.fresh || checked ? ranges : new Map(),
+      ranges: this.ranges(checked),
       counts: new Map((answer?.references ?? []).map((each) => [each.id, each.count])),
       checked: checked !== null,
       asked: this.fresh && answer !== null,
@@ -93,6 +116,9 @@ class Board {
       refusal: this.refusal,
       encoders: encoders.map((encoder) => ({ key: outputKey(encoder), title: `${titleOf(encoder)} #${encoder.id}` })),
       encoderKey: chosen && outputKey(chosen),
+      canTake: (reference) => this.making.canTake(reference),
+      canWearMore: (person) => freePlace(person.node) !== null,
+      hasRoom: (kind) => this.making.hasRoom(kind),
     };
   }
 
@@ -111,6 +137,7 @@ class Board {
       const { answer, refusal } = await ask(this.host.api, question, mine.signal);
       if (mine.signal.aborted) return;
       Object.assign(this, { answer, refusal, failed: refusal !== null, fresh: refusal === null });
+      if (answer) this.known = knownFrom(question, answer);
     } catch {
       if (mine.signal.aborted) return;
       Object.assign(this, { answer: null, refusal: null, failed: true, fresh: false });
@@ -151,6 +178,15 @@ class Board {
     this.tick();
   }
 
+  /** Write what is typed into the prompt on the board to where the prompt is held. */
+  type(text) {
+    const { holder } = this.scene.prompt;
+    if (!holder) return;
+    this.typed = true;
+    setWidget(holder, text);
+    this.tick();
+  }
+
   /** Make what was typed a step of undo of its own. */
   endTyping() {
     // Fields report a change once more while undo takes them off the page, and hosts would note that as a new step.
@@ -177,63 +213,33 @@ class Board {
     canvas.selectNode?.(node);
   }
 
-  menu(reference, anchor) {
+  /** A press on a thumbnail: a free one asks for a picture. */
+  press(reference, anchor) {
+    const { moves, making } = this;
+    if (!reference.shown && !reference.paused && making.canTake(reference)) return void making.choose(reference);
     const entries = this.entriesOf(reference);
-    if (entries.length) this.closeMenu = openMenu(anchor, say("menu_of", { words: reference.phrase }), entries);
+    if (entries.length) moves.openMenu(anchor, reference, entries);
   }
 
   entriesOf(reference) {
-    const entries = [];
-    const { people } = this.scene;
-    people.forEach((person, index) => {
-      const place = isMovable(reference) && placeAt(reference, person);
-      const values = { number: index + 1, words: nameOf(person) };
-      if (place) entries.push({ text: say("move_to", values), run: () => this.exchange(reference, place) });
-    });
-    const others = isMovable(reference) ? referencesOf(this.scene).filter((each) => isMovable(each) && canSwap(reference, each)) : [];
-    for (const other of others) {
-      entries.push({ text: say("swap_with", { words: other.phrase || "…" }), run: () => this.exchange(reference, other) });
-    }
+    const entries = this.moves.entriesOf(reference);
+    if (this.making.canTake(reference)) entries.push({ text: say("choose_picture"), run: () => this.making.choose(reference) });
     if (reference.occurrence) entries.push({ text: say("any_occurrence"), run: () => this.set(reference, { occurrence: 0 }, true) });
     if (reference.node) entries.push({ text: say("show_node"), run: () => this.show(reference.node) });
     return entries;
   }
 
-  exchange(reference, place) {
-    // Either can have been deleted since the drag or the menu began.
-    if (!reference.node.graph || !place.node.graph) return;
-    this.step(() => exchange(reference, place));
-    this.tick();
-    const moved = referencesOf(this.scene).find((each) => each.node === place.node && each.slot.image === place.slot.image);
-    const chips = [...this.view.element.querySelectorAll(".lumosx-chip")];
-    chips.find((chip) => chip.dataset.key === moved?.id)?.picture.focus({ preventScroll: true });
-  }
-
-  grab(reference, event) {
-    const references = referencesOf(this.scene);
-    const badge = badgesOf(references)[references.findIndex((each) => each.id === reference.id)];
-    const ghost = { badge, hue: hueOf(reference), text: reference.phrase, image: reference.image };
-    drag(event, { ghost, targetAt: (element) => this.targetAt(reference, element) });
-  }
-
-  /** What a chip would do when dropped on an element: change places with a chip, or go to a person. */
-  targetAt(reference, element) {
-    if (!element || !this.view.element.contains(element)) return null;
-    const chip = element.closest(".lumosx-chip");
-    const other = chip && referencesOf(this.scene).find((each) => each.id === chip.dataset.key);
-    if (other && isMovable(other) && canSwap(reference, other) && !sameOwner(reference, other)) {
-      return { element: chip, drop: () => this.exchange(reference, other) };
-    }
-    const row = element.closest(".lumosx-row");
-    const person = row && this.scene.people.find((each) => each.id === row.dataset.key);
-    const place = person && placeAt(reference, person);
-    return place ? { element: row, drop: () => this.exchange(reference, place) } : null;
+  /** Take the focus to the picture or the field of a place. @param {"picture" | "field"} part */
+  focusOn({ node, slot }, part) {
+    const chips = [...this.view.element.querySelectorAll(".lumosx-chip, .lumosx-face")];
+    const found = chips.find(({ reference }) => reference.node === node && reference.slot.image === slot.image);
+    found?.[part].focus({ preventScroll: part === "picture" });
   }
 
   remove() {
     clearTimeout(this.timer);
     this.question?.abort();
-    this.closeMenu?.();
+    this.moves.closeMenu?.();
   }
 }
 
@@ -241,13 +247,19 @@ function imagesOf(scene) {
   return new Map(referencesOf(scene).map(({ id, image }) => [id, image]));
 }
 
-/** Two attributes of one node only change their order: no drop target, but in the menu. */
-function sameOwner(one, other) {
-  return one.node === other.node;
+/** The words that something has been typed for, each once. */
+function phrasesOf(scene) {
+  return [...new Set(referencesOf(scene).filter(({ known }) => known).map(({ phrase }) => phrase.trim()))].filter(Boolean);
 }
 
-function nameOf(person) {
-  return person.references[0]?.phrase || person.title;
+/** Where the words of what was asked about are. */
+function knownFrom(question, answer) {
+  const words = new Map(question.references.map((each) => [each.id, wordsOf(each)]));
+  return { text: question.prompt ?? "", words, ranges: new Map(answer.references.map((each) => [each.id, each.ranges])) };
+}
+
+function wordsOf({ phrase, occurrence }) {
+  return JSON.stringify([phrase, occurrence]);
 }
 
 /** A scene without nodes, to compare it. */
@@ -261,6 +273,6 @@ function plain(scene) {
     background: scene.background && bare(scene.background),
     twoBackgrounds: scene.twoBackgrounds,
     unseen: scene.unseen.map(({ title }) => title),
-    prompt: { ...scene.prompt, encoders: scene.prompt.encoders.map(titleOf), chosen: scene.prompt.chosen?.id },
+    prompt: { ...scene.prompt, encoders: scene.prompt.encoders.map(titleOf), chosen: scene.prompt.chosen?.id, holder: scene.prompt.holder?.node.id },
   };
 }

@@ -1,8 +1,11 @@
 /** A reference on the board: thumbnail, badge, words, and which occurrence of them. */
 
-import { make, rebuild, setAttribute, setText, undoOnlyInFocus } from "../dom.js";
+import { button, make, rebuild, setAttribute, setText, undoOnlyInFocus } from "../dom.js";
 import { hueOf } from "../palette.js";
 import { say } from "../words.js";
+import { complete } from "./complete.js";
+import { runsOf } from "./offers.js";
+import { enlarge } from "./zoom.js";
 
 const MOST_OCCURRENCES = 5;
 
@@ -11,7 +14,15 @@ export function makeFace(actions) {
   const element = make("div", "lumosx-face");
   element.picture = makePicture(actions, element, "lumosx-thumb lumosx-thumb-face");
   addWords(element, actions);
-  element.append(element.picture, element.field, element.which);
+  element.plus = makePlus("lumosx-mend lumosx-plus", (files) => actions.addThingOf(element.person, files));
+  element.append(element.picture, element.field, element.which, element.plus);
+  return element;
+}
+
+/** A button that adds something: pressed, or with pictures that are dropped or pasted. */
+export function makePlus(className, add) {
+  const element = button(className, "+", () => add(null));
+  element.take = add;
   return element;
 }
 
@@ -38,13 +49,15 @@ function makePicture(actions, owner, className) {
   picture.image.addEventListener("error", () => (picture.image.hidden = true));
   picture.badge = make("span", "lumosx-badge");
   picture.append(picture.image, picture.badge);
-  picture.addEventListener("click", () => owner.reference && actions.menu(owner.reference, picture));
+  picture.addEventListener("click", () => owner.reference && actions.press(owner.reference, picture));
+  enlarge(picture);
   return picture;
 }
 
 function addWords(element, actions) {
   const field = make("input", "lumosx-field", { type: "text", spellcheck: "false", autocomplete: "off" });
   undoOnlyInFocus(field);
+  complete(field, (text, caret) => (caret === text.length ? runsOf(actions.promptText(), text).map((run) => ({ from: 0, text: run })) : []));
   field.addEventListener("input", () => actions.set(element.reference, { phrase: field.value }, false));
   field.addEventListener("change", () => actions.done());
   field.addEventListener("keydown", (event) => event.key === "Enter" && field.blur());
@@ -55,12 +68,24 @@ function addWords(element, actions) {
 
 /** Draw the face of a person; `face` is null when only attributes are given, but it can be named. */
 export function drawFace(element, face, person, index, context) {
-  const vacant = { id: person.id, kind: "face", phrase: "", occurrence: 0, image: null, node: null, slot: null, shown: false };
+  const vacant = { id: person.id, kind: "face", phrase: "", occurrence: 0, image: null, node: null, slot: null, shown: false, paused: null };
   const stand = face ?? person.face ?? vacant;
   const name = say("person", { number: index + 1 });
   const look = { badge: String(index + 1), hue: hueOf({ kind: "face", person: index }) };
-  drawPicture(element, stand, look, `${name}: ${say("menu_of", { words: stand.phrase })}`);
+  drawPicture(element, stand, look, name, context);
   drawWords(element, stand, say("words_of", { name }), context);
+  drawPlus(element, person, name, context);
+}
+
+function drawPlus(element, person, name, { canWearMore }) {
+  const { plus } = element;
+  element.person = person;
+  plus.hidden = !person.node || person.readOnly;
+  const more = !plus.hidden && canWearMore(person);
+  plus.disabled = !more;
+  const label = say(more ? "add_thing_of" : "person_is_full", { name });
+  setAttribute(plus, "aria-label", label);
+  setAttribute(plus, "title", label);
 }
 
 /** Draw a chip. @param {import("./scene.js").Reference} reference */
@@ -71,7 +96,7 @@ export function drawChip(element, reference, context) {
   element.movable = isMovable(reference);
   element.classList.toggle("lumosx-movable", element.movable);
   setAttribute(element, "aria-label", `${name}: ${reference.phrase}`);
-  drawPicture(element, reference, look, `${name}: ${say("menu_of", { words: reference.phrase })}`);
+  drawPicture(element, reference, look, name, context);
   drawWords(element, reference, say("words_of", { name }), context);
 }
 
@@ -81,18 +106,28 @@ export function isMovable(reference) {
     && (reference.kind === "attribute" || reference.kind === "object");
 }
 
-function drawPicture(element, reference, look, label) {
+function drawPicture(element, reference, look, name, { canTake, actions }) {
   const { picture } = element;
+  const takes = canTake(reference);
   element.reference = reference;
-  setAttribute(picture, "aria-label", label);
-  setAttribute(picture, "title", reference.image || !reference.shown ? null : say("no_preview"));
+  element.take = takes ? (files) => actions.give(element.reference, files) : null;
+  const isVacant = !reference.shown && !reference.paused;
+  const label = isVacant && takes ? say("choose_picture") : say("menu_of", { words: reference.phrase });
+  setAttribute(picture, "aria-label", `${name}: ${label}`);
+  setAttribute(picture, "title", titleOf(reference, isVacant && takes));
   setText(picture.badge, look.badge);
   picture.badge.className = `lumosx-badge ${look.hue}`;
-  picture.classList.toggle("lumosx-vacant", !reference.shown);
+  picture.classList.toggle("lumosx-vacant", isVacant);
+  picture.classList.toggle("lumosx-paused", reference.paused !== null);
   if (picture.image.getAttribute("src") !== (reference.image ?? null)) {
     picture.image.hidden = !reference.image;
     setAttribute(picture.image, "src", reference.image);
   }
+}
+
+function titleOf(reference, isForChoice) {
+  if (isForChoice) return say("choose_picture_title");
+  return reference.image || !reference.shown ? null : say("no_preview");
 }
 
 function drawWords(element, reference, label, context) {

@@ -1,14 +1,25 @@
 /** Dragging a chip with a pointer: a ghost of its own, captured, ended by Escape. */
 
-import { make } from "../dom.js";
+import { make, setText } from "../dom.js";
 
 const FAR_ENOUGH = 5;
+
+/**
+ * Where something is dragged to.
+ * @typedef {object} Target
+ * @property {HTMLElement | null} element null where it cannot be dropped
+ * @property {"swap" | "move" | null} kind
+ * @property {string} text what a drop does, or why it cannot be
+ * @property {(() => void) | null} drop
+ */
+
+const KINDS = ["lumosx-swap", "lumosx-move"];
 
 /**
  * Follow a pointer from its press on a chip to its release.
  * @param {PointerEvent} start
  * @param {{ghost: {badge: string, hue: string, text: string, image: string | null},
- *   targetAt: (element: Element | null) => {element: HTMLElement, drop: () => void} | null}} options
+ *   targetAt: (element: Element | null) => Target | null}} options
  */
 export function drag(start, { ghost, targetAt }) {
   const source = start.currentTarget;
@@ -41,16 +52,22 @@ function follow(event, start, state, ghost, targetAt) {
   state.ghost.style.transform = `translate(${event.clientX + 10}px, ${event.clientY + 8}px)`;
   const target = targetAt(document.elementFromPoint(event.clientX, event.clientY));
   if (target?.element !== state.target?.element) {
-    state.target?.element.classList.remove("lumosx-target");
-    target?.element.classList.add("lumosx-target");
+    unmark(state.target);
+    target?.element?.classList.add("lumosx-target", `lumosx-${target.kind}`);
   }
+  setText(state.ghost.lastElementChild, target?.text ?? "");
   state.target = target;
+}
+
+function unmark(target) {
+  target?.element?.classList.remove("lumosx-target", ...KINDS);
 }
 
 function makeGhost({ badge, hue, text, image }) {
   const picture = image ? [make("img", "", { src: image, alt: "" })] : [];
   const words = [make("span", "lumosx-badge", {}, badge), make("span", "", {}, text)];
-  const ghost = make("div", `lumosx-ghost ${hue}`, { "aria-hidden": "true" }, ...picture, ...words);
+  const line = make("div", "lumosx-dragged", {}, ...picture, ...words);
+  const ghost = make("div", `lumosx-ghost ${hue}`, { "aria-hidden": "true" }, line, make("div", "lumosx-drop"));
   document.body.append(ghost);
   return ghost;
 }
@@ -59,9 +76,9 @@ function finish(state, over, source, drop) {
   over.abort();
   const dragged = state.ghost !== null;
   state.ghost?.remove();
-  state.target?.element.classList.remove("lumosx-target");
+  unmark(state.target);
   if (dragged) swallowClick(source);
-  if (drop && dragged) state.target?.drop();
+  if (drop && dragged) state.target?.drop?.();
 }
 
 /** The click that follows the release would open the menu. */

@@ -1,14 +1,16 @@
 /** A small menu beside an element: arrows, Home, End and Escape, and the focus comes back. */
 
 import { button, make } from "../dom.js";
+import { picturesOf } from "./upload.js";
 
 /**
  * Open a menu.
  * @param {HTMLElement} anchor
  * @param {string} label
  * @param {{text: string, run: () => void}[]} entries
+ * @param {((files: File[]) => void) | null} take what to do with pictures that are pasted meanwhile
  */
-export function openMenu(anchor, label, entries) {
+export function openMenu(anchor, label, entries, take = null) {
   const over = new AbortController();
   const menu = make("div", "lumosx-menu", { role: "menu", "aria-label": label });
   const close = (back) => {
@@ -23,6 +25,14 @@ export function openMenu(anchor, label, entries) {
     entry.run();
   };
   menu.append(...entries.map((entry) => button("", entry.text, choose(entry), { role: "menuitem", tabindex: "-1" })));
+  menu.addEventListener("paste", (event) => {
+    const files = picturesOf(event.clipboardData);
+    if (!take || !files.length) return;
+    event.preventDefault();
+    event.stopPropagation();
+    close(true);
+    take(files);
+  }, { signal: over.signal });
   menu.addEventListener("keydown", (event) => onKey(event, menu, close), { signal: over.signal });
   menu.addEventListener("focusout", (event) => menu.contains(event.relatedTarget) || close(false), { signal: over.signal });
   for (const name of ["pointerdown", "contextmenu", "wheel"]) menu.addEventListener(name, (event) => event.stopPropagation());

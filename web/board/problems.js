@@ -49,13 +49,17 @@ function problem(level, key, values = {}, mends = []) {
 
 /** What only the page can see: links that are missing, or too many. @returns {Found[]} */
 function ofLinks(scene) {
-  const found = scene.people.flatMap((person, index) => (isLacking(person) ? [of("error", "nothing_linked", [], [index])] : []));
+  const found = scene.people.flatMap((person, index) => (isLacking(person) ? [of("error", lackOf(person), [], [index], person)] : []));
   if (scene.twoBackgrounds) found.push(of("error", "two_backgrounds"));
   return [...found, ...broadcasts(scene)];
 }
 
 function of(level, code, references = [], people = [], values = {}) {
   return { level, code, references, people, values };
+}
+
+function lackOf({ references }) {
+  return references.some(({ paused }) => paused) ? "all_paused" : "nothing_linked";
 }
 
 function isLacking(person) {
@@ -85,8 +89,11 @@ function plain({ level, code, values }) {
 
 /** @type {Record<string, (found: Found, reference: object, at: {references: object[], scene: object}) => Problem>} */
 const SHOWN = {
-  no_picture({ level, code }, { node }) {
-    return problem(level, code, {}, node ? [{ text: say("clear_words"), label: say("clear_words"), set: { phrase: "" } }] : []);
+  no_picture({ level, code }, { node, kind, paused }) {
+    // Who takes a picture away for a while wants the words to stay.
+    if (paused) return problem(level, `${paused.muted ? "muted" : "bypassed"}_${kind === "attribute" ? "words" : "stops"}`, paused);
+    const mends = node ? [{ text: say("clear_words"), label: say("clear_words"), set: { phrase: "" } }] : [];
+    return problem(level, level === "error" ? code : "no_picture_words", {}, mends);
   },
   empty({ level, code }, { broadcast }) {
     return broadcast ? problem(level, "empty_broadcast", broadcast) : problem(level, code);

@@ -8,14 +8,15 @@ const FARTHEST = 16;
 /**
  * The encode nodes behind a Binder and the prompt of the chosen one.
  * @returns {{text: string | null, settled: boolean, frame: {width: number, height: number} | null, from: string | null,
- *   encoders: object[], chosen: object | null}} `settled`: the text reaches the node with its comments and choices in it
+ *   encoders: object[], chosen: object | null, holder: {node: object, widget: object} | null}} `settled`: the text reaches
+ *   the node with its comments and choices in it; `holder`: the widget that the text is typed into
  */
 export function promptsOf(binder, scene, { root, cases, encoderKey }) {
   const encoders = [...new Set(encodersOf(binder, root))];
   const chosen = encoders.find((node) => outputKey(node) === encoderKey) ?? encoders[0] ?? null;
-  if (!chosen) return { text: null, settled: false, frame: null, from: null, encoders, chosen };
-  const { value, linked, known, from } = valueOf(chosen, "prompt", root);
-  const common = { frame: frameOf(chosen, root), encoders, chosen };
+  if (!chosen) return { text: null, settled: false, frame: null, from: null, encoders, chosen, holder: null };
+  const { value, linked, known, from, holder } = valueOf(chosen, "prompt", root);
+  const common = { frame: frameOf(chosen, root), encoders, chosen, holder };
   if (known) return { ...common, text: String(value ?? ""), settled: linked && !isResolved(from, value), from: null };
   const text = from?.comfyClass === "LumosX_LoadCase" ? heldBy(from, scene, cases, root)?.prompt ?? null : null;
   return { ...common, text, settled: true, from: from ? from.getTitle?.() ?? from.title : null };

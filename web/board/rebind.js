@@ -1,10 +1,9 @@
 /** Moving a picture with its words from one place of the graph to another: link, phrase and occurrence. */
 
+import { linkSource, sourceAt } from "../graph/build.js";
 import { setValue, widgetOf } from "../graph/values.js";
 import { inputIndex, linkAt } from "../graph/walk.js";
 import { attributeSlot } from "./scene.js";
-
-const SUBGRAPH_INPUT = -10;
 
 /** @typedef {{node: object, slot: {image: string, phrase: string, occurrence: string}}} Place */
 
@@ -62,9 +61,9 @@ function take({ node, slot }) {
   for (const name of ["phrase", "occurrence"]) held.values[name] = widgetOf(node, slot[name])?.value;
   for (const [name, input] of Object.entries(slot)) {
     const index = inputIndex(node, input);
-    const link = index < 0 ? null : linkAt(node, index);
-    if (!link) continue;
-    held.links[name] = { id: link.origin_id, slot: link.origin_slot, after: link.parentId };
+    const source = index < 0 ? null : sourceAt(node, index);
+    if (!source) continue;
+    held.links[name] = source;
     node.disconnectInput(index, true);
   }
   return held;
@@ -72,13 +71,5 @@ function take({ node, slot }) {
 
 function put({ node, slot }, { values, links }) {
   for (const [name, value] of Object.entries(values)) setValue(node, slot[name], value ?? (name === "phrase" ? "" : 0));
-  for (const [name, link] of Object.entries(links)) connect(link, node, inputIndex(node, slot[name]));
-}
-
-function connect(link, node, index) {
-  if (Number(link.id) === SUBGRAPH_INPUT) {
-    node.graph.inputNode.slots[link.slot].connect(node.inputs[index], node);
-    return;
-  }
-  node.graph.getNodeById(link.id).connect(link.slot, node, index, link.after);
+  for (const [name, source] of Object.entries(links)) linkSource(source, node, inputIndex(node, slot[name]));
 }

@@ -1,12 +1,15 @@
 /** What the graph around a Binder says: its people, things, background and prompt. */
 
-import { placeKey, placeOf } from "../graph/links.js";
-import { inputIndex, linkAt, originOf, outputKey, valueOf } from "../graph/walk.js";
+import { MUTED, placeKey, placeOf } from "../graph/links.js";
+import { inputIndex, linkAt, originOf, outputKey, pausedAt, valueOf } from "../graph/walk.js";
 import { addLastRun } from "./lastrun.js";
 import { fileNameOf, fileOfView, pictureAt, viewOf } from "./pictures.js";
 import { promptsOf } from "./prompts.js";
 
 const SLOTS = [1, 2, 3];
+/** The inputs of a person's face on LumosX Subject, and those of LumosX Object and LumosX Background. */
+export const PERSON_SLOT = { image: "face", phrase: "phrase", occurrence: "occurrence" };
+export const OWN_SLOT = { image: "image", phrase: "phrase", occurrence: "occurrence" };
 const LONGEST_CHAIN = 64;
 
 /**
@@ -18,6 +21,7 @@ const LONGEST_CHAIN = 64;
  * @property {number} occurrence
  * @property {number | null} person index of its row
  * @property {boolean} shown a picture is linked
+ * @property {{title: string, muted: boolean} | null} paused the muted or bypassed node that keeps its picture away
  * @property {boolean} full_body
  * @property {string | null} image address of a thumbnail
  * @property {string | null} link where its picture comes from, the same for one output that is linked twice
@@ -126,7 +130,7 @@ function addSubject(scene, origin, at) {
   attributes.push(...chainOf(scene, originOf(origin, "more_attributes", at.root), "attribute", at));
   const body = bodyOf(origin, at);
   const partial = scene.unseen.length > followed;
-  const face = reference(origin, "face", { image: "face", phrase: "phrase", occurrence: "occurrence" }, at);
+  const face = reference(origin, "face", PERSON_SLOT, at);
   const references = [...(hasFace(face, attributes, body.length > 0 && !partial) ? [face] : []), ...attributes];
   if (references.length || !body.length) {
     const whose = { id: placeKey(origin), node, title: titleOf(node), face, partial };
@@ -148,13 +152,13 @@ export function isBlank(reference) {
 
 function bodyOf(place, at) {
   if (!originOf(place, "full_body", at.root)) return [];
-  const slot = { image: "full_body", phrase: "phrase", occurrence: "occurrence" };
+  const slot = { ...PERSON_SLOT, image: "full_body" };
   return [{ ...reference(place, "object", slot, at), full_body: true }];
 }
 
 function attributeOf(place, slot, at) {
   const found = reference(place, "attribute", attributeSlot(slot), at);
-  return found.shown || found.phrase.trim() ? [found] : [];
+  return found.shown || found.paused || found.phrase.trim() ? [found] : [];
 }
 
 /** The inputs of an attribute of LumosX Subject. */
@@ -170,17 +174,15 @@ function chainOf(scene, first, kind, at) {
       scene.unseen.push(unseen(origin.node, kind));
       break;
     }
-    found.unshift(reference(origin, kind, OWN, at));
+    found.unshift(reference(origin, kind, OWN_SLOT, at));
   }
   return found;
 }
 
-const OWN = { image: "image", phrase: "phrase", occurrence: "occurrence" };
-
 function addBackground(scene, origin, at) {
   if (!origin) return;
   if (origin.node.comfyClass !== "LumosX_Background") return void scene.unseen.push(unseen(origin.node, "background"));
-  setBackground(scene, reference(origin, "background", OWN, at));
+  setBackground(scene, reference(origin, "background", OWN_SLOT, at));
 }
 
 function setBackground(scene, background) {
@@ -194,6 +196,7 @@ function reference(place, kind, slot, { host, root }) {
   const words = valueOf(place, slot.phrase, root);
   const which = valueOf(place, slot.occurrence, root);
   const origin = originOf(place, slot.image, root);
+  const paused = origin ? null : pausedAt(place, slot.image, root);
   return {
     id: `${placeKey(place)}:${slot.image}`,
     kind,
@@ -201,8 +204,9 @@ function reference(place, kind, slot, { host, root }) {
     occurrence: Math.max(0, Math.trunc(Number(which.value)) || 0),
     person: null,
     shown: origin !== null,
+    paused: paused && { title: titleOf(paused.node), muted: paused.node.mode === MUTED },
     full_body: false,
-    image: origin && pictureAt(origin, host, root),
+    image: (origin || paused) && pictureAt(origin ?? paused, host, root),
     link: origin && `${placeKey(origin)}:${origin.slot}`,
     file: origin && fileNameOf(origin, root),
     broadcast: origin?.by ? { title: titleOf(origin.by), key: `${placeKey(origin)}:${origin.slot}` } : null,
@@ -245,7 +249,7 @@ function readOnly(each, id, host) {
   const image = each.image?.filename ? viewOf(host.api, each.image) : null;
   const { kind, phrase, occurrence = 0, shown = true, full_body = false } = each;
   const fixed = { node: null, slot: null, link: null, broadcast: null, phraseLinked: false, phraseNode: null, known: true };
-  return { id, kind, phrase, occurrence, person: null, shown, full_body, image, file: fileOfView(each.image), ...fixed };
+  return { id, kind, phrase, occurrence, person: null, shown, paused: null, full_body, image, file: fileOfView(each.image), ...fixed };
 }
 
 /** Give everything the index of its row; a full body has one when its person has other pictures too. */

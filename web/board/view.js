@@ -3,19 +3,29 @@
 import { button, keyed, make, rebuild, setAttribute, setText } from "../dom.js";
 import { badgesOf, hueOf } from "../palette.js";
 import { say } from "../words.js";
-import { drawChip, drawFace, makeChip, makeFace } from "./chip.js";
-import { drawPrompt, marksOf } from "./prompt.js";
+import { KINDS } from "./building.js";
+import { drawChip, drawFace, makeChip, makeFace, makePlus } from "./chip.js";
+import { complete } from "./complete.js";
+import { phrasesAt } from "./offers.js";
+import { drawPrompt, makePrompt, marksOf, placeOfLetter } from "./prompt.js";
 import { referencesOf } from "./scene.js";
+import { takeFiles } from "./takers.js";
 
 /**
  * What a board can do.
  * @typedef {object} Actions
  * @property {(reference: object, values: {phrase?: string, occurrence?: number}, done: boolean) => void} set
  * @property {() => void} done ends an edit, for undo
- * @property {(reference: object, element: HTMLElement) => void} menu
+ * @property {(reference: object, element: HTMLElement) => void} press on its thumbnail
  * @property {(reference: object, event: PointerEvent) => void} grab
  * @property {(key: string) => void} chooseEncoder
  * @property {(node: object) => void} show
+ * @property {(text: string) => void} type into the prompt
+ * @property {() => string} promptText
+ * @property {() => string[]} phrases of all references
+ * @property {(reference: object, files: File[]) => void} give a picture
+ * @property {(kind: import("./building.js").Kind, files: File[] | null) => void} add to the scene; null: without pictures
+ * @property {(person: object, files: File[] | null) => void} addThingOf a person; null: ask for pictures
  */
 
 /**
@@ -27,16 +37,27 @@ export function makeBoard(actions) {
     summary: make("div", "lumosx-summary", { role: "status" }),
     encoder: make("select", "lumosx-select lumosx-encoder", { "aria-label": say("encoder") }),
     notes: make("div", "lumosx-notes"),
-    prompt: make("div", "lumosx-prompt", { "aria-label": say("prompt"), tabindex: "0" }),
+    prompt: makePrompt(actions),
     people: make("div", "lumosx-people"),
     things: make("div", "lumosx-things lumosx-chips", { role: "group", "aria-label": say("things") }),
     unseen: make("div", "lumosx-unseen"),
+    adding: make("div", "lumosx-adding", {}, ...KINDS.map((kind) => makeAdder(kind, actions))),
   };
+  const { field } = parts.prompt;
+  complete(field, (text, caret) => phrasesAt(text, caret, actions.phrases()), (from) => placeOfLetter(parts.prompt, from));
   parts.encoder.addEventListener("change", () => actions.chooseEncoder(parts.encoder.value));
   const head = make("div", "lumosx-head", {}, parts.summary, parts.encoder);
-  const scroll = make("div", "lumosx-scroll", {}, head, parts.notes, parts.prompt, parts.people, parts.things, parts.unseen);
+  const scroll = make("div", "lumosx-scroll", {}, head, parts.notes, parts.prompt, parts.people, parts.things, parts.unseen, parts.adding);
   const element = make("div", "lumosx-board widget-expands", { role: "group", "aria-label": say("board") }, scroll);
+  takeFiles(element);
   return { element, scroll, parts, actions };
+}
+
+function makeAdder(kind, actions) {
+  const element = makePlus("lumosx-mend lumosx-add", (files) => actions.add(kind, files));
+  element.kind = kind;
+  element.textContent = `+ ${say(`add_${kind}`)}`;
+  return element;
 }
 
 /**
@@ -55,10 +76,18 @@ export function drawBoard(board, state) {
   drawSummary(parts.summary, state, references);
   drawEncoders(parts.encoder, state);
   drawNotes(parts.notes, state);
-  drawPrompt(parts.prompt, state.scene.prompt.text, marksOf(references, state.ranges, looks), absence(state.scene));
+  drawPrompt(parts.prompt, state.scene.prompt, marksOf(references, state.ranges, looks), absence(state.scene));
   keyed(parts.people, state.scene.people, (person) => person.id, () => makeRow(context), (row, person) => drawRow(row, person, context));
   drawThings(parts.things, context);
   drawUnseen(parts.unseen, state.scene.unseen, actions);
+  drawAdders(parts.adding, state);
+}
+
+function drawAdders(element, { hasRoom }) {
+  for (const each of element.children) {
+    each.disabled = !hasRoom(each.kind);
+    setAttribute(each, "title", say(each.disabled ? `no_room_${each.kind}` : "add_title"));
+  }
 }
 
 function absence({ prompt }) {
@@ -95,12 +124,20 @@ function drawEncoders(select, { encoders, encoderKey }) {
   if (encoderKey !== null && select.value !== encoderKey) select.value = encoderKey;
 }
 
-function drawNotes(element, { failed, refusal, problems }) {
-  const notes = [...(failed ? [{ text: refusal ?? say("offline") }] : []), ...problems.board];
-  rebuild(element, notes, () => notes.map(({ level, text }) => {
-    const sign = level ? [make("span", `lumosx-sign lumosx-sign-${level}`, { "aria-hidden": "true" }, "!")] : [];
-    return make("div", `lumosx-note lumosx-problem lumosx-${level ?? "quiet"}`, {}, ...sign, make("span", "", {}, text));
-  }));
+/** @typedef {{level?: string, text: string, more?: string, buttons?: {text: string, run: () => void}[]}} Note */
+
+function drawNotes(element, { failed, refusal, problems, notes: own }) {
+  const notes = [...(failed ? [{ text: refusal ?? say("offline") }] : []), ...own, ...problems.board];
+  rebuild(element, notes, () => notes.map(drawNote));
+}
+
+/** @param {Note} note */
+function drawNote({ level, text, more, buttons = [] }) {
+  const sign = level ? [make("span", `lumosx-sign lumosx-sign-${level}`, { "aria-hidden": "true" }, "!")] : [];
+  const pressed = buttons.map((each) => button("lumosx-mend", each.text, each.run));
+  const words = make("span", "lumosx-advice", {}, make("span", "", {}, text), ...pressed);
+  const preview = more ? [make("div", "lumosx-preview", {}, more)] : [];
+  return make("div", `lumosx-note lumosx-${level ?? "quiet"}`, {}, make("div", "lumosx-problem", {}, ...sign, words), ...preview);
 }
 
 function makeRow({ actions }) {

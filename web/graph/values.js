@@ -5,14 +5,18 @@ export function widgetOf(node, name) {
   return node?.widgets?.find((widget) => widget.name === name) ?? null;
 }
 
-/** Set the value of a widget as its own control would. */
+/** Set the value of a node's widget by its name, as its own control would. */
 export function setValue(node, name, value) {
-  const widget = widgetOf(node, name);
+  setWidget({ node, widget: widgetOf(node, name) }, value);
+}
+
+/** Set the value of a widget as its own control would. @param {{node: object, widget: object | null}} holder */
+export function setWidget({ node, widget }, value) {
   if (!widget || widget.value === value) return;
   const before = widget.value;
   widget.value = value;
   widget.callback?.(value);
-  node.onWidgetChanged?.(name, value, before, widget);
+  node.onWidgetChanged?.(widget.name, value, before, widget);
   node.graph?.setDirtyCanvas?.(true, true);
 }
 

@@ -34,11 +34,26 @@ export function originOf(at, input, root) {
 }
 
 /**
+ * The muted or bypassed node for which nothing arrives at an input that is linked; null when there is none.
+ * @param {import("./links.js").Place} place
+ * @param {string} input name
+ * @param {object} root the outermost graph
+ * @returns {Origin | null}
+ */
+export function pausedAt(place, input, root) {
+  const index = inputIndex(place.node, input);
+  if (!linkAt(place.node, index)) return null;
+  const trip = tripIn(root);
+  return arriving({ ...place, index }, trip) ? null : trip.paused;
+}
+
+/**
  * A value of a node as far as the page knows it.
  * @param {object | import("./links.js").Place} at
  * @param {string} name of a widget
  * @param {object} root the outermost graph
- * @returns {{value: unknown, linked: boolean, known: boolean, from: object | null}} `from`: the node that it comes from
+ * @returns {{value: unknown, linked: boolean, known: boolean, from: object | null,
+ *   holder: {node: object, widget: object} | null}} `from`: the node that it comes from; `holder`: what holds it, if known
  */
 export function valueOf(at, name, root) {
   return valueAt({ ...placeOf(at, root), name }, tripIn(root));
@@ -57,9 +72,9 @@ export function targetsOf(node, slot, root) {
   return reached.sort((one, other) => Number(one.node.id) - Number(other.node.id));
 }
 
-/** What is remembered on the way: the steps of all its branches, who broadcasts, and whether a muted node was met. */
+/** What is remembered on the way: the steps of all its branches, who broadcasts, and what muted nodes were met. */
 function tripIn(root) {
-  return { root, walked: { steps: 0 }, by: null, muted: false };
+  return { root, walked: { steps: 0 }, by: null, muted: false, paused: null };
 }
 
 /** What arrives at an input: an Origin, the widget of a subgraph's node that it is promoted to, or null. */
@@ -103,6 +118,7 @@ function promoted({ node, path, index }) {
 function outOf(at, trip) {
   const { node, path, slot, type } = at;
   trip.muted ||= node.mode === MUTED;
+  if (node.mode === MUTED || node.mode === BYPASSED) trip.paused ??= { node, path, slot, by: null };
   if (++trip.walked.steps > FARTHEST || node.mode === MUTED) return null;
   if (node.mode === BYPASSED) return arriving({ node, path, index: bypassIndex(node, slot, type) }, trip);
   if (node.subgraph) return outOfSubgraph(at, trip);
@@ -159,9 +175,13 @@ function valueAt({ node, path, name }, trip) {
   const way = { ...trip, by: null, muted: false };
   const end = arriving({ node, path, index }, way);
   // The prompt has a node's own value where a link leads nowhere, but not every host does so behind a muted node.
-  if (!end) return { value: own?.value, linked, known: own !== null && !way.muted, from: node };
+  if (!end) {
+    const known = own !== null && !way.muted;
+    return { value: own?.value, linked, known, from: node, holder: known ? { node, widget: own } : null };
+  }
   const source = end.widget ?? onlyText(end.node);
-  return { value: source?.value, linked: true, known: Boolean(source), from: end.node };
+  const holder = source ? { node: end.node, widget: source } : null;
+  return { value: source?.value, linked: true, known: Boolean(source), from: end.node, holder };
 }
 
 /** What a node holds that only passes on a text or a number of its own; others may make something else of it. */

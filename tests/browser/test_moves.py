@@ -1,0 +1,197 @@
+"""Pictures that go to another place, what the prompt still says of them, and pictures left out to compare."""
+
+import pytest
+
+from browser.boards import ADD_MODELS, PROMPT, attributes, build, chip, drag, row, settled
+from browser.page import CLASSIC
+
+MUTED, BYPASSED = 2, 4
+
+
+@pytest.fixture
+def comfy(shared):
+    return shared
+
+
+@pytest.fixture
+def classic(emptied):
+    """For what both kinds of nodes do alike."""
+    return emptied(CLASSIC)
+
+
+def summary(board):
+    (kind,) = [name.removeprefix("lumosx-sign-") for name in
+               board.locator(".lumosx-summary .lumosx-sign").get_attribute("class").split() if "sign-" in name]
+    return kind, board.locator(".lumosx-summary-text").inner_text()
+
+
+def prompt(comfy):
+    return comfy.run(
+        "() => app.graph.getNodeById(scene.encoder).widgets.find(({ name }) => name === 'prompt').value"
+    )
+
+
+def hold_over(comfy, source, target):
+    """Drag with the mouse and stay; what the ghost says."""
+    start, end = source.bounding_box(), target.bounding_box()
+    mouse = comfy.page.mouse
+    mouse.move(start["x"] + 9, start["y"] + 9)
+    mouse.down()
+    mouse.move(end["x"] + 12, end["y"] + 12, steps=5)
+    return comfy.page.locator(".lumosx-drop").inner_text()
+
+
+def test_a_drag_says_what_its_drop_will_do(comfy):
+    people = (("man on the left", ("white jacket",)), ("woman", ("red hair", "green dress", "lamp")))
+    board = build(comfy, people=people)
+    source, full = chip(board, "white jacket").locator(".lumosx-thumb"), row(board, 2).locator(".lumosx-thumb-face")
+    assert hold_over(comfy, source, full).startswith("Person 2 has three attributes")
+    assert comfy.page.locator(".lumosx-target").count() == 0
+    comfy.page.keyboard.press("Escape")
+    comfy.page.mouse.up()
+    assert hold_over(comfy, source, chip(board, "lamp")) == "⇄ Swap with “lamp”"
+    assert "lumosx-swap" in chip(board, "lamp").get_attribute("class")
+    comfy.page.keyboard.press("Escape")
+    comfy.page.mouse.up()
+    back = hold_over(comfy, chip(board, "lamp").locator(".lumosx-thumb"), row(board, 1).locator(".lumosx-thumb-face"))
+    assert back == "→ Move to person 1 (man on the left)"
+    assert "lumosx-move" in row(board, 1).get_attribute("class")
+    comfy.page.mouse.up()
+    comfy.page.wait_for_timeout(400)
+    assert [slot[0] for slot in attributes(comfy)[0]] == ["white jacket", "lamp", ""]
+    assert comfy.page.locator(".lumosx-swap, .lumosx-move").count() == 0
+
+
+def test_words_that_a_swap_leaves_behind_are_exchanged_in_the_prompt(comfy):
+    board = build(comfy)
+    comfy.load(comfy.workflow())
+    settled(comfy)
+    drag(comfy, chip(board, "white jacket").locator(".lumosx-thumb"), chip(board, "green dress"))
+    settled(comfy)
+    note = board.locator(".lumosx-note")
+    assert "“white jacket” and “green dress” have changed places, but not in the prompt." in note.inner_text()
+    changed = PROMPT.replace("white jacket", "-").replace("green dress", "white jacket").replace("-", "green dress")
+    assert note.locator(".lumosx-preview").inner_text() == changed
+    note.get_by_role("button", name="Exchange the words in the prompt").click()
+    settled(comfy)
+    assert prompt(comfy) == changed and note.count() == 0
+    assert summary(board) == ("fine", "Everything binds")
+    moved = attributes(comfy)
+    comfy.page.keyboard.press("Control+z")
+    comfy.page.wait_for_timeout(700)
+    assert prompt(comfy) == PROMPT and attributes(comfy) == moved
+    assert comfy.errors == []
+
+
+def test_words_that_a_move_leaves_behind_follow_or_stay(classic):
+    board = build(classic)
+    glasses, woman = chip(board, "round glasses").locator(".lumosx-thumb"), row(board, 2).locator(".lumosx-thumb-face")
+    drag(classic, glasses, woman)
+    settled(classic)
+    note = board.locator(".lumosx-note")
+    assert "“round glasses” now belongs to “woman with red hair”, but not in the prompt." in note.inner_text()
+    note.get_by_role("button", name="Leave the prompt").click()
+    assert note.count() == 0 and prompt(classic) == PROMPT
+    # By the menu too, and nothing is said once the prompt is another.
+    chip(board, "white jacket").locator(".lumosx-thumb").click()
+    classic.page.get_by_role("menuitem", name="Move to person 2").click()
+    assert note.count() == 1
+    classic.run("() => scene.set(app.graph.getNodeById(scene.encoder), 'prompt', 'A man on the left.')")
+    settled(classic)
+    assert note.count() == 0
+
+
+def test_a_prompt_that_cannot_be_typed_into_is_spoken_of_and_left(classic):
+    board = build(classic)
+    classic.run("""() => {
+      const case_ = scene.add('LumosX_LoadCase', 900, 900), encoder = app.graph.getNodeById(scene.encoder);
+      case_.connect(1, encoder, encoder.inputs.findIndex(({ name }) => name === 'prompt'));
+    }""")
+    classic.page.wait_for_timeout(2000)
+    settled(classic)
+    assert board.locator("textarea").is_visible() and board.locator("textarea").get_attribute("readonly") is not None
+
+
+_MODULE = "async ([name, given]) => (await import('/extensions/lumosx/board/rewrite.js'))[name](...given)"
+
+
+def ranges(text, words):
+    start = text.index(words)
+    return [start, start + len(words)]
+
+
+@pytest.mark.parametrize(("text", "words", "siblings", "after", "is_thing", "changed"), [
+    ("A man in a hat and a coat meets a girl.", "hat", ["coat"], "girl", False,
+     "A man in a coat meets a girl wearing a hat."),
+    ("A man in a hat and a coat meets a girl.", "coat", ["hat"], "girl", False,
+     "A man in a hat meets a girl wearing a coat."),
+    ("A man in a hat, a tie and a coat meets a girl.", "tie", ["hat", "coat"], "girl", False,
+     "A man in a hat and a coat meets a girl wearing a tie."),
+    ("A girl in a dress meets a man, who wears his hat.", "hat", [], "dress", True,
+     "A girl in a dress and hat meets a man."),
+    ("A man in a hat, and a girl in a dress.", "hat", [], "dress", True, "A man, and a girl in a dress and a hat."),
+    ("Hat, man, girl.", "Hat", [], "girl", False, None),
+])
+def test_a_sentence_follows_a_move_as_far_as_simple_english_goes(
+    classic, text, words, siblings, after, is_thing, changed
+):
+    given = [text, ranges(text, words), [ranges(text, each) for each in siblings],
+             {"range": ranges(text, after), "isThing": is_thing}]
+    assert classic.run(_MODULE, ["moveWords", given]) == changed
+
+
+def test_words_are_exchanged_wherever_they_are_and_in_any_language(classic):
+    def exchange(text, one, other):
+        return classic.run(_MODULE, ["exchangeWords", [text, one, other]])
+
+    text = "a hat, a cap, a hat"
+    assert exchange(text, [[2, 5], [16, 19]], [[9, 12]]) == "a cap, a hat, a cap"
+    assert exchange("男人穿夹克，女人穿裙子", [[3, 5]], [[9, 11]]) == "男人穿裙子，女人穿夹克"
+    assert exchange(text, [[2, 5]], [[4, 8]]) is None and exchange(text, [[2, 5]], []) is None
+
+
+_MODE = """([index, name, mode]) => {
+  const subject = app.graph.getNodeById(scene.subjects[index]);
+  subject.getInputNode(subject.inputs.findIndex((input) => input.name === name)).mode = mode;
+}"""
+
+
+def test_a_picture_that_is_bypassed_to_compare_keeps_its_words_and_the_run_goes_on(comfy):
+    board = build(comfy)
+    comfy.run(ADD_MODELS)
+    comfy.run(_MODE, [0, "attribute_1", BYPASSED])
+    settled(comfy)
+    assert summary(board) == ("warning", "Everything binds, with 1 warning")
+    assert "“Load Image” is bypassed: only these words bind" in chip(board, "white jacket").inner_text()
+    assert chip(board, "white jacket").locator(".lumosx-mend").count() == 0
+    # What is left out is still to be seen.
+    paused = chip(board, "white jacket").locator(".lumosx-paused img")
+    assert "thing00.png" in paused.get_attribute("src")
+    assert comfy.queue()["status"]["status_str"] == "success"
+    settled(comfy)
+    assert board.locator(".lumosx-checked").count() == 1
+    assert summary(board) == ("warning", "Everything binds, with 1 warning")
+    comfy.run(_MODE, [0, "attribute_1", 0])
+    settled(comfy)
+    assert summary(board)[0] == "fine" and attributes(comfy)[0][0][0] == "white jacket"
+    assert comfy.errors == []
+
+
+def test_pictures_that_a_run_cannot_do_without_are_red_and_say_what_to_bypass(classic):
+    board = build(classic, people=(("man on the left", ()), ("woman with red hair", ("green dress",))))
+    classic.run(_MODE, [0, "face", MUTED])
+    settled(classic)
+    assert summary(board)[0] == "mend"
+    assert "is muted or bypassed; bypass “LumosX Subject” too." in row(board, 1).inner_text()
+    classic.run("() => { app.graph.getNodeById(scene.subjects[0]).mode = 4; }")
+    classic.run("""() => {
+      const thing = scene.add('LumosX_Object', 330, 1400), loader = scene.picture('lamp.png', 0, 1400);
+      scene.set(thing, 'phrase', 'white lamp');
+      scene.link(loader, thing, 'image');
+      scene.link(thing, app.graph.getNodeById(scene.binder), 'object_1');
+      loader.mode = 4;
+    }""")
+    settled(classic)
+    assert summary(board) == ("mend", "1 thing to mend")
+    assert "is bypassed, and the run stops without this picture" in chip(board, "white lamp").inner_text()
+    assert chip(board, "white lamp").locator(".lumosx-field").input_value() == "white lamp"

@@ -1,0 +1,94 @@
+/** What a user adds from the board: people, things, a background and pictures, each in one step of undo. */
+
+import { say } from "../words.js";
+import { addTo, canTakePicture, givePicture, roomFor } from "./building.js";
+import { freePlace } from "./rebind.js";
+import { rootOf } from "./scene.js";
+import { chooseFiles, upload } from "./upload.js";
+
+export class Making {
+  /** @param {object} board */
+  constructor(board) {
+    this.board = board;
+    this.note = null;
+  }
+
+  get root() {
+    return rootOf(this.board.host.app);
+  }
+
+  canTake(reference) {
+    return canTakePicture(reference, this.root);
+  }
+
+  hasRoom(kind) {
+    return roomFor(kind, this.board.node, this.root) > 0;
+  }
+
+  /** Ask for a picture and give it to a reference. */
+  async choose(reference) {
+    await this.give(reference, await chooseFiles(false));
+  }
+
+  async give(reference, files) {
+    await this.fill(files.slice(0, 1), () => (reference.node.graph ? reference : null));
+  }
+
+  /** Add a person, a thing or a background for each picture, or one without. */
+  async add(kind, files) {
+    const next = () => addTo(this.board.node, kind, this.root);
+    if (files) return this.fill(files, next);
+    this.note = null;
+    const place = this.board.step(next);
+    this.board.tick();
+    if (place) this.board.focusOn(place, "field");
+  }
+
+  /** Add what a person wears or holds. */
+  async addThingOf(person, files) {
+    await this.fill(files ?? (await chooseFiles(true)), () => (person.node.graph ? freePlace(person.node) : null));
+  }
+
+  /**
+   * Upload pictures and give each to a place.
+   * @param {File[]} files
+   * @param {() => import("./rebind.js").Place | null} next the place for the next picture, or null when there is none
+   */
+  async fill(files, next) {
+    if (!files.length) return;
+    this.say({ text: say("uploading") });
+    const names = await this.upload(files);
+    if (!this.board.node.graph || !names) return;
+    const places = this.board.step(() => names.flatMap((name) => this.place(next(), name)));
+    this.say(places.length < names.length ? { level: "warning", text: say("too_many_pictures", { count: names.length - places.length }) } : null);
+    if (places.length) this.board.focusOn(places[0], "field");
+  }
+
+  place(place, name) {
+    if (!place) return [];
+    givePicture(place, name, this.root);
+    return [place];
+  }
+
+  /** The names of uploaded files; null, and a note, when one of them cannot be. */
+  async upload(files) {
+    try {
+      const names = [];
+      for (const file of files) names.push(await upload(this.board.host.api, file));
+      return names;
+    } catch (error) {
+      this.say({ level: "error", text: error.message });
+      return null;
+    }
+  }
+
+  say(note) {
+    this.note = note;
+    this.board.tick();
+  }
+
+  /** @returns {import("./view.js").Note[]} */
+  notes() {
+    return this.note ? [this.note] : [];
+  }
+}
