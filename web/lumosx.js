@@ -10,6 +10,7 @@ import { foldOccurrences } from "./occurrences.js";
 import { nameForSearch } from "./search.js";
 import { addStyle } from "./style.js";
 import { keepLow } from "./view.js";
+import { widen } from "./widths.js";
 import { loadWords } from "./words.js";
 
 /** @type {Record<string, (node: object, host: {app: object, api: object}) => void>} */
@@ -37,6 +38,7 @@ app.registerExtension({
     if (node.comfyClass?.startsWith("LumosX_")) {
       nameWidgets(node);
       foldOccurrences(node);
+      widen(node);
     }
     VIEWS[node.comfyClass]?.(node, { app, api });
   },

@@ -49,6 +49,56 @@ def test_an_occurrence_that_is_linked_is_seen(comfy):
     assert "occurrence" not in comfy.run(_VISIBLE)
 
 
+# Every widget with the longest that it offers, or as many words as people have.
+_FILL = """type => {
+  // Some pages give a new node the size of an earlier one of its number.
+  app.graph.clear();
+  app.graph.last_node_id = window.turn = (window.turn ?? 0) + 100;
+  const node = LiteGraph.createNode(type);
+  const longest = (values) => values.toSorted((one, other) => other.length - one.length)[0];
+  node.pos = [300, 120];
+  app.graph.add(node);
+  for (const widget of node.widgets ?? []) {
+    if (widget.type === 'combo') widget.value = longest(widget.options.values.map(String)) ?? widget.value;
+    if (widget.type === 'text' || widget.type === 'string') widget.value = 'woman with red hair';
+  }
+  Object.assign(app.canvas.ds, { scale: 1, offset: [0, 0] });
+  app.canvas.setDirty(true, true);
+  window.made = node;
+}"""
+_DRAWN = """() => {
+  const drawn = [], plain = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+    drawn.push(String(text));
+    return plain.call(this, text, ...at);
+  };
+  app.canvas.draw(true, true);
+  CanvasRenderingContext2D.prototype.fillText = plain;
+  const named = ({ type }) => ['combo', 'number', 'text'].includes(type);
+  const shown = (made.widgets ?? []).filter((widget) => named(widget) && made.isWidgetVisible(widget));
+  const values = shown.filter(({ type }) => type !== 'number').map(({ value }) => String(value));
+  const texts = [...shown.map(({ label, name }) => label ?? name), ...values];
+  return [made.title, ...texts].filter((text) => text && !drawn.includes(text));
+}"""
+# Frontend 1.32.9 gives names 80 pixels in Vue nodes, however wide they are.
+_CUT = """() => [...document.querySelectorAll('[data-node-id] *')].filter((element) => {
+  const hides = ['hidden', 'clip'].includes(getComputedStyle(element).overflowX);
+  const ours = element.closest('.lumosx-board, .lumosx-result');
+  const fixed = element.tagName === 'P' && element.clientWidth === 80;
+  return hides && !ours && !fixed && element.clientWidth > 0 && element.scrollWidth > element.clientWidth + 1;
+}).map((element) => element.value || element.innerText)"""
+
+
+def test_a_new_node_is_wide_enough_for_what_it_says(comfy, request):
+    """Names of widgets, choices, some words and the title, before anybody has made it larger."""
+    cut = {}
+    for node in comfy.run("() => Object.keys(LiteGraph.registered_node_types).filter((type) => /^LumosX_/.test(type))"):
+        comfy.run(_FILL, node)
+        comfy.page.wait_for_timeout(600)
+        cut[node] = comfy.run(_CUT if request.node.callspec.params["comfy"] == "vue" else _DRAWN)
+    assert len(cut) == 21 and {node: texts for node, texts in cut.items() if texts} == {}
+
+
 @pytest.mark.parametrize("words", FIRST_WORDS)
 def test_search_finds_us_by_what_newcomers_type(blank, words):
     comfy = blank.open(CLASSIC)
