@@ -19,8 +19,9 @@ export function widen(node) {
   pen.font = FONT;
   const shown = (node.widgets ?? []).filter(({ type, hidden }) => !hidden && TEXTS[type]);
   // Vue nodes put all names into one column, and all values into another.
-  const widgets = widest(shown.map((widget) => widget.label ?? widget.name)) + widest(shown.flatMap((widget) => TEXTS[widget.type](widget)));
-  const needed = Math.ceil(Math.min(WIDEST, Math.max(title, shown.length ? widgets + AROUND : 0)));
+  const names = widest(shown.map((widget) => widget.label ?? widget.name));
+  const values = widest(shown.flatMap((widget) => TEXTS[widget.type](widget)));
+  const needed = Math.ceil(Math.min(WIDEST, Math.max(title, shown.length ? names + values + AROUND : 0)));
   if (node.size[0] < needed) node.setSize([needed, node.size[1]]);
 }
 

@@ -158,6 +158,20 @@ def test_what_comes_from_outside_of_a_subgraph_is_given_there_and_new_nodes_stay
     assert classic.run(outside) == before
 
 
+def test_an_idle_board_touches_nothing_and_asks_nothing(comfy):
+    board = build(comfy)
+    asked = []
+    comfy.page.on("request", lambda request: asked.append(request.url) if "lumosx" in request.url else None)
+    touched = board.evaluate("""async (element) => {
+      const seen = [], watch = new MutationObserver((records) => seen.push(...records));
+      watch.observe(element, { subtree: true, childList: true, attributes: true, characterData: true });
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      watch.disconnect();
+      return seen.length;
+    }""")
+    assert touched == 0 and asked == []
+
+
 def test_thumbnails_show_whole_pictures_and_enlarge(classic):
     board = build(classic)
     picture = row(board, 1).locator(".lumosx-thumb-face")

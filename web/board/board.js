@@ -264,6 +264,7 @@ function wordsOf({ phrase, occurrence }) {
 
 /** A scene without nodes, to compare it. */
 function plain(scene) {
+  const { encoders, chosen, holder } = scene.prompt;
   const bare = (reference) => ({ ...reference, node: reference.node?.id, phraseNode: reference.phraseNode?.id });
   return {
     people: scene.people.map(({ node, face, references, ...person }) => (
@@ -273,6 +274,6 @@ function plain(scene) {
     background: scene.background && bare(scene.background),
     twoBackgrounds: scene.twoBackgrounds,
     unseen: scene.unseen.map(({ title }) => title),
-    prompt: { ...scene.prompt, encoders: scene.prompt.encoders.map(titleOf), chosen: scene.prompt.chosen?.id, holder: scene.prompt.holder?.node.id },
+    prompt: { ...scene.prompt, encoders: encoders.map(titleOf), chosen: chosen?.id, holder: holder?.node.id },
   };
 }

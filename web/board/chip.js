@@ -57,7 +57,10 @@ function makePicture(actions, owner, className) {
 function addWords(element, actions) {
   const field = make("input", "lumosx-field", { type: "text", spellcheck: "false", autocomplete: "off" });
   undoOnlyInFocus(field);
-  complete(field, (text, caret) => (caret === text.length ? runsOf(actions.promptText(), text).map((run) => ({ from: 0, text: run })) : []));
+  complete(field, (text, caret) => {
+    const runs = caret === text.length ? runsOf(actions.promptText(), text) : [];
+    return runs.map((run) => ({ from: 0, text: run }));
+  });
   field.addEventListener("input", () => actions.set(element.reference, { phrase: field.value }, false));
   field.addEventListener("change", () => actions.done());
   field.addEventListener("keydown", (event) => event.key === "Enter" && field.blur());

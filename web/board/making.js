@@ -60,7 +60,8 @@ export class Making {
     const names = await this.upload(files);
     if (!this.board.node.graph || !names) return;
     const places = this.board.step(() => names.flatMap((name) => this.place(next(), name)));
-    this.say(places.length < names.length ? { level: "warning", text: say("too_many_pictures", { count: names.length - places.length }) } : null);
+    const count = names.length - places.length;
+    this.say(count ? { level: "warning", text: say("too_many_pictures", { count }) } : null);
     if (places.length) this.board.focusOn(places[0], "field");
   }
 

@@ -93,7 +93,8 @@ export class Moves {
       return theirs.length ? { ...found, key: "swapped", values: { words: reference.phrase, other: place.phrase }, changed } : null;
     }
     const giver = scene.people[reference.person]?.references ?? [];
-    const siblings = giver.filter((each) => each.id !== reference.id && each.kind === "attribute").flatMap(({ id }) => ranges.get(id) ?? []);
+    const others = giver.filter((each) => each.id !== reference.id && each.kind === "attribute");
+    const siblings = others.flatMap(({ id }) => ranges.get(id) ?? []);
     const after = person.references.findLast((each) => ranges.get(each.id)?.length);
     const anchor = after && { range: ranges.get(after.id)[0], isThing: after.kind === "attribute" };
     const changed = anchor && own.length === 1 ? moveWords(found.text, own[0], siblings, anchor) : null;

@@ -4,7 +4,7 @@ const MOST = 6;
 const LONGEST = 5;
 const SHORTEST = 2;
 // A phrase does not end with these.
-const INNER = new Set(["a", "an", "the", "of", "in", "on", "at", "with", "and", "or", "to", "his", "her", "their", "its", "who", "is", "wearing"]);
+const INNER = new Set("a an the of in on at with and or to his her their its who is wearing".split(" "));
 const LETTER = /[\p{L}\p{N}]/u;
 const WIDE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
 
