@@ -14,7 +14,7 @@ export function makeFace(actions) {
   const element = make("div", "lumosx-face");
   element.picture = makePicture(actions, element, "lumosx-thumb lumosx-thumb-face");
   addWords(element, actions);
-  element.plus = makePlus("lumosx-mend lumosx-plus", (files) => actions.addThingOf(element.person, files));
+  element.plus = makePlus("lumosx-plus", (files) => actions.addThingOf(element.person, files));
   element.append(element.picture, element.field, element.which, element.plus);
   return element;
 }

@@ -54,7 +54,7 @@ export function makeBoard(actions) {
 }
 
 function makeAdder(kind, actions) {
-  const element = makePlus("lumosx-mend lumosx-add", (files) => actions.add(kind, files));
+  const element = makePlus("lumosx-add", (files) => actions.add(kind, files));
   element.kind = kind;
   element.textContent = `+ ${say(`add_${kind}`)}`;
   return element;
