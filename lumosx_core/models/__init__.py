@@ -1,1 +1,1 @@
-"""Models: one folder each, with what it computes, its sizes and its files."""
+"""Model families, a folder each: what a model computes, its sizes and its files, without a host."""

@@ -1,0 +1,115 @@
+"""The transformer of HunyuanVideo in plain PyTorch: to train adapters on, and to compare hosts with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from .config import HunyuanConfig
+from .double_block import DoubleStreamBlock
+from .layers import SINUSOIDS, DenseAttention, LastLayer, MLPEmbedder, dense_attention, timestep_embedding
+from .refiner import TokenRefiner
+from .rotary import rotary_table, video_ids
+from .single_block import SingleStreamBlock
+
+GUIDANCE_FACTOR = 1000.0
+RunBlock = Callable[
+    [int, DoubleStreamBlock, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]
+]
+"""``run(index, block, img, txt, vec, rotary)``: a double block's call, for methods that do more around it."""
+
+
+class PatchEmbed(nn.Module):
+    """A latent [batch, channels, frames, rows, columns] -> tokens [batch, tokens, hidden], in this order."""
+
+    def __init__(self, config: HunyuanConfig) -> None:
+        super().__init__()
+        self.proj = nn.Conv3d(config.in_channels, config.hidden_size, config.patch_size, config.patch_size)
+
+    def forward(self, latent: torch.Tensor) -> torch.Tensor:
+        return self.proj(latent).flatten(2).transpose(1, 2)
+
+
+class HunyuanNetwork(nn.Module):
+    """The module whose state dict is a HunyuanVideo checkpoint in ComfyUI's naming."""
+
+    def __init__(self, config: HunyuanConfig) -> None:
+        super().__init__()
+        hidden, heads = config.hidden_size, config.num_heads
+        self.params = config
+        self.img_in = PatchEmbed(config)
+        self.time_in = MLPEmbedder(SINUSOIDS, hidden)
+        self.vector_in = MLPEmbedder(config.vec_in_dim, hidden)
+        if config.guidance_embed:
+            self.guidance_in = MLPEmbedder(SINUSOIDS, hidden)
+        self.txt_in = TokenRefiner(config.context_in_dim, hidden, heads)
+        self.double_blocks = nn.ModuleList(
+            DoubleStreamBlock(hidden, heads, config.mlp_size) for _ in range(config.depth)
+        )
+        self.single_blocks = nn.ModuleList(
+            SingleStreamBlock(hidden, heads, config.mlp_size) for _ in range(config.depth_single_blocks)
+        )
+        patch_numbers = config.out_channels * torch.Size(config.patch_size).numel()
+        self.final_layer = LastLayer(hidden, patch_numbers)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        timesteps: torch.Tensor,
+        context: torch.Tensor,
+        pooled: torch.Tensor,
+        guidance: torch.Tensor | None = None,
+        attend: DenseAttention = dense_attention,
+        run_block: RunBlock | None = None,
+    ) -> torch.Tensor:
+        """The velocity of a latent video.
+
+        Args:
+            x: [batch, channels, frames, rows, columns], rows and columns divisible by the patch.
+            timesteps: [batch] or [1], 0 to 1000.
+            context: [batch, tokens, context_in_dim], the text encoder's output.
+            pooled: [batch, vec_in_dim].
+            guidance: [batch] or [1], the embedded guidance strength; models without it ignore it.
+            run_block: what runs in place of each double block.
+
+        Returns:
+            [batch, out_channels, frames, rows, columns].
+        """
+        frames, rows, columns = grid = token_grid(x, self.params.patch_size)
+        img = self.img_in(x)
+        vec = self.modulation_vec(timesteps, pooled, guidance, x.dtype)
+        txt = self.txt_in(context, timesteps, attend)
+        rotary = rotary_table(video_ids(*grid), self.params.axes_dim, self.params.theta, x.device)
+
+        for index, block in enumerate(self.double_blocks):
+            if run_block is None:
+                img, txt = block(img, txt, vec, rotary, attend)
+            else:
+                img, txt = run_block(index, block, img, txt, vec, rotary)
+
+        stream = torch.cat([img, txt], dim=1)
+        for block in self.single_blocks:
+            stream = block(stream, vec, rotary, attend)
+
+        patches = self.final_layer(stream[:, :img.shape[1]], vec)
+        patches = patches.reshape(-1, frames, rows, columns, self.params.out_channels, *self.params.patch_size)
+        return patches.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(
+            -1, self.params.out_channels, *(n * p for n, p in zip(grid, self.params.patch_size))
+        )
+
+    def modulation_vec(
+        self, timesteps: torch.Tensor, pooled: torch.Tensor, guidance: torch.Tensor | None, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """What modulates every block, [batch, hidden]: timestep, pooled text and guidance together."""
+        vec = self.time_in(timestep_embedding(timesteps).to(dtype)) + self.vector_in(pooled)
+        if self.params.guidance_embed and guidance is not None:
+            vec = vec + self.guidance_in(timestep_embedding(guidance, GUIDANCE_FACTOR).to(dtype))
+        return vec
+
+
+def token_grid(latent: torch.Tensor, patch_size: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Tokens of a latent [batch, channels, frames, rows, columns] along time, rows and columns."""
+    frames, rows, columns = (n // p for n, p in zip(latent.shape[2:], patch_size))
+    return frames, rows, columns
