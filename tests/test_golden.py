@@ -16,20 +16,36 @@ FILES = sorted(Path(__file__).with_name("golden").glob("*.*"))
 BESIDE = ("lynx_full_rows.safetensors", "arcface_ir_se50_keys.json")
 """What other golden files refer to."""
 LYNX_RESULTS = ("null_tokens", "pair_out", "out_mixed", "cfg", "out", "denoised", "latents", "crop_256", "embedding")
+POLYVIVID = [file for file in FILES if file.name.startswith("polyvivid")]
 FORWARDS = [file for file in FILES if file.name.startswith("forward")]
 
 
 def test_all_kinds_are_there():
-    assert len(FILES) == 20
+    assert len(FILES) == 28
     assert Counter(file.name.split("_")[0].split(".")[0] for file in FILES) == {
-        "forward": 4, "sampler": 2, "letterbox": 1, "phrase": 1, "lynx": 10, "arcface": 2,
+        "forward": 4, "sampler": 2, "letterbox": 1, "phrase": 1, "lynx": 10, "arcface": 2, "polyvivid": 8,
+    }
+    assert {file.stem.removeprefix("polyvivid_") for file in POLYVIVID} == {
+        "cliques", "forward", "forward_cases", "module_a", "module_b", "positions", "template", "weights",
     }
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_golden_file_is_met(file):
+    needs_tokenizer(file)
     verdict = golden.check(file)
     assert verdict.ok, str(verdict)
+
+
+def needs_tokenizer(file):
+    """Skip where the ComfyUI under test came without the vocabulary that a file is about."""
+    if file.stem == "polyvivid_template":
+        from host.llama_tokens import llama_tokenizer
+
+        try:
+            llama_tokenizer()
+        except FileNotFoundError as error:
+            pytest.skip(str(error))
 
 
 def velocity_error(file, wrap=lambda model: model, steps=1, choice=None, **options):
@@ -86,20 +102,34 @@ def test_every_mode_called_exact_meets_the_golden_files(file, mode):
     assert velocity_error(file, steps=2, cache=TableCache(), **mode) <= golden.FORWARD_BOUND
 
 
+LAST_TENSORS = {
+    "forward": "out_vec_zero", "forward_cases": "rows.out", "module_a": "z_t_out_no_lora",
+    "module_b": "delta_rope_full", "positions": "long.image_ids", "weights": "base.final_layer.linear.weight",
+}
+"""A tensor of each of PolyVivid's files, one that is compared late."""
+
+
 def altered(file, folder):
     """A copy of a golden file with its expected numbers moved a little."""
     copy = folder / file.name
     for beside in BESIDE:
         shutil.copy(file.with_name(beside), folder)
     if file.suffix == ".json":
-        cases = json.loads(file.read_text())
-        alter_case(cases[0])
-        copy.write_text(json.dumps(cases))
+        cases = json.loads(file.read_text(encoding="utf-8"))
+        if file in POLYVIVID:
+            last = cases["cases"][-1]["image_spans"] if "cases" in cases else cases[-1]["expected"]["left_over"]
+            last[-1] = 9
+        else:
+            alter_case(cases[0])
+        copy.write_text(json.dumps(cases), encoding="utf-8")
         return copy
     with safe_open(file, "pt") as source:
         tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118
         metadata = source.metadata()
-    if "velocity" in tensors:
+    if file in POLYVIVID:
+        name = LAST_TENSORS[file.stem.removeprefix("polyvivid_")]
+        tensors[name] = tensors[name] * (1 + 1e-2)
+    elif "velocity" in tensors:
         tensors["velocity"] = tensors["velocity"] * (1 + 4e-5)
     elif "sample" in tensors:
         tensors["sample"] = tensors["sample"] * (1 + 1e-8)
@@ -132,6 +162,7 @@ def alter_expected(tensors):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_an_altered_file_fails(file, tmp_path):
+    needs_tokenizer(file)
     assert not golden.check(altered(file, tmp_path)).ok
 
 

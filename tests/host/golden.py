@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from host import golden_lynx
+from host import golden_lynx, golden_polyvivid
 from lumosx_core.layout import Binding
 from lumosx_core.media import letterbox
 from lumosx_core.phrases import exact_spans
@@ -29,7 +29,8 @@ UNITS_BOUND = 1.0
 class Verdict:
     """One golden file's figure: relative RMS for forward and sampler, differing values for the exact kinds.
 
-    For files with several tolerances it is the largest error in units of what is allowed.
+    For files with several tolerances it is the largest error in units of what is allowed. PolyVivid's are in
+    ``golden_polyvivid``.
     """
 
     name: str
@@ -45,12 +46,14 @@ class Verdict:
 
 
 def check(path: Path) -> Verdict:
-    """Compare one golden file, of the kind that its content shows.
+    """Compare one golden file, of the kind that its content shows; PolyVivid's are known by their names.
 
     Raises:
         ValueError: content of no known kind, or no JSON.
         OSError, SafetensorError, KeyError: an unreadable file.
     """
+    if path.stem.startswith("polyvivid_"):
+        return Verdict(path.stem, *golden_polyvivid.check(path))
     if path.suffix == ".json":
         cases = json.loads(path.read_text(encoding="utf-8"))
         if not cases:
