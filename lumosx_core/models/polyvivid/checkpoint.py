@@ -137,16 +137,22 @@ def _config_of(shapes: Shapes, metadata: Mapping[str, str], path: Path) -> Adapt
     ranks = {shape[0] for name, shape in shapes.items() if name.endswith("lora_down.weight") and shape}
     if rank is not None and ranks - {rank}:
         raise LumosXError(f"rank: the metadata states {rank}, but there are LoRAs of rank {max(ranks - {rank})}.")
-    start = f"double_blocks.{layers[0]}.inject"
-    fc, mlp = shapes.get(f"{start}.fc.weight", ()), shapes.get(f"{start}.mlp.0.lora_up.weight", ())
-    if len(fc) != 2 or len(mlp) != 2 or not ranks:
-        raise LumosXError(f"{start}.fc.weight and {start}.mlp.0 must be there, with two dimensions.")
+    hidden, mlp = (
+        _rows(shapes, f"double_blocks.{layers[0]}.inject.{name}") for name in ("fc.weight", "mlp.0.lora_up.weight")
+    )
     if missing:
         _log.info("%s: the PolyVivid adapter does not state %s; defaults are used.", path, ", ".join(missing))
     return AdapterConfig(
-        hidden_size=fc[0], mlp_size=mlp[0], layers=layers, rank=rank or max(ranks),
+        hidden_size=hidden, mlp_size=mlp, layers=layers, rank=rank or max(ranks, default=0),
         alpha=settings.pop("alpha", None), **settings,
     )
+
+
+def _rows(shapes: Shapes, name: str) -> int:
+    """The rows of a tensor that every adapter has."""
+    if len(shapes.get(name, ())) != 2:
+        raise LumosXError(f"{name} is missing or does not have two dimensions; get the file again.")
+    return shapes[name][0]
 
 
 def _check_shapes(shapes: Shapes, config: AdapterConfig) -> None:

@@ -58,7 +58,7 @@ class AdapterConfig:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise LumosXError(
-                    f"{name}: {getattr(self, name)!r} is not supported; it must be one of {', '.join(allowed)}."
+                    f"{name}: {getattr(self, name)[:80]!r} is not supported; it must be one of {', '.join(allowed)}."
                 )
         if not 1 <= self.rank <= MOST_RANK:
             raise LumosXError(f"rank: {self.rank} is out of range; it must be from 1 to {MOST_RANK}.")
