@@ -92,7 +92,7 @@ class _Search:
     def run(self, budget: Budget) -> bool:
         """Search; whether it came to an end within the budget."""
         everybody = (1 << len(self.neighbours)) - 1
-        self._consider(self._exchanged(self._greedy(everybody)))
+        self._consider(self._greedy(everybody))
         stack: list[tuple[tuple[int, ...], int]] = [((), everybody)]
         while stack:
             if budget.left <= 0:

@@ -181,11 +181,29 @@ def test_the_worst_cases_are_bounded_and_say_so(hostile):
         assert [len(one.members) for one in found.subjects][:2] == [len(set(frames))] * 2
 
 
+def linked_crops(*edges, count):
+    """Similarities of crops that are 0 but for (one, other, similarity)."""
+    similarity = np.eye(count)
+    for one, other, value in edges:
+        similarity[one, other] = similarity[other, one] = value
+    return similarity
+
+
 def test_what_was_cut_off_is_improved_by_exchanges():
-    """An intruder that greedy extension took for the degree's sake is exchanged for the better crop."""
-    similarity, frames, who = clip(8, 2, 0.05, 0, twins=0.35)
-    found = consolidate(similarity, frames, 0.3, most_work=0)
-    assert found.warnings and people_of(found, who) == [[0], [1]]
+    """An intruder that greedy extension took for the sake of its degree is exchanged for the better crop."""
+    own = [(one, other, 0.99) for one, other in combinations(range(4), 2)]
+    intruder = [(one, 4, 0.9) for one in (0, 1, 2, 5, 6)]
+    similarity, frames = linked_crops(*own, *intruder, count=7), [0, 1, 2, 3, 3, 4, 5]
+    found = consolidate(similarity, frames, most_work=0)
+    assert found.warnings and found.subjects[0].members == (0, 1, 2, 3)
+
+
+def test_greedy_extension_goes_by_degree():
+    """Not by similarity, which would end with the pair."""
+    people = [(one, other, 0.9) for one, other in combinations(range(2, 6), 2)]
+    similarity = linked_crops((0, 1, 1.0), *people, count=6)
+    found = consolidate(similarity, range(6), most_work=0)
+    assert found.warnings and [one.members for one in found.subjects] == [(2, 3, 4, 5)]
 
 
 def test_the_report_names_subjects_references_and_what_is_left():
