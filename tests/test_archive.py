@@ -121,7 +121,8 @@ def test_the_scan_sees_what_it_should(ending, line):
 
 @pytest.mark.parametrize("path", [path for path in SHIPPED if path.suffix == ".py"], ids=str)
 def test_only_what_comfyui_and_our_requirements_install_is_imported(path, comfyui_dir):
-    known = {*sys.stdlib_module_names, *ROOTS, *OPTIONAL, *archive.host_packages(comfyui_dir), "PIL"}
+    # PyTorch requires networkx.
+    known = {*sys.stdlib_module_names, *ROOTS, *OPTIONAL, *archive.host_packages(comfyui_dir), "PIL", "networkx"}
     assert set(imported(path)) <= known | archive.required_modules() | archive.optional_modules()
 
 
