@@ -180,8 +180,10 @@ def test_other_files_are_not_adapters():
 
 @pytest.mark.parametrize(("name", "value"), [
     ("format", "lora"), ("version", "2"), ("base", "wan"), ("rank", "0"), ("rank", "4.5"), ("rank", "9" * 5000),
-    ("alpha", "nan"), ("alpha", "-1"), ("alpha", "x"), ("layers", "[0"), ("layers", "[true]"), ("layers", "{}"),
-    ("layers", "[0, 1, 2]"), ("layers", "[" * 5000), ("layers", "5"), ("image_grid", "[24]"), ("image_grid", "[0, 1]"),
+    ("alpha", "nan"), ("alpha", "-1"), ("alpha", "0"), ("alpha", "x"), ("layers", "[0"),
+    ("layers", "[true]"), ("layers", "{}"),
+    ("layers", "[0, 1, 2]"), ("layers", "[" * 5000), ("layers", "5"), ("image_grid", "[24]"),
+    ("image_grid", "[0, 1]"), ("image_grid", "[1.5, 2]"), ("image_grid", "[true, 2]"),
     ("ref_size", "1e3"), ("inject_rope", "time"), ("vec_mode", ""), ("template", "x" * 5000),
 ])
 def test_wrong_metadata_is_refused_by_name(small, name, value):

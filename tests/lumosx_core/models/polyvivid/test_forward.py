@@ -59,6 +59,19 @@ def test_without_fc_it_is_strength_zero_but_not_the_base_model(case, network):
     assert relative(fc0, network(*inputs)) == pytest.approx(0.18, abs=0.02)
 
 
+def test_at_strength_zero_the_injection_is_not_computed(case, network, adapter, monkeypatch):
+    from lumosx_core.models.polyvivid.injection import Injection
+
+    def computed(*_):
+        raise AssertionError
+
+    inputs, latents, layout = case
+    monkeypatch.setattr(Injection, "forward", computed)
+    polyvivid_forward(network, adapter, *inputs, latents, layout, RunOptions(strength=0.0))
+    with pytest.raises(AssertionError):
+        polyvivid_forward(network, adapter, *inputs, latents, layout)
+
+
 def test_a_new_adapter_has_an_untrained_ones_output(case, network):
     inputs, latents, layout = case
     tensors, _ = load(FORWARD)

@@ -53,8 +53,13 @@ def test_queries_are_those_of_the_live_layer():
 
     doubled = Doubled(6, 18)
     assert torch.equal(queries_of(doubled, x), doubled(x)[..., :6])
-    plain.register_forward_hook(lambda module, inputs, output: output + 1)
-    assert torch.equal(queries_of(plain, x), plain(x)[..., :6])
+    for register, hook in (
+        (plain.register_forward_hook, lambda module, inputs, output: output + 1),
+        (plain.register_forward_pre_hook, lambda module, inputs: (inputs[0] + 1,)),
+    ):
+        handle = register(hook)
+        assert torch.equal(queries_of(plain, x), plain(x)[..., :6])
+        handle.remove()
 
 
 def test_a_lora_starts_as_nothing_and_is_scaled_by_alpha_over_rank():
