@@ -65,7 +65,6 @@ def test_a_folder_that_is_no_case(client, graph, server):
         ("4", {"prompt": ""}, "is not in the prompt"),
         ("4", {"prompt": "word " * 600}, "prompt: the text has"),
         ("4", {"negative_prompt": "word " * 600}, "negative_prompt: the text has"),
-        ("5", {"model": ["1", 0]}, "put a LumosX Model node between the model loader and the sampler"),
         ("34", {"subject_1": None, "subject_2": None, "object_1": None, "background": None}, "there is no reference"),
     ],
 )

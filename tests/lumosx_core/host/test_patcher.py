@@ -2,6 +2,7 @@
 
 import copy
 
+import comfy.conds
 import comfy.ldm.modules.attention
 import comfy.model_management
 import comfy.patcher_extension
@@ -200,16 +201,17 @@ def lora(base, strength):
 
 
 def test_only_lumosx_conditioning_is_told_the_whole_timestep():
-    seen, entries = [], [{"model_conds": {BINDING: "a scene"}}, {"model_conds": {"other": 1}}, {}]
+    binding = comfy.conds.CONDConstant("a scene")
+    seen, entries = [], [{"model_conds": {BINDING: binding}}, {"model_conds": {"other": 1}}, {}]
     options = {TIMESTEP: 500, "transformer_options": {}}
     PassesWrapper(UNLIMITED)(
         lambda model, conditions, *_: seen.append(conditions), None, [entries, None], torch.zeros(1, 16, 1, 2, 2),
         torch.ones(1), options,
     )
     ((ours, *others), negative), = seen
-    assert ours["model_conds"][BINDING] == "a scene" and ours["model_conds"][TIMESTEP].cond.tolist() == [500]
+    assert ours["model_conds"][BINDING] is binding and ours["model_conds"][TIMESTEP].cond.tolist() == [500]
     assert others == [{"model_conds": {"other": 1}}, {"model_conds": {}}] and negative is None
-    assert entries[0] == {"model_conds": {BINDING: "a scene"}}
+    assert entries[0] == {"model_conds": {BINDING: binding}}
 
 
 def test_levels_within_a_whole_timestep_are_brought_to_it_and_no_others():

@@ -32,6 +32,7 @@ def folders(tmp_path, monkeypatch):
         changed = ([str(tmp_path / category)], *known[1:])
         monkeypatch.setitem(folder_paths.folder_names_and_paths, category, changed)
     monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path / "user"))
+    monkeypatch.setattr(folder_paths, "filename_list_cache", {})
     return tmp_path
 
 

@@ -482,15 +482,12 @@ def thing(phrase, height=2, width=2):
     return Reference(Kind.OBJECT, phrase, torch.zeros(1, 1, 1, 1).expand(1, height, width, 3))
 
 
-@pytest.mark.parametrize(
-    ("objects", "prompt", "sentence"),
-    [
-        ([thing("hat")] * 65, "a hat", "^relations: the scene has 65 references, but a case holds 64"),
-        ([thing("hat")], "a hat " * 200_000, "^prompt: caption.txt would have 1200001 bytes"),
-        ([thing("hat"), thing("coat", 9000, 9000)], "a hat", "^relations: the picture of \"coat\" is too large"),
-        ([thing("hat", 8000, 8000)] * 9, "a hat", "^relations: the picture of \"hat\" is too large"),
-    ],
-)
+@pytest.mark.parametrize(("objects", "prompt", "sentence"), [
+    ([thing("hat")] * 65, "a hat", "^relations: the scene has 65 references, but a case holds 64"),
+    ([thing("hat")], "a hat " * 200_000, "^prompt: caption.txt would have 1200001 bytes"),
+    ([thing("hat"), thing("coat", 9000, 9000)], "a hat", "^relations: the picture of \"coat\" is too large"),
+    ([thing("hat", 8000, 8000)] * 9, "a hat", "^relations: the picture of \"hat\" is too large"),
+])
 def test_what_could_not_be_read_back_is_not_written(tmp_path, objects, prompt, sentence):
     with pytest.raises(LumosXError, match=sentence):
         write_case_folder(Scene(objects=tuple(objects)), prompt, "x", tmp_path / "case")
