@@ -1,30 +1,32 @@
 """LumosX's weights among the page's missing models: where they come from, until their folder is there."""
 
+import json
+
 import torch.distributed.checkpoint as checkpoint
 
+from host.shipped_workflows import workflow
 from host.weight_files import small_transformer
 from lumosx_core.weights.convert import convert
 
-RELEASE = "https://huggingface.co/Alibaba-DAMO-Academy/LumosX/tree/main/LumosX_models"
+TEMPLATE, SHIPPED_NAME = "2 Two people by their faces", "LumosX_models_bf16.safetensors"
+# Other tests on the same server may put a file there under the name that ships.
 NAME = "absent_models_bf16.safetensors"
-GRAPH = {
-    "last_node_id": 1, "last_link_id": 0, "links": [], "groups": [], "config": {}, "extra": {}, "version": 0.4,
-    "nodes": [{
-        "id": 1, "type": "LumosX_ModelLoader", "pos": [200, 200], "size": [320, 130], "flags": {}, "order": 0,
-        "mode": 0, "inputs": [], "outputs": [{"name": "model", "type": "MODEL", "links": None}],
-        "properties": {
-            "Node name for S&R": "LumosX_ModelLoader",
-            "models": [{"name": NAME, "url": RELEASE, "directory": "diffusion_models"}],
-        },
-        "widgets_values": [NAME, "default", 0.0],
-    }],
-}
+
+
+def loader_alone():
+    """A template's Model Loader as it ships, but for the name of its file, in a graph of its own."""
+    graph = workflow(TEMPLATE)
+    [loader] = [node for node in graph["nodes"] if node["type"] == "LumosX_ModelLoader"]
+    [output] = loader["outputs"]
+    output["links"] = None
+    loader = json.loads(json.dumps(loader).replace(SHIPPED_NAME, NAME))
+    return {**graph, "nodes": [loader], "links": [], "groups": [], "extra": {}}
 
 
 def is_missing(comfy):
     """Whether the page says so once a graph with the file is opened: in a dialog, or in a message on newer pages."""
     comfy.open("classic", Comfy__Workflow__ShowMissingModelsWarning=True)
-    comfy.load(GRAPH)
+    comfy.load(loader_alone())
     comfy.page.wait_for_timeout(2500)
     text = comfy.page.locator("body").inner_text()
     return NAME in text and "missing" in text.lower()
