@@ -36,9 +36,9 @@ def test_words_of_several_references_show_each_badge_once_and_every_colour(call)
     text = "A man in a white jacket waves."
     marks = [mark(2, 23, "1"), mark(11, 23, "1a"), mark(17, 23, "1b")]
     pieces, badges, shared = call("board/prompt.js", """
-      const element = document.createElement('div');
-      module.drawPrompt(element, given.text, given.marks, 'none');
-      const texts = (name) => [...element.querySelectorAll(name)].map((each) => each.textContent);
+      const marks = document.createElement('div'), field = document.createElement('textarea');
+      module.drawPrompt({ marks, field }, { text: given.text, holder: {} }, given.marks, 'none');
+      const texts = (name) => [...marks.querySelectorAll(name)].map((each) => each.textContent);
       return [
         module.piecesOf(given.text, given.marks).map(({ text, marks }) => [text, marks.map(({ badge }) => badge)]),
         texts('.lumosx-badge'), texts('.lumosx-shared'),

@@ -28,7 +28,7 @@ def test_the_negative_prompt_says_what_empty_means_and_leaves_the_room_to_the_pr
     build(comfy)
     comfy.run("() => { app.graph.getNodeById(scene.encoder).setSize([460, 800]); app.canvas.setDirty(true, true); }")
     comfy.page.wait_for_timeout(500)
-    prompt, negative = (comfy.page.locator("textarea").nth(place) for place in (0, 1))
+    prompt, negative = (comfy.page.locator("textarea:not(.lumosx-typing)").nth(place) for place in (0, 1))
     assert prompt.input_value() == PROMPT and negative.input_value() == ""
     heights = [field.bounding_box()["height"] for field in (prompt, negative)]
     if comfy.run("() => Boolean(LiteGraph.vueNodesMode)"):
