@@ -31,9 +31,13 @@ _STEPS = 200
 _log = logging.getLogger("LumosX")
 
 
-def list_folders() -> set[str]:
-    """Names of the checkpoint folders in ``diffusion_models``, ``unet`` and ``lumosx``, each ending in ``/``."""
-    return folders_among(file for root in _roots() for file in files_below(root))
+def list_folders(files: Iterable[str]) -> set[str]:
+    """Names of the checkpoint folders in ``diffusion_models``, ``unet`` and ``lumosx``, each ending in ``/``.
+
+    Args:
+        files: names of all files in the first two, which take long to list on a slow disk.
+    """
+    return folders_among([*files, *(file for folder in folders_of(LUMOSX) for file in files_below(folder))])
 
 
 def made_names(folders: Iterable[str]) -> set[str]:

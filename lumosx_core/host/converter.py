@@ -29,7 +29,7 @@ def list_sources() -> list[str]:
     """What can be converted: the weight files, checkpoint folders (ending in ``/``) and indices of parts."""
     files = list_files()
     indexes = {str(PurePath(file)) for file in files if file.endswith(INDEX_ENDING)}
-    return sorted({*models_among(files), *list_folders(), *indexes})
+    return sorted({*models_among(files), *list_folders(files), *indexes})
 
 
 def convert_weights(source: str, to: str, file_name: str) -> tuple[str, str]:

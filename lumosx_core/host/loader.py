@@ -63,8 +63,9 @@ def list_models() -> list[str]:
     GGUF is among them; of models in parts the first part; of folders also the file that is made of them. The small
     model of earlier versions comes last.
     """
-    folders = list_folders()
-    names = {*models_among(list_files()), *folders, *made_names(folders)}
+    files = list_files()
+    folders = list_folders(files)
+    names = {*models_among(files), *folders, *made_names(folders)}
     return sorted(names, key=lambda name: (Path(name).name == SMALL, name))
 
 
