@@ -13,10 +13,10 @@ from .face import Face
 CROP = 112
 """Width and height in pixels of what face networks take."""
 
-# The five landmarks in a crop of 112 x 112, as published with InsightFace.
-_TEMPLATE = np.array(
+TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
+"""The five landmarks in a crop of 112 x 112, as published with InsightFace; [5, 2] float64."""
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -30,12 +30,12 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
-def similarity_transform(landmarks: np.ndarray) -> np.ndarray:
+def similarity_transform(landmarks: np.ndarray, template: np.ndarray = TEMPLATE) -> np.ndarray:
     """[2, 3] float64: the turn, scale and shift that bring five landmarks [5, 2] closest to the template's.
 
     Least squares in complex numbers: template ~ a * landmarks + b. Never mirrors, as InsightFace's does not.
     """
-    points, wanted = (np.asarray(side, np.float64) @ (1, 1j) for side in (landmarks, _TEMPLATE))
+    points, wanted = (np.asarray(side, np.float64) @ (1, 1j) for side in (landmarks, template))
     centre, goal = points.mean(), wanted.mean()
     turn = np.vdot(points - centre, wanted - goal) / np.vdot(points - centre, points - centre)
     shift = goal - turn * centre

@@ -13,7 +13,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from .layers import EPSILON, DenseAttention, Modulation, ModulationOut, SelfAttention, dense_attention, feed_forward
+from ...attention import DenseAttention
+from .layers import EPSILON, Modulation, ModulationOut, SelfAttention, dense_attention, feed_forward
 from .rotary import apply_rotary
 
 Layer = Callable[[torch.Tensor], torch.Tensor]

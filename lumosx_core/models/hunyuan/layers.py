@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -13,9 +12,6 @@ from torch import nn
 EPSILON = 1e-6
 SINUSOIDS = 256
 """Numbers that a timestep or a guidance strength is turned into."""
-
-DenseAttention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]
-"""``dense(q, k, v, heads)`` on [batch, tokens, heads * head_dim], without a mask; returns the shape of q."""
 
 
 def dense_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int) -> torch.Tensor:

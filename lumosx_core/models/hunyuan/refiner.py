@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .layers import EPSILON, SINUSOIDS, DenseAttention, MLPEmbedder, feed_forward, timestep_embedding
+from ...attention import DenseAttention
+from .layers import EPSILON, SINUSOIDS, MLPEmbedder, feed_forward, timestep_embedding
 
 REFINER_BLOCKS = 2
 

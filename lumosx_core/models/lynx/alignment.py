@@ -13,16 +13,14 @@ import torch
 import torch.nn.functional as F
 
 from ...errors import LumosXError
+from ...media.faces.vectors import TEMPLATE, similarity_transform
 
 ID_SIZE, REF_SIZE = 112, 256
 """Width and height of the crop for the recogniser, and of the crop for the reference pass."""
 
-_ID_POINTS = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
 # The reference crop is wider and moved up: hair and neck are to be seen in it.
-_REF_POINTS = ((_ID_POINTS + (0, 10) - 56) * 0.8 + 56) * 2 + (16, 0)
-TEMPLATES: dict[int, np.ndarray] = {ID_SIZE: _ID_POINTS, REF_SIZE: _REF_POINTS}
+_REF_POINTS = ((TEMPLATE + (0, 10) - 56) * 0.8 + 56) * 2 + (16, 0)
+TEMPLATES: dict[int, np.ndarray] = {ID_SIZE: TEMPLATE, REF_SIZE: _REF_POINTS}
 """Size of a crop to where its five landmarks lie, [5, 2] float64."""
 
 _SMALLEST_SPREAD = 1e-6
@@ -30,9 +28,7 @@ _SMALLEST_SPREAD = 1e-6
 
 
 def similarity_matrix(landmarks: np.ndarray, size: Literal[112, 256]) -> np.ndarray:
-    """The turn, scale and shift that bring landmarks closest to a template: least squares, and never a mirror image.
-
-    With points as complex numbers this is template ~ turn * landmark + shift.
+    """The turn, scale and shift that bring landmarks closest to a template, see ``similarity_transform``.
 
     Args:
         landmarks: [5, 2].
@@ -49,14 +45,9 @@ def similarity_matrix(landmarks: np.ndarray, size: Literal[112, 256]) -> np.ndar
             f"landmarks: five finite points (x, y) are needed, but the shape is {list(landmarks.shape)}; link a "
             "detector that gives five."
         )
-    points, wanted = (side @ (1, 1j) for side in (landmarks, TEMPLATES[size]))
-    centre, goal = points.mean(), wanted.mean()
-    spread = np.vdot(points - centre, points - centre).real
-    if spread <= _SMALLEST_SPREAD**2:
+    if np.square(landmarks - landmarks.mean(0)).sum() <= _SMALLEST_SPREAD**2:
         raise LumosXError("landmarks: all five are the same point; choose another picture or detector.")
-    turn = np.vdot(points - centre, wanted - goal) / spread
-    shift = goal - turn * centre
-    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+    return similarity_transform(landmarks, TEMPLATES[size])
 
 
 def aligned_crop(picture: torch.Tensor, landmarks: np.ndarray, size: Literal[112, 256]) -> torch.Tensor:

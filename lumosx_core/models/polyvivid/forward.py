@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from ...attention import DenseAttention
 from ...errors import LumosXError
 from ..hunyuan.config import HunyuanConfig
-from ..hunyuan.layers import DenseAttention, dense_attention, timestep_embedding
+from ..hunyuan.layers import dense_attention, timestep_embedding
 from ..hunyuan.network import HunyuanNetwork, token_grid
 from ..hunyuan.rotary import rotary_table
 from .adapter import PolyVividAdapter
