@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import safetensors.torch
 import torch
 
 from ..errors import LumosXError
-from ..files import unfinished_beside
+from ..files import write_aside
 from ..media import from_image
 from ..model import RelationalOptions
 from ..relations import Reference
@@ -124,13 +123,10 @@ def _is_current(path: Path) -> bool:
 
 
 def _write(path: Path) -> None:
-    """Make it beside the target and move it into place, so that nobody ever sees half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished_beside(path) as part:
-            safetensors.torch.save_file(text.text_encoder_state_dict(), part, metadata={VERSION_KEY: VERSION})
-            os.replace(part, path)
-    except (OSError, safetensors.SafetensorError) as error:
+        write_aside(path, safetensors.torch.save(text.text_encoder_state_dict(), metadata={VERSION_KEY: VERSION}))
+    except OSError as error:
         raise LumosXError(f"{path}: cannot be written ({error}); make its folder writable.") from error
 
 
