@@ -5,7 +5,7 @@ import os
 import pytest
 
 from browser.boards import save_pictures
-from browser.page import MODES, WINDOW, ComfyPage, chromium, chromium_path
+from browser.page import CLASSIC, MODES, WINDOW, ComfyPage, chromium, chromium_path
 
 REQUIRED = "LUMOSX_TEST_BROWSER"
 
@@ -63,6 +63,12 @@ def emptied(browser, server):
 def shared(request, emptied):
     """An empty graph, with classic nodes and with Vue nodes, on the same two pages for every test of a file."""
     return emptied(request.param)
+
+
+@pytest.fixture
+def classic(emptied):
+    """An empty graph on the page with classic nodes, for what both kinds of nodes do alike."""
+    return emptied(CLASSIC)
 
 
 @pytest.fixture(params=MODES)

@@ -3,7 +3,6 @@
 import pytest
 
 from browser.boards import build, row, settled
-from browser.page import CLASSIC
 from browser.stand_ins import BROADCASTS, PAIRS, SWITCHES
 
 MUTED, BYPASSED = 2, 4
@@ -13,12 +12,6 @@ WORDS = ("man on the left", "woman with red hair")
 @pytest.fixture
 def comfy(shared):
     return shared
-
-
-@pytest.fixture
-def classic(emptied):
-    """For what both kinds of nodes do alike."""
-    return emptied(CLASSIC)
 
 
 def summary(board):

@@ -16,12 +16,6 @@ def comfy(shared):
     return shared
 
 
-@pytest.fixture
-def classic(emptied):
-    """For what both kinds of nodes do alike."""
-    return emptied(CLASSIC)
-
-
 def kinds(comfy):
     return sorted(comfy.run("() => app.graph.nodes.map((node) => node.type)"))
 

@@ -3,7 +3,6 @@
 import pytest
 
 from browser.boards import ADD_MODELS, PROMPT, attributes, build, chip, drag, row, settled
-from browser.page import CLASSIC
 
 MUTED, BYPASSED = 2, 4
 
@@ -11,12 +10,6 @@ MUTED, BYPASSED = 2, 4
 @pytest.fixture
 def comfy(shared):
     return shared
-
-
-@pytest.fixture
-def classic(emptied):
-    """For what both kinds of nodes do alike."""
-    return emptied(CLASSIC)
 
 
 def summary(board):

@@ -3,18 +3,11 @@
 import pytest
 
 from browser.boards import PROMPT, build, chip, history, row, settled, widget
-from browser.page import CLASSIC
 
 
 @pytest.fixture
 def comfy(shared):
     return shared
-
-
-@pytest.fixture
-def classic(emptied):
-    """For what both kinds of nodes do alike."""
-    return emptied(CLASSIC)
 
 
 def held(comfy):
