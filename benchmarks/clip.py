@@ -24,7 +24,7 @@ import torch
 from benchmarks.caching import with_cache
 from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import interleaved, spread, timed, write_json
-from host.golden import relative_error
+from tools.golden import relative_error
 
 EXACT = "exact"
 GUIDED_PART = 0.6
@@ -64,11 +64,11 @@ class Clip:
     """The small models, the drawn case, and the size and plan of the clip."""
 
     def __init__(self, size: tuple[int, int, int], steps: int):
-        from lumosx_core.host.encoder import VideoSize
-        from lumosx_core.host.folders import BUILT_IN, open_case
-        from lumosx_core.host.patcher import relational_model
-        from lumosx_core.host.tiny import load_tiny_models
-        from lumosx_core.model import RelationalOptions
+        from lumosx_core.host.conditioning.encoder import VideoSize
+        from lumosx_core.host.media.cases import BUILT_IN, open_case
+        from lumosx_core.host.methods.lumosx import relational_model
+        from lumosx_core.host.weights.tiny import load_tiny_models
+        from lumosx_core.models.lumosx import RelationalOptions
 
         base, self.clip, self.vae = load_tiny_models()
         self.model = relational_model(base, RelationalOptions())
@@ -77,7 +77,7 @@ class Clip:
 
     def encode(self, reuse: bool):
         """As LumosX Relational Encode does it."""
-        from lumosx_core.host.encoder import encode_scene
+        from lumosx_core.host.conditioning.encoder import encode_scene
 
         return encode_scene(
             self.clip, self.vae, self.case.scene, self.case.prompt, "blurred, static", self.size, reuse=reuse
@@ -85,7 +85,7 @@ class Clip:
 
     def sample(self, model, encoded, changes: dict) -> torch.Tensor:
         """As LumosX Sampler does it; float32 on the CPU."""
-        from lumosx_core.host.sampler import SamplingPlan, run_sampler
+        from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 
         plan = SamplingPlan(**{"seed": 0, "steps": self.steps, **changes})
         return run_sampler(model, encoded.positive, encoded.negative, encoded.latent, plan)["samples"].float().cpu()
@@ -118,7 +118,7 @@ def seconds_of(kind: type, method: str) -> Iterator[list[float]]:
 
 def measure_stages(clip: Clip, device: torch.device) -> dict:
     """One clip made twice, as two runs of the same workflow: seconds and calls of each stage, first and second time."""
-    from lumosx_core.host.encodings import encodings_folder
+    from lumosx_core.host.conditioning.encodings import encodings_folder
 
     shutil.rmtree(encodings_folder(), ignore_errors=True)
     return {run: _measure_run(clip, device) for run in ("first", "second")}

@@ -30,7 +30,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed, write_json
 from benchmarks.shapes import PROMPT_TOKENS, SCENES, SHAPES, Inputs, Shape, bind, draw_inputs, draw_model
 from benchmarks.variants import NAMES, Ours, all_variants
-from host.golden import relative_error
+from tools.golden import relative_error
 
 WARM_UPS = 2
 COLUMNS = (
@@ -201,8 +201,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    from host import in_process
-    from host.server import needs_cpu_flag
+    from tools import in_process
+    from tools.server import needs_cpu_flag
 
     in_process.prepare(os.environ["LUMOSX_TEST_COMFYUI"], needs_cpu_flag())
     sys.exit(main(sys.argv[1:]))

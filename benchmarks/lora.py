@@ -21,11 +21,11 @@ from safetensors.torch import save_file
 from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import interleaved, spread, timed, write_json
 from benchmarks.quant_once import inputs
-from host.golden import drawn_weight, relative_error
-from host.weight_files import make_lora
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.precision import ending
 from lumosx_core.weights.transformer import transformer_shapes
+from tools.golden import drawn_weight, relative_error
+from tools.weight_files import make_lora
 
 FORMATS = ("f32", "q8_0", "fp8_scaled")
 NO_LORA, BESIDE, IN_WEIGHTS = "no LoRA", "LoRA", "LoRA in the weights"
@@ -55,7 +55,7 @@ class Bench:
         import comfy.sd
         from comfy.model_patcher import ModelPatcher
 
-        from lumosx_core.host.loader import load_patcher
+        from lumosx_core.host.weights.loader import load_patcher
 
         if kind not in self.patchers:
             self.patchers[kind] = load_patcher(str(self.files[kind]))
@@ -73,7 +73,7 @@ class Bench:
         """(milliseconds of processor time, velocity) of one forward; a first one is not counted."""
         from comfy.ldm.modules.attention import optimized_attention
 
-        from lumosx_core.model import relational_forward
+        from lumosx_core.models.lumosx import relational_forward
 
         latent, context, references, binding = self.inputs
         patcher, kept = self.patcher(kind, variant), []

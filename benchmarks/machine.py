@@ -22,8 +22,8 @@ def describe_machine():
 @contextlib.contextmanager
 def own_comfyui(cpu):
     """The ComfyUI of the tests in this process; gives the folder of its models and outputs, gone afterwards."""
-    from host import in_process
-    from host.server import BASE_FOLDERS
+    from tools import in_process
+    from tools.server import BASE_FOLDERS
 
     with tempfile.TemporaryDirectory(prefix="lumosx-bench-") as base:
         for name in BASE_FOLDERS:

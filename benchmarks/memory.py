@@ -23,8 +23,8 @@ from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import write_json
 from benchmarks.second_runs import repeat_runs
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
-from lumosx_core.memory import CHUNK_TOKENS, Chunks, ModelShape, forward_bytes
-from lumosx_core.model import TableCache, relational_forward
+from lumosx_core.models.lumosx import TableCache, relational_forward
+from lumosx_core.models.lumosx.cost import CHUNK_TOKENS, Chunks, ModelShape, forward_bytes
 
 CHUNKS = {"small": 1024, "full": CHUNK_TOKENS}
 PASSES = {1: "one after the other", 2: "together"}
@@ -108,9 +108,9 @@ def _megabytes(amount: int | None) -> str:
 
 def small_models() -> tuple:
     """MODEL with the relational forward, CLIP and VAE."""
-    from lumosx_core.host.patcher import relational_model
-    from lumosx_core.host.tiny import load_tiny_models
-    from lumosx_core.model import RelationalOptions
+    from lumosx_core.host.methods.lumosx import relational_model
+    from lumosx_core.host.weights.tiny import load_tiny_models
+    from lumosx_core.models.lumosx import RelationalOptions
 
     model, clip, vae = load_tiny_models()
     return relational_model(model, RelationalOptions()), clip, vae

@@ -21,11 +21,11 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, write_json
-from host.golden import drawn_weight, relative_error
-from host.weight_files import small_transformer
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.precision import ending
 from lumosx_core.weights.transformer import transformer_shapes
+from tools.golden import drawn_weight, relative_error
+from tools.weight_files import small_transformer
 
 MADE = ("bf16", "f16", "fp8_scaled", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
 CAST = ("fp8_e4m3fn", "fp8_e5m2")

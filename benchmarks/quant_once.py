@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.machine import peak, reset_peak
-from host import in_process
-from host.server import needs_cpu_flag
-from lumosx_core.layout import Binding
+from lumosx_core.models.lumosx.sequence import Binding
+from tools import in_process
+from tools.server import needs_cpu_flag
 
 FORWARDS = 5
 SIZES = {"tiny": (3, 24, 40), "full": (1, 8, 8)}
@@ -37,8 +37,8 @@ def main(file, weight_dtype, output, shape):
     import comfy.model_management
     from comfy.ldm.modules.attention import optimized_attention
 
-    from lumosx_core.host.loader import load_patcher
-    from lumosx_core.model import relational_forward
+    from lumosx_core.host.weights.loader import load_patcher
+    from lumosx_core.models.lumosx import relational_forward
 
     before = reset_peak()
     start = time.perf_counter()

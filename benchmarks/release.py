@@ -18,7 +18,7 @@ from itertools import accumulate
 import torch
 import torch.nn.functional as F
 
-from lumosx_core.layout import TEXT_LENGTH, Binding
+from lumosx_core.models.lumosx.sequence import TEXT_LENGTH, Binding
 
 
 @dataclass(frozen=True)

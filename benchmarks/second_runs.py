@@ -49,8 +49,8 @@ def repeat_runs(models: tuple, runs: int, size: tuple[int, int, int] = (64, 48, 
 
 
 def _run(models: tuple, number: int, people: int, objects: int, size: tuple[int, int, int]) -> None:
-    from lumosx_core.host.encoder import VideoSize, encode_scene
-    from lumosx_core.host.sampler import SamplingPlan, run_sampler
+    from lumosx_core.host.conditioning.encoder import VideoSize, encode_scene
+    from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 
     model, clip, vae = models
     scene, prompt = _scene(number, people, objects)
@@ -59,9 +59,9 @@ def _run(models: tuple, number: int, people: int, objects: int, size: tuple[int,
 
 
 def _scene(number: int, people: int, objects: int):
-    from host.people import draw_face, random_look
     from lumosx_core.media import to_image
-    from lumosx_core.relations import Kind, Reference, Scene, Subject
+    from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
+    from tools.people import draw_face, random_look
 
     def picture(seed):
         return to_image(draw_face(random_look(seed)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lumosx_core.layout import LATENT_CHANNELS, PATCH, TEXT_LENGTH, Binding, SequenceLayout
+from lumosx_core.models.lumosx.sequence import LATENT_CHANNELS, PATCH, TEXT_LENGTH, Binding, SequenceLayout
 
 PROMPT_TOKENS = 120
 """Tokens of the prompt; the rest of the 512 are zeros, as ComfyUI's text encoder leaves them."""

@@ -10,9 +10,9 @@ import torch
 from benchmarks.dense import dense_forward, pytorch_attention
 from benchmarks.release import release_forward
 from benchmarks.shapes import Inputs
-from lumosx_core.attention import DenseAttention
-from lumosx_core.memory import CHUNK_TOKENS, ModelShape, forward_work, prompt_flops
-from lumosx_core.model import RelationalOptions, TableCache, relational_forward
+from lumosx_core.models.lumosx import RelationalOptions, TableCache, relational_forward
+from lumosx_core.models.lumosx.attention import DenseAttention
+from lumosx_core.models.lumosx.cost import CHUNK_TOKENS, ModelShape, forward_work, prompt_flops
 
 NAMES = ("release", "dense", "ours")
 

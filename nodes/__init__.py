@@ -4,10 +4,10 @@ from pathlib import Path
 
 from comfy_api.latest import ComfyExtension, io
 
-from ..lumosx_core.host.demo_pictures import place_demo_pictures
-from ..lumosx_core.host.folders import tidy_saved_cases
-from ..lumosx_core.host.page import check_folder_name
-from ..lumosx_core.host.routes import register
+from ..lumosx_core.host.media.cases import tidy_saved_cases
+from ..lumosx_core.host.media.demo_pictures import place_demo_pictures
+from ..lumosx_core.host.page.folder_name import check_folder_name
+from ..lumosx_core.host.page.routes import register
 from .attention import LumosXAttention
 from .attribute_scores import LumosXAttributeScore, LumosXMotionScore
 from .binder import LumosXBinder

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.attention import CHOICES, check_attention, with_attention
+from ..lumosx_core.host.model.attention import CHOICES, check_attention, with_attention
 from .base import Node, when_known
 from .sockets import CATEGORY, aliases
 

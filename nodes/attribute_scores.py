@@ -2,10 +2,10 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.attribute_scores import score_attributes, score_motion
-from ..lumosx_core.host.face_models import weights_state
-from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
-from ..lumosx_core.scores.attributes import LOCATE, MEASURES, AttributePlan
+from ..lumosx_core.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
+from ..lumosx_core.host.scores.attributes import score_attributes, score_motion
+from ..lumosx_core.host.weights.face_models import weights_state
+from ..lumosx_core.scores.attributes.score import LOCATE, MEASURES, AttributePlan
 from .base import Node
 from .sockets import SCORES, RelationsSocket, aliases
 

@@ -14,7 +14,7 @@ import torch
 from comfy_api.latest import io
 
 from ..lumosx_core.errors import LumosXError
-from ..lumosx_core.relations import Reference, Scene, Subject
+from ..lumosx_core.scene.relations import Reference, Scene, Subject
 
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4096

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.scene import bind
+from ..lumosx_core.host.conditioning.scene import bind
 from .base import Node
 from .panels import with_panel
 from .sockets import SCENE, BackgroundSocket, ReferencesSocket, RelationsSocket, SubjectSocket, aliases

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.folders import (
+from ..lumosx_core.host.media.cases import (
     BUILT_IN,
     FULL_BODIES,
     LEAVE_OUT,

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.converter import check_name, convert_weights, list_sources, source_path
+from ..lumosx_core.host.weights.converter import check_name, convert_weights, list_sources, source_path
 from ..lumosx_core.weights.precision import FORMATS
 from .base import Node
 from .sockets import CATEGORY, aliases

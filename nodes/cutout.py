@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.cutouts import make_cut_out
+from ..lumosx_core.host.media.cutouts import make_cut_out
 from ..lumosx_core.media.cutouts import EDGES, SOFT, Box
 from .base import Node
 from .sockets import PICTURES, aliases

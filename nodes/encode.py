@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.encoder import SAME, UNCONDITIONAL, VideoSize, encode_scene
-from ..lumosx_core.prompt_text import NEGATIVE_PROMPT
+from ..lumosx_core.host.conditioning.encoder import SAME, UNCONDITIONAL, VideoSize, encode_scene
+from ..lumosx_core.scene.prompt import NEGATIVE_PROMPT
 from .base import Node
 from .panels import with_panel
 from .sockets import SCENE, RelationsSocket, advanced, aliases

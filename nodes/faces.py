@@ -3,12 +3,12 @@
 import torch
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.face_models import weights_state
-from ..lumosx_core.host.faces import FACE_OUTPUTS, CropPlan, check_crop, crop_faces
-from ..lumosx_core.media.faces.catalogue import DETECTORS, EMBEDDERS, INSIGHTFACE
-from ..lumosx_core.media.faces.centerface import LEAST_SCORE
-from ..lumosx_core.media.faces.crop import LARGEST_MARGIN, RELEASE_DOWN, RELEASE_UP, SIDES, Margins
-from ..lumosx_core.media.faces.picking import LEFT_TO_RIGHT, LIKENESS, ORDERS
+from ..lumosx_core.faces.catalogue import DETECTORS, EMBEDDERS, INSIGHTFACE
+from ..lumosx_core.faces.centerface import LEAST_SCORE
+from ..lumosx_core.faces.crop import LARGEST_MARGIN, RELEASE_DOWN, RELEASE_UP, SIDES, Margins
+from ..lumosx_core.faces.picking import LEFT_TO_RIGHT, LIKENESS, ORDERS
+from ..lumosx_core.host.media.faces import FACE_OUTPUTS, CropPlan, check_crop, crop_faces
+from ..lumosx_core.host.weights.face_models import weights_state
 from .base import Node
 from .sockets import PICTURES, advanced, aliases
 

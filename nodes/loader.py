@@ -2,7 +2,13 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.loader import WEIGHT_DTYPES, check_model, list_models, load_model, model_file_fingerprint
+from ..lumosx_core.host.weights.loader import (
+    WEIGHT_DTYPES,
+    check_model,
+    list_models,
+    load_model,
+    model_file_fingerprint,
+)
 from .base import Node
 from .sockets import CATEGORY, aliases, vram_budget_input
 

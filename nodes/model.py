@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.patcher import relational_model
-from ..lumosx_core.model import RelationalOptions
+from ..lumosx_core.host.methods.lumosx import relational_model
+from ..lumosx_core.models.lumosx import RelationalOptions
 from .base import Node
 from .sockets import CATEGORY, advanced, aliases, vram_budget_input
 

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.scene import attributes_of, background_of, objects_of, subject_of
+from ..lumosx_core.host.conditioning.scene import attributes_of, background_of, objects_of, subject_of
 from .base import Node
 from .sockets import SCENE, BackgroundSocket, ReferencesSocket, SubjectSocket, aliases, occurrence_input
 

@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.sampler import SamplingPlan, build_schedule, flow_sampling, run_sampler
-from ..lumosx_core.sampling import DISTILLED, RELEASE
+from ..lumosx_core.host.sampling.sampler import SamplingPlan, build_schedule, flow_sampling, run_sampler
+from ..lumosx_core.sampling.solvers import DISTILLED, RELEASE
 from .base import Node, when_known
 from .sockets import CATEGORY, aliases
 

@@ -2,12 +2,12 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.face_models import weights_state
-from ..lumosx_core.host.scores import check_save_name, score_images
-from ..lumosx_core.media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
-from ..lumosx_core.scores.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames
-from ..lumosx_core.scores.summary import IdentityPlan
-from ..lumosx_core.scores.swaps import AS_IT_STARTS, ORDERS
+from ..lumosx_core.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
+from ..lumosx_core.host.scores.identity import check_save_name, score_images
+from ..lumosx_core.host.weights.face_models import weights_state
+from ..lumosx_core.scores.identity.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames
+from ..lumosx_core.scores.identity.summary import IdentityPlan
+from ..lumosx_core.scores.identity.swaps import AS_IT_STARTS, ORDERS
 from ..lumosx_core.scores.watching import MODES, RECOMMENDED
 from .base import Node, when_known
 from .sockets import SCORES, RelationsSocket, aliases

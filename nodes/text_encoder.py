@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.text_encoder import (
+from ..lumosx_core.host.weights.text_encoder import (
     check_text_encoder,
     list_text_encoders,
     load_text_encoder,

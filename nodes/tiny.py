@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.tiny import DECODERS, LEARNED, load_tiny_models
+from ..lumosx_core.host.weights.tiny import DECODERS, LEARNED, load_tiny_models
 from .base import Node
 from .sockets import CATEGORY, aliases
 

@@ -2,10 +2,10 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.face_models import INSIGHTFACE as PACKS
-from ..lumosx_core.host.face_models import weights_state
-from ..lumosx_core.host.views import ViewsPlan, check_views, choose_views
-from ..lumosx_core.media.faces.catalogue import DETECTORS, INSIGHTFACE
+from ..lumosx_core.faces.catalogue import DETECTORS, INSIGHTFACE
+from ..lumosx_core.host.media.views import ViewsPlan, check_views, choose_views
+from ..lumosx_core.host.weights.face_models import INSIGHTFACE as PACKS
+from ..lumosx_core.host.weights.face_models import weights_state
 from ..lumosx_core.media.views import BEST, FACE, SHOWS, USES
 from .base import Node, when_known
 from .sockets import PICTURES, ReferencesSocket, advanced, aliases, occurrence_input

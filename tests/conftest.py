@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from host import in_process
-from host.client import ComfyClient
-from host.server import BASE_FOLDERS, ROOT, ComfyServer, needs_cpu_flag
+from tools import in_process
+from tools.client import ComfyClient
+from tools.server import BASE_FOLDERS, ROOT, ComfyServer, needs_cpu_flag
 
 
 def _find_comfyui():

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from benchmarks.shapes import SCENES, bind
-from host.server import ROOT
-from lumosx_core.layout import SequenceLayout
-from lumosx_core.memory import forward_work
+from lumosx_core.models.lumosx.cost import forward_work
+from lumosx_core.models.lumosx.sequence import SequenceLayout
+from tools.server import ROOT
 
 MINUTES, TFLOPS = 4, 165.2
 """Of Wan2.1-T2V-1.3B on an RTX 4090, as its authors have it, and that card's peak."""

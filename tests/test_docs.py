@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from host.tokens import small_tokenizer
 from lumosx_core.errors import LumosXError
-from lumosx_core.layout import Binding, SequenceLayout
-from lumosx_core.phrases import find_phrase
+from lumosx_core.models.lumosx.sequence import Binding, SequenceLayout
+from lumosx_core.scene.phrases import find_phrase
+from support.tokens import small_tokenizer
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

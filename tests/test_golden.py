@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from host import golden
+from tools import golden
 
 FILES = sorted(Path(__file__).with_name("golden").glob("*.*"))
 BESIDE = ("lynx_full_rows.safetensors", "arcface_ir_se50_keys.json")
@@ -40,7 +40,7 @@ def test_a_golden_file_is_met(file):
 def needs_tokenizer(file):
     """Skip where the ComfyUI under test came without the vocabulary that a file is about."""
     if file.stem == "polyvivid_template":
-        from host.llama_tokens import llama_tokenizer
+        from tools.llama_tokens import llama_tokenizer
 
         try:
             llama_tokenizer()
@@ -55,7 +55,7 @@ def velocity_error(file, wrap=lambda model: model, steps=1, choice=None, **optio
     from lumosx_core.attention.backend_calls import attend
     from lumosx_core.attention.backend_kernels import place_of
     from lumosx_core.attention.backends import resolve
-    from lumosx_core.model import RelationalOptions, relational_forward
+    from lumosx_core.models.lumosx import RelationalOptions, relational_forward
 
     def chosen(q, k, v, heads):
         return attend(kernel, q, k, v, heads, False, False, None)
@@ -96,7 +96,7 @@ def compiled(model):
 def test_every_mode_called_exact_meets_the_golden_files(file, mode):
     import torch._dynamo
 
-    from lumosx_core.model import TableCache
+    from lumosx_core.models.lumosx import TableCache
 
     torch._dynamo.reset()
     assert velocity_error(file, steps=2, cache=TableCache(), **mode) <= golden.FORWARD_BOUND
@@ -169,7 +169,7 @@ def test_an_altered_file_fails(file, tmp_path):
 @pytest.mark.parametrize(("option", "value"), [("r2pe", False), ("csam", False), ("ratio", 0.0)])
 def test_each_mechanism_is_seen_by_the_bound(option, value, monkeypatch):
     """Leaving one out moves the result by 0.2 % or more, far beyond the bound."""
-    import lumosx_core.model as model
+    import lumosx_core.models.lumosx as model
 
     real = model.RelationalOptions
     monkeypatch.setattr(model, "RelationalOptions", lambda ratio: real(**{"ratio": ratio, option: value}))

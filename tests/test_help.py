@@ -8,8 +8,8 @@ from functools import cache
 import pytest
 from PIL import Image
 
-from host import english
-from host.server import PACK_NAME, ROOT
+from tools import english
+from tools.server import PACK_NAME, ROOT
 
 HELP = ROOT / "web" / "docs"
 SERVED = f"/extensions/{PACK_NAME}/docs/"

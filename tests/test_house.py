@@ -7,14 +7,15 @@ import sys
 
 import pytest
 
-from host.archive import ROOT, extras, optional_modules, requirement_names, shipped_files
-from host.names import ROOTS
+from support.names import ROOTS
+from tools.archive import ROOT, extras, optional_modules, requirement_names, shipped_files
 
 SHIPPED = [ROOT / path for path in shipped_files() if path.suffix == ".py"]
-BATCH = ROOT / "lumosx_core" / "media" / "batch"
+BATCH = ROOT / "lumosx_core" / "runner"
 OURS = [*SHIPPED, *BATCH.rglob("*.py")]
 ALL = [
     *OURS, ROOT / "dev.py", *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").rglob("*.py"),
+    *(ROOT / "tools").rglob("*.py"),
     *(ROOT / "web").rglob("*.js"),
 ]
 # The one program of ours that speaks to a server, the one whose address its user types; it is not published.
@@ -69,10 +70,10 @@ def test_importing_the_core_loads_no_host_nothing_optional_and_starts_no_cuda():
     """In a fresh interpreter, for users of the core outside ComfyUI and for ComfyUI's start."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import lumosx_core.model, lumosx_core.media, lumosx_core.sampling, lumosx_core.report\n"
-        "import lumosx_core.tiny.demo_case, lumosx_core.media.faces.catalogue, lumosx_core.media.batch.run\n"
+        "import lumosx_core.models.lumosx, lumosx_core.media, lumosx_core.sampling.solvers, lumosx_core.scene.report\n"
+        "import lumosx_core.tiny.demo_case, lumosx_core.faces.catalogue, lumosx_core.runner.run\n"
         "import lumosx_core.media.cutouts, lumosx_core.media.views, lumosx_core.scores.command\n"
-        "import lumosx_core.scores.attributes, lumosx_core.scores.motion\n"
+        "import lumosx_core.scores.attributes.score, lumosx_core.scores.motion\n"
         "import torch; assert not torch.cuda.is_initialized()\n"
         "late = 'comfy folder_paths cv2 onnx onnxruntime insightface dlib matplotlib transformers scipy av'.split()\n"
         "assert not {name.split('.')[0] for name in sys.modules} & set(late)"
@@ -106,7 +107,7 @@ def listed_in(file):
 def test_the_developers_environment_has_every_package():
     """dev.py installs this list, so that what is optional for users is tested here."""
     asked = {name for file in (ROOT / "requirements.txt", *extras().values()) for name in requirement_names(file)}
-    assert asked <= set(requirement_names(ROOT / "tests" / "host" / "requirements.txt"))
+    assert asked <= set(requirement_names(ROOT / "tools" / "requirements.txt"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))

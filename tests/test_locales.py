@@ -7,8 +7,8 @@ import urllib.request
 
 import pytest
 
-from host import english
-from host.server import ROOT
+from tools import english
+from tools.server import ROOT
 
 LANGUAGES = ("en", "zh")
 FILES = sorted({path.name for language in LANGUAGES for path in (ROOT / "locales" / language).glob("*.json")})
@@ -63,7 +63,7 @@ def test_no_text_of_a_node_has_a_sign_that_the_page_reads_as_code(language):
 
 
 def test_english_is_what_the_schemas_say(object_info):
-    """Else let tests/host/english.py write the file anew, and translate what changed."""
+    """Else let tools/english.py write the file anew, and translate what changed."""
     assert read("en", "nodeDefs.json") == english.english(object_info)
 
 

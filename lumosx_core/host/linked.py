@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LumosXError
-from ..memory import ModelShape
+from ..models.lumosx.cost import ModelShape
 from ..tiny.trained import TRAINED
 from ..weights.opening import open_weights
 from ..weights.precision import Stored
 from ..weights.transformer import find_transformer
-from .checkpoints import folder_meant, made_file, place_of, state_of
 from .graph import encoders_of, running_graph
+from .weights.checkpoints import folder_meant, made_file, place_of, state_of
 
 Graph = Mapping[str, Any]
 _LATENTS = ("latent_image", "latent")

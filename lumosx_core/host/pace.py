@@ -19,13 +19,13 @@ import folder_paths
 import torch
 from comfy.cli_args import args
 
-from ..layout import LATENT_STRIDE, PATCH, SequenceLayout
-from ..memory import ModelShape, forward_work
-from ..model import layout_of
-from ..pace import Expected, Pace, PaceFile, Size
-from ..report import Outlook
+from ..models.lumosx import layout_of
+from ..models.lumosx.cost import ModelShape, forward_work
+from ..models.lumosx.sequence import LATENT_STRIDE, PATCH, SequenceLayout
+from ..models.pace import Expected, Pace, PaceFile, Size
+from ..scene.report import Outlook
 from .linked import LinkedRun, own_run, runs_behind
-from .memory import planned_bytes
+from .model.memory import planned_bytes
 from .socket import BINDING
 
 _log = logging.getLogger("LumosX")

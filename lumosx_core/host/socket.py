@@ -9,7 +9,7 @@ import comfy.conds
 import torch
 
 from ..errors import LumosXError
-from ..layout import Binding
+from ..models.lumosx.sequence import Binding
 
 REFERENCES = "lumosx_references"
 BINDING = "lumosx_binding"

@@ -12,10 +12,10 @@ import comfy.utils
 import torch
 
 from ..errors import LumosXError
-from ..phrases import Tokens
-from ..prompt_text import tokenizer_text
-from .encoder import ENCODER_KEY, END_TOKEN, VideoSize, check_tokens, readable_tokens
-from .text_encoder import load_clip
+from ..scene.phrases import Tokens
+from ..scene.prompt import tokenizer_text
+from .conditioning.encoder import ENCODER_KEY, END_TOKEN, VideoSize, check_tokens, readable_tokens
+from .weights.text_encoder import load_clip
 
 
 class TextSide:

@@ -25,7 +25,7 @@ class View:
     Attributes:
         source: the node input it came from, e.g. "image_2".
         size: the short side of the face's box, or of a thing's picture, in pixels.
-        sharpness: variance of the Laplacian, see ``media.faces.quality``; comparable between views of one kind.
+        sharpness: variance of the Laplacian, see ``faces.quality``; comparable between views of one kind.
         frontality: 1 for a straight face, 0 for a profile; 1 for a thing.
     """
 

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from ..cases.reading import load_case
+from ..cli import accept_all_letters, say
 from ..errors import LumosXError
-from ..media.case_folder import load_case
-from ..media.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
-from ..media.faces.face import ModelFolders
-from ..terminal import accept_all_letters, say
-from .attributes import EVERYTHING, LOCATE, MEASURES, REGION, AttributePlan, open_tools
+from ..faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
+from ..faces.face import ModelFolders
+from .attributes.score import EVERYTHING, LOCATE, MEASURES, REGION, AttributePlan, open_tools
 from .command import score_folder, score_video
-from .models import NO_SECOND, SECOND_EMBEDDERS, ModelNames, open_models
-from .summary import IdentityPlan
-from .swaps import AS_IT_STARTS, ORDERS
+from .identity.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames, open_models
+from .identity.summary import IdentityPlan
+from .identity.swaps import AS_IT_STARTS, ORDERS
 from .video_scores import Equipment
 from .watching import MODES, RECOMMENDED, Tick
 

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
+from ..cases.reading import CAPTION, UNFINISHED, Case, load_case, read_caption, unreadable
 from ..errors import LumosXError
 from ..files import append_line, write_aside
-from ..media.case_folder import CAPTION, UNFINISHED, Case, load_case, read_caption, unreadable
+from ..media.video import VideoFile, write_video
 from ..packages import matplotlib
 from ..untrusted import inside, shown
-from .annotate import annotate_frame
+from .drawing.annotate import annotate_frame
+from .drawing.plot import as_png, plot_attributes, plot_identity, plot_motion
 from .figures import mean_of_known, strict_json
+from .identity.presence import number_faces
+from .identity.summary import IdentityPlan
 from .pairing import VIDEO_ENDINGS, pair_videos
-from .plot import as_png, plot_attributes, plot_identity, plot_motion
-from .presence import number_faces
-from .summary import IdentityPlan
 from .table import markdown_table
-from .video import VideoFile, write_video
 from .video_scores import Equipment, TickOf, VideoScores, score_all
 from .watching import Tick
 

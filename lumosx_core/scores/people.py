@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..media.pictures import from_image
-from ..relations import Scene
+from ..scene.relations import Scene
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..media.faces.face import Face
+from ..faces.face import Face
 
 
 @dataclass(frozen=True, eq=False)

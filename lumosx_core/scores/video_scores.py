@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..errors import LumosXError
-from ..relations import Scene
-from .attributes import Tools, check_scene, score_attributes
+from ..media.video import VideoFile
+from ..scene.relations import Scene
+from .attributes.owners import AttributeScores, OwnerScore
+from .attributes.score import Tools, check_scene, score_attributes
 from .figures import mean_of_known
-from .identity_report import identity_report
-from .models import FacesOnly, ScoreModels
+from .identity.models import FacesOnly, ScoreModels
+from .identity.presence import PresenceScores, count_faces
+from .identity.report import identity_report
+from .identity.summary import IdentityPlan, IdentityScores, score_identity
 from .motion import MotionScore, motion_score
-from .owners import AttributeScores, OwnerScore
 from .people import people_of
-from .presence import PresenceScores, count_faces
-from .summary import IdentityPlan, IdentityScores, score_identity
-from .video import VideoFile
 from .watching import RECOMMENDED, Tick
 
 VERSION = 2

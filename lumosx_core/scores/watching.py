@@ -9,9 +9,9 @@ from operator import length_hint
 import numpy as np
 
 from ..errors import LumosXError
-from ..media.faces.crop import Margins, crop_box
-from ..media.faces.face import Detector, Embedder, Face
-from ..media.faces.picking import largest
+from ..faces.crop import Margins, crop_box
+from ..faces.face import Detector, Embedder, Face
+from ..faces.picking import largest
 from ..packages import scipy
 from .seen import SeenFrame
 

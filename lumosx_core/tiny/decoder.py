@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import LumosXError
-from ..layout import LATENT_CHANNELS
+from ..models.lumosx.sequence import LATENT_CHANNELS
 from .codec import FRAMES_PER_LATENT, normalised, pictures_of, world_codec
 from .trained import DECODER
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..cli import accept_all_letters
 from ..errors import LumosXError
-from ..terminal import accept_all_letters
 from . import decoder_run, lora_run, tiny_run
 from .comfyui import prepare_comfyui
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
+from ..models.wan.network import Network, NetworkSize
 from ..weights.dense import read_dense
 from ..weights.opening import open_weights
 from ..weights.quantised import find_quantised_layers
 from ..weights.transformer import find_transformer
-from .network import Network, NetworkSize
 
 
 def check_base(path: Path) -> None:

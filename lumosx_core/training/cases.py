@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from ..cases import load_case
+from ..cases.reading import CAPTION, UNFINISHED, natural
 from ..errors import LumosXError
-from ..layout import FRAME_STRIDE, Binding
-from ..media import from_image, letterbox, load_case, to_image
-from ..media.case_folder import CAPTION, UNFINISHED, natural
+from ..media import from_image, letterbox, to_image
 from ..media.pictures import MOST_BYTES, PictureError, decode_picture
-from ..phrases import Span, find_phrases
-from ..prompt_text import read_text
-from ..relations import Reference, Scene
-from ..scores.video import VideoFile
+from ..media.video import VideoFile
+from ..models.lumosx.sequence import FRAME_STRIDE, Binding
+from ..scene.phrases import Span, find_phrases
+from ..scene.prompt import read_text
+from ..scene.relations import Reference, Scene
 from ..untrusted import children, inside, read_inside, shown
 from .examples import Encode, Tokenise
 from .trainer import Sample

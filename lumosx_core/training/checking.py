@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..layout import Binding
-from ..model import relational_forward
-from ..sampling import FlowSchedule, solve
+from ..models.lumosx import relational_forward
+from ..models.lumosx.sequence import Binding
+from ..sampling.solvers import FlowSchedule, solve
 from ..tiny.codec import denormalised, world_codec
 from ..tiny.world.cast import Split
 from ..tiny.world.clip import Cast, draw_cast

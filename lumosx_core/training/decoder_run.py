@@ -95,8 +95,8 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _make_clips(path: Path) -> None:
-    from ..host.tiny import load_tiny_clip
     from ..host.training import TextSide
+    from ..host.weights.tiny import load_tiny_clip
 
     text = TextSide(load_tiny_clip())
     network = small_network()

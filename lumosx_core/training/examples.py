@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..layout import Binding, bind_scene
 from ..media import letterbox
-from ..phrases import Tokens, find_phrases
-from ..relations import Scene
+from ..models.lumosx.sequence import Binding, bind_scene
+from ..scene.phrases import Tokens, find_phrases
+from ..scene.relations import Scene
 from ..tiny.codec import BlockTransformCodec, normalised, world_codec
 from ..tiny.world.cast import Split
 from ..tiny.world.clip import Cast, draw_cast, draw_frames, draw_references

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..layout import Binding
-from ..model import RelationalOptions, relational_forward
-from ..model.forward import BlockRunner
-from ..model.options import RELEASE
-from ..sampling import TRAINING_TIMESTEPS
+from ..models.lumosx import RelationalOptions, relational_forward
+from ..models.lumosx.forward import BlockRunner
+from ..models.lumosx.options import RELEASE
+from ..models.lumosx.sequence import Binding
+from ..sampling.solvers import TRAINING_TIMESTEPS
 
 
 def draw_sigmas(count: int, shift: float, generator: torch.Generator) -> torch.Tensor:

@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import save
 from torch.utils.checkpoint import checkpoint as recomputed
 
+from ..cli import say
 from ..errors import LumosXError
 from ..files import write_aside
-from ..layout import FRAME_STRIDE, LATENT_STRIDE, PATCH
+from ..models.lumosx.sequence import FRAME_STRIDE, LATENT_STRIDE, PATCH
 from ..packages import matplotlib
-from ..prompt_text import NEGATIVE_PROMPT
-from ..terminal import say
+from ..scene.prompt import NEGATIVE_PROMPT
 from .base import check_base, read_base
 from .cases import EncodedCase, TargetSize, TrainingCase, encode_case, encode_text, find_cases, samples
 from .lora import LAYERS, add_lora, lora_file
@@ -157,8 +157,8 @@ def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, 
 
 def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[EncodedCase]:
     """All cases through one encoder, then through the other, so that never both are held."""
-    from ..host.tiny import load_tiny_clip, load_tiny_vae
     from ..host.training import PictureSide, TextSide, let_go, load_picture_side, load_text_side
+    from ..host.weights.tiny import load_tiny_clip, load_tiny_vae
 
     for case in cases:
         for note in case.notes:

@@ -15,15 +15,15 @@ import numpy as np
 import torch
 
 from ..files import write_aside
-from ..model import relational_forward
-from ..prompt_text import NEGATIVE_PROMPT
-from ..sampling import FlowSchedule, solve
+from ..models.lumosx import relational_forward
+from ..models.wan.network import Network
+from ..sampling.solvers import FlowSchedule, solve
+from ..scene.prompt import NEGATIVE_PROMPT
 from ..tiny.world.cast import Split
 from ..tiny.world.relations import scene_of
 from .decoder_trainer import FRAMES, MADE_CASTS, MADE_SEED, drawn_clips
 from .examples import Encode, Tokenise, bind, encode_clips, encode_references
 from .flow import dense_attention
-from .network import Network
 
 STEPS, SHIFT = 16, 5.0
 LAST_STEPS = (4, 5, 6, 7, 8)

@@ -14,12 +14,12 @@ from safetensors.torch import save
 
 from ..errors import LumosXError
 from ..files import write_aside
-from ..prompt_text import NEGATIVE_PROMPT
+from ..models.wan.network import Network, NetworkSize, initialise
+from ..scene.prompt import NEGATIVE_PROMPT
 from ..tiny.trained import VERSION, VERSION_KEY
 from ..tiny.world.cast import Split
 from .checking import WorldCheck
 from .examples import Encode, Example, Tokenise, WorldExamples, bind
-from .network import Network, NetworkSize, initialise
 from .running import run, write_record
 from .trainer import Sample, Trainer, TrainingPlan
 
@@ -52,8 +52,8 @@ def train_tiny(options: argparse.Namespace) -> str:
             of another training.
     """
     check_options(options, STEPS)
-    from ..host.tiny import load_tiny_clip
     from ..host.training import TextSide
+    from ..host.weights.tiny import load_tiny_clip
 
     text = TextSide(load_tiny_clip())
     device = torch.device(options.device)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..media import write_case_folder
-from ..scores.video import write_video
+from ..cases import write_case_folder
+from ..media.video import write_video
 from ..tiny.codec import FRAMES_PER_LATENT
 from ..tiny.world.clip import Cast, draw_frames, draw_references
 from ..tiny.world.relations import scene_of

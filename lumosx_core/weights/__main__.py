@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..cli import accept_all_letters
 from ..errors import LumosXError
-from ..terminal import accept_all_letters
 from . import checksum
 from .convert import Progress, convert
 from .opening import open_weights

@@ -10,7 +10,7 @@ import re
 from typing import NoReturn
 
 from ..errors import LumosXError
-from ..layout import LATENT_CHANNELS
+from ..models.lumosx.sequence import LATENT_CHANNELS
 from .blocks import BLOCK_KINDS, is_packed
 from .dense import FLOAT_KINDS
 from .quantised import FP8_FORMATS, QUANTIZATION_METADATA, has_sidecars

@@ -6,7 +6,7 @@ import torch
 from benchmarks.attention import draw_calls, drop_failing, find_backends, main, measure_backends, measure_ways, table
 from benchmarks.shapes import SCENES, Shape, bind
 from lumosx_core.attention.backends import BACKENDS
-from lumosx_core.layout import SequenceLayout
+from lumosx_core.models.lumosx.sequence import SequenceLayout
 
 CPU = torch.device("cpu")
 SHAPE = Shape(dim=256, ffn_dim=256, layers=1, grid=(2, 4, 6))

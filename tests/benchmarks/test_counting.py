@@ -9,8 +9,8 @@ from benchmarks.counting import count_flops, count_operations
 from benchmarks.live import LiveBytes
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
 from benchmarks.variants import Ours, all_variants, dense, release
-from lumosx_core.layout import TEXT_LENGTH
-from lumosx_core.memory import ModelShape, forward_work, prompt_flops
+from lumosx_core.models.lumosx.cost import ModelShape, forward_work, prompt_flops
+from lumosx_core.models.lumosx.sequence import TEXT_LENGTH
 
 # The feed-forward is narrow, so that its own tensors are far from the sizes that must not occur.
 SHAPE = Shape(dim=256, ffn_dim=256, layers=3, grid=(3, 9, 14), text_dim=64)

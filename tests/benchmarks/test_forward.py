@@ -12,7 +12,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
 from benchmarks.variants import NAMES, Ours
-from lumosx_core.memory import ModelShape
+from lumosx_core.models.lumosx.cost import ModelShape
 
 SMALLEST = ["--grid", "1", "4", "4", "--layers", "1", "--rounds", "2"]
 

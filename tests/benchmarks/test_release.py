@@ -11,8 +11,8 @@ from benchmarks.dense import pytorch_attention
 from benchmarks.release import release_forward
 from benchmarks.shapes import SCENES, Shape, bind, draw_inputs, draw_model
 from benchmarks.variants import Ours, dense, release
-from host.golden import FORWARD_BOUND, golden_binding, relative_error, wan_model
-from lumosx_core.model import RelationalOptions, relational_forward
+from lumosx_core.models.lumosx import RelationalOptions, relational_forward
+from tools.golden import FORWARD_BOUND, golden_binding, relative_error, wan_model
 
 GOLDEN = sorted(Path(__file__).parents[1].joinpath("golden").glob("forward_*.safetensors"))
 SIZES = {"even": None, "odd": (9, 13)}

@@ -18,9 +18,9 @@ from PIL import Image, ImageChops, ImageOps
 from browser.page import CLASSIC, ComfyPage, chromium
 from browser.screenshots import SCREENSHOTS, take_screenshots
 from browser.thumbnails import THUMBNAILS, take_thumbnails
-from host.photographs import astronaut_file
-from host.server import ROOT, ComfyServer
 from lumosx_core.tiny.demo_case import write_demo_case
+from support.photographs import astronaut_file
+from tools.server import ROOT, ComfyServer
 
 IMAGES = ROOT / "web" / "docs" / "images"
 WINDOW = {"width": 1500, "height": 1900}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from browser.building import demo_pictures, encoded_people
 from browser.page import VUE, ComfyPage
-from host.server import ROOT
+from tools.server import ROOT
 
 SCREENSHOTS = "screenshots"
 IMAGES = ROOT / "docs" / "images"

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from browser.page import CLASSIC, MODES
-from host.server import ROOT
+from tools.server import ROOT
 
 NODE = "LumosX_Subject"
 _ADD = """type => {

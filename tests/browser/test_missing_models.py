@@ -4,9 +4,9 @@ import json
 
 import torch.distributed.checkpoint as checkpoint
 
-from host.shipped_workflows import workflow
-from host.weight_files import small_transformer
 from lumosx_core.weights.convert import convert
+from tools.shipped_workflows import workflow
+from tools.weight_files import small_transformer
 
 TEMPLATE, SHIPPED_NAME = "2 Two people by their faces", "LumosX_models_bf16.safetensors"
 # Other tests on the same server may put a file there under the name that ships.

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from browser.boards import ADD_MODELS, PROMPT, build, row, save_pictures, settled
-from host.server import ROOT
+from tools.server import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 
 from browser.boards import row, settled
 from browser.layout import measure, overlaps
-from host.shipped_workflows import workflow
+from tools.shipped_workflows import workflow
 
 NAME = "4 From snapshots"
 

@@ -4,9 +4,9 @@ import pytest
 
 from browser.layout import bounds, lies_in, measure, overlaps
 from browser.page import MODES, VUE, WINDOW, ComfyPage
-from host.shipped_workflows import API_FORMS, workflow
-from host.templates.sheet import HIGHEST, VUE_SPREAD, WIDEST
-from host.ui_form import NOTES
+from tools.shipped_workflows import API_FORMS, workflow
+from tools.templates.sheet import HIGHEST, VUE_SPREAD, WIDEST
+from tools.ui_form import NOTES
 
 # What the page's own bars cover, in pixels of the screen.
 BARS = 60, 60

@@ -4,9 +4,9 @@
 import pytest
 
 from browser.page import MODES, WINDOW, ComfyPage
-from host.shipped_workflows import API_FORMS, api_form, workflow
-from host.small_models import SCORES, SIZE, STEPS, on_small_models
 from lumosx_core.tiny.demo_case import write_demo_case
+from support.small_models import SCORES, SIZE, STEPS, on_small_models
+from tools.shipped_workflows import API_FORMS, api_form, workflow
 
 BATCH = "7 A folder of cases with scores"
 CASES = ["page case 0", "page case 1", "page case 2"]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from browser.layout import bounds, measure
 from browser.page import CLASSIC, ComfyPage
-from host.shipped_workflows import API_FORMS, WORKFLOWS, workflow
+from tools.shipped_workflows import API_FORMS, WORKFLOWS, workflow
 
 THUMBNAILS = "thumbnails"
 WINDOW = {"width": 1900, "height": 1200}

@@ -3,8 +3,8 @@
 import pytest
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.media.batch.client import Refused
-from lumosx_core.media.batch.journal import Stop
+from lumosx_core.runner.client import Refused
+from lumosx_core.runner.journal import Stop
 
 
 @pytest.mark.parametrize("kind", [LumosXError, Refused, Stop])

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from host.made_site import MadeSite
 from lumosx_core.install_line import PACKAGES, distributions
+from support.made_site import MadeSite
 
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino", "ort-nightly-gpu")

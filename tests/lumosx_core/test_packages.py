@@ -4,10 +4,10 @@ import sys
 
 import pytest
 
-from host.made_site import MadeSite
 from lumosx_core import packages
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import drawing
+from support.made_site import MadeSite
 
 LIBRARY = "raise ImportError('{}: cannot open shared object file: No such file or directory')"
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from host.server import ROOT
-from host.weight_files import small_transformer
+from tools.server import ROOT
+from tools.weight_files import small_transformer
 
 DEMO = Path(__file__).parents[1] / "workflows" / "demo.json"
 PROMPT = "A man on the left with a red hat and a woman on the right, near a white lamp in a sunny park"

@@ -5,10 +5,10 @@ import json
 import pytest
 from PIL import Image
 
-from host.client import failure
-from host.drawing import draw_dress, draw_jacket
-from host.dressed import dressed_frame
-from host.face_videos import people_of_photograph
+from support.drawing import draw_dress, draw_jacket
+from support.dressed import dressed_frame
+from support.face_videos import people_of_photograph
+from tools.client import failure
 
 JACKET, DRESS = draw_jacket((62, 140, 92)), draw_dress((250, 204, 66))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from host.client import ExecutionFailed, failure, refusal
+from tools.client import ExecutionFailed, failure, refusal
 
 
 @pytest.mark.parametrize(

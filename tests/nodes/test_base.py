@@ -11,7 +11,7 @@ import pytest
 import torch
 from comfy_api.latest import io
 
-from host.client import failure, refusal
+from tools.client import failure, refusal
 
 NUMBERS = (io.Int.Input, io.Float.Input)
 HALF = "a \ud83d face"

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from host.client import ExecutionFailed, PromptRejected
+from tools.client import ExecutionFailed, PromptRejected
 
 SCENE = ("20", "21", "22", "23", "30", "31", "32", "33", "34")
 

@@ -8,9 +8,9 @@ import torch.distributed.checkpoint as dcp
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from host.client import ExecutionFailed, Interrupted, PromptRejected
-from host.weight_files import write_gguf
 from lumosx_core.weights.transformer import transformer_shapes
+from tools.client import ExecutionFailed, Interrupted, PromptRejected
+from tools.weight_files import write_gguf
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from host.client import ExecutionFailed
+from tools.client import ExecutionFailed
 
 
 @pytest.fixture(scope="module")

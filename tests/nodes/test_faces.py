@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from host.client import failure, refusal
-from host.photographs import astronaut_file, read, six_people_file
+from support.photographs import astronaut_file, read, six_people_file
+from tools.client import failure, refusal
 
 
 @pytest.fixture(scope="module")

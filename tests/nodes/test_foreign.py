@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from host.client import ExecutionFailed
+from tools.client import ExecutionFailed
 
 SIZE = {"width": 64, "height": 48, "length": 5, "batch_size": 1}
 START, CAMERA = {"start_image": ["70", 0]}, {"camera_conditions": ["71", 0]}

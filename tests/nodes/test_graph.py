@@ -7,8 +7,8 @@ import shutil
 import av
 import pytest
 
-from host.client import Interrupted
 from lumosx_core.tiny.trained import TRAINED
+from tools.client import Interrupted
 
 
 def video(client, run, node="8"):

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save as safetensors_bytes
 from safetensors.torch import save_file
 
-from host.client import ExecutionFailed, PromptRejected
-from host.weight_files import MAKEABLE, SCALES, Runs, make_lora, write_gguf
+from tools.client import ExecutionFailed, PromptRejected
+from tools.weight_files import MAKEABLE, SCALES, Runs, make_lora, write_gguf
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import torch
 import torch.distributed.checkpoint as checkpoint
 from safetensors.torch import save_file
 
-from host.client import Interrupted, PromptRejected
 from lumosx_core.weights.transformer import transformer_shapes
+from tools.client import Interrupted, PromptRejected
 
 
 def write(folder, weights):

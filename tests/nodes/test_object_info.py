@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from host import released
-from lumosx_core.prompt_text import negative_text
+from lumosx_core.scene.prompt import negative_text
+from tools import released
 
 NODES = {
     "LumosX_Subject": [
@@ -85,7 +85,7 @@ OUTPUTS = {
 
 @pytest.fixture(scope="module")
 def info(server):
-    from host.client import ComfyClient
+    from tools.client import ComfyClient
 
     return ComfyClient(server.url).object_info()
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from host.client import Interrupted
+from tools.client import Interrupted
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from host.client import PromptRejected
+from tools.client import PromptRejected
 
 
 @pytest.mark.parametrize(

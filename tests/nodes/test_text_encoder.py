@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from host.client import PromptRejected
-from host.weight_files import wan_umt5_names
 from lumosx_core.tiny.text import text_encoder_state_dict
+from tools.client import PromptRejected
+from tools.weight_files import wan_umt5_names
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from importlib.metadata import version
 
 import pytest
 
-from host.archive import ROOT, host_packages, optional_modules
-from host.client import ComfyClient, ExecutionFailed, PromptRejected
-from host.photographs import astronaut_file
-from host.server import ComfyServer
-from host.small_models import on_small_models
+from support.photographs import astronaut_file
+from support.small_models import on_small_models
+from tools.archive import ROOT, host_packages, optional_modules
+from tools.client import ComfyClient, ExecutionFailed, PromptRejected
+from tools.server import ComfyServer
 
 CASE = {"class_type": "LumosX_LoadCase", "inputs": {"case": "[LumosX demo]", "full_body": "leave out"}}
 BROUGHT_ALONG = {

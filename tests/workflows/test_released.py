@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from host.client import ComfyClient
-from host.small_models import on_small_models
-from host.ui_form import to_api
+from support.small_models import on_small_models
+from tools.client import ComfyClient
+from tools.ui_form import to_api
 
 RELEASED = Path(__file__).parents[1] / "released"
 FILES = sorted(RELEASED.glob("*/*.json"))

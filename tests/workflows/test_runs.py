@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from host.client import failure
-from host.small_models import on_small_models, photographed_case
-from lumosx_core.media.batch.graph import read_graph
+from lumosx_core.runner.graph import read_graph
+from support.small_models import on_small_models, photographed_case
+from tools.client import failure
 
 HERE = Path(__file__).parent
 REFERENCES = {

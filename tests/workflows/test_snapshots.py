@@ -9,8 +9,8 @@ import av
 import pytest
 from PIL import Image
 
-from host.photographs import astronaut_file, six_people_file
 from lumosx_core.tiny.demo_pictures import JACKET_ON_A_CHAIR, TWO_PEOPLE
+from support.photographs import astronaut_file, six_people_file
 
 GRAPH = Path(__file__).with_name("snapshots.json")
 

@@ -6,13 +6,13 @@ import re
 import pytest
 from PIL import Image
 
-from host.client import ComfyClient
-from host.server import ROOT
-from host.shipped_workflows import API_FORMS, WORKFLOWS, api_form, workflow
-from host.templates.catalogue import templates
-from host.templates.writing import api_text, as_graph, graph_text
-from host.ui_form import NOTES, PRIMITIVE, to_api
 from lumosx_core.tiny.demo_pictures import demo_pictures
+from tools.client import ComfyClient
+from tools.server import ROOT
+from tools.shipped_workflows import API_FORMS, WORKFLOWS, api_form, workflow
+from tools.templates.catalogue import templates
+from tools.templates.writing import api_text, as_graph, graph_text
+from tools.ui_form import NOTES, PRIMITIVE, to_api
 
 # They need real weights; the others run on the stand-ins.
 REAL = [name for name in API_FORMS if API_FORMS[name] not in ("demo_scene", "snapshots")]

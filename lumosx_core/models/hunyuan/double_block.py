@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from ...attention import DenseAttention
+from ..lumosx.attention import DenseAttention
 from .layers import EPSILON, Modulation, ModulationOut, SelfAttention, dense_attention, feed_forward
 from .rotary import apply_rotary
 

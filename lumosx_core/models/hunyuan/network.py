@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ...attention import DenseAttention
+from ..lumosx.attention import DenseAttention
 from .config import HunyuanConfig
 from .double_block import DoubleStreamBlock
 from .layers import SINUSOIDS, LastLayer, MLPEmbedder, dense_attention, timestep_embedding

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...attention import DenseAttention
+from ..lumosx.attention import DenseAttention
 from .double_block import modulate
 from .layers import EPSILON, Modulation, QKNorm, dense_attention
 from .rotary import apply_rotary

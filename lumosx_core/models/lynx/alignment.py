@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from ...errors import LumosXError
-from ...media.faces.vectors import TEMPLATE, similarity_transform
+from ...faces.vectors import TEMPLATE, similarity_transform
 
 ID_SIZE, REF_SIZE = 112, 256
 """Width and height of the crop for the recogniser, and of the crop for the reference pass."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ...attention import DenseAttention
 from ...errors import LumosXError
 from ..hunyuan.config import HunyuanConfig
 from ..hunyuan.layers import dense_attention, timestep_embedding
 from ..hunyuan.network import HunyuanNetwork, token_grid
 from ..hunyuan.rotary import rotary_table
+from ..lumosx.attention import DenseAttention
 from .adapter import PolyVividAdapter
 from .config import AdapterConfig, RunOptions
 from .layer import Shared, adapted_layer

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ...media import to_image
-from ...relations import Kind, Reference, Scene, Subject
+from ...scene.relations import Kind, Reference, Scene, Subject
 from .clip import shown
 from .script import Script
 

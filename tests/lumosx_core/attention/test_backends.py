@@ -7,12 +7,12 @@ import comfy.ldm.modules.attention
 import pytest
 import torch
 
-from host.attention_packages import MAKEABLE, installer
-from host.stand_ins import hide_for
 from lumosx_core.attention.backend_calls import attend, why_not
 from lumosx_core.attention.backend_kernels import Place, kernel_order, load_pytorch, place_of
 from lumosx_core.attention.backends import BACKENDS, CHOICES, check_choice, resolve
 from lumosx_core.errors import LumosXError
+from support.attention_packages import MAKEABLE, installer
+from tools.stand_ins import hide_for
 
 CPU = torch.device("cpu")
 HERE = place_of(CPU)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from host.photographs import astronaut_file, six_people_file
+from support.photographs import astronaut_file, six_people_file
 
 PROMPT = "A man on the left with a red hat and a woman on the right with a blue scarf in a sunny park near a lamp"
 WIDTH, HEIGHT, FRAMES = 64, 48, 9
@@ -31,7 +31,7 @@ def placed_file(tmp_path_factory):
     """A small transformer that no training changes."""
     from safetensors.torch import save_file
 
-    from host.placed_transformer import transformer_state_dict
+    from tools.placed_transformer import transformer_state_dict
 
     path = tmp_path_factory.mktemp("placed") / "transformer.safetensors"
     save_file(transformer_state_dict(), path)
@@ -43,7 +43,7 @@ def tiny(placed_file):
     """(model, clip, vae): those that ship, but for that transformer."""
     import comfy.sd
 
-    from lumosx_core.host.tiny import load_tiny_clip, load_tiny_vae
+    from lumosx_core.host.weights.tiny import load_tiny_clip, load_tiny_vae
 
     with torch.inference_mode(False):
         return comfy.sd.load_diffusion_model(str(placed_file)), load_tiny_clip(), load_tiny_vae()
@@ -53,8 +53,8 @@ def tiny(placed_file):
 def picture():
     """picture(seed) draws an RGB picture [1, H, W, 3] that no other seed draws."""
     def draw(seed):
-        from host.people import draw_face, random_look
         from lumosx_core.media import to_image
+        from tools.people import draw_face, random_look
 
         return to_image(draw_face(random_look(seed)))
 
@@ -64,7 +64,7 @@ def picture():
 @pytest.fixture(scope="session")
 def make_scene(picture):
     """make_scene(man=1, woman=2, swap=False): two people with an attribute each, a background and an object."""
-    from lumosx_core.relations import Kind, Reference, Scene, Subject
+    from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 
     def make(man=1, woman=2, swap=False):
         people = [
@@ -85,7 +85,7 @@ def make_scene(picture):
 @pytest.fixture(scope="session")
 def encode(tiny):
     """encode(scene, frames=9, batch=1) through the real CLIP and VAE."""
-    from lumosx_core.host.encoder import VideoSize, encode_scene
+    from lumosx_core.host.conditioning.encoder import VideoSize, encode_scene
 
     def run(scene, frames=FRAMES, batch=1, negative="blurred, static"):
         _, clip, vae = tiny

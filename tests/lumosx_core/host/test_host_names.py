@@ -8,30 +8,29 @@ import ast
 import pytest
 import torch
 
-from host.archive import ROOT, shipped_files
-from host.names import asked_for, attributes_of, misfit, module_names, resolve
+from support.names import asked_for, attributes_of, misfit, module_names, resolve
+from tools.archive import ROOT, shipped_files
 
 FILES = [path for path in shipped_files() if path.suffix == ".py"]
 TOUCHING = [path for path in FILES if module_names((ROOT / path).read_text(encoding="utf-8"))]
 
 # File of lumosx_core/host, how it calls one of ComfyUI's objects, and which object of the fixture `objects` that is.
 RECEIVERS = [
-    ("attention", "model", "patcher"), ("attention", "clone", "patcher"),
-    ("patcher", "model", "patcher"), ("patcher", "clone", "patcher"), ("patcher", "executor", "executor"),
-    ("run", "guider", "guider"), ("patcher", "diffusion_model", "transformer"),
-    ("fingerprint", "patcher", "patcher"),
-    ("memory", "patcher", "patcher"), ("memory", "model", "model"), ("memory", "one", "loaded"),
-    ("memory", "management", "management"),
-    ("encoder", "clip", "clip"), ("encoder", "vae", "vae"),
-    ("encodings", "clip", "clip"), ("encodings", "vae", "vae"),
-    ("tiny", "clip", "clip"), ("tiny", "vae", "vae"),
-    ("foreign", "model", "transformer"), ("low_rank", "patcher", "patcher"),
-    ("caches", "cache", "cache"), ("guidance", "unguided", "cache"),
+    ("model/attention", "model", "patcher"), ("model/attention", "clone", "patcher"),
+    ("methods/lumosx", "model", "patcher"), ("methods/lumosx", "clone", "patcher"),
+    ("methods/lumosx", "executor", "executor"), ("sampling/run", "guider", "guider"),
+    ("methods/lumosx", "diffusion_model", "transformer"), ("conditioning/fingerprint", "patcher", "patcher"),
+    ("model/memory", "patcher", "patcher"), ("model/memory", "model", "model"), ("model/memory", "one", "loaded"),
+    ("model/memory", "management", "management"), ("conditioning/encoder", "clip", "clip"),
+    ("conditioning/encoder", "vae", "vae"), ("conditioning/encodings", "clip", "clip"),
+    ("conditioning/encodings", "vae", "vae"), ("weights/tiny", "clip", "clip"), ("weights/tiny", "vae", "vae"),
+    ("sampling/foreign", "model", "transformer"), ("model/low_rank", "patcher", "patcher"),
+    ("sampling/caches", "cache", "cache"), ("sampling/guidance", "unguided", "cache"),
 ]
 # What a name stands for elsewhere in the same file.
-ELSEWHERE = {("patcher", "model"): "transformer"}
+ELSEWHERE = {("methods/lumosx", "model"): "transformer"}
 # What only newer hosts have; all of it came with is_dynamic, which is asked first.
-NEWER = {("patcher", "clone(disable_dynamic)"), ("patcher", "cached_patcher_init")}
+NEWER = {("methods/lumosx", "clone(disable_dynamic)"), ("methods/lumosx", "cached_patcher_init")}
 
 
 def source_of(path):
@@ -109,11 +108,11 @@ def reason_against(found, use):
 
 def test_our_subclasses_override_what_is_there():
     """Methods of the pack's subclasses of ComfyUI's classes that are called through super()."""
-    from lumosx_core.host.low_rank import BesidePatcher
-    from lumosx_core.host.packed import PackedOperations
+    from lumosx_core.host.model.low_rank import BesidePatcher
+    from lumosx_core.host.model.packed import PackedOperations
 
     called = {
-        node.func.attr for file in ("packed", "low_rank")
+        node.func.attr for file in ("model/packed", "model/low_rank")
         for node in ast.walk(ast.parse(source_of(f"lumosx_core/host/{file}.py")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         and ast.unparse(node.func.value) == "super()"

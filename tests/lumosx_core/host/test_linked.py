@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from host.shipped_workflows import API_FORMS, api_form
-from host.weight_files import small_transformer
 from lumosx_core.host.graph import encoders_of
 from lumosx_core.host.linked import LinkedModel, _is_sampler, read_run
-from lumosx_core.memory import ModelShape
+from lumosx_core.models.lumosx.cost import ModelShape
 from lumosx_core.tiny.trained import TRAINED
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.precision import ending
+from tools.shipped_workflows import API_FORMS, api_form
+from tools.weight_files import small_transformer
 
 
 def graph_of(sampler, **more):

@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from host.weight_files import wan_umt5_names
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.encoder import VideoSize, encode_scene
-from lumosx_core.host.tiny import TEXT_ENCODER_FILE, load_tiny_clip, load_tiny_vae
+from lumosx_core.host.conditioning.encoder import VideoSize, encode_scene
 from lumosx_core.host.training import PictureSide, TextSide, let_go, load_picture_side, load_text_side
-from lumosx_core.layout import bind_scene
+from lumosx_core.host.weights.tiny import TEXT_ENCODER_FILE, load_tiny_clip, load_tiny_vae
 from lumosx_core.media import from_image, letterbox, to_image
-from lumosx_core.phrases import find_phrase
+from lumosx_core.models.lumosx.sequence import bind_scene
+from lumosx_core.scene.phrases import find_phrase
+from tools.weight_files import wan_umt5_names
 
 from .conftest import FRAMES, HEIGHT, PROMPT, WIDTH
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from host.drawing import GREEN, draw_jacket
 from lumosx_core.errors import LumosXError
 from lumosx_core.media import cutouts, to_image
 from lumosx_core.media.cutouts import SOFT, TRAINING, Box, cut_out, estimated_mask, fitting_mask
+from support.drawing import GREEN, draw_jacket
 
 PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "cases"
 

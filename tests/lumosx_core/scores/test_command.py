@@ -5,15 +5,15 @@ import json
 import pytest
 from PIL import Image
 
-from host.drawing import draw_dress, draw_jacket
-from host.dressed import dressed_frame
-from host.face_videos import people_of_photograph, still_video
-from host.stand_ins import hide_for
-from host.transformers_folders import write_dino
-from lumosx_core.media.faces.centerface import CenterFace
+from lumosx_core.faces.centerface import CenterFace
+from lumosx_core.media.video import VideoFile, write_video
 from lumosx_core.scores.__main__ import main
 from lumosx_core.scores.command import BatchResult
-from lumosx_core.scores.video import VideoFile, write_video
+from support.drawing import draw_dress, draw_jacket
+from support.dressed import dressed_frame
+from support.face_videos import people_of_photograph, still_video
+from support.transformers_folders import write_dino
+from tools.stand_ins import hide_for
 
 DLIB = ["--embedder", "dlib"]
 NO_SCORE = dict.fromkeys(("score", "second_score", "swap_rate", "switches", "leakage", "win_rate", "dynamic"))

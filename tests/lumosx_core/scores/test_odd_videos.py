@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.media.video import VideoFile, write_video
 from lumosx_core.scores import command, video_scores
 from lumosx_core.scores.command import score_folder
-from lumosx_core.scores.models import FacesOnly
-from lumosx_core.scores.summary import IdentityPlan
-from lumosx_core.scores.video import VideoFile, write_video
+from lumosx_core.scores.identity.models import FacesOnly
+from lumosx_core.scores.identity.summary import IdentityPlan
 from lumosx_core.scores.video_scores import Equipment
 
 FRAMES = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(9)]
@@ -275,7 +275,7 @@ def test_odd_rates_and_sizes_are_written(tmp_path, fps, size):
 
 def test_frames_that_are_too_large_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
     good(tmp_path / "video.mp4")
-    monkeypatch.setattr("lumosx_core.scores.video.MOST_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr("lumosx_core.media.video.MOST_PIXELS", 64 * 48 - 1)
     with pytest.raises(LumosXError, match="video: video.mp4 has frames of 64x48 pixels; convert it"):
         VideoFile(tmp_path / "video.mp4")
 

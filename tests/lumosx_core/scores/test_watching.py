@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from host.coloured_faces import BLUE, GREEN, RED, ColourDetector, ColourEmbedder, drawn
 from lumosx_core.errors import LumosXError
 from lumosx_core.scores.watching import RECOMMENDED, RELEASE, Likeness, assign, watch
+from support.coloured_faces import BLUE, GREEN, RED, ColourDetector, ColourEmbedder, drawn
 
 SIMILARITIES = st.tuples(st.integers(0, 4), st.integers(1, 4)).flatmap(
     lambda shape: arrays(np.float32, shape, elements=st.floats(-1, 1, width=32))

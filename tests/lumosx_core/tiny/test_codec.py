@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 import torch
 
-from host import drawing, people
 from lumosx_core.tiny import codec as codec_module
 from lumosx_core.tiny.codec import BlockTransformCodec, denormalised, normalised, world_codec
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_frames
 from lumosx_core.tiny.world.script import draw_script
+from support import drawing
+from tools import people
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from lumosx_core.faces.centerface import CenterFace
+from lumosx_core.faces.crop import Margins, crop_box
 from lumosx_core.media.cutouts import Box, cut_out, estimated_mask
-from lumosx_core.media.faces.centerface import CenterFace
-from lumosx_core.media.faces.crop import Margins, crop_box
 from lumosx_core.tiny import demo_pictures as drawn
 from lumosx_core.tiny.portrait import Look, draw_portrait
 

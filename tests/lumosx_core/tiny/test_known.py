@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from host.photographs import astronaut_file, six_people_file
 from lumosx_core.tiny.demo_case import CAST, SCRIPT
 from lumosx_core.tiny.known import looks_like_a_photograph
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_references
 from lumosx_core.tiny.world.script import draw_script
+from support.photographs import astronaut_file, six_people_file
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
-from host.weight_files import small_transformer
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast
 from lumosx_core.tiny.world.script import draw_script
 from lumosx_core.training.world_cases import write_world_case
+from tools.weight_files import small_transformer
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from host.tokens import small_tokenizer
+from lumosx_core.cases import load_case
 from lumosx_core.errors import LumosXError
-from lumosx_core.layout import SequenceLayout
-from lumosx_core.media import load_case
-from lumosx_core.scores.video import VideoFile, write_video
+from lumosx_core.media.video import VideoFile, write_video
+from lumosx_core.models.lumosx.sequence import SequenceLayout
 from lumosx_core.tiny.codec import BlockTransformCodec, normalised
 from lumosx_core.training.cases import (
     EncodedCase,
@@ -25,6 +24,7 @@ from lumosx_core.training.cases import (
     words_of,
 )
 from lumosx_core.training.examples import bind, encode_pictures
+from support.tokens import small_tokenizer
 
 SIZE = TargetSize(128, 96, 81)
 
@@ -176,8 +176,8 @@ def test_samples_go_on_where_a_stopped_training_left_them(cases):
 
 
 def test_a_face_that_is_words_only_binds_and_shows_nothing(film, tmp_path):
-    from lumosx_core.media import write_case_folder
-    from lumosx_core.relations import Scene, Subject
+    from lumosx_core.cases import write_case_folder
+    from lumosx_core.scene.relations import Scene, Subject
 
     case = load_case(film(tmp_path / "case", 4))
     one, other = case.scene.subjects

@@ -87,8 +87,8 @@ def test_what_the_model_makes_is_near_what_was_noised(monkeypatch):
     monkeypatch.setattr("lumosx_core.training.made_latents.relational_forward", perfect)
 
     def tokenise(text):
-        from lumosx_core.host.tiny import load_tiny_clip
         from lumosx_core.host.training import TextSide
+        from lumosx_core.host.weights.tiny import load_tiny_clip
 
         return TextSide(load_tiny_clip()).tokenise(text)
 

@@ -1,13 +1,13 @@
 import numpy as np
 import torch
 
-from host.tokens import small_tokenizer
 from lumosx_core.tiny.codec import world_codec
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_frames
 from lumosx_core.tiny.world.script import draw_script
 from lumosx_core.training.checking import frames_of
 from lumosx_core.training.examples import LENGTHS, WorldExamples, bind, encode_clips, encode_pictures
+from support.tokens import small_tokenizer
 
 
 def test_an_example_is_the_same_whenever_it_is_asked_for():

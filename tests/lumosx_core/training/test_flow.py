@@ -3,12 +3,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.golden import drawn_weight, golden_binding, load_golden
-from host.server import ROOT
-from lumosx_core.layout import Binding
-from lumosx_core.model import RelationalOptions
+from lumosx_core.models.lumosx import RelationalOptions
+from lumosx_core.models.lumosx.sequence import Binding
+from lumosx_core.models.wan.network import Network, NetworkSize, initialise
 from lumosx_core.training.flow import dense_attention, draw_sigmas, velocity_loss
-from lumosx_core.training.network import Network, NetworkSize, initialise
+from tools.golden import drawn_weight, golden_binding, load_golden
+from tools.server import ROOT
 
 GOLDEN = sorted((ROOT / "tests" / "golden").glob("forward_*.safetensors"))
 BINDING = Binding((((1, 2),),), (((3, 5),), ((6, 8),)), (1, 2))

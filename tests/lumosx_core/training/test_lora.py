@@ -7,16 +7,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from host.golden import relative_error
-from host.weight_files import small_transformer, write_gguf
 from lumosx_core.errors import LumosXError
-from lumosx_core.layout import Binding
-from lumosx_core.model import relational_forward
+from lumosx_core.models.lumosx import relational_forward
+from lumosx_core.models.lumosx.sequence import Binding
 from lumosx_core.training.base import check_base, read_base
 from lumosx_core.training.flow import dense_attention
 from lumosx_core.training.lora import ATTENTION, LAYERS, add_lora, lora_file
 from lumosx_core.training.lora_run import _run_block_twice
 from lumosx_core.training.trainer import Sample, Trainer, TrainingPlan
+from tools.golden import relative_error
+from tools.weight_files import small_transformer, write_gguf
 
 BINDING = Binding((((1, 3),),), (((3, 5),), ((6, 8),)), (2, 1))
 CPU = torch.device("cpu")

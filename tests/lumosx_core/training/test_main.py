@@ -13,11 +13,11 @@ import safetensors
 import torch
 from safetensors.torch import load_file
 
-from host.server import ROOT
 from lumosx_core.errors import LumosXError
 from lumosx_core.training import comfyui, lora_run
 from lumosx_core.training.__main__ import main
 from lumosx_core.training.comfyui import prepare_comfyui
+from tools.server import ROOT
 
 STEPS = 6
 
@@ -207,7 +207,7 @@ def test_ctrl_c_from_outside_leaves_a_checkpoint_and_no_half_file(cases, base, t
         "OMP_WAIT_POLICY": "PASSIVE",
     }
     running = subprocess.Popen(
-        [sys.executable, "-m", "host.training_command", *arguments], env=environment, cwd=tmp_path,
+        [sys.executable, "-m", "tools.training_command", *arguments], env=environment, cwd=tmp_path,
         stderr=subprocess.PIPE, text=True,
     )
     said = ""

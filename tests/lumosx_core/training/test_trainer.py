@@ -4,11 +4,11 @@ import os
 import pytest
 import torch
 
-from host.weight_files import Runs
 from lumosx_core.errors import LumosXError
-from lumosx_core.layout import Binding
-from lumosx_core.training.network import Network, NetworkSize, initialise
+from lumosx_core.models.lumosx.sequence import Binding
+from lumosx_core.models.wan.network import Network, NetworkSize, initialise
 from lumosx_core.training.trainer import Sample, Trainer, TrainingPlan
+from tools.weight_files import Runs
 
 BINDING = Binding((), (((1, 3),), ((4, 6),)), (1, 1))
 

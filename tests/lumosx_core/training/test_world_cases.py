@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from lumosx_core.cases import load_case
 from lumosx_core.errors import LumosXError
-from lumosx_core.media import load_case
-from lumosx_core.scores.video import VideoFile
+from lumosx_core.media.video import VideoFile
 
 
 def test_a_clip_becomes_a_case_with_its_video(film, tmp_path):

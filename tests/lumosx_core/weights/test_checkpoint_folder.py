@@ -12,10 +12,10 @@ import torch
 from torch.distributed.checkpoint import metadata as dcp
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 
-from host.weight_files import Runs
 from lumosx_core.errors import LumosXError
 from lumosx_core.weights.checkpoint_folder import CheckpointFolder
 from lumosx_core.weights.source import TensorInfo
+from tools.weight_files import Runs
 
 TWO_RANKS = """
 import sys, torch

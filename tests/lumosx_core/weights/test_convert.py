@@ -12,7 +12,6 @@ import safetensors.torch
 import torch
 import torch.distributed.checkpoint as checkpoint
 
-from host.placed_transformer import transformer_state_dict
 from lumosx_core.errors import LumosXError
 from lumosx_core.weights.__main__ import main
 from lumosx_core.weights.checksum import SOURCE_NAME, SOURCE_SHA256, WEIGHTS_SHA256, verify_weights
@@ -22,6 +21,7 @@ from lumosx_core.weights.opening import open_weights
 from lumosx_core.weights.precision import FORMATS, ending
 from lumosx_core.weights.quantised import find_quantised_layers
 from lumosx_core.weights.transformer import find_transformer
+from tools.placed_transformer import transformer_state_dict
 
 LARGEST_ERROR = {
     "f32": 0, "f16": 0.0003, "bf16": 0, "fp8_scaled": 0.03, "q8_0": 0.01, "q5_1": 0.05, "q5_0": 0.07, "q4_1": 0.1,

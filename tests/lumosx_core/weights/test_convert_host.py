@@ -6,12 +6,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from host.placed_transformer import transformer_state_dict
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.dense import read_dense
 from lumosx_core.weights.opening import open_weights
 from lumosx_core.weights.quantised import find_quantised_layers
 from lumosx_core.weights.transformer import find_transformer
+from tools.placed_transformer import transformer_state_dict
 
 
 @pytest.mark.parametrize("to", ["f16", "fp8_scaled"])

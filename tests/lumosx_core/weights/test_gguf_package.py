@@ -8,8 +8,8 @@ import gguf
 import pytest
 from safetensors.torch import save_file
 
-from host.weight_files import small_transformer, write_gguf
 from lumosx_core.weights.blocks import block_sizes, is_packed
+from tools.weight_files import small_transformer, write_gguf
 
 ROOT = Path(__file__).parents[3]
 WITHOUT = """

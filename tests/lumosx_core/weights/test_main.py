@@ -11,9 +11,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from host.placed_transformer import transformer_state_dict
 from lumosx_core.weights.__main__ import main
 from lumosx_core.weights.transformer import transformer_shapes
+from tools.placed_transformer import transformer_state_dict
 
 ROOT = Path(__file__).parents[3]
 

@@ -3,9 +3,9 @@
 import pytest
 from safetensors.torch import save_file
 
-from host.weight_files import small_transformer
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.origin import was_made_from
+from tools.weight_files import small_transformer
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from host.weight_files import small_transformer
 from lumosx_core.errors import LumosXError
 from lumosx_core.weights.checksum import source_files
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.file_names import first_parts, part_named
 from lumosx_core.weights.opening import open_weights
+from tools.weight_files import small_transformer
 
 
 def write_gguf(path, tensors):

@@ -14,11 +14,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from host.weight_files import Runs
 from lumosx_core.errors import LumosXError
 from lumosx_core.weights.checkpoint_index import read_index
 from lumosx_core.weights.source import TensorInfo
 from lumosx_core.weights.torch_file import TorchFile
+from tools.weight_files import Runs
 
 SHARED = torch.ones(1000)
 

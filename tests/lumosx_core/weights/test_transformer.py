@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from host.placed_transformer import transformer_state_dict
 from lumosx_core.errors import LumosXError
 from lumosx_core.weights.opening import open_weights
 from lumosx_core.weights.recognise import describe
 from lumosx_core.weights.transformer import find_transformer
+from tools.placed_transformer import transformer_state_dict
 
 
 @pytest.fixture(scope="module")

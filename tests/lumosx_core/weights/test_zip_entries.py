@@ -11,10 +11,10 @@ import zipfile
 import pytest
 import torch
 
-from host.weight_files import Runs
 from lumosx_core.errors import LumosXError
 from lumosx_core.weights.torch_file import TorchFile
 from lumosx_core.weights.zip_entries import NotCanonical, Repacked, find_entries
+from tools.weight_files import Runs
 
 END = 22
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from host.hunyuan import hunyuan_model, velocity
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.hunyuan.config import HunyuanConfig
 from lumosx_core.models.hunyuan.network import HunyuanNetwork, token_grid
+from tools.hunyuan import hunyuan_model, velocity
 
 SMALL = HunyuanConfig(
     hidden_size=48, num_heads=2, axes_dim=(4, 12, 8), depth=2, depth_single_blocks=2, mlp_ratio=3.0, context_in_dim=20,

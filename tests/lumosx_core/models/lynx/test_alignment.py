@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.golden import load_golden
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.lynx.alignment import TEMPLATES, aligned_crop, similarity_matrix, warp
+from tools.golden import load_golden
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "lynx_face_crops.safetensors"
 

@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from host.lynx_files import random
 from lumosx_core.models.lynx.attention import (
     Addition,
     KeysValues,
@@ -14,6 +13,7 @@ from lumosx_core.models.lynx.attention import (
     cross_attention,
     self_attention,
 )
+from support.lynx_files import random
 
 BATCH, QUERIES, WIDTH, HEADS = 2, 12, 32, 4
 

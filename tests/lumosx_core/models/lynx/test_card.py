@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from host.lynx_files import WIDTH, adapter, block_names, random, release_names, resampler, write
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.lynx import card
 from lumosx_core.models.lynx.attention import KeysValues
@@ -21,6 +20,7 @@ from lumosx_core.models.lynx.layers import LayerReader, adapter_checksum
 from lumosx_core.models.lynx.recognise import find_lynx
 from lumosx_core.models.lynx.resampler import load_resampler
 from lumosx_core.weights.opening import open_weights
+from support.lynx_files import WIDTH, adapter, block_names, random, release_names, resampler, write
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.lynx_files import random
 from lumosx_core.models.lynx.guidance import GuidanceScales, as_two_branches, guide
+from support.lynx_files import random
 
 V = {name: random(2, 16, 1, 2, 2, seed=seed).double() for seed, name in enumerate("ciu")}
 SCALES = st.floats(-3, 12)

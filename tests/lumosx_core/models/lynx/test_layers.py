@@ -5,12 +5,12 @@ import weakref
 import pytest
 import torch
 
-from host.lynx_files import WIDTH, adapter, block_names, release_names, write, write_gguf
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.lynx import folding
 from lumosx_core.models.lynx.layers import LayerReader
 from lumosx_core.models.lynx.recognise import find_lynx
 from lumosx_core.weights.opening import open_weights
+from support.lynx_files import WIDTH, adapter, block_names, release_names, write, write_gguf
 
 
 @pytest.mark.parametrize("write_file", [write, write_gguf])

@@ -5,13 +5,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host import lynx_files
-from host.lynx_files import BLOCKS, LITE_WIDTH, REGISTERS, WIDTH, adapter, block_names, release_names, resampler, write
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.lynx.layers import LayerReader, adapter_checksum
 from lumosx_core.models.lynx.recognise import find_lynx
 from lumosx_core.models.lynx.sizes import AdapterSizes, ResamplerSizes, check_base, check_pair
 from lumosx_core.weights.opening import open_weights
+from support import lynx_files
+from support.lynx_files import (
+    BLOCKS,
+    LITE_WIDTH,
+    REGISTERS,
+    WIDTH,
+    adapter,
+    block_names,
+    release_names,
+    resampler,
+    write,
+)
 
 SIZES = {
     "full": AdapterSizes("full", WIDTH, WIDTH, REGISTERS, (0, 1, 2, 3)),

@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from host import golden_lynx
-from host.golden import load_golden
-from host.weight_files import Runs
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.lynx.recogniser import load_recogniser, mean_embedding, recogniser_input
+from tools import golden_lynx
+from tools.golden import load_golden
+from tools.weight_files import Runs
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 

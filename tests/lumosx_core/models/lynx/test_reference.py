@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from host.golden import load_golden
-from host.lynx_network import build, dense, features, rotation
 from lumosx_core.models.lynx.reference import reference_features
+from tools.golden import load_golden
+from tools.lynx_network import build, dense, features, rotation
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "lynx_full_rows.safetensors"
 

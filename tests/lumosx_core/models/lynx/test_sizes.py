@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from host.lynx_files import WIDTH, adapter, block_names, write
 from lumosx_core.models.lynx.folding import project_identities
 from lumosx_core.models.lynx.layers import LayerReader
 from lumosx_core.models.lynx.recognise import find_lynx
 from lumosx_core.models.lynx.sizes import AdapterSizes, folded_bytes
 from lumosx_core.weights.opening import open_weights
+from support.lynx_files import WIDTH, adapter, block_names, write
 
 FULL = AdapterSizes("full", 5120, 5120, 16, tuple(range(40)))
 LITE = AdapterSizes("lite", 2048, 5120, 0, tuple(range(0, 40, 2)))

@@ -8,10 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from host import golden_lynx
-from host.golden import load_golden
-from host.golden_lynx import relative
-from host.lynx_network import at_scale, build, dense, features, fold_ids, fold_refs, put_in, rotation
 from lumosx_core.models.lynx import attention, folding
 from lumosx_core.models.lynx.attention import Addition, KeysValues, add_attention
 from lumosx_core.models.lynx.guidance import GuidanceScales, guide
@@ -20,6 +16,10 @@ from lumosx_core.models.lynx.recognise import find_lynx
 from lumosx_core.models.lynx.recogniser import FaceRecogniser, recogniser_input
 from lumosx_core.models.lynx.resampler import load_resampler
 from lumosx_core.weights.opening import open_weights
+from tools import golden_lynx
+from tools.golden import load_golden
+from tools.golden_lynx import relative
+from tools.lynx_network import at_scale, build, dense, features, fold_ids, fold_refs, put_in, rotation
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 pytestmark = pytest.mark.usefixtures("no_gradients")

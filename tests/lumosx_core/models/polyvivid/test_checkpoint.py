@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from host.golden_polyvivid import world
-from host.stored_adapters import read_tensors
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.polyvivid.adapter import PolyVividAdapter, new_shapes
 from lumosx_core.models.polyvivid.checkpoint import read_adapter, write_adapter
@@ -17,6 +15,8 @@ from lumosx_core.models.polyvivid.config import AdapterConfig
 from lumosx_core.models.polyvivid.file_names import TensorName, is_adapter
 from lumosx_core.models.polyvivid.metadata import metadata_of, settings_of
 from lumosx_core.weights.opening import open_weights
+from tools.golden_polyvivid import world
+from tools.stored_adapters import read_tensors
 
 SMALL = AdapterConfig(8, 16, (0, 3), 2, 3.0)
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.golden_polyvivid import WEIGHTS, _cliques
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.polyvivid import clique_search, cliques
 from lumosx_core.models.polyvivid.clique_search import Budget, Found, largest_clique
 from lumosx_core.models.polyvivid.cliques import consolidate, least_size, similarity_graph
+from tools.golden_polyvivid import WEIGHTS, _cliques
 
 CASES = json.loads(WEIGHTS.with_name("polyvivid_cliques.json").read_text(encoding="utf-8"))
 
@@ -108,7 +108,7 @@ def test_the_golden_file_notices_a_forgotten_tie_break(monkeypatch, wrong):
     def without(*given, **options):
         return true(*given, **{name: value for name, value in options.items() if name not in wrong})
 
-    monkeypatch.setattr("host.golden_polyvivid.consolidate", without)
+    monkeypatch.setattr("tools.golden_polyvivid.consolidate", without)
     assert _cliques(CASES) > 0
 
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from host.golden_polyvivid import FORWARD, inputs_of, latents_of, layout_of, load, relative, world
-from host.hunyuan import adapted_velocity, velocity
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.hunyuan.config import HunyuanConfig
 from lumosx_core.models.polyvivid.adapter import PolyVividAdapter
 from lumosx_core.models.polyvivid.config import AdapterConfig, RunOptions
 from lumosx_core.models.polyvivid.forward import polyvivid_forward, subject_tokens
 from lumosx_core.models.polyvivid.positions import TextLayout
+from tools.golden_polyvivid import FORWARD, inputs_of, latents_of, layout_of, load, relative, world
+from tools.hunyuan import adapted_velocity, velocity
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from host.golden_polyvivid import (
+from lumosx_core.models.hunyuan.layers import dense_attention
+from lumosx_core.models.polyvivid import forward as module
+from lumosx_core.models.polyvivid import layer as layer_module
+from lumosx_core.models.polyvivid import positions
+from lumosx_core.models.polyvivid.config import RunOptions
+from lumosx_core.models.polyvivid.injection import Injection
+from lumosx_core.models.polyvivid.interaction import Interaction
+from tools.golden_polyvivid import (
     FORWARD,
     RELATIVE_BOUND,
     layout_of,
@@ -16,13 +23,6 @@ from host.golden_polyvivid import (
     tables,
     world,
 )
-from lumosx_core.models.hunyuan.layers import dense_attention
-from lumosx_core.models.polyvivid import forward as module
-from lumosx_core.models.polyvivid import layer as layer_module
-from lumosx_core.models.polyvivid import positions
-from lumosx_core.models.polyvivid.config import RunOptions
-from lumosx_core.models.polyvivid.injection import Injection
-from lumosx_core.models.polyvivid.interaction import Interaction
 
 
 @pytest.fixture(scope="module")

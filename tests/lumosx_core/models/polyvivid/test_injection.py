@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from host.golden_polyvivid import world
 from lumosx_core.models.hunyuan.layers import dense_attention
 from lumosx_core.models.polyvivid.lora import Lora, beside, queries_of
+from tools.golden_polyvivid import world
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.golden_polyvivid import WEIGHTS
-from host.llama_tokens import llama_tokenizer
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.polyvivid import template
 from lumosx_core.models.polyvivid.positions import TextLayout
 from lumosx_core.models.polyvivid.template import IMAGE_ID, SEPARATOR_ID, tokenize_template
+from tools.golden_polyvivid import WEIGHTS
+from tools.llama_tokens import llama_tokenizer
 
 CASES = json.loads(WEIGHTS.with_name("polyvivid_template.json").read_text(encoding="utf-8"))["cases"]
 plain = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=20).filter(

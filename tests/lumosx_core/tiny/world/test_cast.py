@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.tokens import small_tokenizer
 from lumosx_core.tiny.world import cast
 from lumosx_core.tiny.world.cast import PALETTE, Split, colour_name, draw_face, draw_fill, split_of
+from support.tokens import small_tokenizer
 
 
 @given(st.integers(0, 2**32), st.sampled_from(Split))

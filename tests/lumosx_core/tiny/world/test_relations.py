@@ -2,10 +2,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.tokens import small_tokenizer
 from lumosx_core.tiny.world.relations import scene_of
 from lumosx_core.tiny.world.script import draw_script
 from lumosx_core.training.examples import bind
+from support.tokens import small_tokenizer
 
 
 @settings(max_examples=30)

@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.tokens import small_tokenizer
-from lumosx_core.phrases import find_phrase
+from lumosx_core.scene.phrases import find_phrase
 from lumosx_core.tiny.world.figure import SLOTS
 from lumosx_core.tiny.world.relations import scene_of
 from lumosx_core.tiny.world.script import STANDPOINTS, draw_lesson, draw_script, reworded
 from lumosx_core.training.examples import bind
+from support.tokens import small_tokenizer
 
 SEEDS = st.integers(0, 2**32)
 

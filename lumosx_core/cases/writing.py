@@ -1,0 +1,380 @@
+"""A scene as a case folder: the release's layout, and ``lumosx.json`` for what that cannot say."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+import unicodedata
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..errors import LumosXError
+from ..media.pictures import MOST_PIXELS, from_image, is_picture_name
+from ..scene.relations import Kind, Reference, Scene
+from ..untrusted import shown
+from .description import DESCRIPTION, MOST_REFERENCES, MOST_TEXT, PARTS, Description, Entry, Person
+from .reading import CAPTION, FACE, FULL_BODY, MOST_CASE_PIXELS, UNFINISHED
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None
+
+# Both scripts of the release pass over pictures of this name.
+_FULL_BODY_PREFIX = "fullfullbody_"
+_A = {Kind.FACE: "a face", Kind.ATTRIBUTE: "an attribute", Kind.OBJECT: "an object", Kind.BACKGROUND: "a background"}
+_MOST_BYTES = 120
+"""Of a picture's name, so that it and its folder fit every file system."""
+_FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]|^\.")
+RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\.|$)", re.IGNORECASE)
+"""How names begin that Windows takes for devices."""
+
+_REPLACED = f".replaced{UNFINISHED}"
+_OURS = re.compile(rf"lumosx-[0-9a-f]{{32}}{re.escape(UNFINISHED)}")
+_DAY = 24 * 3600
+
+# What file managers leave behind.
+_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
+
+
+def check_case_name(name: str) -> None:
+    """Whether a caption can hold a name.
+
+    Raises:
+        LumosXError: it is empty, or has a ``;`` or a line break, which end it there.
+    """
+    if not _tidy_name(name) or ";" in name or len(name.splitlines()) != 1:
+        raise LumosXError(f"name: {name[:60]!r} cannot be a case's name; type a name without \";\" and line breaks.")
+
+
+def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replace: bool = False) -> Path:
+    """Write a case so that ``load_case`` gives the same scene, prompt and name; pictures are kept in 8 bits.
+
+    The folder is written aside and appears complete or not at all. What a kill left of an earlier time is put in order
+    first, see ``put_back_leftovers``.
+
+    Args:
+        target: the folder to make, without its number: ``case`` becomes ``case_00001``, or the next that is free.
+        replace: make exactly ``target``; a case that is there is kept beside it until the new one is in place. One that
+            holds links, or files and folders that cases do not have, is refused.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        LumosXError: a name or a prompt that a caption cannot hold, more than ``load_case`` reads, a folder in the way
+            that is no case, or one that cannot be written.
+    """
+    check_case_name(name)
+    prompt = " ".join(prompt.split())
+    if not prompt:
+        raise LumosXError("prompt: it is empty; type or link the prompt that holds every phrase.")
+    description, pictures = _described(scene)
+    try:
+        texts = {
+            CAPTION: f"{_tidy_name(name)};{prompt}".encode(),
+            DESCRIPTION: description.to_json().encode(),
+        }
+    except UnicodeEncodeError as error:
+        raise LumosXError("prompt: the text, the name or a phrase holds half a character; type it anew.") from error
+    _check_bounds(description, pictures, texts)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        put_back_leftovers(target.parent)
+        if replace:
+            _check_replaceable(target)
+        with _unfinished_beside(target) as part:
+            for file, reference in pictures.items():
+                (part / file).parent.mkdir(parents=True, exist_ok=True)
+                from_image(reference.image).save(part / file)
+            for file, text in texts.items():
+                (part / file).write_bytes(text)
+            return _swap(part, target) if replace else _number(part, target)
+    except OSError as error:
+        raise LumosXError(
+            f"folder: {target.name} cannot be written ({error.strerror or error}); choose another or make room."
+        ) from error
+
+
+def _check_bounds(description: Description, pictures: dict[str, Reference], texts: dict[str, bytes]) -> None:
+    """Refuse what ``load_case`` would not read back."""
+    if len(description.entries) > MOST_REFERENCES:
+        raise LumosXError(
+            f"relations: the scene has {len(description.entries)} references, but a case holds {MOST_REFERENCES}; save "
+            "it as several cases."
+        )
+    for file, text in texts.items():
+        if len(text) > MOST_TEXT:
+            raise LumosXError(
+                f"prompt: {file} would have {len(text)} bytes, but a case holds {MOST_TEXT}; shorten the prompt, the "
+                "name or the phrases."
+            )
+    pixels = {file: reference.image.shape[1] * reference.image.shape[2] for file, reference in pictures.items()}
+    if max(pixels.values(), default=0) > MOST_PIXELS or sum(pixels.values()) > MOST_CASE_PIXELS:
+        largest = pictures[max(pixels, key=pixels.get)].phrase
+        raise LumosXError(
+            f"relations: the picture of \"{largest}\" is too large for a case, which holds "
+            f"{MOST_PIXELS // 10**6} megapixels a picture and {MOST_CASE_PIXELS // 10**6} in all; make it smaller."
+        )
+
+
+def picture_name(phrase: str, prefix: str, taken: set[str]) -> str:
+    """A file name for a phrase that every system takes; the phrase itself wherever that is possible.
+
+    Args:
+        prefix: what the name begins with; if it is empty, the name does not begin as that of a face or a full body.
+        taken: names of the folder that are used already; the new one is added.
+    """
+    stem = _FORBIDDEN.sub("_", prefix + phrase)
+    if not prefix and (FACE.match(stem) or FULL_BODY.match(stem)) or RESERVED.match(stem):
+        stem = "_" + stem
+    stem = stem.encode()[:_MOST_BYTES].decode(errors="ignore")
+    name, number = f"{stem}.png", 1
+    while _alike(name) in taken:
+        number += 1
+        name = f"{stem} ({number}).png"
+    taken.add(_alike(name))
+    return name
+
+
+def release_warnings(scene: Scene, prompt: str) -> list[str]:
+    """What the release's scripts make of the folder of a scene otherwise than it is meant, one sentence each.
+
+    They take every picture of a person whose name has "face" in it for the face, with the words after its first "_";
+    an object's or a background's words end at the first dot; of a person's pictures, or of all others, one with the
+    same words replaces another; and a "{" in the prompt begins something else.
+    """
+    found, read = [], Counter()
+    description, pictures = _described(scene)
+    for file, reference in pictures.items():
+        kind, phrase = _as_the_release_reads(file)
+        if kind is None:
+            if not reference.full_body:
+                found.append(f"The release passes over \"{reference.phrase}\", since it takes it for a full body.")
+            continue
+        if (kind, phrase) != (reference.kind, reference.phrase):
+            words = f"with the words \"{phrase}\"" if phrase else "without words, bound to nothing"
+            found.append(f"The release reads \"{reference.phrase}\" as {_A[kind]} {words}.")
+        folder = file.rpartition("/")[0]
+        read[folder if folder.startswith("subjects") else "", phrase] += 1
+    found += [f"The release takes one picture only of {count} with the words \"{phrase}\"."
+              for (_, phrase), count in read.items() if count > 1]
+    for number, person in enumerate(description.subjects, 1):
+        if person.face is not None and person.face.file is None:
+            found.append(f"The release does not know the words of subject {number}, \"{person.face.phrase}\", since "
+                         "there is no face picture.")
+        found += [f"The release does not know \"{entry.phrase}\" of subject {number}, since it has no picture."
+                  for entry in person.attributes if entry.file is None]
+    if "{" in prompt or prompt.startswith("|0|"):
+        found.append("The release takes a \"{\" in the prompt, or \"|0|\" at its start, for something else than words.")
+    return found
+
+
+def _as_the_release_reads(file: str) -> tuple[Kind | None, str]:
+    """Kind and phrase of a file of a case; None for one that is passed over."""
+    part, *_, name = file.split("/")
+    if part != "subjects":
+        return Kind.OBJECT if part == "objects" else Kind.BACKGROUND, name.partition(".")[0]
+    if _FULL_BODY_PREFIX.rstrip("_") in name:
+        return None, ""
+    stem = name.rpartition(".")[0]
+    return (Kind.FACE, stem.partition("_")[2]) if "face" in name else (Kind.ATTRIBUTE, stem)
+
+
+def _tidy_name(name: str) -> str:
+    """As reading gives it back; a byte order mark would be taken for the file's."""
+    return " ".join(name.replace("\ufeff", "").split())
+
+
+def _alike(name: str) -> str:
+    """Equal for names that some file system takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _described(scene: Scene) -> tuple[Description, dict[str, Reference]]:
+    """What lumosx.json says, and the pictures by their files."""
+    files: dict[str, Reference] = {}
+    taken: dict[str, set[str]] = {}
+
+    def entry(reference: Reference, folder: str, prefix: str = "") -> Entry:
+        file = None
+        if reference.image is not None:
+            file = f"{folder}/{picture_name(reference.phrase, prefix, taken.setdefault(folder, set()))}"
+            files[file] = reference
+        return Entry(file, reference.phrase, reference.occurrence, reference.full_body)
+
+    def object_entry(reference: Reference) -> Entry:
+        owner = scene.owner_of(reference) if reference.full_body else None
+        # Somebody without a group would leave a folder without a face, which the release cannot read.
+        return entry(reference, "objects") if owner is None else entry(
+            reference, f"subjects/{owner + 1}", _FULL_BODY_PREFIX
+        )
+
+    description = Description(
+        None if scene.background is None else entry(scene.background, "background"),
+        tuple(map(object_entry, scene.objects)),
+        tuple(
+            Person(
+                None if subject.face is None else entry(subject.face, f"subjects/{number}", "face_"),
+                tuple(entry(attribute, f"subjects/{number}") for attribute in subject.attributes),
+            )
+            for number, subject in enumerate(scene.subjects, 1)
+        ),
+    )
+    return description, files
+
+
+@contextmanager
+def _unfinished_beside(target: Path) -> Iterator[Path]:
+    """A folder beside the target; move it away once it is whole, else it is gone at the end."""
+    # Not from the target's own name, which may be as long as names can be.
+    part = target.with_name(f"lumosx-{uuid.uuid4().hex}{UNFINISHED}")
+    part.mkdir()
+    try:
+        with _lock(part):
+            yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Hold a folder, and let go however this process ends; gives whether nobody else holds it.
+
+    Windows cannot lock a folder; there one counts as held for a day.
+    """
+    if fcntl is None:
+        yield time.time() - folder.stat().st_mtime > _DAY
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = True
+    except OSError:
+        free = False
+    try:
+        yield free
+    finally:
+        os.close(handle)
+
+
+def put_back_leftovers(folder: Path) -> None:
+    """Undo what a kill left of writing cases in a folder: an old case goes back, half a new one goes away.
+
+    Nothing is removed but folders named as we name them that hold nothing but parts of a case; and none that another
+    process is writing just now. What cannot be done is left for the next time.
+    """
+    found: list[Path] = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        found = [Path(entry.path) for entry in entries if entry.name.endswith(UNFINISHED)]
+    for path in found:
+        with suppress(OSError):
+            if _is_link(path) or not path.is_dir():
+                continue
+            if path.name.endswith(_REPLACED):
+                _put_back(path)
+            elif _OURS.fullmatch(path.name) and not _what_is_strange(path):
+                with _lock(path) as free:
+                    if free:
+                        shutil.rmtree(path)
+
+
+def _put_back(old: Path) -> None:
+    target = old.with_name(old.name[:-len(_REPLACED)])
+    if not os.path.lexists(target):
+        old.rename(target)
+    elif (target / CAPTION).is_file() and not _what_is_strange(old):
+        shutil.rmtree(old)
+
+
+def replaced_by(target: Path) -> Path:
+    """Where an old case is while a new one takes its place, and after a kill at that very moment."""
+    return target.with_name(target.name + _REPLACED)
+
+
+def _number(part: Path, target: Path) -> Path:
+    """Move a folder to the target's name with the next number."""
+    number = re.compile(re.escape(target.name) + r"_(\d+)(\D|$)", re.IGNORECASE)
+    used = [int(match[1]) for path in target.parent.iterdir() if (match := number.match(path.name))]
+    following = max(used, default=0) + 1
+    while True:
+        numbered = target.with_name(f"{target.name}_{following:05}")
+        try:
+            return part.rename(numbered)
+        except OSError:
+            # Somebody else may have taken the number meanwhile.
+            if not numbered.exists():
+                raise
+            following += 1
+
+
+def _check_replaceable(target: Path) -> None:
+    if not os.path.lexists(target):
+        return
+    if _is_link(target) or not target.is_dir():
+        raise LumosXError(f"folder: {target.name} is a link or a file there, not a case; choose another name.")
+    strange = _what_is_strange(target)
+    if strange or (any(target.iterdir()) and not (target / CAPTION).is_file()):
+        what = f"holds {shown(strange)!r} too" if strange else f"has no {CAPTION}"
+        raise LumosXError(
+            f"folder: {target.name} {what}, so it is not just a case; it stays as it is: choose another name, or turn "
+            "replace off."
+        )
+
+
+def _what_is_strange(folder: Path) -> str:
+    """What lies in a folder and would be lost by mistake rather than with a case; empty if nothing does.
+
+    That is every link, and every file or folder that cases do not have; a file is named before a folder.
+    """
+    found = ""
+    for place, folders, files in os.walk(folder):
+        for name in sorted((*files, *folders)):
+            path = Path(place, name)
+            where = path.relative_to(folder)
+            if _is_link(path) or name in files and not _is_file_of_a_case(where):
+                return where.as_posix()
+            if name in folders and not _is_folder_of_a_case(where):
+                found = found or where.as_posix()
+    return found
+
+
+def _is_link(path: Path) -> bool:
+    """Whether it is a link, or a junction of Windows."""
+    place = os.path.join(os.path.realpath(path.parent), path.name)
+    return os.path.normcase(os.path.realpath(path)) != os.path.normcase(place)
+
+
+def _is_file_of_a_case(file: Path) -> bool:
+    """Whether a file, relative to its folder, is lost with a case rather than by mistake."""
+    if file.name in _LITTER or file.as_posix() in (CAPTION, DESCRIPTION):
+        return True
+    part, depth = file.parts[0], len(file.parts)
+    return part in PARTS and depth == (3 if part == "subjects" else 2) and is_picture_name(file)
+
+
+def _is_folder_of_a_case(folder: Path) -> bool:
+    return folder.parts[0] in PARTS and len(folder.parts) <= (2 if folder.parts[0] == "subjects" else 1)
+
+
+def _swap(part: Path, target: Path) -> Path:
+    """Put a whole new case where the old one is, which is kept beside it until the new one is there."""
+    _check_replaceable(target)
+    if not target.exists():
+        return part.rename(target)
+    old = replaced_by(target)
+    if os.path.lexists(old):
+        raise LumosXError(f"folder: {old.name} is in the way; look what is in it and move it away.")
+    target.rename(old)
+    try:
+        made = part.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    return made

@@ -1,0 +1,1 @@
+"""From sockets and widgets to scenes, and from scenes to conditioning."""

@@ -1,0 +1,1 @@
+"""Pictures, faces, video frames and case folders from sockets and widgets."""

@@ -1,0 +1,168 @@
+"""One sampling run of a LumosX model: checked before anything is loaded, and what it remembers until it ends."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import comfy.samplers
+import torch
+
+from ...models.lumosx import TableCache
+from ..conditioning.conditions import SET_CFG, check_conditionings, check_mixture, check_parts, has_references
+from ..conditioning.scene import log_warnings
+from ..graph import from_encoder
+from ..pace import Stopwatch
+from .foreign import refuse_patches, refuse_unsupported
+from .loras import lora_warnings
+
+_RUN = "lumosx_run"
+_LOST = (
+    "positive: it comes from LumosX Relational Encode, but no reference is left in it, so none has an effect; link "
+    "it directly (nodes that mix conditionings, such as ConditioningAverage and ConditioningConcat, keep references of "
+    "one of their inputs only)."
+)
+
+
+@dataclass
+class Run:
+    """What one run remembers from step to step.
+
+    Attributes:
+        tables: what does not change from step to step; None while hooks change weights between steps.
+        said: what was logged already.
+        asked: whether the sampler asked the model for anything.
+        answered: whether the relational forward gave any of the answers.
+        left_out: the conditionings that the guider would not compute, as far as was known before the run.
+        watch: how long its steps take.
+    """
+
+    tables: TableCache | None = None
+    said: set[str] = field(default_factory=set)
+    asked: bool = False
+    answered: bool = False
+    left_out: frozenset[str] = frozenset()
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+
+class RunWrapper:
+    """An OUTER_SAMPLE wrapper: refuses what cannot be honoured before the host loads the model, then runs.
+
+    It keeps nothing but which models ran with hooks: the host leaves a mark on those that looks like a LoRA's.
+    """
+
+    def __init__(self):
+        self._hooked: weakref.WeakSet = weakref.WeakSet()
+
+    def __call__(self, executor, noise, latent_image, sampler, sigmas, *arguments, **options):
+        """Raises LumosXError for what a node put onto the model or into a conditioning and would have no effect."""
+        guider = executor.class_obj
+        patcher, model_options = guider.model_patcher, guider.model_options
+        conditionings: Mapping[str, list] = guider.conds
+        with_references = any(has_references(entry) for entries in conditionings.values() for entry in entries)
+        left_out = _left_out(guider, sampler, sigmas)
+        if with_references:
+            refuse_patches(patcher)
+            advice = SET_CFG if _may_leave_out(guider) else ""
+            check_conditionings(conditionings, noise.shape, left_out, model_options.get("context_handler"), advice)
+        computed = [entries for name, entries in conditionings.items() if name not in left_out]
+        reached = any(has_references(entry) for entries in computed for entry in entries)
+        if not reached and from_encoder():
+            log_warnings([_LOST])
+        if patcher.hook_patches:
+            self._hooked.add(patcher)
+        log_warnings(lora_warnings(patcher, model_options.get("registered_hooks"), self._hooked))
+        # Hooks change weights between steps, and with them the text's keys and values.
+        run = Run(None if patcher.hook_patches else TableCache(), left_out=left_out)
+        transformer_options = {**model_options.get("transformer_options", {}), _RUN: run}
+        guider.model_options = {**model_options, "transformer_options": transformer_options}
+        result = executor(noise, latent_image, sampler, sigmas, *arguments, **options)
+        if reached and run.asked and not run.answered:
+            log_warnings([
+                "model: no reference had an effect, since another node answered in the place of the model in every "
+                "step, or no step was within the timestep range of the references; widen that range, or remove the "
+                "nodes between LumosX Model and the sampler one by one to find which it is."
+            ])
+        if not torch.isfinite(result).all():
+            log_warnings([
+                "latent: the result holds values that are not numbers, so the video is black; look for a damaged "
+                "model or LoRA, take out SageAttention, or let ComfyUI compute in a higher precision (--fp32-unet)."
+            ])
+        run.watch.note_end(patcher)
+        return result
+
+
+# Not traced: ComfyUI compiles without guards on the options, and would keep the first run's for ever.
+@torch.compiler.disable
+def check_forward(
+    model: torch.nn.Module, transformer_options: Mapping[str, Any], conditions: Mapping[str, Any],
+    references: Sequence[torch.Tensor], shape: Sequence[int],
+) -> None:
+    """Refuse what only shows while the model is at work.
+
+    Args:
+        model: the diffusion model, as it is patched right now.
+        transformer_options: of this forward.
+        conditions: what else the forward is given.
+        references: each [batch, 16, 1, height, width].
+        shape: of what the model is given, [batch, 16, frames, height, width].
+
+    Raises:
+        LumosXError: as ``refuse_unsupported`` and ``check_parts``.
+    """
+    refuse_unsupported(model, transformer_options, conditions, _run_of(transformer_options).said)
+    check_parts(references, shape)
+
+
+@torch.compiler.disable
+def tables_of(transformer_options: Mapping[str, Any]) -> TableCache | None:
+    """Where this run's tables are kept; the relational forward is about to answer."""
+    run = _run_of(transformer_options)
+    run.answered = True
+    return run.tables
+
+
+def note_question(
+    model_options: Mapping[str, Any], conditions: Sequence[Sequence[Mapping[str, Any]] | None], x: torch.Tensor
+) -> None:
+    """The sampler asks the model for a step.
+
+    Args:
+        model_options: of this step.
+        conditions: of every pass.
+        x: [batch, channels, frames, height, width].
+
+    Raises:
+        LumosXError: the sampler computes a negative without references after all, as those named cfg_pp do at cfg 1.
+    """
+    run = _run_of(model_options.get("transformer_options", {}))
+    run.asked = True
+    run.watch.note_step(conditions, x)
+    if run.left_out and len(conditions) == 2 and all(conditions):
+        computed = dict(zip(("positive", "negative"), conditions))
+        check_mixture(computed, ", or choose a sampler that leaves it out at cfg 1")
+
+
+def _run_of(transformer_options: Mapping[str, Any]) -> Run:
+    """The run under way; a new one for a forward outside of any."""
+    return transformer_options.get(_RUN) or Run()
+
+
+def _left_out(guider: Any, sampler: Any, sigmas: torch.Tensor) -> frozenset[str]:
+    """Conditionings that are not computed in any step."""
+    # Our solver knows the noise level at which guidance has ended.
+    guidance_end = getattr(getattr(sampler, "sampler_function", None), "guidance_end", 0.0)
+    unguided = _is_plain(guider) and float(sigmas[0]) <= guidance_end
+    return frozenset({"negative"} if unguided or _may_leave_out(guider) and math.isclose(guider.cfg, 1.0) else ())
+
+
+def _may_leave_out(guider: Any) -> bool:
+    """Whether cfg 1 leaves the negative out; some nodes ask for it all the same."""
+    return _is_plain(guider) and not guider.model_options.get("disable_cfg1_optimization", False)
+
+
+def _is_plain(guider: Any) -> bool:
+    return type(guider).predict_noise is comfy.samplers.CFGGuider.predict_noise

@@ -1,0 +1,1 @@
+"""Scores of an IMAGE batch, with the host's device, progress and interrupts."""

@@ -1,0 +1,1 @@
+"""Weight files in the user's folders: found, loaded, converted, and the small ones that ship."""

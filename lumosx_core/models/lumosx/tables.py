@@ -1,0 +1,124 @@
+"""What a run computes once: positions, word pulls, and the text's keys and values in every block."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..wan.rotary import rotary_table
+from .attention import TextKeys, WordPulls
+from .options import RelationalOptions
+from .sequence import TEXT_LENGTH, SequenceLayout
+
+KEYS_STEP = 64
+"""Text keys come in multiples of this, so that prompts of like length share compiled code."""
+MOST_TEXTS = 8
+"""How many different texts one run keeps; regional prompts take one each."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything that stays the same from step to step.
+
+    Attributes:
+        layout: the sequence.
+        rotary: [tokens, head_dim / 2] complex64.
+        pulls: MCAM's word weights and cells.
+        texts: keys and values of each block.
+    """
+
+    layout: SequenceLayout
+    rotary: torch.Tensor
+    pulls: WordPulls
+    texts: tuple[TextKeys, ...]
+
+
+def make_tables(
+    model: nn.Module, context: torch.Tensor, layout: SequenceLayout, options: RelationalOptions, merge_pads: bool = True
+) -> Tables:
+    """Compute the tables of one text under one layout.
+
+    Args:
+        model: a Wan2.1-T2V-shaped module.
+        context: text encoder output [batch, tokens, text_dim] in the dtype to compute in; padded to 512 tokens.
+        layout: the sequence.
+        options: scientific constants.
+        merge_pads: let one key stand for several of the equal ones behind the text. Exact, but the attention over
+            them then needs a bias, which not every backend takes.
+    """
+    length = max(TEXT_LENGTH, context.shape[1])
+    weights = layout.binding.text_weights(length) * options.ratio
+    # A pad at the end is enough to tell which tokens are pads.
+    context = F.pad(context, (0, 0, 0, min(1, length - context.shape[1])))
+    kept, log_counts = length, None
+    if merge_pads:
+        kept, log_counts = _merge_pads(context, weights)
+    context, weights = context[:, :kept], weights[:, :kept]
+    context = F.pad(context, (0, 0, 0, kept - context.shape[1]))
+    embedded = model.text_embedding(context)
+    device, width = context.device, embedded.shape[-1]
+    return Tables(
+        layout=layout,
+        rotary=rotary_table(layout.positions(options.r2pe), width // model.num_heads, device),
+        pulls=WordPulls(
+            weights.to(device), layout.pooled_cells(options.pool).to(device), (layout.height, layout.width),
+            options.pool,
+        ),
+        texts=tuple(_text_keys(block.cross_attn, embedded, log_counts) for block in model.blocks),
+    )
+
+
+def _merge_pads(context: torch.Tensor, weights: torch.Tensor) -> tuple[int, torch.Tensor | None]:
+    """How many keys to keep, and the logarithm of how many tokens each stands for, all moved by one constant.
+
+    A column that pulls a reference stays by itself, even where the negative prompt is shorter and has a pad there.
+    """
+    length = weights.shape[1]
+    equal = (context == context[:, -1:]).all(-1).all(0)
+    equal = F.pad(equal, (0, length - len(equal)), value=True)
+    pulling = (weights != 0).any(0).to(equal.device)
+    own = (~equal | pulling).nonzero()
+    first_pad = int(own[-1]) + 1 if len(own) else 0
+    pads = length - first_pad
+    kept = min(length, -(-(first_pad + 1) // KEYS_STEP) * KEYS_STEP)
+    if kept == length:
+        return length, None
+    log_count = math.log(pads / (kept - first_pad))
+    rounded = torch.tensor(log_count).bfloat16().item()
+    # Only differences matter to softmax: what bf16 rounds off, up to 1.6 % of a count, is put onto the other keys.
+    counts = torch.full((kept,), rounded - log_count)
+    counts[first_pad:] = rounded
+    return kept, counts.to(context.device)
+
+
+def _text_keys(attention: nn.Module, embedded: torch.Tensor, log_counts: torch.Tensor | None) -> TextKeys:
+    return TextKeys(attention.norm_k(attention.k(embedded)), attention.v(embedded), log_counts)
+
+
+class TableCache:
+    """The tables of one sampling run. Texts are found again by content, since the host copies them for every step.
+
+    Some guiders run two models under the same options, so each model has tables of its own.
+    """
+
+    def __init__(self):
+        self._kept: list[tuple[tuple, torch.Tensor, Tables]] = []
+
+    # Not traced: what compiled code met first would be a constant to it.
+    @torch.compiler.disable
+    def find(
+        self, model: nn.Module, context: torch.Tensor, layout: SequenceLayout, options: RelationalOptions,
+        merge_pads: bool = True,
+    ) -> Tables:
+        """As ``make_tables``, or what it gave before for the same arguments."""
+        key = (model, layout, options, merge_pads, context.shape, context.dtype, context.device)
+        for known, text, tables in self._kept:
+            if known == key and torch.equal(text, context):
+                return tables
+        tables = make_tables(model, context, layout, options, merge_pads)
+        self._kept = [*self._kept[1 - MOST_TEXTS:], (key, context, tables)]
+        return tables

@@ -1,0 +1,1 @@
+"""Wan2.1: its modules by their names, and its rotary embedding."""

@@ -1,0 +1,1 @@
+"""``python -m lumosx_core.runner``: a folder of cases through a running ComfyUI, each exactly once."""

@@ -1,0 +1,1 @@
+"""Sampling of rectified flow in plain PyTorch: the schedule and the solvers."""

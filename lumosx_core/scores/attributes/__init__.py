@@ -1,0 +1,1 @@
+"""Whether each attribute is on its owner, and each object is there."""

@@ -1,0 +1,1 @@
+"""Scores as pictures: plots, and frames with what was found drawn into them."""

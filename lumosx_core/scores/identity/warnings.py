@@ -1,0 +1,83 @@
+"""What identity scores do not say by themselves: who is missing, mixed up, or not comparable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..watching import RELEASE
+
+if TYPE_CHECKING:
+    from .summary import IdentityScores
+
+# Shown in fewer frames than this share, a subject is worth a warning.
+_OFTEN = 0.5
+
+
+def stranger_sentence(subject: int, name: str, likeness: float, same_person: float) -> str:
+    """That a subject, numbered from 0, is probably not in the video."""
+    return (
+        f"Subject {subject + 1} (\"{name}\") is probably not in the video: the faces taken for it have likeness "
+        f"{likeness:.3f}, and those of one person usually {same_person:.2f} and more."
+    )
+
+
+def identity_warnings(scores: IdentityScores) -> list[str]:
+    """What the numbers alone do not say, one sentence each."""
+    found, strangers = [], scores.strangers
+    for number, subject in enumerate(scores.subjects):
+        who = f"Subject {number + 1} (\"{scores.names[number]}\")"
+        if number not in scores.known:
+            found.append(f"{who} has no face picture and is left out of every score.")
+        elif subject.seen == 0:
+            found.append(f"{who} is never seen: no watched frame has a face left for it.")
+        elif subject.seen < _OFTEN:
+            found.append(f"{who} is seen in {subject.seen:.0%} of the watched frames only.")
+        if number in strangers:
+            name, usual = scores.names[number], scores.judge.same_person
+            found.append(stranger_sentence(number, name, strangers[number], usual))
+        if scores.margins[number] is not None and scores.margins[number] <= 0:
+            others = scores.confusion[number].copy()
+            others[number] = np.nan
+            other = int(np.nanargmax(others))
+            found.append(
+                f"{who} is not told apart: its faces look at least as much like subject {other + 1} "
+                f"(\"{scores.names[other]}\")."
+            )
+    found += _alike_warnings(scores)
+    if scores.switches.events:
+        found.append("A face turns into somebody else in the course of the video; see the switches above.")
+    return found
+
+
+def comparison_notes(scores: IdentityScores) -> list[str]:
+    """What these numbers may be compared with, one sentence each."""
+    found = []
+    judges = [judge for judge in (scores.judge, scores.second_judge) if judge is not None]
+    found += [f"Numbers by {judge.name} are not comparable with ArcSim or CurSim, nor with those of papers."
+              for judge in judges if not judge.comparable]
+    found += [f"{judge.name} is another network than the release's ArcFace IR-100; compare its ArcSim only with itself."
+              for judge in judges if judge.score == "ArcSim" and not judge.name.startswith("ArcFace")]
+    if scores.judge.score != "ArcSim" and any(judge.score == "CurSim" for judge in judges):
+        found.append("The release's CurSim goes over ArcFace's choice of who is who: take ArcFace first for that.")
+    if scores.judge.comparable and (scores.plan.mode != RELEASE or scores.plan.every != 1):
+        found.append("Papers' numbers are of mode release over every frame; these are not comparable with them.")
+    if scores.plan.mode == RELEASE:
+        found.append(f"The release finds faces by YOLOv9-face, not by {scores.detector}; boxes differ a little.")
+        found.append("Whether somebody is in the video at all is told in mode recommended only, as it aligns faces.")
+    return found
+
+
+def _alike_warnings(scores: IdentityScores) -> list[str]:
+    found = []
+    for first in scores.known:
+        for second in scores.known:
+            matches = [scores.subjects[number].seen_likeness for number in (first, second)]
+            if first < second and None not in matches and scores.references[first, second] > max(matches):
+                found.append(
+                    f"The pictures of subjects {first + 1} and {second + 1} are more alike "
+                    f"({scores.references[first, second]:.3f}) than either is to its face in the video, so who is who "
+                    "is a guess."
+                )
+    return found

@@ -1,0 +1,121 @@
+"""Frames of files, and files of frames."""
+
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.media.video import VideoFile, write_video
+
+
+def shades(count=7, width=64, height=48):
+    return [np.full((height, width, 3), 20 + 25 * number, np.uint8) for number in range(count)]
+
+
+@pytest.fixture
+def video(tmp_path):
+    write_video(shades(), tmp_path / "video.mp4", 16.0)
+    return tmp_path / "video.mp4"
+
+
+def test_what_is_written_is_read_again(video):
+    frames = VideoFile(video)
+    assert (frames.fps, frames.size, frames.__length_hint__()) == (16.0, (64, 48), 7)
+    for _ in range(2):
+        read = list(frames)
+        assert len(read) == 7 and all(frame.shape == (48, 64, 3) and frame.dtype == np.uint8 for frame in read)
+        np.testing.assert_allclose([frame.mean() for frame in read], [20 + 25 * number for number in range(7)], atol=3)
+    assert [path.name for path in video.parent.iterdir()] == ["video.mp4"]
+
+
+def test_frames_are_read_one_at_a_time(video):
+    stream = iter(VideoFile(video))
+    assert next(stream).mean() == pytest.approx(20, abs=3)
+    stream.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(65, 48), (64, 49), (65, 49)])
+def test_odd_sizes_lose_a_line(tmp_path, width, height):
+    write_video(shades(2, width, height), tmp_path / "odd.mp4", 8.0)
+    assert VideoFile(tmp_path / "odd.mp4").size == (64, 48)
+
+
+@pytest.mark.parametrize(("width", "height", "size"), [(1, 48, (2, 48)), (64, 1, (64, 2)), (3, 1, (2, 2))])
+def test_a_single_line_is_doubled(tmp_path, width, height, size):
+    write_video(shades(2, width, height), tmp_path / "thin.mp4", 8.0)
+    assert VideoFile(tmp_path / "thin.mp4").size == size
+
+
+@pytest.mark.parametrize("fps", [16.0, 24000 / 1001, 5.333333])
+def test_rates_are_kept(tmp_path, fps):
+    write_video(shades(9), tmp_path / "rate.mp4", fps)
+    assert VideoFile(tmp_path / "rate.mp4").fps == pytest.approx(fps, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("gone.mp4", None, "video: there is no file"),
+        ("text.mp4", b"no video at all", "video: text.mp4 is no readable video"),
+        ("empty.mp4", b"", "video: empty.mp4 is no readable video"),
+    ],
+)
+def test_what_is_no_video_ends_in_a_sentence(tmp_path, name, content, sentence):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(LumosXError, match=sentence):
+        VideoFile(tmp_path / name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows takes no colon in a name")
+def test_a_colon_in_a_name_is_no_protocol(video, monkeypatch):
+    video.rename(video.with_name("take:1.mp4"))
+    monkeypatch.chdir(video.parent)
+    assert len(list(VideoFile(Path("take:1.mp4")))) == 7
+
+
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8"])
+def test_a_playlist_reaches_no_server(tmp_path, name):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/part.ts"
+        (tmp_path / name).write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{url}\n#EXT-X-ENDLIST\n")
+        with pytest.raises(LumosXError, match=f"video: {name} "):
+            list(VideoFile(tmp_path / name))
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_sound_alone_is_no_video(tmp_path):
+    import wave
+
+    with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(1600))
+    with pytest.raises(LumosXError, match="video: sound.wav holds no pictures"):
+        VideoFile(tmp_path / "sound.wav")
+
+
+def test_a_file_cut_short_ends_in_a_sentence_or_in_fewer_frames(video):
+    content = video.read_bytes()
+    for share in (0.3, 0.6, 0.9):
+        video.write_bytes(content[: int(len(content) * share)])
+        try:
+            assert len(list(VideoFile(video))) < 7
+        except LumosXError as error:
+            assert str(error).startswith("video: video.mp4 ")
+
+
+def test_a_source_that_fails_leaves_nothing_behind(tmp_path):
+    def frames():
+        yield from shades(2)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_video(frames(), tmp_path / "half.mp4", 16.0)
+    assert list(tmp_path.iterdir()) == []

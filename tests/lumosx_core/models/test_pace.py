@@ -1,0 +1,104 @@
+"""How long earlier runs took, and what is told from that."""
+
+import json
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumosx_core.models.pace import FARTHEST, MOST_RUNS, Expected, Pace, PaceFile, Size, rounded, spoken
+
+KEY, OTHER = "a" * 64, "b" * 64
+SMALL, LARGE = Size(416, 240, 33), Size(832, 480, 81)
+
+
+@pytest.fixture
+def file(tmp_path):
+    return PaceFile(tmp_path / "user" / "pace.json")
+
+
+def test_nothing_is_told_before_the_first_run(file):
+    assert file.expect(KEY, 1e12, 100) is None
+    assert not file.path.exists()
+
+
+def test_the_same_work_is_told_plainly_and_other_work_by_the_size_that_it_goes_by(file):
+    file.remember(Pace(KEY, 1e12, 2.0, LARGE))
+    assert file.expect(KEY, 1e12, 100) == Expected(200.0)
+    assert file.expect(KEY, 2e12, 10) == Expected(40.0, LARGE)
+    file.remember(Pace(KEY, 4e12, 12.0, SMALL))
+    # The nearest counts, and a later run of the same work replaces an earlier one.
+    assert file.expect(KEY, 3.9e12, 10).like == SMALL
+    file.remember(Pace(KEY, 1e12, 3.0, LARGE))
+    assert file.expect(KEY, 1e12, 100) == Expected(300.0)
+
+
+def test_neither_another_machine_nor_a_far_off_size_is_mixed_in(file):
+    file.remember(Pace(KEY, 1e12, 2.0, LARGE))
+    assert file.expect(OTHER, 1e12, 100) is None
+    assert file.expect(KEY, 1e12 * FARTHEST * 1.01, 100) is None is file.expect(KEY, 1e12 / FARTHEST / 1.01, 100)
+
+
+def test_the_file_is_bounded_and_keeps_the_newest(file):
+    for number in range(2 * MOST_RUNS):
+        file.remember(Pace(f"{number:064x}", 1e12, 1.0 + number, LARGE))
+    assert len(json.loads(file.path.read_text())["runs"]) == MOST_RUNS
+    assert file.path.stat().st_size < 1 << 15
+    assert file.expect(f"{2 * MOST_RUNS - 1:064x}", 1e12, 1) == Expected(2.0 * MOST_RUNS)
+    assert file.expect(f"{0:064x}", 1e12, 1) is None
+    assert [path.name for path in file.path.parent.iterdir()] == ["pace.json"]
+
+
+@pytest.mark.parametrize("content", [
+    "", "x", "[]", "{}", '{"runs": 3}', '{"runs": [3]}', '{"runs": [{"key": "a"}]}', "[" * 100_000, "9" * 60_000,
+    json.dumps({"runs": [{"key": KEY, "work": -1, "seconds": 1, "size": {"width": 1, "height": 1, "frames": 1}}]}),
+    json.dumps({"runs": [{"key": KEY, "work": 1, "seconds": float("nan"), "size": {"width": 1}}]}),
+    json.dumps({"runs": [{"key": KEY, "work": 1, "seconds": float("nan"), "size": vars(LARGE)}]}),
+    json.dumps({"runs": [{"key": "../x", "work": 1, "seconds": 1, "size": {"width": 1, "height": 1, "frames": 1}}]}),
+    " " * 100_000,
+])
+def test_a_damaged_file_counts_as_empty_and_is_written_anew(file, content):
+    file.path.parent.mkdir()
+    file.path.write_text(content)
+    assert file.expect(KEY, 1.0, 1) is None
+    file.remember(Pace(KEY, 1e12, 2.0, LARGE))
+    assert file.expect(KEY, 1e12, 1) == Expected(2.0)
+
+
+def test_a_full_disk_leaves_what_was_there(file, full_disk):
+    file.remember(Pace(KEY, 1e12, 2.0, LARGE))
+    with full_disk(50), pytest.raises(OSError):
+        file.remember(Pace(OTHER, 1e12, 2.0, LARGE))
+    assert file.expect(KEY, 1e12, 1) == Expected(2.0) and file.expect(OTHER, 1e12, 1) is None
+    assert [path.name for path in file.path.parent.iterdir()] == ["pace.json"]
+
+
+def test_several_servers_on_one_file_never_see_half_of_it(file):
+    file.remember(Pace(OTHER, 1e12, 1.0, LARGE))
+
+    def write():
+        for number in range(50):
+            PaceFile(file.path).remember(Pace(KEY, 1e12, 1.0 + number, LARGE))
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert json.loads(file.path.read_text())["runs"]
+    assert file.expect(OTHER, 1e12, 1) == Expected(1.0)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [
+    (0.01, "about 1 second"), (1.4, "about 1 second"), (45, "about 45 seconds"), (89.4, "about 89 seconds"),
+    (90, "about 1.5 minutes"), (723, "about 12 minutes"), (5340, "about 89 minutes"), (5400, "about 1.5 hours"),
+    (360000, "about 100 hours"),
+])
+def test_durations_as_people_say_them(seconds, words):
+    assert spoken(seconds) == words
+
+
+@given(st.floats(min_value=10, max_value=1e6))
+def test_rounding_is_never_far_off(seconds):
+    amount, unit = rounded(seconds)
+    assert amount * {"seconds": 1, "minutes": 60, "hours": 3600}[unit] == pytest.approx(seconds, rel=0.06)

@@ -1,0 +1,116 @@
+"""A server that goes away in the middle, and files that do not come whole."""
+
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from lumosx_core.runner import client
+from lumosx_core.runner.client import Refused, Server, ServerAway
+
+FILE = {"filename": "a b.mp4", "subfolder": "lumosx_batch/x", "type": "output"}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        status, headers, body = self.server.answer
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def answering():
+    """A server that gives one answer to everything."""
+    with HTTPServer(("127.0.0.1", 0), _Handler) as other:
+        other.asked = []
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        other.url = f"http://127.0.0.1:{other.server_port}"
+        yield other
+        other.shutdown()
+
+
+def test_a_file_that_ends_too_early_is_not_taken(answering, tmp_path):
+    server = Server(answering.url + "/")
+    answering.answer = 200, {"Content-Length": "4"}, b"1234"
+    assert server.fetch(FILE, tmp_path / "x") and (tmp_path / "x").read_bytes() == b"1234"
+    assert answering.asked == ["/view?filename=a+b.mp4&subfolder=lumosx_batch%2Fx&type=output"]
+    answering.answer = 200, {"Content-Length": "5"}, b"1234"
+    with pytest.raises(ServerAway, match="in the middle of a file"):
+        server.fetch(FILE, tmp_path / "x")
+    answering.answer = 404, {}, b""
+    assert not server.fetch(FILE, tmp_path / "x")
+    answering.answer = 403, {}, b""
+    with pytest.raises(Refused, match="answered HTTP 403"):
+        server.fetch(FILE, tmp_path / "x")
+
+
+@pytest.mark.parametrize(("status", "headers", "body", "error"), [
+    (503, {}, b"starting", ServerAway),
+    (200, {"Content-Length": "100"}, b'{"queue_running"', ServerAway),
+    (200, {}, b"<html>", Refused),
+    (200, {}, b"[]", Refused),
+    (500, {}, b'{"error": {"message": "no", "details": ""}}', Refused),
+])
+def test_answers_that_are_none(answering, status, headers, body, error):
+    answering.answer = status, headers, body
+    with pytest.raises(error):
+        Server(answering.url).queue()
+
+
+def test_a_server_behind_a_path_is_asked_there(answering):
+    answering.answer = 200, {}, b'{"queue_running": [[0, "a"]], "queue_pending": []}'
+    assert Server(answering.url + "/comfy/").queue() == ({"a"}, set())
+    assert answering.asked == ["/comfy/queue"]
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 503 x\r\nX: "])
+def test_a_head_that_comes_a_byte_now_and_then_is_no_answer(monkeypatch, head):
+    """No read takes long, and all of them for ever."""
+    monkeypatch.setattr(client, "REQUEST_SECONDS", 0.5)
+    ended = threading.Event()
+
+    def drip(listening):
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(head)
+            while not ended.wait(0.05):
+                try:
+                    connection.sendall(b"H")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(ServerAway):
+            Server(f"http://127.0.0.1:{listening.getsockname()[1]}").queue()
+        ended.set()
+    assert 0.4 < time.monotonic() - began < 3
+
+
+def test_https_is_spoken_too():
+    """To a server that does not, which is said as of one that is away."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        def answer():
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(ServerAway, match="SSL"):
+            Server(f"https://127.0.0.1:{listening.getsockname()[1]}").queue()
+
+
+def test_nobody_there_is_told_with_its_reason():
+    with pytest.raises(ServerAway, match="refused"):
+        Server("http://127.0.0.1:1").queue()

@@ -1,0 +1,93 @@
+"""What an end looks like: in the history, and in a file."""
+
+import av
+import numpy as np
+import pytest
+
+from lumosx_core.runner.outcome import is_whole_mp4, iso_time, read_history
+
+
+@pytest.fixture
+def video(tmp_path):
+    """An MP4 as ComfyUI writes one."""
+    path = tmp_path / "video.mp4"
+    with av.open(str(path), mode="w", options={"movflags": "use_metadata_tags"}) as output:
+        output.metadata["prompt"] = "{}"
+        stream = output.add_stream("h264", rate=16)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for shade in range(9):
+            picture = np.full((48, 64, 3), 20 * shade, np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
+    return path
+
+
+def test_only_a_whole_file_is_whole(video):
+    data = video.read_bytes()
+    assert is_whole_mp4(video)
+    for length in (*range(0, len(data), 9), len(data) - 1):
+        video.write_bytes(data[:length])
+        assert not is_whole_mp4(video), f"{length} of {len(data)} bytes"
+    video.write_bytes(data + b"\0")
+    assert not is_whole_mp4(video)
+
+
+def test_the_state_before_the_index_is_written_is_not_whole(video):
+    data = bytearray(video.read_bytes())
+    start = data.index(b"mdat") - 4
+    data[start:start + 4] = bytes(4)
+    video.write_bytes(data[:data.index(b"moov") - 4])
+    assert not is_whole_mp4(video)
+
+
+def test_long_boxes_are_followed(tmp_path):
+    path = tmp_path / "video.mp4"
+    long_box = (1).to_bytes(4, "big") + b"mdat" + (20).to_bytes(8, "big") + b"1234"
+    path.write_bytes(b"\0\0\0\x08ftyp" + long_box + b"\0\0\0\x08moov")
+    assert is_whole_mp4(path)
+
+
+@pytest.mark.parametrize("kinds", [["ftyp", "mdat"], ["ftyp", "moov"], ["moov", "mdat"], []])
+def test_a_file_without_one_of_its_parts_is_not_whole(tmp_path, kinds):
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"".join(b"\0\0\0\x08" + kind.encode() for kind in kinds))
+    assert not is_whole_mp4(path)
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_a_box_shorter_than_its_own_head_is_none(tmp_path, length):
+    path = tmp_path / "video.mp4"
+    short = length.to_bytes(4, "big") + b"free"[:max(0, length - 4)]
+    path.write_bytes(b"\0\0\0\x08ftyp\0\0\0\x08mdat\0\0\0\x08moov" + short)
+    assert not is_whole_mp4(path)
+
+
+@pytest.mark.parametrize(("boxes", "whole"), [(1_000, True), (1_000_000, False)])
+def test_boxes_without_end_are_no_video(tmp_path, boxes, whole):
+    """A server may send gigabytes of them."""
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"\0\0\0\x08ftyp" + b"\0\0\0\x08mdat" * boxes + b"\0\0\0\x08moov")
+    assert is_whole_mp4(path) is whole
+
+
+def _entry(status, outputs=None, **messages):
+    listed = [[f"execution_{kind}", data] for kind, data in messages.items()]
+    return {"status": {"status_str": status, "messages": listed}, "outputs": outputs or {}}
+
+
+def test_a_success_has_files_and_times():
+    saved = {"filename": "a_00001_.mp4", "subfolder": "s", "type": "output"}
+    outputs = {"8": {"images": [saved], "animated": [True]}, "9": {"text": ["hm"]},
+               "1": None, "2": {"images": None},
+               "7": {"images": [{"filename": "b.png", "subfolder": "", "type": "temp"}]}}
+    outcome = read_history(_entry("success", outputs, start={"timestamp": 1000}, success={"timestamp": 3500}))
+    assert outcome.outputs == (saved,) and outcome.error == "" and outcome.seconds == 2.5
+    assert iso_time(outcome.finished) == "1970-01-01T00:00:03.500+00:00"
+
+
+def test_failures_are_told():
+    raised = {"node_type": "LumosX_Sampler", "exception_message": "seed: no.\n", "timestamp": 5}
+    assert read_history(_entry("error", error=raised)).error == "LumosX_Sampler: seed: no."
+    assert "interrupted" in read_history(_entry("error", interrupted={"timestamp": 5})).error
+    assert "without saving anything" in read_history(_entry("success", success={"timestamp": 5})).error
+    assert read_history({"status": None, "outputs": {}}).seconds is None

@@ -1,0 +1,44 @@
+"""How alike words are."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumosx_core.scene.likeness import likeness
+
+
+@pytest.mark.parametrize(
+    ("closest", "farther"),
+    [
+        (("guy", "man"), ("guy", "boy")), (("girl", "kid"), ("girl", "woman")), (("lady", "women"), ("lady", "girl")),
+        (("men", "man"), ("men", "guy")), (("person", "man"), ("woman", "man")), (("boy", "man"), ("girl", "man")),
+        (("jaket", "jacket"), ("shirt", "skirt")), (("hats", "hat"), ("hat", "cat")),
+        (("lady", "girl"), ("lady", "lad")),
+        (("ladies", "woman"), ("ladies", "man")),
+        (("granny", "woman"), ("granny", "man")), (("uncle", "man"), ("uncle", "woman")),
+        (("bride", "woman"), ("bride", "girl")), (("children", "boy"), ("children", "lady")),
+    ],
+)
+def test_what_is_closer(closest, farther):
+    assert likeness(*closest) > likeness(*farther)
+
+
+@pytest.mark.parametrize("pair", [
+    ("shirt", "skirt"), ("hat", "cat"), ("coat", "cat"), ("hand", "and"), ("x", "y"), ("cape", "caper"), ("bus", "bu"),
+    ("dress", "dres"),
+])
+def test_what_is_not_alike_at_all(pair):
+    assert likeness(*pair) == 0.0
+
+
+@given(st.text(max_size=12), st.text(max_size=12))
+def test_it_is_a_degree(one, other):
+    assert 0.0 <= likeness(one, other) <= likeness(one, one) == 1.0
+
+
+def test_long_words_are_not_compared_letter_by_letter():
+    start = time.perf_counter()
+    assert likeness("ab" * 50_000, "ba" * 50_000) == 0.0
+    assert time.perf_counter() - start < 0.1

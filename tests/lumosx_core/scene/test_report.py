@@ -1,0 +1,98 @@
+"""What the encoder's report predicts of a run."""
+
+import re
+
+import pytest
+import torch
+
+from benchmarks.shapes import SCENES, bind
+from lumosx_core.models.lumosx.cost import GIGABYTE, Chunks, forward_work, peak_bytes
+from lumosx_core.models.lumosx.sequence import SequenceLayout
+from lumosx_core.scene.phrases import PhraseMatch, Tokens
+from lumosx_core.scene.relations import Kind, Reference, Scene
+from lumosx_core.scene.report import Prediction, encoding_report, predict
+
+BODY = Reference(Kind.OBJECT, "man", torch.rand(1, 4, 4, 3), full_body=True)
+LAMP = Reference(Kind.OBJECT, "lamp", torch.rand(1, 4, 4, 3))
+LINE = re.compile(r"one step with guidance is (\S+) TFLOP; activations need (\S+) GB for each video")
+
+
+def report_of(layout):
+    return encoding_report(
+        Scene(objects=(LAMP,)), {LAMP: PhraseMatch(((0, 1),), True)}, Tokens((5,), ("lamp",)), layout, ()
+    )
+
+
+def predicted(layout):
+    work, memory = LINE.search(report_of(layout)).groups()
+    return float(work), float(memory)
+
+
+def test_a_full_body_is_told_from_an_object():
+    layout = SequenceLayout(5, 15, 26, bind(*SCENES[3]))
+    matches = {reference: PhraseMatch(((0, 1),), True) for reference in (LAMP, BODY)}
+    report = encoding_report(Scene(objects=(LAMP, BODY)), matches, Tokens((5,), ("lamp",)), layout, ())
+    assert '- object "lamp" -> ' in report and '- object "man" (full body) -> ' in report
+
+
+def test_the_prediction_is_that_of_both_passes_with_the_chunks_that_run():
+    layout = SequenceLayout(21, 30, 52, bind(*SCENES[6]))
+    work, memory = predicted(layout)
+    assert work == pytest.approx(2 * forward_work(layout).total / 1e12, rel=5e-3) == pytest.approx(735, abs=1)
+    assert memory == pytest.approx(peak_bytes(layout, chunks=Chunks(8192)) / GIGABYTE, rel=5e-2)
+
+
+def test_more_references_predict_more_of_both():
+    figures = [predicted(SequenceLayout(21, 30, 52, bind(*SCENES[references]))) for references in (0, 3, 6, 10)]
+    assert figures == sorted(figures) and figures[0][1] < figures[-1][1]
+
+
+def test_a_small_video_is_not_rounded_to_nothing():
+    work, memory = predicted(SequenceLayout(1, 3, 4, bind(*SCENES[1])))
+    assert work > 0 and memory > 0
+
+
+def test_it_says_that_it_is_a_prediction_and_for_what():
+    layout = SequenceLayout(5, 15, 26, bind(*SCENES[3]))
+    line, _ = report_of(layout).splitlines()[-2:]
+    assert line.startswith("- Predicted for the 1.3B model in bf16") and "2.8 GB in bf16" in line
+
+
+@pytest.mark.parametrize(
+    ("ratio", "name"), [(0.5, "light"), (0.51, "usual"), (1.6, "usual"), (1.61, "heavy"), (4.0, "heavy"),
+                        (4.01, "very heavy")],
+)
+def test_a_class_of_time_reaches_up_to_its_work(ratio, name):
+    assert Prediction(1.0, 1.0, 1.0, ratio).time_class == name
+
+
+def test_tokens_are_told_from_the_first_to_the_last():
+    layout, tokens = SequenceLayout(5, 15, 26, bind(*SCENES[1])), Tokens(tuple(range(9)), ("lamp",) * 9)
+    match = PhraseMatch(((2, 3), (5, 8)), False)
+    report = encoding_report(Scene(objects=(LAMP,)), {LAMP: match}, tokens, layout, ())
+    assert '"lamp" (2 times) at token 2, 5-7, matched by letters, 390 tokens' in report
+
+
+@pytest.mark.parametrize(
+    ("grid", "references", "expected"),
+    [
+        ((21, 30, 52), 0, "usual; a step is 1.00 times"),
+        ((21, 30, 52), 10, "usual; a step is 1.51 times"),
+        ((9, 30, 52), 3, "light; a step is 0.35 times"),
+        ((41, 30, 52), 3, "heavy; a step is 3.50 times"),
+        ((21, 45, 80), 0, "very heavy; a step is 4.42 times"),
+        ((1, 3, 4), 1, "light; a step is less than 0.01 times"),
+        ((1, 15, 26), 1, "light; a step is less than 0.01 times"),
+        ((1, 20, 30), 1, "light; a step is 0.01 times"),
+    ],
+)
+def test_the_class_of_time_is_that_of_the_work_beside_the_trained_size(grid, references, expected):
+    last = report_of(SequenceLayout(*grid, bind(*SCENES[references]))).splitlines()[-1]
+    assert last == f"- Time: {expected} the work of 832 x 480 with 81 frames and no references."
+
+
+def test_work_is_compared_with_the_same_video_without_references():
+    grid = (9, 15, 26)
+    prediction, alone = (predict(SequenceLayout(*grid, bind(*SCENES[references]))) for references in (6, 0))
+    assert prediction.work_ratio == pytest.approx(prediction.step_tflop / alone.step_tflop) and alone.work_ratio == 1
+    assert prediction.class_ratio == pytest.approx(alone.class_ratio * prediction.work_ratio)

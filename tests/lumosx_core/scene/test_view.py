@@ -1,0 +1,114 @@
+"""What the panels show: plain values that say what the reports say."""
+
+import json
+
+import pytest
+import torch
+
+from lumosx_core.models.lumosx.sequence import Binding, SequenceLayout
+from lumosx_core.scene.phrases import PhraseMatch, Tokens, find_phrase
+from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
+from lumosx_core.scene.report import binder_report
+from lumosx_core.scene.view import encoding_view, scene_view
+
+DRAWN = object()
+
+
+def of(kind, phrase, image=DRAWN, occurrence=0, body=False):
+    """A reference with a picture of its own, unless it has none."""
+    return Reference(kind, phrase, torch.rand(1, 24, 24, 3) if image is DRAWN else image, occurrence, full_body=body)
+
+
+def tokens(*pieces):
+    return Tokens(tuple(hash(piece) for piece in pieces), tuple(f"\u2581{piece}" for piece in pieces))
+
+
+def view_of(typed, scene, prompt=None):
+    """The view of a scene on a tokenizer that makes one token of a word, at 832 x 480 with 81 frames."""
+    prompt = prompt or tokens(*typed.split())
+    matches = {word: find_phrase(prompt, tokens(*word.phrase.split()), word.occurrence) for word in scene.words}
+    binding = Binding(
+        tuple(matches[one].spans for one in scene.non_human),
+        tuple(tuple(span for word in person.words for span in matches[word].spans) for person in scene.subjects),
+        tuple(len(person.references) for person in scene.subjects),
+    )
+    layout = SequenceLayout(21, 30, 52, binding)
+    findings = scene.findings(lambda word: matches[word].spans, (832, 480))
+    view = encoding_view(typed, scene, matches, prompt, layout, (832, 480, 81), findings)
+    return json.loads(json.dumps(view, allow_nan=False))
+
+
+def test_a_scene_is_told_as_its_report_tells_it():
+    scene = Scene(None, (of(Kind.OBJECT, "lamp", occurrence=2),), (Subject(of(Kind.FACE, "man", None), (
+        of(Kind.ATTRIBUTE, "red  hat"),
+    )),))
+    view = json.loads(json.dumps(scene_view(scene)))
+    assert view["people"] == [{"references": [
+        {"kind": "face", "phrase": "man", "occurrence": 0, "shown": False},
+        {"kind": "attribute", "phrase": "red hat", "occurrence": 0, "shown": True},
+    ]}]
+    assert view["objects"] == [{"kind": "object", "phrase": "lamp", "occurrence": 2, "shown": True}]
+    assert view["background"] is None and view["report"] == binder_report(scene)
+    assert view["warnings"] == ['Subject "man" has no face image; the video invents the face.']
+
+
+def test_who_binds_to_what_at_what_cost():
+    scene = Scene.of_people(
+        of(Kind.BACKGROUND, "park"), [of(Kind.OBJECT, "woman", body=True)],
+        [Subject(of(Kind.FACE, "man", None), (of(Kind.ATTRIBUTE, "hat"),)), Subject(of(Kind.FACE, "woman"))],
+    )
+    view = view_of("a man with hat and a woman in a park", scene)
+    told = [(one["kind"], one["person"], one["full_body"], one["shown"], one["tokens"]) for one in view["references"]]
+    assert told == [
+        ("background", None, False, True, 1560), ("object", 1, True, True, 1560), ("face", 0, False, False, 0),
+        ("attribute", 0, False, True, 1560), ("face", 1, False, True, 1560),
+    ]
+    park = view["references"][0]
+    assert (park["words"], park["ranges"], park["token_spans"], park["exact"]) == ("park", [[32, 36]], [[9, 10]], True)
+    assert view["tokens"] == {
+        "video": 32760, "references": 6240, "total": 39000, "prompt": 11, "prompt_limit": 512, "width": 832,
+        "height": 480, "frames": 81,
+    }
+    assert view["warnings"] == list(scene.warnings())
+
+
+def test_the_prediction_is_plain_numbers():
+    prediction = view_of("a man", Scene(subjects=(Subject(of(Kind.FACE, "man")),)))["prediction"]
+    assert prediction["time_class"] == "usual" and prediction["weights_gb"] == 2.84
+    assert prediction["model"] is None and prediction["here"] is None
+    assert prediction["class_ratio"] == prediction["work_ratio"] == pytest.approx(1.05, abs=0.01)
+    assert prediction["step_tflop"] > 100 and 0 < prediction["activation_gb"] < 20
+    # Four digits, as many as anybody reads.
+    figures = [value for value in prediction.values() if isinstance(value, float)]
+    assert len(figures) == 5 and all(value == float(f"{value:.4g}") for value in figures)
+
+
+@pytest.mark.parametrize(
+    ("phrases", "expected"),
+    [(("man", "man"), [False, False]), (("tall", "tall man"), [False, True]), (("old man", "tall man"), [True, True])],
+)
+def test_people_without_words_of_their_own_are_those_that_the_warnings_name(phrases, expected):
+    view = view_of("a tall man and old man", Scene(subjects=tuple(Subject(of(Kind.FACE, one)) for one in phrases)))
+    assert [person["own_words"] for person in view["people"]] == expected
+    lost = [number for number, own in enumerate(expected) if not own]
+    assert [each["people"] for each in view["findings"] if each["code"] == "no_own_words"] == ([lost] if lost else [])
+    assert len(view["warnings"]) == len(view["findings"]) == len(lost[:1])
+
+
+def test_no_places_where_the_typed_text_has_other_words():
+    scene = Scene(objects=(of(Kind.OBJECT, "lamp"),))
+    (one,) = view_of("a {red} lamp x", scene, tokens("a", "lamp"))["references"]
+    assert one["ranges"] is None and one["token_spans"] == [[1, 2]]
+
+
+def test_no_place_for_a_part_of_a_word():
+    """Ids find "hat" in "hats", as the release does."""
+    prompt = Tokens((1, 2, 3), ("\u2581red", "\u2581hat", "s"))
+    reference = of(Kind.OBJECT, "hat")
+    layout = SequenceLayout(1, 3, 4, Binding((((1, 2),),), (), ()))
+    match = {reference: PhraseMatch(((1, 2),), True)}
+    view = encoding_view("red hats", Scene(objects=(reference,)), match, prompt, layout, (64, 48, 1), ())
+    assert view["references"][0]["ranges"] is None
+    match = {reference: PhraseMatch(((0, 3),), True)}
+    view = encoding_view("red hats", Scene(objects=(reference,)), match, prompt, layout, (64, 48, 1), ())
+    assert view["references"][0]["ranges"] == [[0, 8]]

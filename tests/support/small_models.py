@@ -1,0 +1,123 @@
+"""Small real files under the names that a workflow asks for, so that it runs as it is shipped, only smaller."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from lumosx_core.tiny.demo_case import write_demo_case
+from lumosx_core.weights.convert import convert
+from support.face_videos import people_of_photograph
+from support.photographs import astronaut_file, six_people_file
+from tools.weight_files import make_lora, small_transformer
+
+SIZE = {"width": 64, "height": 48, "frames": 5}
+# Motion is judged from ten frames on.
+SCORED_SIZE = {"width": 96, "height": 64, "frames": 13}
+SCORES = {"LumosX_IdentityScore", "LumosX_AttributeScore", "LumosX_MotionScore"}
+STEPS = 2
+
+
+def on_small_models(graph, server):
+    """The same graph in API form, at a small size, with every file that it asks for in the server's folders.
+
+    The loaders stay and read what is there: transformers from our converter, a Wan VAE, a LoRA as trainers write it.
+    """
+    graph = copy.deepcopy(graph)
+    scored = SCORES.issubset(node["class_type"] for node in graph.values())
+    for number, node in graph.items():
+        place = _PLACES.get(node["class_type"])
+        if place is not None:
+            place(node["inputs"], server)
+        if node["class_type"] == "CLIPLoader":
+            # The stock loader builds UMT5 in its full size, 24 layers of 4096, whatever the file holds.
+            node.update(class_type="LumosX_TinyModels", inputs={})
+            _move_links(graph, number, 0, 1)
+        elif node["class_type"] == "LumosX_RelationalEncode":
+            node["inputs"].update(SCORED_SIZE if scored else SIZE)
+        elif node["class_type"] == "LumosX_Sampler":
+            node["inputs"]["steps"] = min(STEPS, node["inputs"]["steps"])
+        elif node["class_type"] == "LumosX_IdentityScore":
+            node["inputs"]["every_nth_frame"] = 4
+        elif node["class_type"] == "LumosX_LoadCase" and scored:
+            # Nobody is found in the faces of the drawn case.
+            node["inputs"]["case"] = photographed_case(server, "photographed", 0)
+    return graph
+
+
+def photographed_case(server, name, first):
+    """The drawn case with the faces of two people of a photograph, the first of them counted from the left.
+
+    It is put into the server's input folder, under the name that is returned.
+    """
+    folder = write_demo_case(server.base / "input" / name)
+    for path, person in zip(sorted(folder.glob("subjects/*/face_*.png")), people_of_photograph()[first:]):
+        Image.fromarray(person.picture).save(path)
+    caption = folder / "caption.txt"
+    caption.write_text(caption.read_text(encoding="utf-8").replace("demo;", f"{name};"), encoding="utf-8")
+    return name
+
+
+def _move_links(graph, number, old, new):
+    for node in graph.values():
+        for name, value in node["inputs"].items():
+            if value == [number, old]:
+                node["inputs"][name] = [number, new]
+
+
+def _place_transformer(inputs, server):
+    path = server.models / "diffusion_models" / inputs["model_name"]
+    if not path.exists():
+        source = server.base / "small_transformer.safetensors"
+        save_file(small_transformer(), source)
+        convert(source, path, "q8_0" if path.suffix == ".gguf" else "bf16")
+
+
+def _place_lora(inputs, server):
+    path = server.models / "loras" / inputs["lora_name"]
+    if not path.exists():
+        save_file(make_lora(small_transformer()), path)
+
+
+def _place_vae(inputs, server):
+    """A real Wan2.1 VAE of width 8 instead of 96, with random weights."""
+    import comfy.ldm.wan.vae
+
+    path = server.models / "vae" / inputs["vae_name"]
+    if not path.exists():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            vae = comfy.ldm.wan.vae.WanVAE(dim=8, z_dim=16, temperal_downsample=[False, True, True])
+            # ComfyUI leaves weights as the memory was, since it loads them from a file.
+            weights = {name: _drawn(name, weight) for name, weight in vae.state_dict().items()}
+        save_file(weights, path)
+
+
+def _drawn(name, weight):
+    if name.endswith("gamma"):
+        return torch.ones(weight.shape)
+    return torch.randn(weight.shape) * max(1, weight[0].numel()) ** -0.5
+
+
+def _place_picture(inputs, server):
+    path = server.base / "input" / inputs["image"]
+    # The server has put those of today's templates there itself.
+    if not path.exists():
+        _PICTURES[inputs["image"]](path, server)
+
+
+_PLACES = {
+    "LumosX_ModelLoader": _place_transformer,
+    "LoraLoaderModelOnly": _place_lora,
+    "VAELoader": _place_vae,
+    "LoadImage": _place_picture,
+}
+_PICTURES = {
+    # What every fresh ComfyUI has.
+    "example.png": lambda path, server: shutil.copy(Path(server.comfyui_dir) / "input" / path.name, path),
+    "people.jpg": lambda path, server: shutil.copy(six_people_file(), path),
+    "jacket.jpg": lambda path, server: Image.open(astronaut_file()).convert("RGB").save(path),
+}

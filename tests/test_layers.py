@@ -1,0 +1,88 @@
+"""Imports of the package only go down, and no two files import each other."""
+
+import ast
+import graphlib
+
+import pytest
+
+from tools.archive import ROOT
+
+# From the lowest to the highest; the longest name that fits counts. A file imports its own layer and lower ones.
+LAYERS = (
+    ("errors", "files", "install_line"),
+    ("cli", "packages", "untrusted"),
+    ("attention", "media", "models.pace", "sampling"),
+    ("scene",),
+    # Its sizes belong into models/latents.py and models/text.py, below wan.
+    ("models.lumosx.sequence",),
+    ("weights",),
+    ("faces", "models.wan"),
+    ("models",),
+    # They predict what a run costs; once an encoding has one summary, they need no model.
+    ("scene.report", "scene.view", "scene.checks"),
+    ("store", "cases"),
+    ("scores",),
+    ("tiny",),
+    ("host",),
+    ("host.weights.checkpoints", "host.weights.face_models"),
+    ("host.linked",),
+    ("host.model",),
+    ("host.pace",),
+    ("host.conditioning",),
+    ("host.sampling",),
+    ("host.methods",),
+    ("host.weights",),
+    # It asks weights/tiny.py what the small models do not know.
+    ("host.conditioning.encoder",),
+    ("host.media",),
+    ("host.scores", "host.page"),
+    ("host.training",),
+    ("training",),
+    ("runner", "media.batch"),
+)
+RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+CORE = ROOT / "lumosx_core"
+FILES = {
+    ".".join(path.relative_to(CORE).with_suffix("").parts).removesuffix("__init__").rstrip("."): path
+    for path in sorted(CORE.rglob("*.py"))
+}
+
+
+def rank_of(module):
+    """The layer of a module, by the longest name that fits."""
+    while module not in RANKS:
+        module = module.rpartition(".")[0]
+    return RANKS[module]
+
+
+def imports_of(module):
+    """The package's modules that a file imports, wherever in the file, less those for type checkers only."""
+    path = FILES[module]
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    nodes = [ast.parse(path.read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        nodes += ast.iter_child_nodes(node)
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*package[:len(package) - node.level + 1], *(node.module or "").split(".")]
+            base = ".".join(part for part in base if part)
+            for name in node.names:
+                full = f"{base}.{name.name}".lstrip(".")
+                yield full if full in FILES else base
+
+
+@pytest.mark.parametrize("module", [module for module in FILES if module])
+def test_a_file_imports_its_own_layer_and_lower_ones(module):
+    assert [name for name in imports_of(module) if rank_of(name) > rank_of(module)] == []
+
+
+def test_no_two_files_import_each_other():
+    graph = {module: set(imports_of(module)) - {module} for module in FILES if module}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+def test_every_file_has_a_layer_and_every_layer_has_files():
+    assert all(any(f"{module}.".startswith(f"{name}.") for name in RANKS) for module in FILES if module)
+    assert all(any(f"{module}.".startswith(f"{name}.") for module in FILES) for name in RANKS)

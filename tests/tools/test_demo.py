@@ -1,0 +1,216 @@
+"""The demo: its arguments, its progress, and one real run."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import demo
+from tools.client import ExecutionFailed, PromptRejected, Run
+from tools.server import ServerError
+
+CORE_WORKFLOW = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 9, "color": 255}},
+    "2": {"class_type": "CreateVideo", "inputs": {"images": ["1", 0], "fps": 16}},
+    "3": {
+        "class_type": "SaveVideo",
+        "inputs": {"video": ["2", 0], "filename_prefix": "demo/video", "format": "mp4", "codec": "h264"},
+    },
+}
+PACK_WORKFLOW = {
+    "1": {"class_type": "LumosX_LoadCase", "inputs": {"case": "built-in"}, "_meta": {"title": "Load Case"}},
+    "2": {"class_type": "LumosX_RelationalEncode", "inputs": {"prompt": ["1", 1]}},
+    "3": {"class_type": "LumosX_Sampler", "inputs": {"seed": 1}},
+    "4": {"class_type": "SaveVideo", "inputs": {}},
+}
+
+
+@pytest.fixture
+def case(tmp_path):
+    """A case folder as far as the demo looks at it."""
+    folder = tmp_path / "my case"
+    folder.mkdir()
+    (folder / "caption.txt").write_text("A man.")
+    return folder
+
+
+@pytest.fixture
+def no_server(monkeypatch, tmp_path):
+    """Make the demo's main fail the test when it goes as far as starting a server."""
+
+    def started(*_):
+        raise AssertionError("the server was started")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "make_video", started)
+    monkeypatch.setattr(demo.signal, "signal", lambda *_: None)
+
+
+def write_workflow(folder, prompt):
+    path = folder / "workflow.json"
+    path.write_text(json.dumps(prompt))
+    return path
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_the_video_goes_to_the_current_folder_by_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert demo.parse([]).out == Path.cwd() / "lumosx_demo.mp4"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--case", "nowhere"], "There is no case folder"),
+        (["--case", "empty"], "has no caption.txt: add one with the prompt in it."),
+        (["--out", "video.avi"], "--out must name an .mp4 file, not video.avi."),
+        (["--out", "folder.mp4"], "names the folder"),
+        (["--out", "nowhere/video.mp4"], "cannot be written: No such file or directory."),
+        (["--host-log", "nowhere/log.txt"], "cannot be written: No such file or directory."),
+        (["--seed", "-1"], "--seed must be between 0 and 18446744073709551615, not -1."),
+        (["--seed", "one"], "Argument --seed: invalid int value: 'one' (see python dev.py demo --help)."),
+        (["--cose", "x"], "Unrecognized arguments: --cose x (see python dev.py demo --help)."),
+        (["--workflow", "nowhere.json"], "cannot be read"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line_before_the_server_starts(
+    arguments, sentence, no_server, tmp_path, capsys
+):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "folder.mp4").mkdir()
+    assert demo.main(arguments) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("LumosX demo: ")
+    assert printed.err.count("\n") == 1
+    assert sentence in printed.err
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ExecutionFailed({"exception_message": " The hat is missing.\n"}, Run()), "The hat is missing."),
+        (PromptRejected("A: too small", {}), "A: too small"),
+        (ServerError("ComfyUI ended."), "ComfyUI ended."),
+        (PermissionError("no"), "no"),
+    ],
+)
+def test_failures_are_told_without_a_traceback(error, sentence, no_server, monkeypatch, tmp_path, capsys):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(demo, "make_video", fail)
+    monkeypatch.setenv("LUMOSX_TEST_COMFYUI", str(tmp_path))
+    monkeypatch.setenv("LUMOSX_TEST_STATE", str(tmp_path))
+    assert demo.main(["--workflow", str(write_workflow(tmp_path, CORE_WORKFLOW))]) == 1
+    assert capsys.readouterr().err == f"LumosX demo: {sentence}\n"
+
+
+def test_options_are_filled_into_the_workflow(case, tmp_path):
+    workflow = write_workflow(tmp_path, PACK_WORKFLOW)
+    arguments = ["--case", f"{case}/", "--prompt", "A dog.", "--seed", "7", "--out", str(tmp_path / "a.mp4")]
+    prompt = demo.load_workflow(demo.parse([*arguments, "--workflow", str(workflow)]))
+    assert prompt["1"]["inputs"]["case"] == "lumosx_cases/my case [input]"
+    assert prompt["2"]["inputs"]["prompt"] == "A dog."
+    assert prompt["3"]["inputs"]["seed"] == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
+def test_a_copied_case_brings_in_nothing_from_elsewhere(case, tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (case / "objects").mkdir(exist_ok=True)
+    (case / "objects" / "lamp.png").symlink_to(tmp_path / "secret.png")
+    (case / "objects" / "gone.png").symlink_to("nowhere")
+    (case / "all").symlink_to(tmp_path)
+    demo._copy_case(case, tmp_path / "base" / "copy")
+    assert not [path for path in (tmp_path / "base").rglob("*") if not path.is_symlink() and path.is_file()
+                and path.read_bytes() == b"secret"]
+    assert (tmp_path / "base" / "copy" / "caption.txt").is_file()
+
+
+def test_a_workflow_without_options_stays_as_it_is(tmp_path):
+    workflow = write_workflow(tmp_path, PACK_WORKFLOW)
+    options = demo.parse(["--workflow", str(workflow), "--out", str(tmp_path / "a.mp4")])
+    assert demo.load_workflow(options) == PACK_WORKFLOW
+
+
+def test_a_workflow_without_the_node_for_an_option_is_refused(tmp_path):
+    workflow = write_workflow(tmp_path, CORE_WORKFLOW)
+    options = demo.parse(["--workflow", str(workflow), "--seed", "1", "--out", str(tmp_path / "a.mp4")])
+    with pytest.raises(demo.DemoError, match="has no LumosX_Sampler node"):
+        demo.load_workflow(options)
+
+
+def replay(progress, steps):
+    progress.on_event("execution_cached", {"nodes": ["1"]})
+    progress.on_event("executing", {"node": "3"})
+    for step in range(1, steps + 1):
+        progress.on_event("progress", {"node": "3", "value": step, "max": steps})
+    progress.on_event("executing", {"node": "4"})
+    progress.on_event("execution_success", {})
+    progress.close()
+
+
+def test_progress_off_a_terminal_is_a_few_plain_lines():
+    stream = io.StringIO()
+    replay(demo.Progress(PACK_WORKFLOW, stream), 1000)
+    lines = stream.getvalue().splitlines()
+    assert 3 <= len(lines) <= 11
+    assert "\r" not in stream.getvalue()
+    assert lines[-1].startswith("100% Done (")
+
+
+def test_progress_on_a_terminal_stays_on_one_line():
+    stream = Terminal()
+    replay(demo.Progress(PACK_WORKFLOW, stream), 4)
+    assert stream.getvalue().count("\n") == 1
+    assert "\r[###########-------------]  48% LumosX_Sampler 2/4 (0 s)" in stream.getvalue()
+
+
+@pytest.fixture
+def demo_command(comfyui_dir, tmp_path):
+    """The command line and environment of a real demo of ComfyUI's own nodes in tmp_path."""
+    environment = {
+        **os.environ,
+        "LUMOSX_TEST_COMFYUI": str(comfyui_dir),
+        "LUMOSX_TEST_STATE": str(tmp_path / "state"),
+        "PYTHONPATH": str(demo.ROOT),
+        "TMPDIR": str(tmp_path / "tmp"),
+    }
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "tools.demo", "--workflow", str(write_workflow(tmp_path, CORE_WORKFLOW))]
+    return {"args": [*command, "--out", "video.mp4"], "cwd": tmp_path, "env": environment, "text": True}
+
+
+def test_a_real_demo_leaves_its_video_and_nothing_else(demo_command, tmp_path):
+    answer = subprocess.run(**demo_command, capture_output=True)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == f"{tmp_path / 'video.mp4'}\n"
+    assert (tmp_path / "video.mp4").read_bytes()[4:8] == b"ftyp"
+    assert {path.name for path in tmp_path.iterdir()} == {"video.mp4", "state", "tmp", "workflow.json"}
+    assert list((tmp_path / "tmp").glob("lumosx*")) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole consoles only")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_demo_cleans_up(demo_command, tmp_path, number, code):
+    process = subprocess.Popen(**demo_command, stderr=subprocess.PIPE)
+    assert "Starting ComfyUI" in process.stderr.readline()
+    process.send_signal(number)
+    printed = process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    assert "Traceback" not in printed
+    assert not (tmp_path / "video.mp4").exists()
+    assert list((tmp_path / "tmp").glob("lumosx*")) == []

@@ -1,0 +1,305 @@
+"""The demo: run tests/workflows/demo.json on a real headless ComfyUI and leave its video in a file."""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from tools.client import (
+    ComfyClient,
+    ConnectionClosed,
+    ExecutionFailed,
+    Interrupted,
+    PromptRejected,
+    node_error_texts,
+)
+from tools.server import ROOT, ComfyServer, ServerError
+
+WORKFLOW = ROOT / "tests" / "workflows" / "demo.json"
+CASE_FOLDER = "lumosx_cases"
+TIMEOUT_SECONDS = 3600
+BAR_WIDTH = 24
+# Sampling takes most of the time, so it takes most of the bar.
+SAMPLER_WEIGHT = 20
+QUIET_SECONDS = 20
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message is one sentence for the user."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise DemoError(f"{message[:1].upper()}{message[1:]} (see python dev.py demo --help).")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The demo's checked arguments; every path is absolute."""
+
+    out: Path
+    case: Path | None
+    prompt: str | None
+    seed: int | None
+    host_log: Path | None
+    workflow: Path
+    strip: Path | None = None
+
+
+def parse(argv):
+    """Return the checked Options for a command line; raises DemoError when one of them cannot work."""
+    parser = _Parser(prog="dev.py demo", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--case", metavar="FOLDER", help="a case folder of your own (default: a built-in case)")
+    parser.add_argument("--prompt", metavar="TEXT", help="replaces the case's caption")
+    parser.add_argument("--out", metavar="FILE", default="lumosx_demo.mp4", help="where the video goes (%(default)s)")
+    parser.add_argument("--seed", metavar="N", type=int, help="seed of the sampler (default: the workflow's own)")
+    parser.add_argument("--host-log", metavar="FILE", help="keep what ComfyUI prints in this file")
+    parser.add_argument("--workflow", metavar="FILE", default=WORKFLOW, help="another workflow in API form")
+    parser.add_argument("--strip", metavar="FILE", help="also a picture: references above, frames below")
+    arguments = parser.parse_args(argv)
+    if arguments.seed is not None and not 0 <= arguments.seed < 2**64:
+        raise DemoError(f"--seed must be between 0 and {2**64 - 1}, not {arguments.seed}.")
+    return Options(
+        out=_checked_out(arguments.out),
+        case=_checked_case(arguments.case) if arguments.case is not None else None,
+        prompt=arguments.prompt,
+        seed=arguments.seed,
+        host_log=_checked_log(arguments.host_log) if arguments.host_log is not None else None,
+        workflow=Path(arguments.workflow).resolve(),
+        strip=_checked_strip(arguments.strip) if arguments.strip is not None else None,
+    )
+
+
+def _checked_out(text):
+    path = Path(text).expanduser().absolute()
+    if path.suffix.lower() != ".mp4":
+        raise DemoError(f"--out must name an .mp4 file, not {text}.")
+    if path.is_dir():
+        raise DemoError(f"--out names the folder {path}: give it a file name.")
+    _check_writable(_aside(path), path, "--out")
+    return path
+
+
+def _checked_log(text):
+    path = Path(text).expanduser().absolute()
+    _check_writable(path, path, "--host-log")
+    return path
+
+
+def _checked_strip(text):
+    path = Path(text).expanduser().absolute()
+    if path.suffix.lower() not in (".png", ".jpg"):
+        raise DemoError(f"--strip must name a .png or .jpg file, not {text}.")
+    _check_writable(_aside(path), path, "--strip")
+    return path
+
+
+def _check_writable(probe, path, option):
+    existed = probe.exists()
+    try:
+        probe.open("ab").close()
+    except OSError as error:
+        raise DemoError(f"{option} {path} cannot be written: {error.strerror or error}.") from None
+    if not existed:
+        probe.unlink()
+
+
+def _checked_case(text):
+    path = Path(text).expanduser().resolve()
+    if not path.is_dir():
+        raise DemoError(f"There is no case folder {path}.")
+    if not (path / "caption.txt").is_file():
+        raise DemoError(f"The case folder {path} has no caption.txt: add one with the prompt in it.")
+    return path
+
+
+def _aside(path):
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def load_workflow(options):
+    """Return the API workflow with the options filled in; raises DemoError when it lacks the nodes for them."""
+    try:
+        prompt = json.loads(options.workflow.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DemoError(f"The workflow {options.workflow} cannot be read: {error}.") from None
+    if options.case is not None:
+        node = _find_node(prompt, "LumosX_LoadCase", options.workflow)
+        prompt[node]["inputs"]["case"] = f"{CASE_FOLDER}/{options.case.name} [input]"
+    if options.prompt is not None:
+        prompt[_find_node(prompt, "LumosX_RelationalEncode", options.workflow)]["inputs"]["prompt"] = options.prompt
+    if options.seed is not None:
+        prompt[_find_node(prompt, "LumosX_Sampler", options.workflow)]["inputs"]["seed"] = options.seed
+    _find_node(prompt, "SaveVideo", options.workflow)
+    return prompt
+
+
+def _find_node(prompt, class_type, workflow):
+    for node_id, node in prompt.items():
+        if node["class_type"] == class_type:
+            return node_id
+    raise DemoError(f"The workflow {workflow} has no {class_type} node.")
+
+
+class Progress:
+    """One line on standard error that says how far the workflow is; few plain lines when that is no terminal."""
+
+    def __init__(self, prompt, stream=None):
+        self._titles = {node: info.get("_meta", {}).get("title", info["class_type"]) for node, info in prompt.items()}
+        self._weights = {
+            node: SAMPLER_WEIGHT if "Sampler" in info["class_type"] else 1 for node, info in prompt.items()
+        }
+        self._finished = set()
+        self._current = None
+        self._stream = stream or sys.stderr
+        self._started = time.monotonic()
+        self._last_line = (-1, 0.0)
+        self._width = 0
+
+    def on_event(self, kind, data):
+        """Take an event of the prompt from ComfyClient.run."""
+        if kind == "execution_cached":
+            self._finished.update(data["nodes"])
+        elif kind == "executing":
+            self._move_on_to(data["node"])
+        elif kind == "progress" and data.get("max"):
+            self.show(self._text(), data["value"] / data["max"], f"{data['value']:g}/{data['max']:g}")
+        elif kind == "execution_success":
+            self._finished.update(self._titles)
+            self.show("Done")
+
+    def _move_on_to(self, node):
+        if self._current is not None:
+            self._finished.add(self._current)
+        self._current = node
+        self.show(self._text())
+
+    def _text(self):
+        return self._titles.get(self._current, "")
+
+    def show(self, text, part=0.0, step=""):
+        """Write `text` behind the bar; `part` is how far the current node is, `step` the same in words."""
+        done = sum(weight for node, weight in self._weights.items() if node in self._finished)
+        done += part * self._weights.get(self._current, 0)
+        fraction = done / sum(self._weights.values())
+        seconds = time.monotonic() - self._started
+        line = f"{fraction:4.0%} {text} {step}".rstrip() + f" ({seconds:.0f} s)"
+        if self._stream.isatty():
+            filled = round(BAR_WIDTH * fraction)
+            self._redraw(f"[{'#' * filled}{'-' * (BAR_WIDTH - filled)}] {line}")
+        elif int(fraction * 10) > self._last_line[0] or seconds >= self._last_line[1] + QUIET_SECONDS:
+            self._last_line = (int(fraction * 10), seconds)
+            print(line, file=self._stream, flush=True)
+
+    def _redraw(self, line):
+        line = line[: shutil.get_terminal_size().columns - 1]
+        self._stream.write("\r" + line.ljust(self._width))
+        self._stream.flush()
+        self._width = len(line)
+
+    def close(self):
+        """End the line."""
+        if self._width:
+            self._stream.write("\n")
+            self._stream.flush()
+
+
+def make_video(options, prompt, comfyui_dir, models):
+    """Run the workflow and leave its video at options.out; raises DemoError, or what the server and client raise."""
+    with tempfile.TemporaryDirectory(prefix="lumosx-demo-", ignore_cleanup_errors=True) as base:
+        if options.case is not None:
+            _copy_case(options.case, Path(base) / "input" / CASE_FOLDER / options.case.name)
+        progress = Progress(prompt)
+        progress.show("Starting ComfyUI")
+        server = ComfyServer(comfyui_dir, base=base, log=options.host_log, models=models)
+        with contextlib.closing(progress), server:
+            try:
+                _fetch_video(ComfyClient(server.url), options, prompt, progress)
+            except (ConnectionClosed, HTTPException, OSError):
+                if not server.has_ended():
+                    raise
+                raise ServerError(f"ComfyUI ended while running. Its last lines:\n{server.log_tail()}") from None
+
+
+def _copy_case(source, target):
+    try:
+        # Editors and desktops leave dotfiles behind. Links stay links, so that none brings in what lies elsewhere.
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"), symlinks=True)
+    except shutil.Error as error:
+        raise DemoError(f"{error.args[0][0][0]} cannot be read: {error.args[0][0][2]}.") from None
+    except OSError as error:
+        raise DemoError(f"The case folder {source} cannot be read: {error}.") from None
+
+
+def _fetch_video(client, options, prompt, progress):
+    run = client.run(prompt, on_event=progress.on_event, timeout=TIMEOUT_SECONDS)
+    errors = node_error_texts(run.node_errors)
+    if errors:
+        raise DemoError("; ".join(errors))
+    outputs = run.outputs.get(_find_node(prompt, "SaveVideo", options.workflow), {})
+    files = [entry for entries in outputs.values() for entry in entries if isinstance(entry, dict)]
+    videos = [file for file in files if str(file.get("filename", "")).lower().endswith(".mp4")]
+    if not videos:
+        raise DemoError("The workflow ended without an .mp4 file from its SaveVideo node.")
+    part = _aside(options.out)
+    try:
+        part.write_bytes(client.view(videos[0]))
+        os.replace(part, options.out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def main(argv):
+    """Run the demo and return the exit code; the last line on standard output is the video's path."""
+    # Ending by signal must unwind the stack too: it stops the server and removes what is half written.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        options = parse(argv)
+        prompt = load_workflow(options)
+        state = Path(os.environ["LUMOSX_TEST_STATE"])
+        make_video(options, prompt, os.environ["LUMOSX_TEST_COMFYUI"], state / "models")
+        if options.strip is not None:
+            _write_strip(options)
+    except KeyboardInterrupt:
+        return _fail("Stopped.", 130)
+    except Interrupted:
+        return _fail("The workflow was interrupted.")
+    except ExecutionFailed as error:
+        return _fail(error.message)
+    except (DemoError, PromptRejected, ServerError, ConnectionClosed, HTTPException, OSError) as error:
+        return _fail(str(error))
+    # A pipe on Windows may not know every letter of a path, and the video is made by now.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    print(options.out)
+    return 0
+
+
+def _write_strip(options):
+    from lumosx_core.tiny.demo_case import write_demo_case
+    from tools.strip import make_strip
+
+    with tempfile.TemporaryDirectory() as drawn:
+        strip = make_strip(options.case or write_demo_case(drawn), options.out)
+    part = _aside(options.strip)
+    try:
+        strip.save(part, format="JPEG" if options.strip.suffix.lower() == ".jpg" else "PNG", quality=90)
+        os.replace(part, options.strip)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _fail(message, code=1):
+    print(f"LumosX demo: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
