@@ -33,7 +33,7 @@ from benchmarks.shapes import SCENES, SHAPES, Shape, bind
 from lumosx_core.attention.backend_kernels import kernel_order, load_pytorch, place_of
 from lumosx_core.attention.backends import BACKENDS, resolve
 from lumosx_core.errors import LumosXError
-from lumosx_core.models.lumosx.attention import DenseAttention
+from lumosx_core.models.attention import DenseAttention
 from lumosx_core.models.lumosx.sequence import TEXT_LENGTH, SequenceLayout
 from tools.golden import relative_error
 

@@ -13,7 +13,7 @@ from lumosx_core.attention.backend_calls import attend
 from lumosx_core.attention.backend_kernels import Kernel, kernel_order, place_of
 from lumosx_core.attention.backends import BACKENDS, resolve
 from lumosx_core.errors import LumosXError
-from lumosx_core.models.lumosx.attention import DenseAttention
+from lumosx_core.models.attention import DenseAttention
 
 MATMUL = 8192
 """Side of the square matrices whose product gives the card's rate."""

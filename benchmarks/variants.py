@@ -10,8 +10,8 @@ import torch
 from benchmarks.dense import dense_forward, pytorch_attention
 from benchmarks.release import release_forward
 from benchmarks.shapes import Inputs
+from lumosx_core.models.attention import DenseAttention
 from lumosx_core.models.lumosx import RelationalOptions, TableCache, relational_forward
-from lumosx_core.models.lumosx.attention import DenseAttention
 from lumosx_core.models.lumosx.cost import CHUNK_TOKENS, ModelShape, forward_work, prompt_flops
 
 NAMES = ("release", "dense", "ours")

@@ -13,10 +13,10 @@ LAYERS = (
     ("cli", "packages", "untrusted"),
     ("attention", "media", "models.pace", "sampling"),
     ("scene",),
-    # Its sizes belong into models/latents.py and models/text.py, below wan.
-    ("models.lumosx.sequence",),
+    # The sizes of sequence belong into models/latents.py and models/text.py, below wan.
+    ("models.attention", "models.lumosx.sequence"),
     ("weights",),
-    ("faces", "models.wan"),
+    ("faces", "models.wan", "models.hunyuan"),
     ("models",),
     # They predict what a run costs; once an encoding has one summary, they need no model.
     ("scene.report", "scene.view", "scene.checks"),

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from lumosx_core.models.attention import dense_attention
 from lumosx_core.models.hunyuan.config import HunyuanConfig
-from lumosx_core.models.hunyuan.layers import dense_attention
 from lumosx_core.models.hunyuan.network import HunyuanNetwork
 from lumosx_core.models.hunyuan.rotary import rotary_table
 from lumosx_core.models.polyvivid.adapter import PolyVividAdapter, adapter_of

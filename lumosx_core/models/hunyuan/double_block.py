@@ -13,8 +13,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from ..lumosx.attention import DenseAttention
-from .layers import EPSILON, Modulation, ModulationOut, SelfAttention, dense_attention, feed_forward
+from ..attention import DenseAttention, dense_attention
+from .layers import EPSILON, Modulation, ModulationOut, SelfAttention, feed_forward
 from .rotary import apply_rotary
 
 Layer = Callable[[torch.Tensor], torch.Tensor]

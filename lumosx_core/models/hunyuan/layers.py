@@ -14,12 +14,6 @@ SINUSOIDS = 256
 """Numbers that a timestep or a guidance strength is turned into."""
 
 
-def dense_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int) -> torch.Tensor:
-    """PyTorch's own attention, as a ``DenseAttention``."""
-    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-
-
 def timestep_embedding(t: torch.Tensor, factor: float = 1.0) -> torch.Tensor:
     """Sinusoids of a number a row, [rows] -> [rows, 256].
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ..lumosx.attention import DenseAttention
+from ..attention import DenseAttention, dense_attention
 from .config import HunyuanConfig
 from .double_block import DoubleStreamBlock
-from .layers import SINUSOIDS, LastLayer, MLPEmbedder, dense_attention, timestep_embedding
+from .layers import SINUSOIDS, LastLayer, MLPEmbedder, timestep_embedding
 from .refiner import TokenRefiner
 from .rotary import rotary_table, video_ids
 from .single_block import SingleStreamBlock

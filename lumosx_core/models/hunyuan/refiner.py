@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..lumosx.attention import DenseAttention
+from ..attention import DenseAttention
 from .layers import EPSILON, SINUSOIDS, MLPEmbedder, feed_forward, timestep_embedding
 
 REFINER_BLOCKS = 2

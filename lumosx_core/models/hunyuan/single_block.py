@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..lumosx.attention import DenseAttention
+from ..attention import DenseAttention, dense_attention
 from .double_block import modulate
-from .layers import EPSILON, Modulation, QKNorm, dense_attention
+from .layers import EPSILON, Modulation, QKNorm
 from .rotary import apply_rotary
 
 

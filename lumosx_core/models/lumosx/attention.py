@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
+from ..attention import DenseAttention
 from .sequence import SequenceLayout
-
-DenseAttention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]
-"""``dense(q, k, v, heads)`` on [batch, tokens, heads * head_dim], without a mask; returns the shape of q."""
 
 
 def relational_self_attention(

@@ -13,9 +13,9 @@ from functools import partial
 import torch
 from torch import nn
 
+from ..attention import DenseAttention
 from ..wan.rotary import apply_rotary
 from .attention import (
-    DenseAttention,
     TextKeys,
     WordPulls,
     relational_self_attention,

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...errors import LumosXError
-from .attention import DenseAttention
+from ..attention import DenseAttention
 from .block import Shared, relational_block
 from .options import RELEASE, RelationalOptions
 from .sequence import LATENT_STRIDE, Binding, SequenceLayout

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..lumosx.attention import DenseAttention
+from ..attention import DenseAttention
 
 Rotation = Callable[[torch.Tensor], torch.Tensor]
 """Rotary position embedding of [batch, tokens, width]; the same shape comes back."""

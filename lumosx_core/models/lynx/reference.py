@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..lumosx.attention import DenseAttention
+from ..attention import DenseAttention
 from .attention import Rotation, cross_attention, self_attention
 
 PROMPT = "image of a face"

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from ...errors import LumosXError
+from ..attention import DenseAttention, dense_attention
 from ..hunyuan.config import HunyuanConfig
-from ..hunyuan.layers import dense_attention, timestep_embedding
+from ..hunyuan.layers import timestep_embedding
 from ..hunyuan.network import HunyuanNetwork, token_grid
 from ..hunyuan.rotary import rotary_table
-from ..lumosx.attention import DenseAttention
 from .adapter import PolyVividAdapter
 from .config import AdapterConfig, RunOptions
 from .layer import Shared, adapted_layer

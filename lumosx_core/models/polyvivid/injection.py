@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..attention import DenseAttention
 from ..hunyuan.double_block import Stream, modulate
 from ..hunyuan.layers import ModulationOut
-from ..lumosx.attention import DenseAttention
 from .config import AdapterConfig
 from .interaction import mlp_beside
 from .lora import Lora, MakeLinear, beside, queries_of

@@ -12,8 +12,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from ..attention import DenseAttention
 from ..hunyuan.double_block import Projected, Stream, double_block
-from ..lumosx.attention import DenseAttention
 from .config import AdapterConfig
 from .lora import Lora, MakeLinear, beside
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..lumosx.attention import DenseAttention
+from ..attention import DenseAttention
 from .adapter import AdapterLayer
 
 BaseBlock = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]

@@ -109,7 +109,7 @@ def test_chunks_change_nothing_but_rounding(case, network, adapter, chunk_tokens
 
 def test_another_method_in_place_of_the_base_block_is_called(case):
     """What the host's block patches were chained with gets the adapted tokens."""
-    from lumosx_core.models.hunyuan.layers import dense_attention
+    from lumosx_core.models.attention import dense_attention
     from lumosx_core.models.polyvivid.forward import shared_of
     from lumosx_core.models.polyvivid.layer import adapted_layer
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lumosx_core.models.hunyuan.layers import dense_attention
+from lumosx_core.models.attention import dense_attention
 from lumosx_core.models.polyvivid import forward as module
 from lumosx_core.models.polyvivid import layer as layer_module
 from lumosx_core.models.polyvivid import positions

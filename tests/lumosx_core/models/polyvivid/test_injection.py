@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lumosx_core.models.hunyuan.layers import dense_attention
+from lumosx_core.models.attention import dense_attention
 from lumosx_core.models.polyvivid.lora import Lora, beside, queries_of
 from tools.golden_polyvivid import world
 
