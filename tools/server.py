@@ -1,5 +1,6 @@
 """A real ComfyUI server with this checkout as its only custom node pack."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -56,11 +57,21 @@ def needs_cpu_flag():
     return not any(accelerator is not None and accelerator.is_available() for accelerator in accelerators)
 
 
-def free_port():
-    """Return a TCP port of this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@contextlib.contextmanager
+def reserved_port():
+    """A TCP port of this machine that nothing listens on and that the system gives to nobody else in the block.
+
+    A server can listen on it at once, since asyncio's servers set SO_REUSEADDR as well.
+    """
+    with socket.socket() as holder:
+        if os.name != "nt":
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        if os.name == "nt":
+            # There the port would be refused to the server, too.
+            holder.close()
+        yield port
 
 
 def copy_pack(custom_nodes, archive=None, name=PACK_NAME):
@@ -168,7 +179,12 @@ class ComfyServer:
         self.models = self.models or self.base / "models"
         self.log = self.log or self.base / "comfyui.log"
         prepare_base(self.base, self.models, self.archive, self.names)
-        port = free_port()
+        with reserved_port() as port:
+            self._start_at(port)
+        if any(f"(IMPORT FAILED): {self.base / 'custom_nodes' / name}" in self.log_text() for name in self.names):
+            raise ServerError(f"ComfyUI could not load the pack. Its last lines:\n{self.log_tail()}")
+
+    def _start_at(self, port):
         self.url = f"http://127.0.0.1:{port}"
         command = command_line(self.python, self.comfyui_dir, self.base, port, self.extra_args, self.names)
         # A group of its own: Ctrl-C reaches the caller, which then stops the server in order.
@@ -179,8 +195,6 @@ class ComfyServer:
         with open(self.log, "wb") as log:
             self._process = _launch(command, self.without, stdout=log, stderr=subprocess.STDOUT, **group)
         self._wait_until_it_answers()
-        if any(f"(IMPORT FAILED): {self.base / 'custom_nodes' / name}" in self.log_text() for name in self.names):
-            raise ServerError(f"ComfyUI could not load the pack. Its last lines:\n{self.log_tail()}")
 
     def _wait_until_it_answers(self):
         deadline = time.monotonic() + START_SECONDS

@@ -1,6 +1,8 @@
 """The real server: what it is given, and that it ends whenever its owner does."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -49,6 +51,22 @@ def test_later_arguments_win_and_the_pack_is_the_only_custom_node(tmp_path):
 )
 def test_the_port_is_found_among_the_arguments(arguments, port):
     assert server._port_in(arguments) == port
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot reserve a port for another process")
+def test_a_port_is_kept_for_the_server_and_given_to_nobody_else():
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(server.reserved_port()) for _ in range(20)]
+        assert len(set(ports)) == 20
+        program = (
+            "import asyncio, sys\n"
+            "async def main():\n"
+            "    await asyncio.start_server(lambda reader, writer: writer.close(), '127.0.0.1', int(sys.argv[1]))\n"
+            "asyncio.run(main())"
+        )
+        subprocess.run([sys.executable, "-c", program, str(ports[0])], check=True)
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", ports[1]))
 
 
 def test_an_early_end_is_reported_with_the_log(fake_comfyui):

@@ -1,5 +1,6 @@
 """Nothing is lost and nothing is repeated, whoever is killed and when."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -111,11 +112,12 @@ def wait_for(condition, seconds=120):
 def test_a_server_that_is_killed_and_comes_back(
     root, add_case, workflow, lines, comfyui_dir, tmp_path, is_whole, monkeypatch
 ):
-    port = tools.server.free_port()
-    monkeypatch.setattr(tools.server, "free_port", lambda: port)
     for number in range(5):
         add_case(str(number))
-    with tools.server.ComfyServer(comfyui_dir, base=tmp_path / "base") as server:
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(tools.server.reserved_port())
+        monkeypatch.setattr(tools.server, "reserved_port", lambda: contextlib.nullcontext(port))
+        server = stack.enter_context(tools.server.ComfyServer(comfyui_dir, base=tmp_path / "base"))
         client = ComfyClient(server.url)
         runner = start([str(root), "--server", server.url, "--workflow", str(workflow), "--wait", "200"])
         wait_for(lambda: (root / "lumosx_results.jsonl").exists() and client._json("/queue")["queue_running"])
