@@ -237,9 +237,18 @@ def demo(arguments):
 
 
 def test(arguments):
-    """Run the tests; ARGUMENTS go to pytest."""
+    """Run the tests, or with --quick only those that take no time; the other ARGUMENTS go to pytest."""
     environment = find_environment((*HOST_MODULES, "pytest", "hypothesis", "ruff"))
-    return run(environment, ["-m", "pytest", *arguments], cwd=ROOT, isolated=False)
+    options = several_processes(arguments) if can_import(environment.python, "xdist") else ()
+    return run(environment, ["-m", "pytest", *options, *arguments], cwd=ROOT, isolated=False)
+
+
+def several_processes(arguments):
+    """Return the options that spread the tests over the cores; none when ARGUMENTS say how, or name files."""
+    chosen = any(argument.startswith(("-n", "--numprocesses", "--dist")) or "xdist" in argument for argument in arguments)
+    named = any(Path(ROOT, argument.partition("::")[0]).is_file() for argument in arguments)
+    # The files of a folder share a server, and the tests of a file share pages and models.
+    return () if chosen or named else ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
 
 
 def golden(arguments):

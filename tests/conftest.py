@@ -42,6 +42,27 @@ COMFYUI = _find_comfyui()
 _prepare_in_process_imports(COMFYUI)
 
 
+SLOW = ("slow", "server", "browser", "compile")
+"""Marks of the tests that --quick leaves out."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help=f"leave out what is marked {', '.join(SLOW)}")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Mark what opens a page or uses the running server, and leave out what is slow when asked to be quick."""
+    for item in items:
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
+        if "server" in item.fixturenames:
+            item.add_marker("server")
+    if config.option.quick:
+        slow = [item for item in items if any(item.get_closest_marker(mark) for mark in SLOW)]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
+
+
 @pytest.fixture(scope="session")
 def comfyui_dir():
     """The folder of the ComfyUI under test."""

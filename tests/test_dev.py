@@ -166,6 +166,30 @@ def test_a_command_runs_with_our_packages_and_passes_its_exit_code_on(tmp_path):
     assert answer.returncode == 7
 
 
+@pytest.mark.parametrize("arguments", [
+    ["-n", "2"], ["-n0"], ["--numprocesses=3"], ["--dist", "load"], ["-p", "no:xdist"], ["tests/test_dev.py"],
+    ["-q", "tests/test_dev.py::test_usage_names_every_command"],
+])
+def test_few_tests_and_who_says_how_get_no_processes(arguments):
+    assert dev.several_processes(arguments) == ()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--quick"], ["-q", "-k", "board"], ["tests/browser"], ["tests", "-x"]])
+def test_the_suite_is_spread_over_the_cores(arguments):
+    assert dev.several_processes(arguments) == ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+
+
+@pytest.mark.parametrize("xdist", [True, False])
+def test_the_tests_run_in_one_process_where_xdist_is_missing(monkeypatch, tmp_path, xdist):
+    commands = []
+    monkeypatch.setattr(dev, "find_environment", lambda modules: dev.Environment(tmp_path, tmp_path, tmp_path))
+    monkeypatch.setattr(dev, "can_import", lambda python, name: xdist and name == "xdist")
+    monkeypatch.setattr(dev, "run", lambda environment, arguments, **options: commands.append(arguments))
+    dev.main(["test", "--quick"])
+    [[*start, last]] = commands
+    assert start[:2] == ["-m", "pytest"] and last == "--quick" and ("-n" in start) == xdist
+
+
 @pytest.mark.parametrize("arguments", [[], ["dance"]])
 def test_bench_asks_what_to_measure(arguments, capsys):
     assert dev.main(["bench", *arguments]) == 1
