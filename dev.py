@@ -245,7 +245,8 @@ def test(arguments):
 
 def several_processes(arguments):
     """Return the options that spread the tests over the cores; none when ARGUMENTS say how, or name files."""
-    chosen = any(argument.startswith(("-n", "--numprocesses", "--dist")) or "xdist" in argument for argument in arguments)
+    words = ("-n", "--numprocesses", "--dist", "no:xdist")
+    chosen = any(argument.startswith(words) for argument in arguments)
     named = any(Path(ROOT, argument.partition("::")[0]).is_file() for argument in arguments)
     # The files of a folder share a server, and the tests of a file share pages and models.
     return () if chosen or named else ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")

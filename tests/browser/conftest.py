@@ -1,4 +1,4 @@
-"""A Chromium for each test file, and a fresh page of the running server for each test."""
+"""A Chromium, and pages of the running server: the same two for all tests of a file, or one that is opened anew."""
 
 import os
 
@@ -32,9 +32,12 @@ def blank(browser, server):
 
 # Some pages give a new node the values of an earlier one of its number.
 _EMPTY = """() => {
+  document.activeElement?.blur();
   app.canvas.setGraph(app.rootGraph ?? app.graph);
   app.graph.clear();
   app.graph.extra = {};
+  app.nodeOutputs = {};
+  Object.assign(app.canvas.ds, { scale: 1, offset: [0, 0] });
   window.turn = (window.turn ?? 0) + 1000;
   app.graph.last_node_id = window.turn;
 }"""
@@ -50,9 +53,13 @@ def emptied(browser, server):
         if mode not in pages:
             contexts.append(browser.new_context(viewport=WINDOW))
             pages[mode] = ComfyPage(contexts[-1].new_page(), server.url).open(mode)
-        pages[mode].run(_EMPTY)
-        pages[mode].errors.clear()
-        return pages[mode]
+        comfy = pages[mode]
+        comfy.page.mouse.up()
+        comfy.page.unroute_all()
+        comfy.close_dialogs()
+        comfy.run(_EMPTY)
+        comfy.errors.clear()
+        return comfy
 
     yield page
     for context in contexts:
@@ -60,7 +67,7 @@ def emptied(browser, server):
 
 
 @pytest.fixture(params=MODES)
-def shared(request, emptied):
+def comfy(request, emptied):
     """An empty graph, with classic nodes and with Vue nodes, on the same two pages for every test of a file."""
     return emptied(request.param)
 
@@ -72,6 +79,6 @@ def classic(emptied):
 
 
 @pytest.fixture(params=MODES)
-def comfy(request, blank):
-    """An empty graph, with classic nodes and with Vue nodes."""
+def opened_anew(request, blank):
+    """An empty graph on a page of its own, for what the page does when it is opened, with both kinds of nodes."""
     return blank.open(request.param)

@@ -2,12 +2,7 @@
 
 import pytest
 
-from browser.boards import ADD_MODELS, PEOPLE, attributes, build, chip, drag, row, save_pictures, settled, widget
-
-
-@pytest.fixture(autouse=True)
-def pictures(server):
-    save_pictures(server.base / "input")
+from browser.boards import ADD_MODELS, PEOPLE, attributes, build, chip, drag, row, settled, widget
 
 
 def marks(board):

@@ -1,13 +1,7 @@
 """What a board cannot know or do, and how it says so; with classic nodes, since both kinds do it alike."""
 
-import pytest
 
-from browser.boards import attributes, build, chip, drag, row, save_pictures, settled, widget
-
-
-@pytest.fixture(autouse=True)
-def pictures(server):
-    save_pictures(server.base / "input")
+from browser.boards import attributes, build, chip, drag, row, settled, widget
 
 
 def marks(board):
@@ -16,11 +10,6 @@ def marks(board):
 
 def summary(board):
     return board.locator(".lumosx-summary-text").inner_text()
-
-
-@pytest.fixture
-def classic(blank):
-    return blank.open("classic")
 
 
 # A node that the page does not know: nothing tells what comes out of it.

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from browser.page import CLASSIC
 from test_locales import FIRST_WORDS
 
 _WIDGETS = """type => {
@@ -100,10 +99,11 @@ def test_a_new_node_is_wide_enough_for_what_it_says(comfy, request):
 
 
 @pytest.mark.parametrize("words", FIRST_WORDS)
-def test_search_finds_us_by_what_newcomers_type(blank, words):
-    comfy = blank.open(CLASSIC)
-    comfy.run("() => { app.extensionManager.command.execute('Workspace.SearchBox.Toggle'); }")
-    comfy.page.locator("input[role=combobox]").fill(words)
-    comfy.page.get_by_text(re.compile(r"LumosX \w")).first.wait_for()
+def test_search_finds_us_by_what_newcomers_type(classic, words):
+    found = classic.page.get_by_text(re.compile(r"LumosX \w"))
+    assert found.count() == 0
+    classic.run("() => { app.extensionManager.command.execute('Workspace.SearchBox.Toggle'); }")
+    classic.page.locator("input[role=combobox]").fill(words)
+    found.first.wait_for()
     # Only search calls them so.
-    assert comfy.run("() => LiteGraph.createNode('LumosX_Subject').title") == "LumosX Subject"
+    assert classic.run("() => LiteGraph.createNode('LumosX_Subject').title") == "LumosX Subject"

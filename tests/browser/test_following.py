@@ -9,11 +9,6 @@ MUTED, BYPASSED = 2, 4
 WORDS = ("man on the left", "woman with red hair")
 
 
-@pytest.fixture
-def comfy(shared):
-    return shared
-
-
 def summary(board):
     return board.locator(".lumosx-summary-text").inner_text()
 

@@ -11,11 +11,6 @@ def own(tmp_path):
     return own_pictures(tmp_path)
 
 
-@pytest.fixture
-def comfy(shared):
-    return shared
-
-
 def kinds(comfy):
     return sorted(comfy.run("() => app.graph.nodes.map((node) => node.type)"))
 

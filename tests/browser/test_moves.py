@@ -7,11 +7,6 @@ from browser.boards import ADD_MODELS, PROMPT, attributes, build, chip, drag, ro
 MUTED, BYPASSED = 2, 4
 
 
-@pytest.fixture
-def comfy(shared):
-    return shared
-
-
 def summary(board):
     (kind,) = [name.removeprefix("lumosx-sign-") for name in
                board.locator(".lumosx-summary .lumosx-sign").get_attribute("class").split() if "sign-" in name]

@@ -5,11 +5,6 @@ import pytest
 from browser.boards import PROMPT, build, chip, history, row, settled, widget
 
 
-@pytest.fixture
-def comfy(shared):
-    return shared
-
-
 def held(comfy):
     return comfy.run(
         "() => app.graph.getNodeById(scene.encoder).widgets.find(({ name }) => name === 'prompt').value"

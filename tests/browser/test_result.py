@@ -3,15 +3,8 @@
 import json
 import re
 
-import pytest
-
-from browser.boards import ADD_MODELS, PROMPT, build, row, save_pictures, settled
+from browser.boards import ADD_MODELS, PROMPT, build, row, settled
 from tools.server import ROOT
-
-
-@pytest.fixture(autouse=True)
-def pictures(server):
-    save_pictures(server.base / "input")
 
 
 def run(comfy):

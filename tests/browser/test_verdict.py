@@ -20,11 +20,6 @@ def pictures(server):
     Image.open(folder / "ben.png").resize((320, 320), Image.Resampling.NEAREST).save(folder / "ben_again.png")
 
 
-@pytest.fixture
-def classic(blank):
-    return blank.open("classic")
-
-
 def summary(board):
     """The kind of the sign, and the text beside it."""
     (kind,) = [name.removeprefix("lumosx-sign-") for name in
