@@ -1,7 +1,10 @@
 """Cases written and read back: the same scene, prompt and name, whatever the phrases are."""
 
+import multiprocessing
 import os
+import pickle
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from lumosx_core.cases.reading import FACE, FULL_BODY
 from lumosx_core.cases.writing import picture_name, put_back_leftovers, release_warnings
 from lumosx_core.errors import LumosXError
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
+from support import killed_writers
 
 PHOTOGRAPHS = Path(__file__).parents[4] / "shared" / "cases"
 ODD = [
@@ -276,16 +280,9 @@ def test_a_full_disk_leaves_the_old_case_and_nothing_else(tmp_path, scene, full_
 @pytest.mark.parametrize("again", ["save", "start"])
 def test_what_a_kill_left_is_put_back_or_cleaned(tmp_path, scene, moment, again):
     target = write_case_folder(scene, "old", "n", tmp_path / "case", replace=True)
-    process = os.fork()
-    if process == 0:
-        wanted = {"writing": (Image.Image, "save"), "moved away": (Path, "rename"), "in place": (shutil, "rmtree")}
-        owner, name = wanted[moment]
-        real = getattr(owner, name)
-        setattr(owner, name, lambda *rest, **named: (real(*rest, **named) if moment == "moved away" else None,
-                                                    os.kill(os.getpid(), 9)))
-        write_case_folder(scene, "new", "n", target, replace=True)
-        os._exit(1)
-    assert os.waitpid(process, 0)[1] == 9
+    process = killed_writers.start(killed_writers.save_and_die, pickle.dumps(scene), target, moment)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert any(path.name.endswith(".part") for path in tmp_path.iterdir())
     assert target.exists() == (moment != "moved away")
     if again == "start":
@@ -395,29 +392,19 @@ def is_whole(folder):
     return len(case.scene.references) == 40 and case.notes == ()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no fork")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no fork server")
 @pytest.mark.parametrize("how", ["number", "replace"])
 @pytest.mark.parametrize("delay", [0.001, 0.013, 0.05, 0.11])
 def test_a_kill_leaves_whole_cases_only(tmp_path, delay, how):
-    many = Scene(objects=tuple(
-        Reference(Kind.OBJECT, f"thing {number}", torch.rand(1, 64, 64, 3)) for number in range(40)
-    ))
-    reading, writing = os.pipe()
-    process = os.fork()
-    if process == 0:
-        try:
-            while True:
-                write_case_folder(many, "p", "n", tmp_path / "case", how == "replace")
-                os.write(writing, b"w")
-        finally:
-            os._exit(1)
-    os.close(writing)
-    assert os.read(reading, 1) == b"w"
+    heard, connection = multiprocessing.Pipe(duplex=False)
+    process = killed_writers.start(
+        killed_writers.save_again_and_again, tmp_path / "case", how == "replace", connection
+    )
+    assert heard.recv() == "saved"
     time.sleep(delay)
-    assert os.waitpid(process, os.WNOHANG) == (0, 0)
-    os.kill(process, 9)
-    os.waitpid(process, 0)
-    os.close(reading)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert all(is_whole(path) for path in tmp_path.iterdir() if not path.name.endswith(".part"))
     # At no moment is there no copy at all.
     assert any(is_whole(path) for path in tmp_path.iterdir())
