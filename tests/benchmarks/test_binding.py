@@ -9,6 +9,8 @@ from PIL import Image
 from benchmarks import binding
 from lumosx_core.tiny.world.measure import Fidelity, Measured, Place
 
+SCENES = 8
+"""Twice the scenes that share a script."""
 NAMES = (binding.EXACT, "without R2PE", "without MCAM", "q8_0")
 
 
@@ -24,7 +26,7 @@ def rows(tmp_path_factory):
     folder_paths.folder_names_and_paths["diffusion_models"] = ([str(base / "models" / "diffusion_models")], *known[1:])
     try:
         code = binding.main(
-            ["--scenes", "40", "--other-scenes", "40", "--people", "2", "--only", *NAMES,
+            ["--scenes", str(SCENES), "--other-scenes", str(SCENES), "--people", "2", "--only", *NAMES,
              "--json", str(folder / "rows.json"), "--picture", str(folder / "owners.png")], base,
         )
     finally:

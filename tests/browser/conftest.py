@@ -1,4 +1,4 @@
-"""A Chromium, and pages of the running server: the same two for all tests of a file, or one that is opened anew."""
+"""A Chromium, and pages of the running server: the same two for nearly all tests, or one that is opened anew."""
 
 import os
 
@@ -10,7 +10,7 @@ from browser.page import CLASSIC, MODES, WINDOW, ComfyPage, chromium, chromium_p
 REQUIRED = "LUMOSX_TEST_BROWSER"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser():
     """A headless Chromium; without one on this machine the tests skip, unless LUMOSX_TEST_BROWSER asks for it."""
     if chromium_path() is None:
@@ -43,16 +43,34 @@ _EMPTY = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def emptied(browser, server):
-    """emptied(mode) is a page with an empty graph, the same one for every test of a file."""
+_SPOILT = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """After a failure the next test gets another page: nobody knows what is left on this one."""
+    report = yield
+    item.config.stash[_SPOILT] = report.failed or item.config.stash.get(_SPOILT, False)
+    return report
+
+
+@pytest.fixture(scope="package")
+def emptied(browser, server, request):
+    """emptied(mode) is a page with an empty graph. Opening one takes seconds, so every test gets the same."""
     save_pictures(server.base / "input")
-    contexts, pages = [], {}
+    pages = {}
+
+    def close():
+        for comfy in pages.values():
+            comfy.page.context.close()
+        pages.clear()
 
     def page(mode):
+        if request.config.stash.get(_SPOILT, False):
+            close()
+            request.config.stash[_SPOILT] = False
         if mode not in pages:
-            contexts.append(browser.new_context(viewport=WINDOW))
-            pages[mode] = ComfyPage(contexts[-1].new_page(), server.url).open(mode)
+            pages[mode] = ComfyPage(browser.new_context(viewport=WINDOW).new_page(), server.url).open(mode)
         comfy = pages[mode]
         comfy.page.mouse.up()
         comfy.page.unroute_all()
@@ -62,13 +80,12 @@ def emptied(browser, server):
         return comfy
 
     yield page
-    for context in contexts:
-        context.close()
+    close()
 
 
 @pytest.fixture(params=MODES)
 def comfy(request, emptied):
-    """An empty graph, with classic nodes and with Vue nodes, on the same two pages for every test of a file."""
+    """An empty graph, with classic nodes and with Vue nodes."""
     return emptied(request.param)
 
 
@@ -76,9 +93,3 @@ def comfy(request, emptied):
 def classic(emptied):
     """An empty graph on the page with classic nodes, for what both kinds of nodes do alike."""
     return emptied(CLASSIC)
-
-
-@pytest.fixture(params=MODES)
-def opened_anew(request, blank):
-    """An empty graph on a page of its own, for what the page does when it is opened, with both kinds of nodes."""
-    return blank.open(request.param)

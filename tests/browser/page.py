@@ -49,11 +49,12 @@ class ComfyPage:
 
     Attributes:
         page: Playwright's page.
-        errors: what the console called an error since the page was there, and what it said of our files before.
+        errors: what the console called an error since the page was there.
+        errors_at_start: what it said of our files before.
     """
 
     def __init__(self, page: Page, url: str):
-        self.page, self.url, self.errors = page, url, []
+        self.page, self.url, self.errors, self.errors_at_start = page, url, [], []
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
 
@@ -71,7 +72,8 @@ class ComfyPage:
         self.run("() => window.app.graph.clear()")
         self.close_dialogs()
         # What the host's own page stumbles over while it starts (files that a new user lacks) is not ours.
-        self.errors = [error for error in self.errors if "lumosx" in error.lower()]
+        self.errors_at_start = [error for error in self.errors if "lumosx" in error.lower()]
+        self.errors = self.errors_at_start.copy()
         return self
 
     def run(self, function: str, argument=None):

@@ -14,11 +14,6 @@ RUN_SECONDS = 90
 
 
 @pytest.fixture
-def comfy(opened_anew):
-    return opened_anew
-
-
-@pytest.fixture
 def run_button(comfy):
     """run_button() presses Run with the mouse and returns when the page shows a video."""
     def press():

@@ -3,7 +3,6 @@
 import pytest
 
 from browser.boards import build, chip, hand_over, history, own_pictures, row, settled, start
-from browser.page import CLASSIC
 
 
 @pytest.fixture
@@ -121,8 +120,7 @@ def test_where_no_room_is_the_board_says_so(classic, own):
             assert beside or top >= other_top + other_height or other_top >= top + height
 
 
-def test_what_comes_from_outside_of_a_subgraph_is_given_there_and_new_nodes_stay_inside(blank, own):
-    classic = blank.open(CLASSIC)
+def test_what_comes_from_outside_of_a_subgraph_is_given_there_and_new_nodes_stay_inside(classic, own):
     build(classic)
     classic.run("""() => {
       const nodes = [scene.binder, ...scene.subjects].map((id) => app.graph.getNodeById(id));

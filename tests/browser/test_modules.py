@@ -1,26 +1,16 @@
-"""What single modules of the page make of what they are given, asked in the page itself, which is opened once."""
+"""What single modules of the page make of what they are given, asked in the page itself."""
 
 import pytest
 
-from browser.page import WINDOW, ComfyPage
-
-
-@pytest.fixture(scope="module")
-def opened(browser, server):
-    context = browser.new_context(viewport=WINDOW)
-    yield ComfyPage(context.new_page(), server.url).open()
-    context.close()
-
 
 @pytest.fixture
-def call(opened):
+def call(classic):
     """call(module, code, argument): what a function's body makes of the module's exports and an argument."""
     def run(module, code, argument=None):
-        return opened.run(
+        return classic.run(
             f"async (given) => {{ const module = await import('/extensions/lumosx/{module}'); {code} }}", argument
         )
 
-    opened.run("() => window.app.graph.clear()")
     return run
 
 

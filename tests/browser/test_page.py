@@ -27,10 +27,10 @@ _WATCH = """() => {
 }"""
 
 
-def test_the_page_opens_in_the_mode_that_was_asked_for_without_an_error(opened_anew, request):
-    vue = opened_anew.run("() => window.app.extensionManager.setting.get('Comfy.VueNodes.Enabled')")
-    assert vue == (request.node.callspec.params["opened_anew"] == "vue")
-    assert "\n".join(opened_anew.errors) == ""
+def test_the_page_opens_in_the_mode_that_was_asked_for_without_an_error(comfy, request):
+    vue = comfy.run("() => window.app.extensionManager.setting.get('Comfy.VueNodes.Enabled')")
+    assert vue == (request.node.callspec.params["comfy"] == "vue")
+    assert "\n".join(comfy.errors_at_start) == ""
 
 
 def test_a_node_is_drawn_by_the_mode_it_was_asked_for(comfy, request):

@@ -113,18 +113,17 @@ def test_an_edit_returns_to_the_guess_and_the_panel_says_whose_result_it_is(comf
     result.locator(".lumosx-last").wait_for()
 
 
-def test_what_the_page_cannot_compare_makes_no_result_an_old_one(blank):
-    comfy = blank.open("classic")
-    board = build(comfy, f"{PROMPT} // a remark")
-    comfy.run("""() => {
+def test_what_the_page_cannot_compare_makes_no_result_an_old_one(classic):
+    board = build(classic, f"{PROMPT} // a remark")
+    classic.run("""() => {
       const text = scene.add('StringConcatenate', 0, 1500), subject = app.graph.getNodeById(scene.subjects[0]);
       scene.set(text, 'string_a', 'man on');
       scene.set(text, 'string_b', 'the left');
       scene.set(text, 'delimiter', ' ');
       scene.link(text, subject, 'phrase');
     }""")
-    result = run(comfy)
-    told = comfy.run("() => app.nodeOutputs[scene.encoder].lumosx_encoding[0].prompt")
+    result = run(classic)
+    told = classic.run("() => app.nodeOutputs[scene.encoder].lumosx_encoding[0].prompt")
     assert "remark" not in told and result.locator(".lumosx-last").count() == 0
     # The words may be others by now.
     assert board.locator(".lumosx-checked").count() == 0

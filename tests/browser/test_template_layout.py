@@ -3,7 +3,7 @@
 import pytest
 
 from browser.layout import bounds, lies_in, measure, overlaps
-from browser.page import MODES, VUE, WINDOW, ComfyPage
+from browser.page import MODES, VUE
 from tools.shipped_workflows import API_FORMS, workflow
 from tools.templates.sheet import HIGHEST, VUE_SPREAD, WIDEST
 from tools.ui_form import NOTES
@@ -14,12 +14,10 @@ LEAST_CONTRAST = 4.5
 
 
 @pytest.fixture(scope="module", params=MODES)
-def comfy(request, browser, server):
-    context = browser.new_context(viewport=WINDOW)
-    page = ComfyPage(context.new_page(), server.url).open(request.param)
+def comfy(request, emptied):
+    page = emptied(request.param)
     page.mode = request.param
-    yield page
-    context.close()
+    return page
 
 
 @pytest.fixture(scope="module", params=API_FORMS)
