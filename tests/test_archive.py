@@ -185,6 +185,7 @@ def test_the_pictures_have_the_registrys_shapes():
         assert banner.width * 9 == banner.height * 21
 
 
+@pytest.mark.server
 def test_unpacked_into_a_clean_comfyui_it_makes_the_demos_video(packed, comfyui_dir):
     graph = json.loads((ROOT / "tests" / "workflows" / "demo.json").read_text(encoding="utf-8"))
     graph["4"]["inputs"].update(width=64, height=48, frames=5)

@@ -190,6 +190,20 @@ def test_the_tests_run_in_one_process_where_xdist_is_missing(monkeypatch, tmp_pa
     assert start[:2] == ["-m", "pytest"] and last == "--quick" and ("-n" in start) == xdist
 
 
+QUICK_AND_NOT = ("tests/tools/test_server.py", "tests/browser/test_page.py")
+
+
+@pytest.mark.slow
+def test_quick_leaves_out_what_starts_a_server_and_keeps_the_rest():
+    options = ["--collect-only", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "--quick", *options, *QUICK_AND_NOT]
+    answer = subprocess.run(command, cwd=dev.ROOT, capture_output=True, text=True)
+    kept = {line.partition("::")[2] for line in answer.stdout.splitlines() if "::" in line}
+    assert {"test_a_base_of_the_caller_stays", "test_in_process_imports_are_those_of_the_host"} <= kept
+    left_out = {"test_a_pack_that_cannot_be_loaded_is_reported", "test_the_running_server_knows_where_everything_is"}
+    assert not kept & left_out and "tests/browser" not in answer.stdout
+
+
 @pytest.mark.parametrize("arguments", [[], ["dance"]])
 def test_bench_asks_what_to_measure(arguments, capsys):
     assert dev.main(["bench", *arguments]) == 1

@@ -89,7 +89,7 @@ def compiled(model):
         pytest.param({"dense_text": True}, id="text through the backend"),
         pytest.param({"dense_text": True, "chunk_tokens": 37}, id="text through the backend in chunks"),
         pytest.param({"choice": "pytorch"}, id="with a chosen backend"),
-        pytest.param({"wrap": compiled}, id="compiled"),
+        pytest.param({"wrap": compiled}, id="compiled", marks=pytest.mark.compile),
     ],
 )
 @pytest.mark.parametrize("file", FORWARDS, ids=lambda file: file.stem)

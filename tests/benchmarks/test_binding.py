@@ -9,6 +9,7 @@ from PIL import Image
 from benchmarks import binding
 from lumosx_core.tiny.world.measure import Fidelity, Measured, Place
 
+pytestmark = pytest.mark.slow
 SCENES = 8
 """Twice the scenes that share a script."""
 NAMES = (binding.EXACT, "without R2PE", "without MCAM", "q8_0")

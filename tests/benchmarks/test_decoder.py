@@ -8,6 +8,7 @@ from PIL import Image
 
 from benchmarks import decoder
 
+pytestmark = pytest.mark.slow
 SCENES = 4
 
 

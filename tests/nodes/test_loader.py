@@ -209,6 +209,7 @@ def test_stock_easy_cache(sample, graph, server, file):
 @pytest.mark.skipif(
     shutil.which(os.environ.get("CXX", "g++")) is None, reason="inductor needs a C++ compiler on a CPU"
 )
+@pytest.mark.compile
 def test_stock_compile_node(sample, file):
     exact = sample(file)
     compiled = sample(file, {"60": node("TorchCompileModel", backend="inductor")}, "60")

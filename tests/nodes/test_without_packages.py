@@ -13,6 +13,7 @@ from tools.archive import ROOT, host_packages, optional_modules
 from tools.client import ComfyClient, ExecutionFailed, PromptRejected
 from tools.server import ComfyServer
 
+pytestmark = pytest.mark.server
 CASE = {"class_type": "LumosX_LoadCase", "inputs": {"case": "[LumosX demo]", "full_body": "leave out"}}
 BROUGHT_ALONG = {
     "contourpy", "fontTools", "imageio", "imageio_ffmpeg", "kiwisolver", "lazy_loader", "networkx", "skimage",

@@ -194,6 +194,7 @@ def demo_command(comfyui_dir, tmp_path):
     return {"args": [*command, "--out", "video.mp4"], "cwd": tmp_path, "env": environment, "text": True}
 
 
+@pytest.mark.server
 def test_a_real_demo_leaves_its_video_and_nothing_else(demo_command, tmp_path):
     answer = subprocess.run(**demo_command, capture_output=True)
     assert answer.returncode == 0, answer.stderr
@@ -203,6 +204,7 @@ def test_a_real_demo_leaves_its_video_and_nothing_else(demo_command, tmp_path):
     assert list((tmp_path / "tmp").glob("lumosx*")) == []
 
 
+@pytest.mark.server
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole consoles only")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_demo_cleans_up(demo_command, tmp_path, number, code):

@@ -77,6 +77,7 @@ def test_an_early_end_is_reported_with_the_log(fake_comfyui):
     assert "no disk left" in broken.log_text()
 
 
+@pytest.mark.server
 def test_a_pack_that_cannot_be_loaded_is_reported(monkeypatch, comfyui_dir):
     monkeypatch.setattr(server, "PACK_ENTRIES", ())
     broken = ComfyServer(comfyui_dir)

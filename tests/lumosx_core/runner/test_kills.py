@@ -109,6 +109,7 @@ def wait_for(condition, seconds=120):
         time.sleep(0.05)
 
 
+@pytest.mark.server
 def test_a_server_that_is_killed_and_comes_back(
     root, add_case, workflow, lines, comfyui_dir, tmp_path, is_whole, monkeypatch
 ):

@@ -9,6 +9,8 @@ from lumosx_core.host.methods.lumosx import relational_model
 from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.models.lumosx import RelationalOptions
 
+pytestmark = pytest.mark.compile
+
 
 @pytest.fixture(scope="module")
 def relational(tiny):

@@ -309,6 +309,7 @@ def graphs_of(model, encoded):
     return plain_sample(model, encoded), counters["stats"]["unique_graphs"]
 
 
+@pytest.mark.compile
 def test_a_compiled_model_is_compiled_once(base, encoded, said):
     torch.compiler.reset()
     model = with_attention(base, "pytorch")
@@ -318,6 +319,7 @@ def test_a_compiled_model_is_compiled_once(base, encoded, said):
     torch.testing.assert_close(measured, plain_sample(model, encoded), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.compile
 def test_a_compiled_model_follows_another_choice(base, encoded, said):
     """TorchCompileModel of later versions drops the guards on the options, and with them that on an override."""
     def unguarded(entries):

@@ -14,6 +14,7 @@ NAMES = (
     "my lumosx (1)", "lumosx[1]", "lumösx", "100% lumosx", "a%20b", "lumosx#3",
     "lumosx-1.0", "pack@2",
 )
+pytestmark = pytest.mark.server
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

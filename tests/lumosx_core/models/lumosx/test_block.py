@@ -118,6 +118,7 @@ def compiled(wan):
     torch._dynamo.reset()
 
 
+@pytest.mark.compile
 def test_compiled_blocks_need_no_second_compilation(forward, make_binding, compiled):
     model, graphs = compiled
     first = make_binding(2, [2, 2])

@@ -62,6 +62,7 @@ def test_what_follows_the_last_features_is_not_computed(golden):
     assert calls == list(range(case["layers"] - 1))
 
 
+@pytest.mark.compile
 def test_blocks_that_another_node_compiled_run_as_they_are(golden):
     """Its seconds are the import of torch's compiler."""
     tensors, case = golden
