@@ -248,8 +248,9 @@ def several_processes(arguments):
     words = ("-n", "--numprocesses", "--dist", "no:xdist")
     chosen = any(argument.startswith(words) for argument in arguments)
     named = any(Path(ROOT, argument.partition("::")[0]).is_file() for argument in arguments)
-    # The files of a folder share a server, and the tests of a file share pages and models.
-    return () if chosen or named else ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+    # The tests of a file share pages and models; tests/conftest.py orders the files.
+    spread = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+    return () if chosen or named else spread
 
 
 def golden(arguments):

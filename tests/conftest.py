@@ -51,16 +51,21 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Mark what opens a page or uses the running server, and leave out what is slow when asked to be quick."""
+    """Mark what opens a page or uses the running server, leave out what is slow when asked to be quick, order files."""
     for item in items:
         if "browser" in item.fixturenames:
             item.add_marker("browser")
         if "server" in item.fixturenames:
             item.add_marker("server")
+    slow = [item for item in items if any(item.get_closest_marker(mark) for mark in SLOW)]
     if config.option.quick:
-        slow = [item for item in items if any(item.get_closest_marker(mark) for mark in SLOW)]
         config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in set(slow)]
+        left_out = set(slow)
+        items[:] = [item for item in items if item not in left_out]
+    elif "PYTEST_XDIST_WORKER" in os.environ:
+        # The quick files at the end fill the time in which another worker is still busy with a slow one.
+        first = {item.path for item in slow}
+        items.sort(key=lambda item: item.path not in first)
 
 
 @pytest.fixture(scope="session")

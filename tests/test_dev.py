@@ -176,7 +176,7 @@ def test_few_tests_and_who_says_how_get_no_processes(arguments):
 
 @pytest.mark.parametrize("arguments", [[], ["--quick"], ["-q", "-k", "board"], ["tests/browser"], ["tests", "-x"]])
 def test_the_suite_is_spread_over_the_cores(arguments):
-    assert dev.several_processes(arguments) == ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+    assert dev.several_processes(arguments)[:6] == ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
 
 
 @pytest.mark.parametrize("xdist", [True, False])
