@@ -27,7 +27,7 @@ def rows(tmp_path_factory):
     folder_paths.folder_names_and_paths["diffusion_models"] = ([str(base / "models" / "diffusion_models")], *known[1:])
     try:
         code = binding.main(
-            ["--scenes", str(SCENES), "--other-scenes", str(SCENES), "--people", "2", "--only", *NAMES,
+            ["--scenes", str(SCENES), "--other-scenes", str(SCENES), "--steps", "8", "--people", "2", "--only", *NAMES,
              "--json", str(folder / "rows.json"), "--picture", str(folder / "owners.png")], base,
         )
     finally:

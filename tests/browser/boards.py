@@ -73,11 +73,11 @@ _ATTRIBUTES = """() => {
 }"""
 
 
-# It looks four times a second and asks after a pause: once nothing changes for longer, it is done.
+# It looks four times a second, and shows at once that it waits: once nothing changes for longer, it is done.
 _SETTLED = """() => {
   const now = document.querySelector('.lumosx-board')?.innerHTML, time = performance.now();
   if (!window.shown || window.shown.now !== now) window.shown = { now, time };
-  return time - window.shown.time > 800 && !document.querySelector('.lumosx-sign-waiting');
+  return time - window.shown.time > 500 && !document.querySelector('.lumosx-sign-waiting');
 }"""
 
 # The small models, an encode node that uses them, and something that makes it run.
