@@ -61,9 +61,8 @@ def emptied(browser, server, request):
     pages = {}
 
     def close():
-        for comfy in pages.values():
-            comfy.page.context.close()
-        pages.clear()
+        while pages:
+            pages.popitem()[1].page.context.close()
 
     def page(mode):
         if request.config.stash.get(_SPOILT, False):
