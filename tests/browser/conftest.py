@@ -34,6 +34,8 @@ def blank(browser, server):
 _EMPTY = """() => {
   document.activeElement?.blur();
   app.canvas.setGraph(app.rootGraph ?? app.graph);
+  // Clearing a graph forgets the nodes inside of subgraphs, and leaves what they show.
+  for (const { nodes } of app.graph.subgraphs?.values() ?? []) [...nodes].forEach((node) => node.graph.remove(node));
   app.graph.clear();
   app.graph.extra = {};
   app.nodeOutputs = {};

@@ -16,7 +16,7 @@ FLAGS = (
     "--disable-component-update", "--disable-sync",
 )
 WINDOW = {"width": 1700, "height": 1000}
-START_MILLISECONDS = 120_000
+START_MILLISECONDS = 240_000
 CLASSIC, VUE = "classic", "vue"
 MODES = (CLASSIC, VUE)
 # The page asks these for news and sizes of files; tests run without the world outside.
@@ -66,7 +66,7 @@ class ComfyPage:
             "Comfy.TutorialCompleted": True, "Comfy.Workflow.Persist": False,
             "Comfy.VueNodes.Enabled": mode == VUE, "Comfy.Locale": "en", "Comfy.ColorPalette": "dark", **chosen,
         })
-        self.page.goto(self.url)
+        self.page.goto(self.url, timeout=START_MILLISECONDS)
         self.page.wait_for_function(_READY, timeout=START_MILLISECONDS)
         self.page.wait_for_function("() => !document.querySelector('.p-progressspinner, .comfyui-loading')")
         self.run("() => window.app.graph.clear()")
