@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from ..models.lumosx import RelationalOptions, relational_forward
-from ..models.lumosx.forward import BlockRunner
 from ..models.lumosx.options import RELEASE
 from ..models.lumosx.sequence import Binding
+from ..models.wan.forward import BlockRunner
 from ..sampling.solvers import TRAINING_TIMESTEPS
 
 

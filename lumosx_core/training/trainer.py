@@ -16,7 +16,7 @@ from torch import nn
 
 from ..errors import LumosXError
 from ..files import write_aside
-from ..models.lumosx.forward import BlockRunner
+from ..models.wan.forward import BlockRunner
 from ..weights.torch_archive import load_archive
 from .flow import draw_sigmas, velocity_loss
 

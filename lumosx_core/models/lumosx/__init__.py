@@ -1,4 +1,4 @@
-"""The relational forward over any module with the submodule names of Wan2.1-T2V."""
+"""LumosX, a method of Wan2.1: the relational forward over any module with the submodule names of Wan2.1-T2V."""
 
 from .forward import layout_of, relational_forward
 from .options import RelationalOptions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -54,8 +55,8 @@ class TextKeys:
 
 
 @dataclass(frozen=True)
-class WordPulls:
-    """What draws references to their words (MCAM).
+class WordBias:
+    """The additive bias on the logits of references and words (MCAM), but for what depends on queries and keys.
 
     Attributes:
         weights: [references, keys] float32, ratio times the text weight of each key.
@@ -69,9 +70,9 @@ class WordPulls:
     grid: tuple[int, int]
     pool: int
 
-    def of(self, first: int, count: int) -> WordPulls:
-        """Those of some neighbouring references."""
-        return WordPulls(self.weights[first:first + count], self.cells, self.grid, self.pool)
+    def of(self, first: int, count: int) -> WordBias:
+        """That of some neighbouring references."""
+        return WordBias(self.weights[first:first + count], self.cells, self.grid, self.pool)
 
 
 def text_attention(q: torch.Tensor, text: TextKeys, heads: int) -> torch.Tensor:
@@ -81,7 +82,7 @@ def text_attention(q: torch.Tensor, text: TextKeys, heads: int) -> torch.Tensor:
     return _join_heads(F.scaled_dot_product_attention(_split_heads(q, heads), keys, values, attn_mask=counts))
 
 
-def relational_text_attention(q: torch.Tensor, text: TextKeys, heads: int, pulls: WordPulls) -> torch.Tensor:
+def relational_text_attention(q: torch.Tensor, text: TextKeys, heads: int, word_bias: WordBias) -> torch.Tensor:
     """MCAM (paper section 3): references are drawn to their own words and away from other people's.
 
     The bias of a logit is ratio * |pooled q . k / sqrt(head_dim)| * w.
@@ -89,25 +90,71 @@ def relational_text_attention(q: torch.Tensor, text: TextKeys, heads: int, pulls
     Args:
         q: [batch, references * tokens of a frame, heads * head_dim], after norm_q.
         text: keys and values.
-        pulls: of the same references.
+        word_bias: of the same references.
 
     Returns:
         The shape of q.
     """
-    height, width = pulls.grid
-    references = pulls.weights.shape[0]
+    height, width = word_bias.grid
+    references = word_bias.weights.shape[0]
     keys, values = _split_heads(text.keys, heads), _split_heads(text.values, heads)
     rows = _split_heads(q.unflatten(1, (references, height * width)), heads)
-    pooled = _pooled(rows, height, width, pulls.pool)
+    pooled = _pooled(rows, height, width, word_bias.pool)
     logits = pooled @ keys[:, None].float().transpose(-1, -2) * rows.shape[-1] ** -0.5
-    bias = logits.abs() * pulls.weights[:, None, None]
+    bias = logits.abs() * word_bias.weights[:, None, None]
     if text.log_counts is not None:
         bias = bias + text.log_counts
-    bias = bias.to(q.dtype)[:, :, :, pulls.cells]
+    bias = bias.to(q.dtype)[:, :, :, word_bias.cells]
     # Four dimensions, since some kernels take no more.
     keys, values = (x[:, None].expand(-1, references, -1, -1, -1).flatten(0, 1) for x in (keys, values))
     mixed = F.scaled_dot_product_attention(rows.flatten(0, 1), keys, values, attn_mask=bias.flatten(0, 1))
     return _join_heads(mixed).unflatten(0, (-1, references)).flatten(1, 2)
+
+
+@dataclass(frozen=True)
+class PlainTextAttention:
+    """``text_attention`` of any rows; see ``wan.block.TextAttention``."""
+
+    text: TextKeys
+    compiles: ClassVar[bool] = True
+    of_units: ClassVar[tuple[torch.Tensor, ...]] = ()
+
+    def __call__(self, q: torch.Tensor, heads: int) -> torch.Tensor:
+        """[batch, rows, heads * head_dim] to the same shape."""
+        return text_attention(q, self.text, heads)
+
+
+@dataclass(frozen=True)
+class DenseTextAttention:
+    """Plain cross-attention by a backend, over all text keys one by one; see ``wan.block.TextAttention``."""
+
+    text: TextKeys
+    dense: DenseAttention
+    compiles: ClassVar[bool] = False
+    of_units: ClassVar[tuple[torch.Tensor, ...]] = ()
+
+    def __call__(self, q: torch.Tensor, heads: int) -> torch.Tensor:
+        """[batch, rows, heads * head_dim] to the same shape."""
+        # A copy, since some backends shift k in place and the references still need the true one.
+        return self.dense(q, self.text.keys.clone(), self.text.values, heads)
+
+
+@dataclass(frozen=True)
+class RelationalTextAttention:
+    """``relational_text_attention`` of the rows of whole references; see ``wan.block.TextAttention``."""
+
+    text: TextKeys
+    word_bias: WordBias
+    compiles: ClassVar[bool] = True
+
+    @property
+    def of_units(self) -> tuple[torch.Tensor, ...]:
+        """The word weights have a row for each reference."""
+        return (self.word_bias.weights,)
+
+    def __call__(self, q: torch.Tensor, heads: int) -> torch.Tensor:
+        """[batch, references * tokens of a frame, heads * head_dim] to the same shape."""
+        return relational_text_attention(q, self.text, heads, self.word_bias)
 
 
 def _pooled(rows: torch.Tensor, height: int, width: int, pool: int) -> torch.Tensor:
@@ -119,8 +166,10 @@ def _pooled(rows: torch.Tensor, height: int, width: int, pool: int) -> torch.Ten
 
 
 def _split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
+    """[..., tokens, heads * head_dim] to [..., heads, tokens, head_dim]."""
     return x.unflatten(-1, (heads, -1)).transpose(-3, -2)
 
 
 def _join_heads(x: torch.Tensor) -> torch.Tensor:
+    """[..., heads, tokens, head_dim] to [..., tokens, heads * head_dim]."""
     return x.transpose(-3, -2).flatten(-2)

@@ -1,6 +1,6 @@
 """What a forward costs, told from its layout alone: operations, bytes, and how to do it within a number of bytes.
 
-It follows ``block.py``: whoever changes what is computed or kept alive there changes it here, and the tests count
+It follows ``wan/block.py``: whoever changes what is computed or kept alive there changes it here, and the tests count
 both against the real forward.
 """
 

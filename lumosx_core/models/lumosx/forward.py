@@ -1,32 +1,19 @@
-"""The relational forward (paper section 3).
-
-It touches only what every Wan2.1-shaped module has under the names of its checkpoint: patch, text and time embeddings,
-``blocks[i].{norm1, self_attn, norm3, cross_attn, norm2, ffn, modulation}`` and ``head``. What the linear layers are
-made of is theirs to know.
-"""
+"""The relational forward (paper section 3): Wan's forward under the relational method."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ...errors import LumosXError
 from ..attention import DenseAttention
-from .block import Shared, relational_block
+from ..wan.forward import BlockRunner, run_plainly, token_grid, wan_forward
+from .method import RelationalMethod
 from .options import RELEASE, RelationalOptions
 from .sequence import LATENT_STRIDE, Binding, SequenceLayout
 from .tables import TableCache
-
-BlockRunner = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
-"""``run_block(index, x, original)``: the residual stream after a block, or after what was put in its place."""
-
-
-def _run_plainly(index: int, x: torch.Tensor, original: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    return original(x)
 
 
 def relational_forward(
@@ -38,7 +25,7 @@ def relational_forward(
     binding: Binding,
     dense: DenseAttention,
     options: RelationalOptions = RELEASE,
-    run_block: BlockRunner = _run_plainly,
+    run_block: BlockRunner = run_plainly,
     cache: TableCache | None = None,
     dense_text: bool = False,
     chunk_tokens: int = 0,
@@ -67,32 +54,15 @@ def relational_forward(
         LumosXError: an empty latent, or references of another size than the video or not as many as are bound.
     """
     _check_sizes(latent, references, binding)
-    frames, height, width = latent.shape[2:]
     layout = layout_of(model, latent.shape, binding)
-    embedded_time = _embed_time(model, timestep, latent.dtype)
-    shared = Shared(
-        tables=(cache or TableCache()).find(model, context.to(latent.dtype), layout, options, not dense_text),
-        options=options,
-        dense=dense,
-        dense_text=dense_text,
-        modulation=model.time_projection(embedded_time).unflatten(1, (6, -1)),
-        dtype=latent.dtype,
-        chunk_tokens=chunk_tokens,
-    )
-    x = _patchify(model, latent, references)
-    # Convolution leaves it channel by channel, while blocks go through it row by row.
-    x = (x.float() if options.float32_residual else x).contiguous()
-    last = len(model.blocks) - 1
-    for index, block in enumerate(model.blocks):
-        x = run_block(index, x, partial(relational_block, block, index, shared, index == last))
-    # What was put in the last block's place may have kept all rows.
-    video = _head(model.head, x[:, :layout.video_tokens], embedded_time, shared.dtype)
-    return _unpatchify(video, layout, model.patch_size)[:, :, :frames, :height, :width]
+    tables = (cache or TableCache()).find(model, context.to(latent.dtype), layout, options, not dense_text)
+    method = RelationalMethod(tables, references, dense, options.csam, dense_text)
+    return wan_forward(model, latent, timestep, method, run_block, options.float32_residual, chunk_tokens)
 
 
 def layout_of(model: nn.Module, latent_shape: Sequence[int], binding: Binding) -> SequenceLayout:
     """The sequence that a latent of shape [batch, 16, frames, height, width] becomes."""
-    return SequenceLayout(*(-(-side // patch) for side, patch in zip(latent_shape[2:], model.patch_size)), binding)
+    return SequenceLayout(*token_grid(model, latent_shape), binding)
 
 
 def _check_sizes(latent: torch.Tensor, references: Sequence[torch.Tensor], binding: Binding) -> None:
@@ -114,33 +84,3 @@ def _check_sizes(latent: torch.Tensor, references: Sequence[torch.Tensor], bindi
                 f"latent: the video is {width}x{height} pixels but the references were encoded for "
                 f"{other_width}x{other_height}; link the latent output of LumosX Relational Encode, or encode for that."
             )
-
-
-def _patchify(model: nn.Module, latent: torch.Tensor, references: list[torch.Tensor]) -> torch.Tensor:
-    """Video and references as [batch, tokens, dim]."""
-    sequence = torch.cat([latent, *(reference.to(latent) for reference in references)], dim=2)
-    _, rows, columns = model.patch_size
-    padded = F.pad(sequence, (0, -sequence.shape[4] % columns, 0, -sequence.shape[3] % rows))
-    return model.patch_embedding(padded.float()).to(latent.dtype).flatten(2).transpose(1, 2)
-
-
-def _unpatchify(patches: torch.Tensor, layout: SequenceLayout, patch_size: tuple[int, int, int]) -> torch.Tensor:
-    grid = (layout.frames, layout.height, layout.width)
-    x = patches.unflatten(2, (*patch_size, -1)).unflatten(1, grid)
-    # [batch, T, H, W, pt, ph, pw, channel] to [batch, channel, T, pt, H, ph, W, pw]
-    x = x.permute(0, 7, 1, 4, 2, 5, 3, 6)
-    return x.flatten(6, 7).flatten(4, 5).flatten(2, 3)
-
-
-def _embed_time(model: nn.Module, timestep: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """[batch, dim]."""
-    half = model.freq_dim // 2
-    # Angles reach 1000, where float32 has lost four digits of their sine; not every device has float64.
-    angles = timestep.flatten().cpu().double()[:, None] * 10000.0 ** -(torch.arange(half, dtype=torch.float64) / half)
-    return model.time_embedding(torch.cat([angles.cos(), angles.sin()], dim=1).to(timestep.device, dtype))
-
-
-def _head(head: nn.Module, x: torch.Tensor, embedded_time: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    modulation = head.modulation.to(device=x.device, dtype=x.dtype) + embedded_time.to(x.dtype).unsqueeze(1)
-    shift, scale = modulation.chunk(2, dim=1)
-    return head.head(torch.addcmul(shift, head.norm(x), 1 + scale).to(dtype))

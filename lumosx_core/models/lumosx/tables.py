@@ -1,4 +1,4 @@
-"""What a run computes once: positions, word pulls, and the text's keys and values in every block."""
+"""What a run computes once: positions, word biases, and the text's keys and values in every block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..wan.rotary import rotary_table
-from .attention import TextKeys, WordPulls
+from .attention import TextKeys, WordBias
 from .options import RelationalOptions
 from .sequence import TEXT_LENGTH, SequenceLayout
 
@@ -27,13 +27,13 @@ class Tables:
     Attributes:
         layout: the sequence.
         rotary: [tokens, head_dim / 2] complex64.
-        pulls: MCAM's word weights and cells.
+        word_bias: MCAM's word weights and cells.
         texts: keys and values of each block.
     """
 
     layout: SequenceLayout
     rotary: torch.Tensor
-    pulls: WordPulls
+    word_bias: WordBias
     texts: tuple[TextKeys, ...]
 
 
@@ -64,7 +64,7 @@ def make_tables(
     return Tables(
         layout=layout,
         rotary=rotary_table(layout.positions(options.r2pe), width // model.num_heads, device),
-        pulls=WordPulls(
+        word_bias=WordBias(
             weights.to(device), layout.pooled_cells(options.pool).to(device), (layout.height, layout.width),
             options.pool,
         ),

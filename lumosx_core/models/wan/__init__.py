@@ -1,1 +1,1 @@
-"""Wan2.1: its modules by their names, and its rotary embedding."""
+"""Wan2.1: its modules by their names, its rotary embedding, and its blocks and forward under a method."""

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from lumosx_core.models.lumosx.attention import (
     TextKeys,
-    WordPulls,
+    WordBias,
     relational_self_attention,
     relational_text_attention,
     text_attention,
@@ -39,9 +39,9 @@ def random_tokens(*shape):
     return torch.randn(*shape, HEADS * HEAD_DIM, generator=torch.Generator().manual_seed(math.prod(shape)))
 
 
-def pulls_of(layout, text_length, ratio=0.5, pool=8):
+def bias_of(layout, text_length, ratio=0.5, pool=8):
     weights = layout.binding.text_weights(text_length) * ratio
-    return WordPulls(weights, layout.pooled_cells(pool), (layout.height, layout.width), pool)
+    return WordBias(weights, layout.pooled_cells(pool), (layout.height, layout.width), pool)
 
 
 def self_attention(q, k, v, layout, backend=dense):
@@ -94,7 +94,7 @@ def test_cross_attention_is_the_biased_one(layout, pool):
     k, v = context.unbind(2)
     weights = layout.binding.text_weights(12)
     references = q[:, layout.video_tokens:]
-    measured = relational_text_attention(references, TextKeys(k, v), HEADS, pulls_of(layout, 12, pool=pool))
+    measured = relational_text_attention(references, TextKeys(k, v), HEADS, bias_of(layout, 12, pool=pool))
     bias = torch.zeros(2, HEADS, layout.tokens, 12)
     for reference in range(layout.binding.references):
         start, end = layout.reference_range(reference)
@@ -116,10 +116,10 @@ def test_one_key_may_stand_for_several():
     merged = TextKeys(k, v, times.log())
     torch.testing.assert_close(text_attention(q, merged, HEADS), text_attention(q, repeated, HEADS))
     references = q[:, layout.video_tokens:]
-    pulls = pulls_of(layout, 13)
+    bias = bias_of(layout, 13)
     # No word lies on the repeated key.
-    fewer = WordPulls(pulls.weights[:, :10] * (times == 1), pulls.cells, pulls.grid, pulls.pool)
-    more = WordPulls(pulls.weights * (torch.arange(13) < 9), pulls.cells, pulls.grid, pulls.pool)
+    fewer = WordBias(bias.weights[:, :10] * (times == 1), bias.cells, bias.grid, bias.pool)
+    more = WordBias(bias.weights * (torch.arange(13) < 9), bias.cells, bias.grid, bias.pool)
     torch.testing.assert_close(
         relational_text_attention(references, merged, HEADS, fewer),
         relational_text_attention(references, repeated, HEADS, more),
@@ -147,17 +147,17 @@ def test_no_ratio_and_no_words_are_plain_attention():
     q = q[:, layout.video_tokens:]
     plain = dense(q, k, v, HEADS)
     nowhere = dataclasses.replace(layout, binding=Binding(((),), ((), (), ()), (2, 1, 3)))
-    for pulls in (pulls_of(layout, 12, ratio=0.0), pulls_of(nowhere, 12)):
-        measured = relational_text_attention(q, TextKeys(k, v), HEADS, pulls)
+    for bias in (bias_of(layout, 12, ratio=0.0), bias_of(nowhere, 12)):
+        measured = relational_text_attention(q, TextKeys(k, v), HEADS, bias)
         torch.testing.assert_close(measured, plain, rtol=1e-5, atol=1e-6)
 
 
 def test_some_references_alone_are_as_among_all():
     layout = LAYOUTS["everything"]
     q, (k, v) = random_tokens(2, layout.tokens)[:, layout.video_tokens:], random_tokens(2, 12, 2).unbind(2)
-    pulls, frame = pulls_of(layout, 12), layout.frame_tokens
-    together = relational_text_attention(q, TextKeys(k, v), HEADS, pulls)
-    some = relational_text_attention(q[:, 2 * frame:5 * frame], TextKeys(k, v), HEADS, pulls.of(2, 3))
+    bias, frame = bias_of(layout, 12), layout.frame_tokens
+    together = relational_text_attention(q, TextKeys(k, v), HEADS, bias)
+    some = relational_text_attention(q[:, 2 * frame:5 * frame], TextKeys(k, v), HEADS, bias.of(2, 3))
     torch.testing.assert_close(some, together[:, 2 * frame:5 * frame])
 
 
@@ -198,7 +198,7 @@ def test_no_tensor_grows_with_the_square_of_the_sequence():
     with Watch():
         relational_self_attention(q, k, v, HEADS, layout, streaming)
         relational_text_attention(
-            q[:, layout.video_tokens:], TextKeys(k_text, v_text), HEADS, pulls_of(layout, 512)
+            q[:, layout.video_tokens:], TextKeys(k_text, v_text), HEADS, bias_of(layout, 512)
         )
     assert largest < layout.tokens * layout.tokens
     assert largest < layout.tokens * HEADS * 512

@@ -49,7 +49,7 @@ def test_a_pad_that_pulls_a_reference_stays_alone(forward, wan):
     assert ((merged - plain).norm() / plain.norm()) < 2e-6
     layout = SequenceLayout(3, 6, 10, binding)
     tables = make_tables(wan, context_of(20), layout, RelationalOptions())
-    assert tables.texts[0].keys.shape[1] == 320 and tables.pulls.weights[1, 300] == 0.5
+    assert tables.texts[0].keys.shape[1] == 320 and tables.word_bias.weights[1, 300] == 0.5
     counts = tables.texts[0].log_counts
     assert (counts[:301] == counts[0]).all() and (counts[301:] > counts[0]).all()
 
@@ -59,7 +59,7 @@ def test_a_pad_that_only_repels_a_reference_stays_alone_too(wan):
     people = (((2, 3), (90, 91)), ((3, 4), (90, 91)), ((4, 5),))
     layout = SequenceLayout(2, 4, 4, Binding((), people, (0, 0, 1)))
     tables = make_tables(wan, context_of(20), layout, RelationalOptions())
-    assert (tables.pulls.weights[:, 90] < 0).all() and tables.texts[0].keys.shape[1] == 128
+    assert (tables.word_bias.weights[:, 90] < 0).all() and tables.texts[0].keys.shape[1] == 128
     counts = tables.texts[0].log_counts
     assert (counts[:91] == counts[0]).all() and (counts[91:] > counts[0]).all()
 

@@ -1,4 +1,4 @@
-"""Blocks in chunks, with gradients, and compiled."""
+"""Wan's blocks under the relational method: in chunks, with gradients, and compiled."""
 
 import copy
 
@@ -79,8 +79,9 @@ class Watch(TorchDispatchMode):
 @pytest.mark.parametrize("dense_text", [False, True])
 def test_the_stream_is_neither_copied_nor_cast_for_nothing(wan, make_binding, dtype, dense_text):
     from lumosx_core.models.lumosx import TableCache
-    from lumosx_core.models.lumosx.block import Shared, relational_block
+    from lumosx_core.models.lumosx.method import RelationalMethod
     from lumosx_core.models.lumosx.sequence import SequenceLayout
+    from lumosx_core.models.wan.block import BlockInputs, wan_block
 
     def dense(q, k, v, heads):
         q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
@@ -91,10 +92,11 @@ def test_the_stream_is_neither_copied_nor_cast_for_nothing(wan, make_binding, dt
     context = torch.randn(1, 512, 64, dtype=dtype)
     with torch.no_grad():
         tables = TableCache().find(model, context, layout, options, not dense_text)
-        shared = Shared(tables, options, dense, dense_text, torch.zeros(1, 6, 256), dtype)
+        method = RelationalMethod(tables, [], dense, dense_text=dense_text)
+        inputs = BlockInputs(method.parts, method.rotary, torch.zeros(1, 6, 256), dtype)
         x = torch.randn(1, layout.tokens, 256)
         with Watch() as seen:
-            assert relational_block(model.blocks[0], 0, shared, False, x) is x
+            assert wan_block(model.blocks[0], method.attention(0), inputs, False, x) is x
     assert not [size for size in seen.copied if size >= x.numel()]
     # Modulated norms are in the stream's dtype; what the layers give need not be brought to it.
     assert seen.added == [torch.float32, dtype, torch.float32, dtype]

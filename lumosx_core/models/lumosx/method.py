@@ -1,0 +1,90 @@
+"""LumosX as a method of Wan: references behind the video, relational attention in every block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..attention import DenseAttention
+from ..wan.block import Part, TextAttention
+from .attention import (
+    DenseTextAttention,
+    PlainTextAttention,
+    RelationalTextAttention,
+    TextKeys,
+    relational_self_attention,
+)
+from .tables import Tables
+
+
+@dataclass(frozen=True)
+class RelationalMethod:
+    """See ``wan.forward.Method``.
+
+    Attributes:
+        tables: what the run computed once.
+        following: normalised latents of the references in token order, each [batch, 16, 1, height, width].
+        dense: the attention backend.
+        csam: relational self-attention; off, everything attends to everything.
+        dense_text: whether the video's cross-attention goes to the backend too; its keys must not be merged then.
+    """
+
+    tables: Tables
+    following: Sequence[torch.Tensor]
+    dense: DenseAttention
+    csam: bool = True
+    dense_text: bool = False
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The video and the references. A reference is never cut, since its queries are pooled."""
+        layout = self.tables.layout
+        return Part(layout.video_tokens), Part(layout.tokens - layout.video_tokens, layout.frame_tokens)
+
+    @property
+    def rotary(self) -> torch.Tensor:
+        """[tokens, head_dim / 2] complex64."""
+        return self.tables.rotary
+
+    def attention(self, index: int) -> RelationalAttention:
+        """Of the block with this index."""
+        return RelationalAttention(self, self.tables.texts[index])
+
+
+@dataclass(frozen=True)
+class RelationalAttention:
+    """See ``wan.block.BlockAttention``.
+
+    Attributes:
+        method: that it belongs to.
+        text: keys and values of the block's cross-attention.
+    """
+
+    method: RelationalMethod
+    text: TextKeys
+
+    def self_attention(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The video's rows [batch, video tokens, heads * head_dim], and the references'.
+
+        Args:
+            q: [batch, tokens or video tokens, heads * head_dim].
+            k, v: [batch, tokens, heads * head_dim].
+        """
+        layout, dense = self.method.tables.layout, self.method.dense
+        if self.method.csam:
+            return relational_self_attention(q, k, v, heads, layout, dense)
+        mixed = dense(q, k, v, heads)
+        return mixed[:, :layout.video_tokens], mixed[:, layout.video_tokens:]
+
+    def cross_attention(self, part: int, start: int, end: int) -> TextAttention:
+        """Plain for the video, drawn to their own words for references."""
+        if part == 0:
+            method = self.method
+            return DenseTextAttention(self.text, method.dense) if method.dense_text else PlainTextAttention(self.text)
+        frame = self.method.tables.layout.frame_tokens
+        bias = self.method.tables.word_bias.of(start // frame, (end - start) // frame)
+        return RelationalTextAttention(self.text, bias)
