@@ -16,13 +16,13 @@ from safetensors import safe_open
 from lumosx_core.models.attention import dense_attention
 from lumosx_core.models.hunyuan.config import HunyuanConfig
 from lumosx_core.models.hunyuan.network import HunyuanNetwork
-from lumosx_core.models.hunyuan.rotary import rotary_table
 from lumosx_core.models.polyvivid.adapter import PolyVividAdapter, adapter_of
 from lumosx_core.models.polyvivid.cliques import consolidate
 from lumosx_core.models.polyvivid.config import AdapterConfig, RunOptions
 from lumosx_core.models.polyvivid.forward import polyvivid_forward, subject_tokens
 from lumosx_core.models.polyvivid.positions import TextLayout, injection_ids, interaction_ids
 from lumosx_core.models.polyvivid.template import tokenize_template
+from lumosx_core.models.rotary import rotary_table
 from tools.hunyuan import adapted_velocity, hunyuan_model, velocity
 
 WEIGHTS = Path(__file__).parents[1] / "tests" / "golden" / "polyvivid_weights.safetensors"

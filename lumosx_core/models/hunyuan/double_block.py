@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from ..attention import DenseAttention, dense_attention
+from ..rotary import apply_rotary
 from .layers import EPSILON, Modulation, ModulationOut, SelfAttention, feed_forward
-from .rotary import apply_rotary
 
 Layer = Callable[[torch.Tensor], torch.Tensor]
 """[batch, tokens, width] -> [batch, tokens, another width]."""

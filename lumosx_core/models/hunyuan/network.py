@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from ..attention import DenseAttention, dense_attention
+from ..rotary import rotary_table, video_ids
 from .config import HunyuanConfig
 from .double_block import DoubleStreamBlock
 from .layers import SINUSOIDS, LastLayer, MLPEmbedder, timestep_embedding
 from .refiner import TokenRefiner
-from .rotary import rotary_table, video_ids
 from .single_block import SingleStreamBlock
 
 GUIDANCE_FACTOR = 1000.0

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..attention import DenseAttention, dense_attention
+from ..rotary import apply_rotary
 from .double_block import modulate
 from .layers import EPSILON, Modulation, QKNorm
-from .rotary import apply_rotary
 
 
 class SingleStreamBlock(nn.Module):

@@ -12,7 +12,7 @@ from ..attention import DenseAttention, dense_attention
 from ..hunyuan.config import HunyuanConfig
 from ..hunyuan.layers import timestep_embedding
 from ..hunyuan.network import HunyuanNetwork, token_grid
-from ..hunyuan.rotary import rotary_table
+from ..rotary import rotary_table
 from .adapter import PolyVividAdapter
 from .config import AdapterConfig, RunOptions
 from .layer import Shared, adapted_layer

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from ...errors import LumosXError
-from ..hunyuan.rotary import video_ids
+from ..rotary import video_ids
 
 IMAGE_GRID = (24, 24)
 """Rows and columns of LLaVA's tokens of one picture."""

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumosx_core.models.hunyuan.rotary import apply_rotary, rotary_table, video_ids
+from lumosx_core.models.rotary import apply_rotary, rotary_table, video_ids
 
 AXES = (4, 6, 6)
 
