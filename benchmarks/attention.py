@@ -34,7 +34,8 @@ from lumosx_core.attention.backend_kernels import kernel_order, load_pytorch, pl
 from lumosx_core.attention.backends import BACKENDS, resolve
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.attention import DenseAttention
-from lumosx_core.models.lumosx.sequence import TEXT_LENGTH, SequenceLayout
+from lumosx_core.models.lumosx.sequence import SequenceLayout
+from lumosx_core.models.wan.config import UMT5
 from tools.golden import relative_error
 
 WARM_UPS = 2
@@ -59,7 +60,7 @@ def draw_calls(shape: Shape, layout: SequenceLayout, device: torch.device, dtype
     for start, count, tokens in layout.group_calls:
         rows = (x[:, start:start + count * tokens].unflatten(1, (count, tokens)).flatten(0, 1) for x in (q, k, v))
         groups.append(tuple(rows))
-    return {"video": [(video, k, v)], "groups": groups, "text": [(video, draw(TEXT_LENGTH), draw(TEXT_LENGTH))]}
+    return {"video": [(video, k, v)], "groups": groups, "text": [(video, draw(UMT5.length), draw(UMT5.length))]}
 
 
 def find_backends(device: torch.device, dtype: torch.dtype) -> tuple[dict[str, DenseAttention], dict[str, str]]:

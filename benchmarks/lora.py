@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,12 +22,13 @@ from safetensors.torch import save_file
 from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import interleaved, spread, timed, write_json
 from benchmarks.quant_once import inputs
+from lumosx_core.models.wan.config import WAN21_1_3B
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.precision import ending
-from lumosx_core.weights.transformer import transformer_shapes
 from tools.golden import drawn_weight, relative_error
 from tools.weight_files import make_lora
 
+ONE_BLOCK = replace(WAN21_1_3B, num_layers=1)
 FORMATS = ("f32", "q8_0", "fp8_scaled")
 NO_LORA, BESIDE, IN_WEIGHTS = "no LoRA", "LoRA", "LoRA in the weights"
 CPU = torch.device("cpu")
@@ -36,7 +38,7 @@ class Bench:
     """The files, the LoRA, and one forward of any variant."""
 
     def __init__(self, folder: Path, rank: int, grid: tuple[int, int, int]):
-        weights = {name: drawn_weight(name, shape, 1) for name, shape in transformer_shapes(1536, 8960, 1).items()}
+        weights = {name: drawn_weight(name, shape, 1) for name, shape in ONE_BLOCK.shapes().items()}
         self.files = {name: folder / f"weights_{name}{ending(name)}" for name in FORMATS}
         save_file(weights, self.files["f32"])
         for name in FORMATS[1:]:

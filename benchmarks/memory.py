@@ -24,7 +24,8 @@ from benchmarks.measuring import write_json
 from benchmarks.second_runs import repeat_runs
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
 from lumosx_core.models.lumosx import TableCache, relational_forward
-from lumosx_core.models.lumosx.cost import CHUNK_TOKENS, Chunks, ModelShape, forward_bytes
+from lumosx_core.models.lumosx.cost import CHUNK_TOKENS, Chunks, forward_bytes
+from lumosx_core.models.wan.config import WanConfig
 
 CHUNKS = {"small": 1024, "full": CHUNK_TOKENS}
 PASSES = {1: "one after the other", 2: "together"}
@@ -67,7 +68,7 @@ def _measure_forward(
             if device.type == "cuda":
                 highest, before = peak_on_card(run, device)
                 card = highest - before
-    predicted = forward_bytes(inputs.layout, ModelShape.of(model), dtype.itemsize, passes, Chunks(chunk_tokens))
+    predicted = forward_bytes(inputs.layout, WanConfig.of_module(model), dtype.itemsize, passes, Chunks(chunk_tokens))
     return {
         "references": references, "tokens": inputs.layout.tokens, "chunk_tokens": chunk_tokens, "passes": passes,
         "predicted_bytes": predicted, "live_bytes": live, "card_bytes": card,

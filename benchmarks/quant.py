@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, write_json
+from lumosx_core.models.wan.config import WAN21_1_3B
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.precision import ending
-from lumosx_core.weights.transformer import transformer_shapes
 from tools.golden import drawn_weight, relative_error
 from tools.weight_files import small_transformer
 
@@ -47,7 +47,7 @@ def make_files(folder, shape):
 
 def random_full_weights():
     """Weights with the names and shapes of Wan2.1-T2V-1.3B, drawn as for the golden files."""
-    return {name: drawn_weight(name, shape, 1) for name, shape in transformer_shapes(1536, 8960, 30).items()}
+    return {name: drawn_weight(name, shape, 1) for name, shape in WAN21_1_3B.shapes().items()}
 
 
 def measure(file, weight_dtype, output, shape):

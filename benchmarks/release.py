@@ -18,7 +18,8 @@ from itertools import accumulate
 import torch
 import torch.nn.functional as F
 
-from lumosx_core.models.lumosx.sequence import TEXT_LENGTH, Binding
+from lumosx_core.models.lumosx.sequence import Binding
+from lumosx_core.models.wan.config import UMT5
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def release_forward(
         _axis_frequencies(x.shape[-1] // model.num_heads, latent.device),
         _allowed(frames, rows * columns, binding, latent.device),
         torch.tensor(_word_weights(binding), device=latent.device),
-        model.text_embedding(F.pad(context, (0, 0, 0, TEXT_LENGTH - context.shape[1])).to(dtype)),
+        model.text_embedding(F.pad(context, (0, 0, 0, UMT5.length - context.shape[1])).to(dtype)),
         model.time_projection(embedded_time).unflatten(1, (6, -1)), dtype, ratio, pool,
     )
     for block in model.blocks:
@@ -201,7 +202,7 @@ def _bias(q: torch.Tensor, k: torch.Tensor, sequence: _Sequence) -> torch.Tensor
         start = video + reference * sequence.area
         logits = _picture_logits(q[:, start:start + sequence.area].float(), k.float(), sequence)
         parts.append(sequence.ratio * logits.abs() * weight)
-    nothing = torch.zeros(1, 1, 1, 1, device=q.device).repeat(batch, video, heads, TEXT_LENGTH)
+    nothing = torch.zeros(1, 1, 1, 1, device=q.device).repeat(batch, video, heads, UMT5.length)
     return torch.cat([nothing, torch.cat(parts, dim=1)], dim=1)
 
 
@@ -223,12 +224,12 @@ def _picture_logits(q: torch.Tensor, k: torch.Tensor, sequence: _Sequence) -> to
 def _word_weights(binding: Binding) -> list[list[float]]:
     """The 512 text weights of each reference."""
     def marks(spans):
-        return [float(any(start <= token < end for start, end in spans)) for token in range(TEXT_LENGTH)]
+        return [float(any(start <= token < end for start, end in spans)) for token in range(UMT5.length)]
 
     people = [marks(spans) for spans in binding.subject_spans]
     weights = [marks(spans) for spans in binding.non_human_spans]
     for subject, images in enumerate(binding.subject_images):
         others = [mask for number, mask in enumerate(people) if number != subject]
-        mean = [sum(column) / len(others) for column in zip(*others)] if others else [0.0] * TEXT_LENGTH
+        mean = [sum(column) / len(others) for column in zip(*others)] if others else [0.0] * UMT5.length
         weights += [[own - other for own, other in zip(people[subject], mean)]] * images
     return weights

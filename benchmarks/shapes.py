@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from lumosx_core.models.lumosx.sequence import LATENT_CHANNELS, PATCH, TEXT_LENGTH, Binding, SequenceLayout
+from lumosx_core.models.lumosx.sequence import Binding, SequenceLayout
+from lumosx_core.models.wan.config import UMT5, WAN21_1_3B, WAN21_LATENT, WanConfig
 
 PROMPT_TOKENS = 120
 """Tokens of the prompt; the rest of the 512 are zeros, as ComfyUI's text encoder leaves them."""
@@ -30,14 +31,26 @@ class Shape:
     ffn_dim: int
     layers: int
     grid: tuple[int, int, int]
-    text_dim: int = 4096
+    text_dim: int = UMT5.width
+
+    @property
+    def config(self) -> WanConfig:
+        """The transformer's sizes."""
+        return WanConfig(self.dim, self.ffn_dim, self.layers, text_dim=self.text_dim)
 
     @property
     def heads(self) -> int:
-        return self.dim // 128
+        """Heads of every attention."""
+        return self.config.num_heads
 
 
-SHAPES = {"small": Shape(256, 1024, 4, (9, 15, 26)), "full": Shape(1536, 8960, 30, (21, 30, 52))}
+SHAPES = {
+    "small": Shape(256, 1024, 4, (9, 15, 26)),
+    "full": Shape(
+        WAN21_1_3B.dim, WAN21_1_3B.ffn_dim, WAN21_1_3B.num_layers,
+        WAN21_LATENT.token_grid(WAN21_LATENT.shape(832, 480, 81)),
+    ),
+}
 """What the CPU's targets are set for, and Wan2.1-T2V-1.3B at 480x832 with 81 frames."""
 
 SCENES = {0: (0, ()), 1: (1, ()), 3: (1, (2,)), 6: (2, (2, 2)), 10: (2, (2, 3, 3))}
@@ -76,8 +89,7 @@ class Inputs:
     @property
     def layout(self) -> SequenceLayout:
         """The token sequence."""
-        frames, height, width = self.latent.shape[2:]
-        return SequenceLayout(frames, -(-height // PATCH), -(-width // PATCH), self.binding)
+        return SequenceLayout(*WAN21_LATENT.token_grid(self.latent.shape), self.binding)
 
 
 def draw_inputs(
@@ -89,16 +101,16 @@ def draw_inputs(
 ) -> Inputs:
     """Inputs from a fixed seed; ``latent_size`` (height, width) is for sizes that are no whole number of tokens."""
     generator = torch.Generator().manual_seed(7)
-    frames, rows, columns = shape.grid
-    height, width = latent_size or (rows * PATCH, columns * PATCH)
+    _, channels, frames, *whole = WAN21_LATENT.grid_shape(shape.grid)
+    height, width = latent_size or whole
 
     def draw(*size):
         return torch.randn(1, *size, generator=generator).to(device, dtype)
 
-    latent = draw(LATENT_CHANNELS, frames, height, width)
-    context = torch.zeros(1, TEXT_LENGTH, shape.text_dim, device=device, dtype=dtype)
+    latent = draw(channels, frames, height, width)
+    context = torch.zeros(1, UMT5.length, shape.text_dim, device=device, dtype=dtype)
     context[:, :PROMPT_TOKENS] = draw(PROMPT_TOKENS, shape.text_dim)
-    references = [draw(LATENT_CHANNELS, 1, height, width) for _ in range(binding.references)]
+    references = [draw(channels, 1, height, width) for _ in range(binding.references)]
     return Inputs(latent, torch.tensor([TIMESTEP], device=device), context, references, binding)
 
 

@@ -12,7 +12,8 @@ from benchmarks.release import release_forward
 from benchmarks.shapes import Inputs
 from lumosx_core.models.attention import DenseAttention
 from lumosx_core.models.lumosx import RelationalOptions, TableCache, relational_forward
-from lumosx_core.models.lumosx.cost import CHUNK_TOKENS, ModelShape, forward_work, prompt_flops
+from lumosx_core.models.lumosx.cost import CHUNK_TOKENS, forward_work, prompt_flops
+from lumosx_core.models.wan.config import WanConfig
 
 NAMES = ("release", "dense", "ours")
 
@@ -40,7 +41,7 @@ class Ours:
 
     def flops(self) -> int:
         """What the formula says of a call that finds the tables."""
-        layout, shape = self.inputs.layout, ModelShape.of(self.model)
+        layout, shape = self.inputs.layout, WanConfig.of_module(self.model)
         if not self.inputs.references:
             return forward_work(layout, shape, prune=False).total + prompt_flops(shape)
         tables = self.tables.find(self.model, self.inputs.context, layout, RelationalOptions())

@@ -13,16 +13,12 @@ import math
 
 import torch
 
+from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.tiny.seeded import seeded_normal
 
-DIM = 256
-HEAD_DIM = 128
-FFN_DIM = 512
-LAYERS = 4
-TEXT_DIM = 4096
-FREQUENCY_DIM = 256
-LATENT_CHANNELS = 16
-PATCH_AREA = 4
+CONFIG = WanConfig(dim=256, ffn_dim=512, num_layers=4)
+DIM, HEAD_DIM, FREQUENCY_DIM, LATENT_CHANNELS = CONFIG.dim, CONFIG.head_dim, CONFIG.freq_dim, CONFIG.in_dim
+PATCH_AREA = math.prod(CONFIG.patch_size)
 
 _PICTURE_DIM = LATENT_CHANNELS * PATCH_AREA
 _PICTURE_SCALE = 2.0
@@ -86,12 +82,12 @@ def _random_weights(seed: int) -> dict[str, torch.Tensor]:
         weights[name] = centre + spread * seeded_normal(seed, name, shape)
 
     linear("patch_embedding", DIM, _PICTURE_DIM)
-    linear("text_embedding.0", DIM, TEXT_DIM)
+    linear("text_embedding.0", DIM, CONFIG.text_dim)
     linear("text_embedding.2", DIM, DIM)
     linear("time_embedding.0", DIM, FREQUENCY_DIM)
     linear("time_embedding.2", DIM, DIM, gain=0.02)
     linear("time_projection.1", DIM * 6, DIM, gain=0.2)
-    for index in range(LAYERS):
+    for index in range(CONFIG.num_layers):
         _random_block(weights, f"blocks.{index}", linear, vector)
     linear("head.head", _PICTURE_DIM, DIM, gain=0.02)
     vector("head.modulation", 1, 2, DIM, spread=0.01)
@@ -107,8 +103,8 @@ def _random_block(weights: dict, block: str, linear, vector) -> None:
         vector(f"{block}.{attention}.norm_k.weight", DIM, centre=sharpness)
     vector(f"{block}.norm3.weight", DIM, centre=1.0)
     vector(f"{block}.norm3.bias", DIM)
-    linear(f"{block}.ffn.0", FFN_DIM, DIM)
-    linear(f"{block}.ffn.2", DIM, FFN_DIM, gain=0.5)
+    linear(f"{block}.ffn.0", CONFIG.ffn_dim, DIM)
+    linear(f"{block}.ffn.2", DIM, CONFIG.ffn_dim, gain=0.5)
     # Shift, scale and gate of the self-attention, then of the feed-forward.
     vector(f"{block}.modulation", 1, 6, DIM)
     # Gates that differ from channel to channel would mix the constant into the picture.
@@ -131,7 +127,7 @@ def _leave_patterns_alone(weights: dict, picture: torch.Tensor) -> None:
     colours = picture.unflatten(1, (LATENT_CHANNELS, PATCH_AREA))[:, list(_COLOUR_CHANNELS)].sum(2)
     colours = colours / math.sqrt(PATCH_AREA)
     keep = torch.eye(DIM) - picture @ picture.T + _TINT * colours @ colours.T
-    for index in range(LAYERS):
+    for index in range(CONFIG.num_layers):
         for output in ("self_attn.o", "cross_attn.o", "ffn.2"):
             for part in ("weight", "bias"):
                 weights[f"blocks.{index}.{output}.{part}"] = keep @ weights[f"blocks.{index}.{output}.{part}"]
@@ -146,7 +142,7 @@ def _write_picture_into_tokens(weights: dict, picture: torch.Tensor, constant: t
 def _look_by_place(weights: dict) -> None:
     """Make every self-attention choose by position, and only a little by content."""
     query, key = _place_pattern()
-    for index in range(LAYERS):
+    for index in range(CONFIG.num_layers):
         attention = f"blocks.{index}.self_attn"
         for part, pattern in (("q", query), ("k", key)):
             weights[f"{attention}.{part}.weight"] *= 0.05
@@ -178,7 +174,7 @@ def _place_pattern() -> tuple[torch.Tensor, torch.Tensor]:
     query[2 * _TIME_PAIR] = _TIME_AMPLITUDE * math.cos(phase)
     query[2 * _TIME_PAIR + 1] = _TIME_AMPLITUDE * math.sin(phase)
     key[2 * _TIME_PAIR] = _TIME_AMPLITUDE
-    heads = DIM // HEAD_DIM
+    heads = CONFIG.num_heads
     return _unit_rms(query).repeat(heads), _unit_rms(key).repeat(heads)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LumosXError
-from ..models.lumosx.cost import ModelShape
+from ..models.wan.config import WanConfig
 from ..tiny.trained import TRAINED
 from ..weights.opening import open_weights
 from ..weights.precision import Stored
@@ -39,7 +39,7 @@ class LinkedModel:
     """
 
     name: str
-    shape: ModelShape
+    shape: WanConfig
     nbytes: int
 
 
@@ -187,7 +187,7 @@ def _read_model(path: Path, is_fp8: bool, state: str) -> LinkedModel:
     kinds = {name: "BF16" if path.is_dir() else info.kind for name, info in infos.items()}
     kinds = {name: "F8_E4M3" if is_fp8 and kind in _PLAIN else kind for name, kind in kinds.items()}
     nbytes = sum(Stored(name, kinds[name], info.shape).nbytes for name, info in infos.items())
-    return LinkedModel(path.name, ModelShape.of_tensors({name: info.shape for name, info in infos.items()}), nbytes)
+    return LinkedModel(path.name, WanConfig.of_shapes({name: info.shape for name, info in infos.items()}), nbytes)
 
 
 def _whole(value: Any) -> int | None:

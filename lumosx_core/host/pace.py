@@ -20,9 +20,10 @@ import torch
 from comfy.cli_args import args
 
 from ..models.lumosx import layout_of
-from ..models.lumosx.cost import ModelShape, forward_work
-from ..models.lumosx.sequence import LATENT_STRIDE, PATCH, SequenceLayout
+from ..models.lumosx.cost import forward_work
+from ..models.lumosx.sequence import SequenceLayout
 from ..models.pace import Expected, Pace, PaceFile, Size
+from ..models.wan.config import WAN21_LATENT, WanConfig
 from ..scene.report import Outlook
 from .linked import LinkedRun, own_run, runs_behind
 from .model.memory import planned_bytes
@@ -101,7 +102,7 @@ class Stopwatch:
         if self._steps < _FEWEST or self._binding is None or run is None or None in (run.forwards, run.model):
             return
         module = patcher.model.diffusion_model
-        layout, shape = layout_of(module, self._shape, self._binding), ModelShape.of(module)
+        layout, shape = layout_of(module, self._shape, self._binding), WanConfig.of_module(module)
         if shape != run.model.shape:
             return
         # Guiders may ask more often than once a pass.
@@ -119,8 +120,8 @@ def _wait_for(device: torch.device) -> None:
 
 
 def _size_of(layout: SequenceLayout) -> Size:
-    side = PATCH * LATENT_STRIDE
-    return Size(layout.width * side, layout.height * side, 4 * (layout.frames - 1) + 1)
+    shape = WAN21_LATENT.grid_shape((layout.frames, layout.height, layout.width))
+    return Size(*WAN21_LATENT.pixels(shape), WAN21_LATENT.video_frames(layout.frames))
 
 
 def _key(run: LinkedRun) -> str:

@@ -12,9 +12,10 @@ import comfy.utils
 import torch
 
 from ..errors import LumosXError
+from ..models.wan.config import UMT5
 from ..scene.phrases import Tokens
 from ..scene.prompt import tokenizer_text
-from .conditioning.encoder import ENCODER_KEY, END_TOKEN, VideoSize, check_tokens, readable_tokens
+from .conditioning.encoder import VideoSize, check_tokens, readable_tokens
 from .weights.text_encoder import load_clip
 
 
@@ -36,10 +37,10 @@ class TextSide:
 
     def encode(self, text: str) -> torch.Tensor:
         """[1, tokens, 4096] float32 up to the end token; what follows is zero in ComfyUI too."""
-        (chunk,) = self._clip.tokenize(tokenizer_text(text, "prompt"))[ENCODER_KEY]
-        end = next(index for index, token in enumerate(chunk) if token[0] == END_TOKEN) + 1
+        (chunk,) = self._clip.tokenize(tokenizer_text(text, "prompt"))[UMT5.key]
+        end = next(index for index, token in enumerate(chunk) if token[0] == UMT5.end) + 1
         # ComfyUI pads to 512 tokens, which takes twice the time and gives the same.
-        return self._clip.encode_from_tokens({ENCODER_KEY: [chunk[:end]]}).float().cpu()
+        return self._clip.encode_from_tokens({UMT5.key: [chunk[:end]]}).float().cpu()
 
 
 class PictureSide:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import LumosXError
 from ..media.sketch import Sketch
-from ..models.lumosx.sequence import TEXT_LENGTH
+from ..models.wan.config import UMT5
 from .phrases import MOST_COMPARED, Span, claimed_units, nearest_runs
 from .prompt import MOST_COMBINATIONS, PromptText, read_prompt, read_text
 from .relations import Kind
@@ -287,12 +287,12 @@ def _prompt_problems(texts: Sequence[PromptText], combinations: int, read_all: b
     if not read_all:
         found.append(_problem("choices", values={"count": combinations}))
     least, likely = zip(*map(_tokens, texts)) if texts else ([], [])
-    if any(count > TEXT_LENGTH for count in least):
+    if any(count > UMT5.length for count in least):
         # Other choices can be short enough.
-        code = "too_long" if all(count > TEXT_LENGTH for count in least) and read_all else "perhaps_too_long"
-        found.append(_problem(code, values={"count": max(least), "limit": TEXT_LENGTH}))
-    elif any(count > TEXT_LENGTH for count in likely):
-        found.append(_problem("perhaps_too_long", values={"count": max(likely), "limit": TEXT_LENGTH}))
+        code = "too_long" if all(count > UMT5.length for count in least) and read_all else "perhaps_too_long"
+        found.append(_problem(code, values={"count": max(least), "limit": UMT5.length}))
+    elif any(count > UMT5.length for count in likely):
+        found.append(_problem("perhaps_too_long", values={"count": max(likely), "limit": UMT5.length}))
     return found
 
 

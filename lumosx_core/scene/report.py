@@ -9,9 +9,10 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..models.lumosx.cost import GIGABYTE, GUIDANCE_PASSES, Chunks, ModelShape, forward_work, peak_bytes, plan_forward
+from ..models.lumosx.cost import GIGABYTE, GUIDANCE_PASSES, Chunks, forward_work, peak_bytes, plan_forward
 from ..models.lumosx.sequence import Binding, SequenceLayout
 from ..models.pace import Expected, spoken
+from ..models.wan.config import UMT5, WAN21_1_3B, WAN21_LATENT, WanConfig
 from .phrases import PhraseMatch, Tokens, marked_text
 from .prompt import NEGATIVE_PROMPT, clean_text
 from .relations import Reference, Scene
@@ -26,9 +27,8 @@ The size that the model was trained on is usual with up to ten references; 1280 
 """
 HEAVIEST = "very heavy"
 
-_RELEASED = ModelShape()
 _NOTHING = Binding((), (), ())
-_TRAINED = SequenceLayout(21, 30, 52, _NOTHING)
+_TRAINED = SequenceLayout(*WAN21_LATENT.token_grid(WAN21_LATENT.shape(832, 480, 81)), _NOTHING)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Outlook:
     """
 
     model: str | None = None
-    shape: ModelShape = _RELEASED
+    shape: WanConfig = WAN21_1_3B
     weights_bytes: int = RELEASE_BYTES
     planned_bytes: int | None = None
     expected: Expected | None = None
@@ -121,7 +121,7 @@ def encoding_report(
     lines.append(
         f"- Video {layout.frames} x {layout.height} x {layout.width} = {layout.video_tokens} tokens; references "
         f"{layout.tokens - layout.video_tokens} more ({share:.0%}); together {layout.tokens}. "
-        f"Prompt {len(prompt.ids) + 1} of 512 tokens."
+        f"Prompt {len(prompt.ids) + 1} of {UMT5.length} tokens."
     )
     if negative_prompt is not None:
         lines.append(f"- Negative prompt: {_negative_name(negative_prompt)}.")
@@ -129,7 +129,7 @@ def encoding_report(
     return "\n".join(lines + _warning_lines([*(finding.text for finding in findings), *more_warnings]))
 
 
-def predict(layout: SequenceLayout, shape: ModelShape = _RELEASED) -> Prediction:
+def predict(layout: SequenceLayout, shape: WanConfig = WAN21_1_3B) -> Prediction:
     """What a run costs a model of these sizes, the released one unless given."""
     work = forward_work(layout, shape).total
     alone = SequenceLayout(layout.frames, layout.height, layout.width, _NOTHING)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..models.lumosx.cost import GIGABYTE
-from ..models.lumosx.sequence import TEXT_LENGTH, Binding, SequenceLayout
+from ..models.lumosx.sequence import Binding, SequenceLayout
 from ..models.pace import Expected, rounded
+from ..models.wan.config import UMT5
 from .phrases import PhraseMatch, Span, Tokens, Unit, marked_text, token_units
 from .prompt import PromptText, read_text
 from .relations import Reference, Scene
@@ -79,7 +80,7 @@ def encoding_view(
         "people": _people(scene, layout.binding),
         "tokens": {
             "video": layout.video_tokens, "references": layout.tokens - layout.video_tokens, "total": layout.tokens,
-            "prompt": len(prompt.ids) + 1, "prompt_limit": TEXT_LENGTH,
+            "prompt": len(prompt.ids) + 1, "prompt_limit": UMT5.length,
             "width": width, "height": height, "frames": frames,
         },
         "prediction": _prediction(layout, outlook),

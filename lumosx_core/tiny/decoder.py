@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import LumosXError
-from ..models.lumosx.sequence import LATENT_CHANNELS
+from ..models.wan.config import WAN21_LATENT
 from .codec import FRAMES_PER_LATENT, normalised, pictures_of, world_codec
 from .trained import DECODER
 
@@ -31,7 +31,7 @@ class Decoder(nn.Module):
 
     def __init__(self, channels: Sequence[int] = CHANNELS, blocks: Sequence[int] = BLOCKS) -> None:
         super().__init__()
-        layers: list[nn.Module] = [_convolution(LATENT_CHANNELS, channels[0])]
+        layers: list[nn.Module] = [_convolution(WAN21_LATENT.channels, channels[0])]
         for width, count, following in zip(channels, blocks, (*channels[1:], None)):
             layers += [_Residual(width) for _ in range(count)]
             layers += [nn.SiLU()] if following is None else []

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from ..models.wan.network import Network, NetworkSize
+from ..models.wan.config import WanConfig
+from ..models.wan.network import Network
 from ..weights.dense import read_dense
 from ..weights.opening import open_weights
 from ..weights.quantised import find_quantised_layers
@@ -44,13 +45,6 @@ def read_base(path: Path, dtype: torch.dtype) -> Network:
         }
     # Of no memory until it is given the weights.
     with torch.device("meta"):
-        network = Network(_size_of(weights))
+        network = Network(WanConfig.of_shapes({name: weight.shape for name, weight in weights.items()}))
     network.load_state_dict(weights, assign=True)
     return network
-
-
-def _size_of(weights: dict[str, torch.Tensor]) -> NetworkSize:
-    ffn_dim, dim = weights["blocks.0.ffn.0.weight"].shape
-    layers = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
-    text_dim, freq_dim = (weights[f"{name}_embedding.0.weight"].shape[1] for name in ("text", "time"))
-    return NetworkSize(dim, ffn_dim, layers, text_dim, freq_dim)

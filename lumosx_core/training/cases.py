@@ -17,7 +17,8 @@ from ..errors import LumosXError
 from ..media import from_image, letterbox, to_image
 from ..media.pictures import MOST_BYTES, PictureError, decode_picture
 from ..media.video import VideoFile
-from ..models.lumosx.sequence import FRAME_STRIDE, Binding
+from ..models.lumosx.sequence import Binding
+from ..models.wan.config import WAN21_LATENT
 from ..scene.phrases import Span, find_phrases
 from ..scene.prompt import read_text
 from ..scene.relations import Reference, Scene
@@ -243,7 +244,7 @@ def read_target(path: Path, size: TargetSize) -> torch.Tensor:
     ]
     if not fitted:
         raise LumosXError(f"video: {path} holds no pictures; give a file with a video in it.")
-    count = (len(fitted) - 1) // FRAME_STRIDE * FRAME_STRIDE + 1
+    count = WAN21_LATENT.video_frames(WAN21_LATENT.latent_frames(len(fitted)))
     return torch.from_numpy(np.stack(fitted[:count])).float() / 255
 
 

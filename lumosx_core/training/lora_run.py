@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from ..cli import say
 from ..errors import LumosXError
 from ..files import write_aside
-from ..models.lumosx.sequence import FRAME_STRIDE, LATENT_STRIDE, PATCH
+from ..models.wan.config import WAN21_LATENT
 from ..packages import matplotlib
 from ..scene.prompt import NEGATIVE_PROMPT
 from .base import check_base, read_base
@@ -26,7 +26,7 @@ from .lora import LAYERS, add_lora, lora_file
 from .running import run, write_record
 from .trainer import Trainer, TrainingPlan, read_checkpoint
 
-_SIDE_STEP = LATENT_STRIDE * PATCH
+_SIDE_STEP = WAN21_LATENT.token_pixels
 DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
 _WARMUP = 100
 
@@ -125,7 +125,7 @@ def _check_numbers(options: argparse.Namespace) -> None:
     for side in options.size:
         if side < _SIDE_STEP or side % _SIDE_STEP:
             raise LumosXError(f"--size: {side} is no multiple of {_SIDE_STEP}; use one, such as 832 480.")
-    if options.frames < 1 or options.frames % FRAME_STRIDE != 1:
+    if not WAN21_LATENT.has_frames(options.frames):
         raise LumosXError(f"--frames: {options.frames} is not 4 n + 1; use 81, or 1 for stills.")
     for name in ("rank", "steps"):
         if getattr(options, name) < 1:
@@ -173,7 +173,7 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
     encoded = []
     for case, said in zip(cases, texts):
         encoded.append(encode_case(case, said, negative, pictures.encode, size))
-        frames = (encoded[-1].latent.shape[2] - 1) * FRAME_STRIDE + 1
+        frames = WAN21_LATENT.video_frames(encoded[-1].latent.shape[2])
         _say(f"{case.folder.name}: {frames} {'frame' if frames == 1 else 'frames'} of {case.target.name}")
     del pictures
     let_go()

@@ -14,7 +14,8 @@ from safetensors.torch import save
 
 from ..errors import LumosXError
 from ..files import write_aside
-from ..models.wan.network import Network, NetworkSize, initialise
+from ..models.wan.config import WanConfig
+from ..models.wan.network import Network, initialise
 from ..scene.prompt import NEGATIVE_PROMPT
 from ..tiny.trained import VERSION, VERSION_KEY
 from ..tiny.world.cast import Split
@@ -23,7 +24,7 @@ from .examples import Encode, Example, Tokenise, WorldExamples, bind
 from .running import run, write_record
 from .trainer import Sample, Trainer, TrainingPlan
 
-SIZE = NetworkSize(dim=256, ffn_dim=512, layers=5)
+SIZE = WanConfig(dim=256, ffn_dim=512, num_layers=5)
 STEPS, LESSON_STEPS = 7000, 700
 """Of all, and of easy scripts at first."""
 CLIPS, BINDINGS = 3, 4

@@ -6,11 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ..errors import LumosXError
+from ..models.wan.config import MODULATION
 from .quantised import is_sidecar
 from .source import TensorInfo, WeightSource
-
-MODULATION = "head.modulation"
-"""Every Wan transformer has it, under whatever prefix, and no other model does."""
 
 # The first that matches any name decides, so the more telling ones come first.
 _MARKS = tuple((re.compile(pattern), what) for pattern, what in (

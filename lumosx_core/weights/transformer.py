@@ -10,12 +10,11 @@ import re
 from typing import NoReturn
 
 from ..errors import LumosXError
-from ..models.lumosx.sequence import LATENT_CHANNELS
+from ..models.wan.config import HEAD_DIM, MODULATION, WAN21_1_3B, WAN21_LATENT, WanConfig, count_blocks
 from .blocks import BLOCK_KINDS, is_packed
 from .dense import FLOAT_KINDS
 from .quantised import FP8_FORMATS, QUANTIZATION_METADATA, has_sidecars
 from .recognise import (
-    MODULATION,
     describe,
     describe_marks,
     describe_shape,
@@ -26,11 +25,6 @@ from .recognise import (
 from .source import EXPECTED, TensorInfo, WeightSource
 from .split_file import SplitFile
 
-HEAD_DIM = 128
-TEXT_DIM = 4096
-FREQUENCY_DIM = 256
-LARGEST_DIM = 1536
-_PATCH = (1, 2, 2)
 _WEIGHT_KINDS = (*FLOAT_KINDS, *FP8_FORMATS)
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 
@@ -67,56 +61,19 @@ def _expected_shapes(tensors: dict[str, TensorInfo], source: WeightSource) -> di
             _refuse_missing(source, name, 1)
     dim = last_size(tensors, MODULATION)
     ffn = tensors["blocks.0.ffn.0.weight"].shape[0] if tensors["blocks.0.ffn.0.weight"].shape else 0
-    layers = 1 + max(int(name.split(".")[1]) for name in tensors if re.match(r"blocks\.\d{1,3}\.", name))
     if dim == 0 or dim % HEAD_DIM or ffn == 0:
         raise LumosXError(
             f"{source.path}: it is {dim} wide with a feed-forward of {ffn}, which no model with {HEAD_DIM} channels a "
             f"head is; the file is damaged or of another model, take {EXPECTED}."
         )
-    return transformer_shapes(dim, ffn, layers)
-
-
-def transformer_shapes(dim: int, ffn: int, layers: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a transformer of this width, feed-forward width and depth."""
-    shapes = _frame_shapes(dim)
-    for index in range(layers):
-        shapes.update({f"blocks.{index}.{name}": shape for name, shape in _block_shapes(dim, ffn).items()})
-    return shapes
-
-
-def _frame_shapes(dim: int) -> dict[str, tuple[int, ...]]:
-    area = LATENT_CHANNELS * _PATCH[0] * _PATCH[1] * _PATCH[2]
-    return {
-        "patch_embedding.weight": (dim, LATENT_CHANNELS, *_PATCH),
-        "patch_embedding.bias": (dim,),
-        **_linear("text_embedding.0", dim, TEXT_DIM),
-        **_linear("text_embedding.2", dim, dim),
-        **_linear("time_embedding.0", dim, FREQUENCY_DIM),
-        **_linear("time_embedding.2", dim, dim),
-        **_linear("time_projection.1", 6 * dim, dim),
-        **_linear("head.head", area, dim),
-        MODULATION: (1, 2, dim),
-    }
-
-
-def _block_shapes(dim: int, ffn: int) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {"modulation": (1, 6, dim), "norm3.weight": (dim,), "norm3.bias": (dim,)}
-    for attention in ("self_attn", "cross_attn"):
-        for part in ("q", "k", "v", "o"):
-            shapes.update(_linear(f"{attention}.{part}", dim, dim))
-        shapes.update({f"{attention}.norm_{part}.weight": (dim,) for part in ("q", "k")})
-    return {**shapes, **_linear("ffn.0", ffn, dim), **_linear("ffn.2", dim, ffn)}
-
-
-def _linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+    return WanConfig(dim, ffn, count_blocks(tensors)).shapes()
 
 
 def _refuse_other_models(source: WeightSource, tensors: dict[str, TensorInfo]) -> None:
     what = describe_marks(tensors)
     embedding = tensors.get("patch_embedding.weight")
-    other_channels = embedding is not None and embedding.shape[1:2] != (LATENT_CHANNELS,)
-    if what is None and (other_channels or last_size(tensors, MODULATION) > LARGEST_DIM):
+    other_channels = embedding is not None and embedding.shape[1:2] != (WAN21_LATENT.channels,)
+    if what is None and (other_channels or last_size(tensors, MODULATION) > WAN21_1_3B.dim):
         what = describe_shape(tensors)
     if what is not None:
         raise LumosXError(f"{source.path}: it seems to be {what}; LumosX needs {EXPECTED}.")

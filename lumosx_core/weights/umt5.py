@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import LumosXError
+from ..models.wan.config import UMT5
 from .quantised import is_sidecar
 from .recognise import describe, without_wrappers
 from .source import TensorInfo, WeightSource
-from .transformer import TEXT_DIM
 
 TOKENIZER = "spiece_model"
 """Under this name files for ComfyUI carry the tokenizer, as bytes."""
@@ -117,8 +117,10 @@ def _config(source: WeightSource, infos: Mapping[str, TensorInfo]) -> dict[str, 
             f"{EXPECTED}."
         )
     (words, width), (_, heads), (inner, _), (feed_forward, _) = shapes
-    if width != TEXT_DIM or inner % heads:
-        raise LumosXError(f"{source.path}: it is a text encoder {width} wide, UMT5-XXL is {TEXT_DIM}; take {EXPECTED}.")
+    if width != UMT5.width or inner % heads:
+        raise LumosXError(
+            f"{source.path}: it is a text encoder {width} wide, UMT5-XXL is {UMT5.width}; take {EXPECTED}."
+        )
     layers = 1 + max(int(found[1]) for found in map(_HOST_LAYER.match, infos) if found)
     return {"d_model": width, "d_kv": inner // heads, "num_heads": heads, "d_ff": feed_forward, "num_layers": layers,
             "vocab_size": words}

@@ -9,8 +9,8 @@ from benchmarks.counting import count_flops, count_operations
 from benchmarks.live import LiveBytes
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
 from benchmarks.variants import Ours, all_variants, dense, release
-from lumosx_core.models.lumosx.cost import ModelShape, forward_work, prompt_flops
-from lumosx_core.models.lumosx.sequence import TEXT_LENGTH
+from lumosx_core.models.lumosx.cost import forward_work, prompt_flops
+from lumosx_core.models.wan.config import UMT5, WanConfig
 
 # The feed-forward is narrow, so that its own tensors are far from the sizes that must not occur.
 SHAPE = Shape(dim=256, ffn_dim=256, layers=3, grid=(3, 9, 14), text_dim=64)
@@ -58,17 +58,17 @@ def test_ours_does_the_work_of_the_formula_and_no_more(model, inputs, references
 def everything(layout, shape):
     """FLOPs where every token attends to every other and goes to the end, and the text is projected again."""
     work = forward_work(layout, shape, prune=False)
-    pairs = shape.blocks * layout.tokens * (layout.tokens + TEXT_LENGTH)
+    pairs = shape.num_layers * layout.tokens * (layout.tokens + UMT5.length)
     references_in_head = layout.binding.references * layout.frame_tokens * 64 * shape.dim
     return work.linear + 4 * shape.dim * pairs + work.ends + 2 * references_in_head + prompt_flops(shape)
 
 
 @pytest.mark.parametrize("references", MANY)
 def test_the_baselines_do_the_work_that_ours_leaves_out(model, inputs, references):
-    given, shape = inputs[references], ModelShape.of(model)
+    given, shape = inputs[references], WanConfig.of_module(model)
     expected = everything(given.layout, shape)
     cells = references * 2 * 2
-    pooled = 2 * shape.blocks * cells * TEXT_LENGTH * shape.dim
+    pooled = 2 * shape.num_layers * cells * UMT5.length * shape.dim
     assert count_flops(dense(model, given)) == pytest.approx(expected, rel=1e-3)
     assert count_flops(release(model, given)) == pytest.approx(expected + pooled, rel=1e-3)
 
@@ -78,7 +78,7 @@ def test_at_the_measured_shape_ours_does_so_much_of_the_dense_work(references, s
     """What the time against both baselines comes from; the tests above tie these formulas to what is counted."""
     shape = SHAPES["small"]
     layout = draw_inputs(shape, bind(*SCENES[references])).layout
-    sizes = ModelShape(shape.dim, shape.heads, shape.ffn_dim, shape.layers)
+    sizes = WanConfig(shape.dim, shape.ffn_dim, shape.layers)
     assert forward_work(layout, sizes, text_keys=128).total <= share * everything(layout, sizes)
 
 
@@ -87,7 +87,7 @@ def test_ours_makes_no_tensor_over_pairs_of_tokens_nor_over_heads_and_text(model
     """The first forward, tables included. The release's way makes both, and so shows that the count sees them."""
     given = inputs[references]
     tokens, heads = given.layout.tokens, model.num_heads
-    limit = min(tokens * tokens, tokens * heads * TEXT_LENGTH)
+    limit = min(tokens * tokens, tokens * heads * UMT5.length)
     assert count_operations(Ours(model, given)).largest_elements < limit
     assert count_operations(release(model, given)).largest_elements >= limit
 
@@ -95,7 +95,7 @@ def test_ours_makes_no_tensor_over_pairs_of_tokens_nor_over_heads_and_text(model
 def test_the_release_s_largest_tensors_are_its_mask_and_its_bias(model, inputs):
     """With few tokens the bias is the larger one."""
     few = draw_inputs(Shape(256, 256, 3, (1, 8, 8), 64), bind(*SCENES[3]))
-    assert count_operations(release(model, few)).largest_elements == few.layout.tokens * 2 * TEXT_LENGTH
+    assert count_operations(release(model, few)).largest_elements == few.layout.tokens * 2 * UMT5.length
     many = inputs[10]
     assert count_operations(release(model, many)).largest_elements == many.layout.tokens**2
 

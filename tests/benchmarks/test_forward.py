@@ -12,7 +12,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed
 from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
 from benchmarks.variants import NAMES, Ours
-from lumosx_core.models.lumosx.cost import ModelShape
+from lumosx_core.models.wan.config import WAN21_1_3B
 
 SMALLEST = ["--grid", "1", "4", "4", "--layers", "1", "--rounds", "2"]
 
@@ -67,8 +67,7 @@ def test_a_time_is_in_milliseconds():
 
 def test_the_shapes_are_those_of_the_targets_and_of_the_real_model():
     assert [draw_inputs(SHAPES["small"], bind(*SCENES[count])).layout.tokens for count in (6, 10)] == [5850, 7410]
-    real, full = ModelShape(), SHAPES["full"]
-    assert (full.dim, full.heads, full.ffn_dim, full.layers) == (real.dim, real.heads, real.ffn, real.blocks)
+    assert SHAPES["full"].config == WAN21_1_3B
     assert {references: objects + sum(people) for references, (objects, people) in SCENES.items()} == {
         references: references for references in SCENES
     }

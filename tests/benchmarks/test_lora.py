@@ -4,11 +4,11 @@ import json
 
 from benchmarks import lora
 from benchmarks.machine import describe_machine
-from lumosx_core.weights.transformer import transformer_shapes
+from lumosx_core.models.wan.config import WanConfig
 
 
 def test_the_bench_prints_a_table_and_writes_every_figure(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(lora, "transformer_shapes", lambda *_: transformer_shapes(256, 512, 1))
+    monkeypatch.setattr(lora, "ONE_BLOCK", WanConfig(256, 512, 1))
     file = tmp_path / "lora.json"
     assert lora.main(["--rank", "4", "--grid", "1", "3", "4", "--rounds", "1", "--json", str(file)]) == 0
     printed, result = capsys.readouterr().out, json.loads(file.read_text())

@@ -8,7 +8,7 @@ import torch.distributed.checkpoint as dcp
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from lumosx_core.weights.transformer import transformer_shapes
+from lumosx_core.models.wan.config import WanConfig
 from tools.client import ExecutionFailed, Interrupted, PromptRejected
 from tools.weight_files import write_gguf
 
@@ -162,7 +162,7 @@ def test_other_models_are_refused(client, folder):
 
 
 def test_progress_is_shown_and_an_interrupt_leaves_nothing(client, folder):
-    shapes = transformer_shapes(512, 8192, 4)
+    shapes = WanConfig(512, 8192, 4).shapes()
     save_file({name: torch.rand(shape) for name, shape in shapes.items()}, folder / "converted_big.safetensors")
     seen = []
 

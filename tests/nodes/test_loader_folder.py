@@ -5,7 +5,7 @@ import torch
 import torch.distributed.checkpoint as checkpoint
 from safetensors.torch import save_file
 
-from lumosx_core.weights.transformer import transformer_shapes
+from lumosx_core.models.wan.config import WanConfig
 from tools.client import Interrupted, PromptRejected
 
 
@@ -30,7 +30,7 @@ def test_the_release_folder_makes_a_video_and_is_converted_once(client, graph, s
 
 
 def test_it_shows_its_progress_and_an_interrupt_leaves_nothing(client, graph, folder):
-    shapes = transformer_shapes(512, 8192, 4)
+    shapes = WanConfig(512, 8192, 4).shapes()
     write(folder / "stopped_models", {name: torch.rand(shape) for name, shape in shapes.items()})
     graph["3"] = {"class_type": "LumosX_ModelLoader", "inputs": {"model_name": "stopped_models/"}}
     seen = []

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import LumosXError
-from ...models.lumosx.sequence import LATENT_STRIDE
+from ...models.wan.config import WAN21_LATENT
 from ..socket import BINDING, OWN, REFERENCES, MissingModelNode
 from .scene import log_warnings
 
@@ -288,4 +288,5 @@ def _range(entry: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _pixels(shape: Sequence[int]) -> str:
-    return f"{shape[4] * LATENT_STRIDE}x{shape[3] * LATENT_STRIDE}"
+    width, height = WAN21_LATENT.pixels(shape)
+    return f"{width}x{height}"

@@ -14,16 +14,8 @@ from PIL import Image
 
 from ...errors import LumosXError
 from ...media import from_image, letterbox, to_image
-from ...models.lumosx.sequence import (
-    FRAME_STRIDE,
-    LATENT_CHANNELS,
-    LATENT_STRIDE,
-    PATCH,
-    TEXT_LENGTH,
-    Binding,
-    SequenceLayout,
-    bind_scene,
-)
+from ...models.lumosx.sequence import Binding, SequenceLayout, bind_scene
+from ...models.wan.config import UMT5, WAN21_LATENT
 from ...scene.phrases import PhraseMatch, Tokens, find_phrases
 from ...scene.prompt import negative_text, tokenizer_text
 from ...scene.relations import Reference, Scene
@@ -35,9 +27,6 @@ from ..weights.tiny import doubts
 from .encodings import Encodings
 from .scene import log_warnings
 
-ENCODER_KEY = "umt5xxl"
-END_TOKEN = 1
-PAD_TOKEN = 0
 SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
 MOST_FRAMES = 1025
 
@@ -61,20 +50,24 @@ class VideoSize:
     def __post_init__(self):
         for name in ("width", "height"):
             value = getattr(self, name)
-            if not SMALLEST_SIDE <= value <= LARGEST_SIDE or value % LATENT_STRIDE:
-                use = min(max(round(value / LATENT_STRIDE) * LATENT_STRIDE, SMALLEST_SIDE), LARGEST_SIDE)
-                raise LumosXError(f"{name}: {value} is not a multiple of 8 between 16 and {LARGEST_SIDE}; use {use}.")
-        if not 1 <= self.frames <= MOST_FRAMES or self.frames % FRAME_STRIDE != 1:
-            use = min(max(0, round((self.frames - 1) / FRAME_STRIDE)) * FRAME_STRIDE + 1, MOST_FRAMES)
-            raise LumosXError(f"frames: {self.frames} is not 4 n + 1 from 1 to {MOST_FRAMES}; use {use}.")
+            if not SMALLEST_SIDE <= value <= LARGEST_SIDE or not WAN21_LATENT.has_side(value):
+                use = min(max(WAN21_LATENT.nearest_side(value), SMALLEST_SIDE), LARGEST_SIDE)
+                raise LumosXError(
+                    f"{name}: {value} is not a multiple of {WAN21_LATENT.pixel_stride} between {SMALLEST_SIDE} and "
+                    f"{LARGEST_SIDE}; use {use}."
+                )
+        if not WAN21_LATENT.has_frames(self.frames) or self.frames > MOST_FRAMES:
+            use = min(WAN21_LATENT.nearest_frames(self.frames), MOST_FRAMES)
+            raise LumosXError(
+                f"frames: {self.frames} is not {WAN21_LATENT.frame_stride} n + 1 from 1 to {MOST_FRAMES}; use {use}."
+            )
         if self.batch < 1:
             raise LumosXError(f"batch_size: {self.batch} is below 1; use 1 or more.")
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int, int]:
         """[batch, channels, frames, height, width] of the latent."""
-        frames = (self.frames - 1) // FRAME_STRIDE + 1
-        return self.batch, LATENT_CHANNELS, frames, self.height // LATENT_STRIDE, self.width // LATENT_STRIDE
+        return WAN21_LATENT.shape(self.width, self.height, self.frames, self.batch)
 
 
 @dataclass(frozen=True)
@@ -113,7 +106,7 @@ def encode_scene(
     negative_prompt = negative_text(negative_prompt)
     negative_tokens = _tokenize(clip, negative_prompt, "negative_prompt")
     binding = bind_scene(scene, lambda word: matches[word].spans)
-    layout = SequenceLayout(size.latent_shape[2], *(-(-side // PATCH) for side in size.latent_shape[3:]), binding)
+    layout = SequenceLayout(*WAN21_LATENT.token_grid(size.latent_shape), binding)
     findings = scene.findings(lambda word: matches[word].spans, (size.width, size.height))
     # What can be said without a prompt was logged where the scene was made.
     known = set(scene.warnings())
@@ -161,7 +154,7 @@ def check_tokens(tokens: dict, source: str) -> None:
     Raises:
         LumosXError: ``source`` is named for a text that is too long.
     """
-    if ENCODER_KEY not in tokens:
+    if UMT5.key not in tokens:
         found = ", ".join(tokens) or "nothing"
         raise LumosXError(
             f"clip: its tokens are for {found}, not for UMT5; take umt5_xxl_fp8_e4m3fn_scaled.safetensors in Load CLIP "
@@ -169,20 +162,20 @@ def check_tokens(tokens: dict, source: str) -> None:
             "Text Encoder Loader."
         )
     length = len(_ids(tokens)) + 1
-    if length > TEXT_LENGTH:
+    if length > UMT5.length:
         raise LumosXError(
-            f"{source}: the text has {length} tokens, but the model reads {TEXT_LENGTH}; shorten it by about "
-            f"{length - TEXT_LENGTH} tokens."
+            f"{source}: the text has {length} tokens, but the model reads {UMT5.length}; shorten it by about "
+            f"{length - UMT5.length} tokens."
         )
 
 
 def _ids(tokens: dict) -> list:
     """Token ids without the end token and what follows it; an embedding in the text counts as None."""
-    chunks = tokens[ENCODER_KEY]
+    chunks = tokens[UMT5.key]
     ids = [None if torch.is_tensor(token[0]) else token[0] for chunk in chunks for token in chunk]
-    while ids and ids[-1] == PAD_TOKEN:
+    while ids and ids[-1] == UMT5.pad:
         ids.pop()
-    return ids[:-1] if ids and ids[-1] == END_TOKEN else ids
+    return ids[:-1] if ids and ids[-1] == UMT5.end else ids
 
 
 def readable_tokens(clip: Any, tokens: dict) -> Tokens:
@@ -211,7 +204,7 @@ def _encode_references(
 def _encode_picture(vae: Any, size: VideoSize, picture: Image.Image) -> torch.Tensor:
     """One picture a call: a batch would become a video."""
     latent = vae.encode(to_image(picture))
-    wanted = (1, LATENT_CHANNELS, 1, *size.latent_shape[3:])
+    wanted = WAN21_LATENT.shape(size.width, size.height, frames=1)
     if tuple(latent.shape) != wanted:
         raise LumosXError(
             f"vae: it makes latents of shape {tuple(latent.shape)} instead of {wanted}; load wan_2.1_vae.safetensors."

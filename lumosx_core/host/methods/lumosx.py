@@ -12,7 +12,8 @@ from comfy.ldm.modules.attention import optimized_attention
 
 from ...errors import LumosXError
 from ...models.lumosx import RelationalOptions, relational_forward
-from ...models.lumosx.sequence import LATENT_CHANNELS, Binding
+from ...models.lumosx.sequence import Binding
+from ...models.wan.config import WAN21_LATENT
 from ..model.attention import others_override
 from ..model.memory import UNLIMITED, SamplingMemory
 from ..sampling.caches import with_spared_input
@@ -197,8 +198,8 @@ def _check_shape(diffusion_model: torch.nn.Module) -> None:
         name for name, child in diffusion_model.named_children()
         if name not in known and next(child.parameters(), None) is not None
     ]
-    if channels != LATENT_CHANNELS or extra:
-        found = f"{channels} input channels" if channels != LATENT_CHANNELS else extra[0]
+    if channels != WAN21_LATENT.channels or extra:
+        found = f"{channels} input channels" if channels != WAN21_LATENT.channels else extra[0]
         raise LumosXError(f"model: this {kind} has {found}: an image, audio or control variant of Wan; {advice}")
 
 

@@ -15,8 +15,9 @@ import torch
 
 from ...errors import LumosXError
 from ...models.lumosx import layout_of
-from ...models.lumosx.cost import GIGABYTE, ModelShape, least_budget, plan_forward
-from ...models.lumosx.sequence import LATENT_CHANNELS, PATCH, Binding, SequenceLayout
+from ...models.lumosx.cost import GIGABYTE, least_budget, plan_forward
+from ...models.lumosx.sequence import Binding, SequenceLayout
+from ...models.wan.config import WAN21_1_3B, WAN21_LATENT, WanConfig
 from ..socket import BINDING, REFERENCES
 
 MARGIN = 1.1
@@ -92,7 +93,7 @@ class SamplingMemory:
             self._check(needed)
             return needed
         module = patcher.model.diffusion_model
-        sizes, element, batch = ModelShape.of(module), computing_dtype(patcher.model).itemsize, noise_shape[0]
+        sizes, element, batch = WanConfig.of_module(module), computing_dtype(patcher.model).itemsize, noise_shape[0]
         layouts = [layout_of(module, noise_shape, binding) for binding in bindings]
         self._check(max(least_budget(layout, sizes, element, batch) for layout in layouts))
         plans = (plan_forward(layout, sizes, element, batch, self.budget_bytes) for layout in layouts)
@@ -128,17 +129,18 @@ class SamplingMemory:
     def chunk_tokens(self, module: torch.nn.Module, x: torch.Tensor, binding: Binding) -> int:
         """Tokens at a time for a forward on the latent x; decided by sizes alone, so that a run can be repeated."""
         layout = layout_of(module, x.shape, binding)
-        return plan_forward(layout, ModelShape.of(module), x.element_size(), len(x), self.budget_bytes).chunk_tokens
+        sizes = WanConfig.of_module(module)
+        return plan_forward(layout, sizes, x.element_size(), len(x), self.budget_bytes).chunk_tokens
 
 
 UNLIMITED = SamplingMemory()
 """Everything is left to ComfyUI."""
 
 
-def planned_bytes(layout: SequenceLayout, dim: int = ModelShape().dim) -> int:
+def planned_bytes(layout: SequenceLayout, dim: int = WAN21_1_3B.dim) -> int:
     """What ComfyUI itself plans for the activations of one video on this machine, for a model of this width in bf16."""
     frames = layout.frames + layout.binding.references
-    shape = [1, LATENT_CHANNELS, frames, layout.height * PATCH, layout.width * PATCH]
+    shape = WAN21_LATENT.grid_shape((frames, layout.height, layout.width))
     return math.ceil(_model_of_width(dim).memory_required(shape))
 
 

@@ -1,4 +1,4 @@
-"""The sizes of a HunyuanVideo transformer."""
+"""The sizes of HunyuanVideo's transformers, and the latents and texts that they take."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from typing import Any
 import torch
 
 from ...errors import LumosXError
+from ..latents import LatentSpec
+from ..text import TextSpec
+
+HUNYUAN_LATENT = LatentSpec(channels=16, frame_stride=4, pixel_stride=8, patch=(1, 2, 2))
+LLAVA = TextSpec(key="llama", end=128009, pad=128258, length=256, width=4096)
+"""It reads the prompt inside a template; ``end`` closes the user's turn."""
+
+HUNYUAN_MARK = "txt_in.individual_token_refiner.blocks.0.norm1.weight"
+"""Every HunyuanVideo transformer has this tensor, under whatever prefix, and no other family does."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,10 @@ class HunyuanConfig:
     depth: int = 20
     depth_single_blocks: int = 40
     mlp_ratio: float = 4.0
-    in_channels: int = 16
-    out_channels: int = 16
-    patch_size: tuple[int, int, int] = (1, 2, 2)
-    context_in_dim: int = 4096
+    in_channels: int = HUNYUAN_LATENT.channels
+    out_channels: int = HUNYUAN_LATENT.channels
+    patch_size: tuple[int, int, int] = HUNYUAN_LATENT.patch
+    context_in_dim: int = LLAVA.width
     vec_in_dim: int = 768
     guidance_embed: bool = True
 

@@ -7,11 +7,10 @@ both against the real forward.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from .sequence import LATENT_CHANNELS, PATCH, TEXT_LENGTH, SequenceLayout
+from ..wan.config import UMT5, WAN21_1_3B, WanConfig
+from .sequence import SequenceLayout
 
 GIGABYTE = 10**9
 CHUNK_TOKENS = 8192
@@ -22,63 +21,10 @@ GUIDANCE_PASSES = 2
 
 _FLOAT32 = 4
 _COMPLEX64 = 8
-_PATCH_AREA = PATCH * PATCH
-_HEAD_DIM = 128
 _SAMPLER_LATENTS, _SAMPLER_TEXTS = 10, 5
 """float32 copies of the latent, and of the text encoder's output, that ComfyUI holds around a forward."""
 _LAYERS_UNDERWAY = 4
 """Copies of the largest layer while weights are streamed: in use, unpacked, and underway on ComfyUI's two streams."""
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """The sizes of a Wan2.1-T2V-shaped transformer; those of the 1.3B model unless given.
-
-    Attributes:
-        dim: width of a token.
-        heads: attention heads.
-        ffn: width inside the feed-forward.
-        blocks: how many.
-        text_dim: width of the text encoder's output.
-        freq_dim: width of the timestep's sines.
-        channels: of the latent.
-    """
-
-    dim: int = 1536
-    heads: int = 12
-    ffn: int = 8960
-    blocks: int = 30
-    text_dim: int = 4096
-    freq_dim: int = 256
-    channels: int = LATENT_CHANNELS
-
-    @classmethod
-    def of_tensors(cls, shapes: Mapping[str, Sequence[int]]) -> ModelShape:
-        """The sizes of a transformer by the shapes of its tensors, under Wan's own names."""
-        dim, channels = shapes["patch_embedding.weight"][:2]
-        return cls(
-            dim=dim,
-            heads=dim // _HEAD_DIM,
-            ffn=shapes["blocks.0.ffn.0.weight"][0],
-            blocks=len({name.split(".")[1] for name in shapes if name.startswith("blocks.")}),
-            text_dim=shapes["text_embedding.0.weight"][1],
-            freq_dim=shapes["time_embedding.0.weight"][1],
-            channels=channels,
-        )
-
-    @classmethod
-    def of(cls, model: Any) -> ModelShape:
-        """The sizes of a module with Wan2.1's names; its weights may be packed."""
-        block = model.blocks[0]
-        return cls(
-            dim=block.self_attn.q.out_features,
-            heads=block.self_attn.num_heads,
-            ffn=block.ffn[0].out_features,
-            blocks=len(model.blocks),
-            text_dim=model.text_embedding[0].in_features,
-            freq_dim=model.freq_dim,
-            channels=model.patch_embedding.in_channels,
-        )
 
 
 @dataclass(frozen=True)
@@ -105,9 +51,9 @@ class Work:
 
 def forward_work(
     layout: SequenceLayout,
-    shape: ModelShape = ModelShape(),
+    config: WanConfig = WAN21_1_3B,
     batch: int = 1,
-    text_keys: int = TEXT_LENGTH,
+    text_keys: int = UMT5.length,
     pool: int = 8,
     prune: bool = True,
 ) -> Work:
@@ -115,24 +61,24 @@ def forward_work(
 
     Args:
         layout: the sequence.
-        shape: the model's sizes.
+        config: the model's sizes.
         batch: videos, times the passes that run together.
         text_keys: keys of the cross-attention; fewer than 512 where equal ones are merged.
         pool: side of the query cells that share an MCAM bias.
         prune: leave out what the last block would compute for the references, which nobody reads.
     """
-    tokens, video, dim = layout.tokens, layout.video_tokens, shape.dim
+    tokens, video, dim = layout.tokens, layout.video_tokens, config.dim
     # Blocks over all rows, and rows of those that drop the references' own after their keys.
-    full = shape.blocks - 1 if prune else shape.blocks
-    rows = full * tokens + (shape.blocks - full) * video
+    full = config.num_layers - 1 if prune else config.num_layers
+    rows = full * tokens + (config.num_layers - full) * video
     groups = sum((end - start) ** 2 for start, end in layout.groups)
     cells = -(-layout.height // pool) * -(-layout.width // pool)
     # In multiplications with a matrix of dim columns: q, o and cross-attention's q, o; k, v; the feed-forward.
-    linear = rows * (4 * dim**2 + 2 * dim * shape.ffn) + shape.blocks * tokens * 2 * dim**2
-    attention = shape.blocks * video * tokens + full * groups
+    linear = rows * (4 * dim**2 + 2 * dim * config.ffn_dim) + config.num_layers * tokens * 2 * dim**2
+    attention = config.num_layers * video * tokens + full * groups
     text = (rows * 2 + full * layout.binding.references * cells) * text_keys
-    patch = _PATCH_AREA * shape.channels
-    time = shape.freq_dim * dim + 7 * dim**2
+    patch = math.prod(config.patch_size) * config.in_dim
+    time = config.freq_dim * dim + 7 * dim**2
     return Work(
         linear=2 * batch * linear,
         self_attention=2 * batch * 2 * attention * dim,
@@ -141,10 +87,10 @@ def forward_work(
     )
 
 
-def prompt_flops(shape: ModelShape = ModelShape(), text_keys: int = TEXT_LENGTH) -> int:
+def prompt_flops(config: WanConfig = WAN21_1_3B, text_keys: int = UMT5.length) -> int:
     """Operations of one prompt's text embedding and of its keys and values in every block: once a run."""
-    embedding = shape.text_dim * shape.dim + shape.dim**2
-    return 2 * text_keys * (embedding + shape.blocks * 2 * shape.dim**2)
+    embedding = config.text_dim * config.dim + config.dim**2
+    return 2 * text_keys * (embedding + config.num_layers * 2 * config.dim**2)
 
 
 @dataclass(frozen=True)
@@ -160,19 +106,19 @@ class Chunks:
 
 def peak_bytes(
     layout: SequenceLayout,
-    shape: ModelShape = ModelShape(),
+    config: WanConfig = WAN21_1_3B,
     element_bytes: int = 2,
     batch: int = 1,
     chunks: Chunks | None = None,
     float32_residual: bool = True,
     together: int = 1,
-    text_keys: int = TEXT_LENGTH,
+    text_keys: int = UMT5.length,
 ) -> int:
     """The most bytes that the tensors of a guided run take at once beside the weights, kernels' own room left out.
 
     Args:
         layout: the sequence.
-        shape: the model's sizes.
+        config: the model's sizes.
         element_bytes: of the dtype that is computed in, 2 for bf16.
         batch: videos at once.
         chunks: how the forward is cut up; whole unless given.
@@ -180,13 +126,13 @@ def peak_bytes(
         together: passes of guidance that run in one forward.
         text_keys: keys of the cross-attention; fewer than 512 where equal ones are merged.
     """
-    forward = forward_bytes(layout, shape, element_bytes, batch * together, chunks, float32_residual)
-    return forward + _kept_bytes(layout, shape, element_bytes, batch, text_keys)
+    forward = forward_bytes(layout, config, element_bytes, batch * together, chunks, float32_residual)
+    return forward + _kept_bytes(layout, config, element_bytes, batch, text_keys)
 
 
 def forward_bytes(
     layout: SequenceLayout,
-    shape: ModelShape = ModelShape(),
+    config: WanConfig = WAN21_1_3B,
     element_bytes: int = 2,
     batch: int = 1,
     chunks: Chunks | None = None,
@@ -196,31 +142,31 @@ def forward_bytes(
     tokens = (chunks.tokens if chunks else 0) or layout.tokens
     stream = _FLOAT32 if float32_residual else element_bytes
     phases = (
-        _while_projecting(layout, shape, element_bytes, tokens),
-        _while_attending(layout, shape, element_bytes, batch),
-        _while_feeding(layout, shape, element_bytes, stream, tokens),
-        _while_reading_out(layout, shape, element_bytes, stream),
+        _while_projecting(layout, config, element_bytes, tokens),
+        _while_attending(layout, config, element_bytes, batch),
+        _while_feeding(layout, config, element_bytes, stream, tokens),
+        _while_reading_out(layout, config, element_bytes, stream),
     )
-    return batch * (layout.tokens * shape.dim * stream + max(phases))
+    return batch * (layout.tokens * config.dim * stream + max(phases))
 
 
-def _while_projecting(layout: SequenceLayout, shape: ModelShape, element: int, tokens: int) -> int:
+def _while_projecting(layout: SequenceLayout, config: WanConfig, element: int, tokens: int) -> int:
     """Queries, keys and values, whole and of one chunk, of which one is being turned in float32 copies."""
     turning = 5 * element if element == _FLOAT32 else 5 * element + 2 * _FLOAT32
     whole = 3 * element * layout.tokens if tokens < layout.tokens else 0
-    return shape.dim * (whole + min(tokens, layout.tokens) * turning)
+    return config.dim * (whole + min(tokens, layout.tokens) * turning)
 
 
-def _while_attending(layout: SequenceLayout, shape: ModelShape, element: int, batch: int) -> int:
+def _while_attending(layout: SequenceLayout, config: WanConfig, element: int, batch: int) -> int:
     """Queries, keys, values, the outcome for the video, and that for the groups, being joined."""
     references = layout.tokens - layout.video_tokens
     # Several groups of several videos do not lie side by side, and are copied for their call.
     largest = max((groups * tokens for _, groups, tokens in layout.group_calls if groups > 1), default=0)
     groups = max(2 * references, references + 3 * largest if batch > 1 else 0)
-    return shape.dim * element * (3 * layout.tokens + layout.video_tokens + groups)
+    return config.dim * element * (3 * layout.tokens + layout.video_tokens + groups)
 
 
-def _while_feeding(layout: SequenceLayout, shape: ModelShape, element: int, stream: int, tokens: int) -> int:
+def _while_feeding(layout: SequenceLayout, config: WanConfig, element: int, stream: int, tokens: int) -> int:
     """The outcome of self-attention, and of some rows the stream, the query, and all that the feed-forward makes.
 
     Newer hosts keep both sides of the activation until the result is there; older ones do with one width less.
@@ -229,21 +175,21 @@ def _while_feeding(layout: SequenceLayout, shape: ModelShape, element: int, stre
     rows = min(tokens, max(layout.video_tokens, references))
     # References are never cut.
     rows = max(rows, layout.frame_tokens if references else 0)
-    each = shape.dim * (stream + 3 * element) + 2 * shape.ffn * element
-    return shape.dim * element * layout.tokens + rows * each
+    each = config.dim * (stream + 3 * element) + 2 * config.ffn_dim * element
+    return config.dim * element * layout.tokens + rows * each
 
 
-def _while_reading_out(layout: SequenceLayout, shape: ModelShape, element: int, stream: int) -> int:
+def _while_reading_out(layout: SequenceLayout, config: WanConfig, element: int, stream: int) -> int:
     """The video's rows once more, and as the head takes them."""
-    return shape.dim * layout.video_tokens * (stream + max(stream, element))
+    return config.dim * layout.video_tokens * (stream + max(stream, element))
 
 
-def _kept_bytes(layout: SequenceLayout, shape: ModelShape, element: int, batch: int, text_keys: int) -> int:
+def _kept_bytes(layout: SequenceLayout, config: WanConfig, element: int, batch: int, text_keys: int) -> int:
     """What stays through a run: for both prompts rotary table, keys and values; and what the sampler holds."""
-    rotary = GUIDANCE_PASSES * layout.tokens * shape.dim // shape.heads // 2 * _COMPLEX64
-    texts = GUIDANCE_PASSES * shape.blocks * 2 * text_keys * shape.dim * element
-    latents = _SAMPLER_LATENTS * layout.tokens * _PATCH_AREA * shape.channels
-    contexts = _SAMPLER_TEXTS * TEXT_LENGTH * shape.text_dim
+    rotary = GUIDANCE_PASSES * layout.tokens * config.dim // config.num_heads // 2 * _COMPLEX64
+    texts = GUIDANCE_PASSES * config.num_layers * 2 * text_keys * config.dim * element
+    latents = _SAMPLER_LATENTS * layout.tokens * math.prod(config.patch_size) * config.in_dim
+    contexts = _SAMPLER_TEXTS * UMT5.length * config.text_dim
     return rotary + batch * (texts + _FLOAT32 * (latents + contexts))
 
 
@@ -264,7 +210,7 @@ class ForwardPlan:
 
 def plan_forward(
     layout: SequenceLayout,
-    shape: ModelShape = ModelShape(),
+    config: WanConfig = WAN21_1_3B,
     element_bytes: int = 2,
     batch: int = 1,
     budget_bytes: int = 0,
@@ -278,7 +224,7 @@ def plan_forward(
 
     Args:
         layout: the sequence.
-        shape: the model's sizes.
+        config: the model's sizes.
         element_bytes: of the dtype that is computed in.
         batch: videos at once.
         budget_bytes: for weights and activations together; 0 for none.
@@ -286,11 +232,11 @@ def plan_forward(
         passes: of guidance, which could run together.
     """
     def peak(tokens: int, together: int) -> int:
-        return peak_bytes(layout, shape, element_bytes, batch, Chunks(tokens), together=together)
+        return peak_bytes(layout, config, element_bytes, batch, Chunks(tokens), together=together)
 
     room = math.inf if free_bytes is None else free_bytes
     if budget_bytes:
-        room = min(room, budget_bytes - streaming_bytes(shape, element_bytes))
+        room = min(room, budget_bytes - streaming_bytes(config, element_bytes))
     choices = _chunk_choices(layout)
     smallest = min(choices, key=lambda tokens: peak(tokens, 1))
     tokens = next((tokens for tokens in choices if peak(tokens, 1) <= room), smallest)
@@ -299,16 +245,16 @@ def plan_forward(
 
 
 def least_budget(
-    layout: SequenceLayout, shape: ModelShape = ModelShape(), element_bytes: int = 2, batch: int = 1
+    layout: SequenceLayout, config: WanConfig = WAN21_1_3B, element_bytes: int = 2, batch: int = 1
 ) -> int:
     """The smallest budget in bytes that ``plan_forward`` can keep to."""
-    smallest = plan_forward(layout, shape, element_bytes, batch, budget_bytes=1)
-    return smallest.activation_bytes + streaming_bytes(shape, element_bytes)
+    smallest = plan_forward(layout, config, element_bytes, batch, budget_bytes=1)
+    return smallest.activation_bytes + streaming_bytes(config, element_bytes)
 
 
-def streaming_bytes(shape: ModelShape = ModelShape(), element_bytes: int = 2) -> int:
+def streaming_bytes(config: WanConfig = WAN21_1_3B, element_bytes: int = 2) -> int:
     """Room for weights when all of them stay off the card and are brought there as they are needed."""
-    largest = max(shape.dim * shape.ffn, shape.text_dim * shape.dim, 6 * shape.dim**2)
+    largest = max(config.dim * config.ffn_dim, config.text_dim * config.dim, 6 * config.dim**2)
     return _LAYERS_UNDERWAY * largest * element_bytes
 
 

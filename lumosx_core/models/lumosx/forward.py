@@ -9,10 +9,11 @@ from torch import nn
 
 from ...errors import LumosXError
 from ..attention import DenseAttention
+from ..wan.config import WAN21_LATENT
 from ..wan.forward import BlockRunner, run_plainly, token_grid, wan_forward
 from .method import RelationalMethod
 from .options import RELEASE, RelationalOptions
-from .sequence import LATENT_STRIDE, Binding, SequenceLayout
+from .sequence import Binding, SequenceLayout
 from .tables import TableCache
 
 
@@ -76,9 +77,9 @@ def _check_sizes(latent: torch.Tensor, references: Sequence[torch.Tensor], bindi
             f"positive: it holds {len(references)} reference pictures but binds {binding.references}; link the outputs "
             "of one LumosX Relational Encode."
         )
-    height, width = (side * LATENT_STRIDE for side in latent.shape[3:])
+    width, height = WAN21_LATENT.pixels(latent.shape)
     for reference in references:
-        other_height, other_width = (side * LATENT_STRIDE for side in reference.shape[3:])
+        other_width, other_height = WAN21_LATENT.pixels(reference.shape)
         if (height, width) != (other_height, other_width):
             raise LumosXError(
                 f"latent: the video is {width}x{height} pixels but the references were encoded for "

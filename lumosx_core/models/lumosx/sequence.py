@@ -13,12 +13,7 @@ import torch
 
 from ...scene.phrases import Span
 from ...scene.relations import Reference, Scene
-
-TEXT_LENGTH = 512
-LATENT_CHANNELS = 16
-LATENT_STRIDE = 8
-FRAME_STRIDE = 4
-PATCH = 2
+from ..wan.config import UMT5
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class Binding:
         """Images of each attention group: every non-human reference alone, then subject by subject."""
         return (1,) * len(self.non_human_spans) + self.subject_images
 
-    def text_weights(self, text_length: int = TEXT_LENGTH) -> torch.Tensor:
+    def text_weights(self, text_length: int = UMT5.length) -> torch.Tensor:
         """[references, text_length] float32: how strongly each reference is drawn to each text token.
 
         A non-human reference has 1 on its phrase. A subject has its own words minus the mean of the other subjects'
@@ -79,7 +74,7 @@ class SequenceLayout:
 
     Attributes:
         frames: latent frames of the video.
-        height: token rows of a frame (latent height / 2, rounded up).
+        height: token rows of a frame.
         width: token columns of a frame.
         binding: what the references are bound to.
     """

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..wan.config import UMT5
 from ..wan.rotary import rotary_table
 from .attention import TextKeys, WordBias
 from .options import RelationalOptions
-from .sequence import TEXT_LENGTH, SequenceLayout
+from .sequence import SequenceLayout
 
 KEYS_STEP = 64
 """Text keys come in multiples of this, so that prompts of like length share compiled code."""
@@ -50,7 +51,7 @@ def make_tables(
         merge_pads: let one key stand for several of the equal ones behind the text. Exact, but the attention over
             them then needs a bias, which not every backend takes.
     """
-    length = max(TEXT_LENGTH, context.shape[1])
+    length = max(UMT5.length, context.shape[1])
     weights = layout.binding.text_weights(length) * options.ratio
     # A pad at the end is enough to tell which tokens are pads.
     context = F.pad(context, (0, 0, 0, min(1, length - context.shape[1])))

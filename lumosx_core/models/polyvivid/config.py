@@ -41,9 +41,9 @@ class AdapterConfig:
         cfg_mode: the subjects' pictures of the negative branch: ``keep`` the same, or ``white``.
     """
 
-    hidden_size: int = 3072
-    mlp_size: int = 12288
-    layers: tuple[int, ...] = tuple(range(20))
+    hidden_size: int = HunyuanConfig.hidden_size
+    mlp_size: int = HunyuanConfig().mlp_size
+    layers: tuple[int, ...] = tuple(range(HunyuanConfig.depth))
     rank: int = 64
     alpha: float | None = 64.0
     inject_rope: str = "none"

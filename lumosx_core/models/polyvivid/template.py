@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...errors import LumosXError
+from ..hunyuan.config import LLAVA
 from .positions import IMAGE_GRID, Grid, TextLayout
 
 SYSTEM = (
@@ -28,7 +29,8 @@ IMAGE = "<image>"
 
 FIRST_SPECIAL = 128000
 """Ids from here on are control tokens."""
-HEADER_START, USER_ID, HEADER_END, LINE_BREAKS, SEPARATOR_ID, IMAGE_ID = 128006, 882, 128007, 271, 128009, 128257
+HEADER_START, USER_ID, HEADER_END, LINE_BREAKS, IMAGE_ID = 128006, 882, 128007, 271, 128257
+SEPARATOR_ID = LLAVA.end
 
 Tokenize = Callable[[str], Sequence[int]]
 """LLaVA's tokenizer: a text with control tokens -> ids, with the begin-of-text token in front."""

@@ -6,14 +6,13 @@ It has no forward of its own. Training runs ``relational_forward`` over it, as s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from ..lumosx.sequence import LATENT_CHANNELS, PATCH
+from .config import WanConfig
+from .rotary import THETA, rotary_axes
 
-HEAD_DIM = 128
 FIRST_GATE = 0.5
 _SHARPNESS, _WORD_SHARPNESS = 1.5, 2.0
 """First scale of normalised queries and keys. MCAM pulls by what queries and words have in common already, so among
@@ -26,44 +25,21 @@ them the pair of the time axis, the frames it looks ahead, and its strength besi
 _EPSILON = 1e-6
 
 
-@dataclass(frozen=True)
-class NetworkSize:
-    """The sizes of a transformer.
-
-    Attributes:
-        dim: width, a multiple of 128, the width of a head.
-        ffn_dim: width inside the feed-forward.
-        layers: blocks.
-        text_dim: width of the text encoder's output.
-        freq_dim: numbers that a timestep is turned into.
-    """
-
-    dim: int
-    ffn_dim: int
-    layers: int
-    text_dim: int = 4096
-    freq_dim: int = 256
-
-    @property
-    def heads(self) -> int:
-        return self.dim // HEAD_DIM
-
-
 class Network(nn.Module):
-    """The module whose state dict is a Wan2.1 checkpoint."""
+    """The module whose state dict is a Wan checkpoint."""
 
-    def __init__(self, size: NetworkSize):
+    def __init__(self, config: WanConfig):
         super().__init__()
-        dim = size.dim
-        self.num_heads, self.freq_dim, self.patch_size = size.heads, size.freq_dim, (1, PATCH, PATCH)
-        self.patch_embedding = nn.Conv3d(LATENT_CHANNELS, dim, self.patch_size, self.patch_size)
+        dim = config.dim
+        self.num_heads, self.freq_dim, self.patch_size = config.num_heads, config.freq_dim, config.patch_size
+        self.patch_embedding = nn.Conv3d(config.in_dim, dim, self.patch_size, self.patch_size)
         self.text_embedding = nn.Sequential(
-            nn.Linear(size.text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim)
+            nn.Linear(config.text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim)
         )
-        self.time_embedding = nn.Sequential(nn.Linear(size.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
-        self.blocks = nn.ModuleList(_Block(dim, size.ffn_dim, size.heads) for _ in range(size.layers))
-        self.head = _Head(dim)
+        self.blocks = nn.ModuleList(_Block(dim, config.ffn_dim, config.num_heads) for _ in range(config.num_layers))
+        self.head = _Head(dim, config.out_dim * math.prod(self.patch_size))
 
 
 class _Attention(nn.Module):
@@ -85,10 +61,10 @@ class _Block(nn.Module):
 
 
 class _Head(nn.Module):
-    def __init__(self, dim: int):
+    def __init__(self, dim: int, patch_numbers: int):
         super().__init__()
         self.norm = nn.LayerNorm(dim, eps=_EPSILON, elementwise_affine=False)
-        self.head = nn.Linear(dim, LATENT_CHANNELS * PATCH * PATCH)
+        self.head = nn.Linear(dim, patch_numbers)
         self.modulation = nn.Parameter(torch.zeros(1, 2, dim))
 
 
@@ -122,17 +98,18 @@ def initialise(network: Network, seed: int) -> None:
 
 def _look_at_own_place(attention: _Attention) -> None:
     """Let the first head's constant query and key agree most at equal y and x, some frames ahead."""
-    third = 2 * (HEAD_DIM // 6)
-    pattern = torch.zeros(HEAD_DIM)
-    for start in (HEAD_DIM - 2 * third, HEAD_DIM - third):
+    head_dim = attention.q.out_features // attention.num_heads
+    time, rows, _ = rotary_axes(head_dim)
+    pattern = torch.zeros(head_dim)
+    for start in (time, time + rows):
         # The real parts of the fastest rotary pairs of an axis; together they single out one place.
         pattern[start:start + 2 * _PLACE_PAIRS:2] = 1.0
     query, key = pattern.clone(), pattern
     # One slow pair of the time axis, turned: it agrees most with what lies some frames ahead, as references do.
-    phase = _AHEAD * 10000.0 ** (-2 * _TIME_PAIR / (HEAD_DIM - 2 * third))
+    phase = _AHEAD * THETA ** (-2 * _TIME_PAIR / time)
     query[2 * _TIME_PAIR:2 * _TIME_PAIR + 2] = _TIME_PULL * torch.tensor([math.cos(phase), math.sin(phase)])
     key[2 * _TIME_PAIR] = _TIME_PULL
     for layer, norm, constant in ((attention.q, attention.norm_q, query), (attention.k, attention.norm_k, key)):
-        layer.weight.data[:HEAD_DIM] *= _PLACE_CONTENT
-        layer.bias.data[:HEAD_DIM] = constant / constant.square().mean().sqrt()
-        norm.weight.data[:HEAD_DIM] = _PLACE_SHARPNESS
+        layer.weight.data[:head_dim] *= _PLACE_CONTENT
+        layer.bias.data[:head_dim] = constant / constant.square().mean().sqrt()
+        norm.weight.data[:head_dim] = _PLACE_SHARPNESS

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from lumosx_core.host.graph import encoders_of
 from lumosx_core.host.linked import LinkedModel, _is_sampler, read_run
-from lumosx_core.models.lumosx.cost import ModelShape
+from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.tiny.trained import TRAINED
 from lumosx_core.weights.convert import convert
 from lumosx_core.weights.precision import ending
@@ -85,7 +85,7 @@ def test_a_sampler_of_parts(guider, forwards):
 def test_the_small_model_is_as_small_as_it_is():
     model = read_run(graph_of(("KSampler", {})), "5").model
     assert model.name == TRAINED.name and model.nbytes == pytest.approx(TRAINED.stat().st_size, rel=0.01)
-    assert model.shape.dim < 300 and model.shape.heads == model.shape.dim // 128
+    assert model.shape.dim < 300 and model.shape.num_heads == model.shape.dim // 128
 
 
 def loading(name, loader="LumosX_ModelLoader", **inputs):
@@ -106,7 +106,7 @@ def test_the_file_that_is_loaded_whatever_loads_it(models, loader):
         convert(models / "plain.safetensors", models / name, to, replace=True)
         model = loading(name, loader)
         assert model.nbytes == pytest.approx((models / name).stat().st_size, rel=0.15)
-    assert model.shape == ModelShape.of_tensors({name: weight.shape for name, weight in weights.items()})
+    assert model.shape == WanConfig.of_shapes({name: weight.shape for name, weight in weights.items()})
     assert loading("made.safetensors", loader, weight_dtype="fp8_e4m3fn").nbytes == model.nbytes / 2
 
 

@@ -9,17 +9,16 @@ from safetensors import safe_open
 from lumosx_core.tiny.trained import TRAINED, VERSION, VERSION_KEY
 from lumosx_core.training import tiny_run
 from lumosx_core.weights.opening import open_weights
-from lumosx_core.weights.transformer import find_transformer, transformer_shapes
+from lumosx_core.weights.transformer import find_transformer
 
 
 def test_it_is_a_small_wan_checkpoint():
     assert TRAINED.stat().st_size <= 12_000_000
-    size = tiny_run.SIZE
     with open_weights(TRAINED) as source:
         names = find_transformer(source)
         shapes = {name: tuple(source.tensors[stored].shape) for name, stored in names.items()}
         assert {source.tensors[stored].kind for stored in names.values()} == {"BF16"}
-    assert shapes == transformer_shapes(size.dim, size.ffn_dim, size.layers)
+    assert shapes == tiny_run.SIZE.shapes()
 
 
 def test_its_record_is_that_of_its_command():

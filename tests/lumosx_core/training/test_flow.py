@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from lumosx_core.models.lumosx import RelationalOptions
 from lumosx_core.models.lumosx.sequence import Binding
-from lumosx_core.models.wan.network import Network, NetworkSize, initialise
+from lumosx_core.models.wan.config import WanConfig
+from lumosx_core.models.wan.network import Network, initialise
 from lumosx_core.training.flow import dense_attention, draw_sigmas, velocity_loss
 from tools.golden import drawn_weight, golden_binding, load_golden
 from tools.server import ROOT
@@ -29,7 +30,7 @@ def test_noise_levels_are_levels_and_a_shift_raises_them():
 
 
 def test_a_network_that_says_nothing_is_wrong_by_the_whole_velocity():
-    network = Network(NetworkSize(128, 128, 2, text_dim=64))
+    network = Network(WanConfig(128, 128, 2, text_dim=64))
     initialise(network, 0)
     latent, noise = draw(2, 16, 2, 4, 6), draw(2, 16, 2, 4, 6, seed=1)
     loss = velocity_loss(
@@ -53,7 +54,9 @@ def test_the_golden_velocity_has_no_loss(path):
     tensors, case = load_golden(path)
     sizes = case["cfg"]
     network = Network(
-        NetworkSize(sizes["dim"], sizes["ffn_dim"], sizes["num_layers"], sizes["text_dim"], sizes["freq_dim"])
+        WanConfig(
+            sizes["dim"], sizes["ffn_dim"], sizes["num_layers"], text_dim=sizes["text_dim"], freq_dim=sizes["freq_dim"]
+        )
     )
     network.load_state_dict(
         {name: drawn_weight(name, tuple(part.shape), case["seed"]) for name, part in network.state_dict().items()}

@@ -6,7 +6,8 @@ import torch
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.lumosx.sequence import Binding
-from lumosx_core.models.wan.network import Network, NetworkSize, initialise
+from lumosx_core.models.wan.config import WanConfig
+from lumosx_core.models.wan.network import Network, initialise
 from lumosx_core.training.trainer import Sample, Trainer, TrainingPlan
 from tools.weight_files import Runs
 
@@ -24,7 +25,7 @@ def sample(seed=0):
 
 
 def make(steps=20, dtype=torch.float32, **plan):
-    network = Network(NetworkSize(128, 128, 1, text_dim=64))
+    network = Network(WanConfig(128, 128, 1, text_dim=64))
     initialise(network, 0)
     return Trainer(network, TrainingPlan(steps, **plan), dtype, torch.device("cpu"))
 
@@ -136,7 +137,7 @@ def test_the_rate_rises_stays_and_falls():
 
 
 def test_only_what_asks_for_gradients_is_trained():
-    network = Network(NetworkSize(128, 128, 1, text_dim=64))
+    network = Network(WanConfig(128, 128, 1, text_dim=64))
     initialise(network, 0)
     network.requires_grad_(False).head.requires_grad_(True)
     trainer = Trainer(network, TrainingPlan(3), torch.float32, torch.device("cpu"))
@@ -147,7 +148,7 @@ def test_only_what_asks_for_gradients_is_trained():
 
 
 def test_bf16_computes_and_float32_remembers():
-    network = Network(NetworkSize(128, 128, 1, text_dim=64))
+    network = Network(WanConfig(128, 128, 1, text_dim=64))
     initialise(network, 0)
     network.bfloat16().patch_embedding.float()
     trainer = Trainer(network, TrainingPlan(3), torch.bfloat16, torch.device("cpu"))

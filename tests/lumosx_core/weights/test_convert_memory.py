@@ -12,8 +12,8 @@ import torch
 import torch.distributed.checkpoint
 from safetensors.torch import save_file
 
+from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.weights.precision import ending
-from lumosx_core.weights.transformer import transformer_shapes
 
 ROOT = Path(__file__).parents[3]
 WIDTH, HIDDEN = 1536, 2048
@@ -113,7 +113,7 @@ SOURCES = {
 @pytest.mark.parametrize("kind", SOURCES)
 def test_few_tensors_are_in_memory(tmp_path, kind):
     save, name, to, most = SOURCES[kind]
-    save({name: torch.full(shape, 0.01) for name, shape in transformer_shapes(WIDTH, HIDDEN, layers=1).items()},
+    save({name: torch.full(shape, 0.01) for name, shape in WanConfig(WIDTH, HIDDEN, num_layers=1).shapes().items()},
          tmp_path / name)
     command = [sys.executable, "-c", CHILD, ROOT, tmp_path / name, tmp_path / f"out{ending(to)}", to]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.weights.__main__ import main
-from lumosx_core.weights.transformer import transformer_shapes
 from tools.placed_transformer import transformer_state_dict
 
 ROOT = Path(__file__).parents[3]
@@ -69,7 +69,7 @@ def test_wrong_arguments_leave_with_2(arguments, capsys):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for one process alone")
 def test_ctrl_c_leaves_nothing(tmp_path):
     # Large enough to be at work for a while.
-    shapes = transformer_shapes(768, 3072, layers=4)
+    shapes = WanConfig(768, 3072, num_layers=4).shapes()
     source = tmp_path / "large.safetensors"
     weights = {name: torch.ones(shape, dtype=torch.bfloat16) for name, shape in shapes.items()}
     safetensors.torch.save_file(weights, source)

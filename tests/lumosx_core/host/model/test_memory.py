@@ -1,5 +1,6 @@
 """What the host is told of memory, on its real way of loading models, and the budget that follows."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import comfy.model_management
@@ -15,7 +16,8 @@ from lumosx_core.host.model.memory import MARGIN, UNLIMITED, SamplingMemory, _mo
 from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.host.socket import BINDING, REFERENCES
 from lumosx_core.models.lumosx import RelationalOptions, layout_of
-from lumosx_core.models.lumosx.cost import GIGABYTE, ModelShape, least_budget, plan_forward
+from lumosx_core.models.lumosx.cost import GIGABYTE, least_budget, plan_forward
+from lumosx_core.models.wan.config import WAN21_1_3B, WanConfig
 
 PREPARE = comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING
 CARD = 8 * 2**30
@@ -181,7 +183,7 @@ def card(monkeypatch):
 
 @pytest.mark.parametrize("ratio", [0.0, 0.4])
 def test_the_host_loads_no_more_than_the_budget_leaves(tiny, encode, make_scene, card, ratio):
-    encoded, sizes = encode(make_scene()), ModelShape.of(tiny[0].model.diffusion_model)
+    encoded, sizes = encode(make_scene()), WanConfig.of_module(tiny[0].model.diffusion_model)
     binding = encoded.positive[0][1]["model_conds"]["lumosx_binding"].cond
     layout = layout_of(tiny[0].model.diffusion_model, encoded.latent["samples"].shape, binding)
     least = least_budget(layout, sizes, 4)
@@ -250,7 +252,7 @@ def test_a_budget_uses_what_the_host_would_keep_free(tiny, encode, make_scene, c
     monkeypatch.setattr(tiny[0].model, "memory_usage_factor", factor)
     assert loaded_under(relational_model(tiny[0], RelationalOptions()), encoded) < weights // 10
     assert loaded_under(relational_model(tiny[0], RelationalOptions(), 4.0), encoded) == weights
-    layout, sizes = layout_for(tiny[0], encoded), ModelShape.of(tiny[0].model.diffusion_model)
+    layout, sizes = layout_for(tiny[0], encoded), WanConfig.of_module(tiny[0].model.diffusion_model)
     budget = least_budget(layout, sizes, 4) + weights // 2
     kept = loaded_under(relational_model(tiny[0], RelationalOptions(), (budget + 1) / GIGABYTE), encoded)
     activations = MARGIN * plan_forward(layout, sizes, 4, budget_bytes=budget).activation_bytes
@@ -260,7 +262,7 @@ def test_a_budget_uses_what_the_host_would_keep_free(tiny, encode, make_scene, c
 def test_a_budget_beyond_what_is_free_leaves_the_activations_their_room(tiny, encode, make_scene, card, monkeypatch):
     """Then it is no limit, and the host must not fill the card with weights."""
     encoded, weights = encode(make_scene()), tiny[0].model_size()
-    layout, sizes = layout_for(tiny[0], encoded), ModelShape.of(tiny[0].model.diffusion_model)
+    layout, sizes = layout_for(tiny[0], encoded), WanConfig.of_module(tiny[0].model.diffusion_model)
     card(0.0)
     management, needed = comfy.model_management, plan_forward(layout, sizes, 4, budget_bytes=CARD).activation_bytes
     # What the host keeps free in any case would hide it.
@@ -285,12 +287,11 @@ def test_without_references_a_budget_goes_by_the_hosts_estimate(tiny, encode, ma
 @pytest.mark.parametrize("flash", [False, True])
 def test_the_hosts_plan_is_its_own_estimate_for_the_released_model(tiny, encode, make_scene, monkeypatch, flash):
     """As cards with and without flash attention have it; one block is enough for an estimate by width."""
-    from lumosx_core.weights.transformer import transformer_shapes
-
     monkeypatch.setattr(comfy.model_management, "pytorch_attention_flash_attention", lambda: flash)
     layout = layout_for(tiny[0], encode(make_scene()))
     weights = {
-        name: torch.zeros(shape, dtype=torch.bfloat16) for name, shape in transformer_shapes(1536, 8960, 1).items()
+        name: torch.zeros(shape, dtype=torch.bfloat16)
+        for name, shape in replace(WAN21_1_3B, num_layers=1).shapes().items()
     }
     real = comfy.sd.load_diffusion_model_state_dict(weights, model_options={"dtype": torch.bfloat16}).model
     # A CPU would compute in float32.

@@ -1,5 +1,7 @@
 """The formulas against the table of the research notes, and against the real forward: every operation and byte."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,7 +13,6 @@ from lumosx_core.models.lumosx import RelationalOptions, TableCache, relational_
 from lumosx_core.models.lumosx.cost import (
     GIGABYTE,
     Chunks,
-    ModelShape,
     forward_bytes,
     forward_work,
     least_budget,
@@ -21,6 +22,7 @@ from lumosx_core.models.lumosx.cost import (
     streaming_bytes,
 )
 from lumosx_core.models.lumosx.sequence import SequenceLayout
+from lumosx_core.models.wan.config import WAN21_1_3B, WanConfig
 
 # References: tokens, and 10**12 FLOPs in linear layers, self- and cross-attention, for text, and all together.
 TABLE = {
@@ -95,7 +97,7 @@ def call(model, references, chunk_tokens=0, batch=1, float32_residual=True):
 def test_every_operation_of_the_real_forward_is_foreseen(model, references, chunk_tokens):
     run, layout, keys = call(model, references, chunk_tokens)
     assert keys < 512
-    assert count_flops(run) == forward_work(layout, ModelShape.of(model), text_keys=keys).total
+    assert count_flops(run) == forward_work(layout, WanConfig.of_module(model), text_keys=keys).total
 
 
 @pytest.mark.parametrize("float32_residual", [True, False])
@@ -107,7 +109,7 @@ def test_the_peak_of_the_real_forward_is_foreseen(model, references, chunk_token
     with torch.inference_mode(), LiveBytes() as live:
         run()
     element = dtype_of(model).itemsize
-    said = forward_bytes(layout, ModelShape.of(model), element, batch, Chunks(chunk_tokens), float32_residual)
+    said = forward_bytes(layout, WanConfig.of_module(model), element, batch, Chunks(chunk_tokens), float32_residual)
     # Never less, but for crumbs; the older host's feed-forward takes a little less.
     assert 0.994 * live.peak <= said <= 1.09 * live.peak
 
@@ -121,7 +123,7 @@ def test_what_stays_through_a_run_is_foreseen(model):
         kept = [cache.find(model, text, layout, options) for text in (inputs.context, inputs.context / 2)]
     texts = [text for tables in kept for text in tables.texts]
     held = sum(tables.rotary.nbytes for tables in kept) + sum(text.keys.nbytes + text.values.nbytes for text in texts)
-    sizes, keys = ModelShape.of(model), texts[0].keys.shape[1]
+    sizes, keys = WanConfig.of_module(model), texts[0].keys.shape[1]
     said = peak_bytes(layout, sizes, dtype.itemsize, text_keys=keys) - forward_bytes(layout, sizes, dtype.itemsize)
     latent, prompt = 16 * 4 * layout.tokens, 512 * sizes.text_dim
     assert said == held + 4 * (10 * latent + 5 * prompt)
@@ -129,22 +131,8 @@ def test_what_stays_through_a_run_is_foreseen(model):
 
 def test_streamed_weights_take_four_copies_of_the_largest_layer():
     assert streaming_bytes() == 4 * 2 * 6 * 1536**2
-    assert streaming_bytes(ModelShape(ffn=10_000), 4) == 4 * 4 * 1536 * 10_000
-    assert streaming_bytes(ModelShape(dim=100, ffn=200)) == 4 * 2 * 4096 * 100
-
-
-def test_the_sizes_are_read_off_the_module(model):
-    assert ModelShape.of(model) == ModelShape(dim=256, heads=2, ffn=1024, blocks=2, text_dim=64)
-
-
-def test_the_default_is_the_real_model():
-    from lumosx_core.weights.transformer import transformer_shapes
-
-    shape, shapes = ModelShape(), transformer_shapes(1536, 8960, 30)
-    assert shapes["blocks.29.ffn.0.weight"] == (shape.ffn, shape.dim)
-    assert shapes["text_embedding.0.weight"] == (shape.dim, shape.text_dim)
-    assert shapes["time_embedding.0.weight"] == (shape.dim, shape.freq_dim)
-    assert shapes["patch_embedding.weight"][1] == shape.channels and shape.dim == 128 * shape.heads
+    assert streaming_bytes(replace(WAN21_1_3B, ffn_dim=10_000), 4) == 4 * 4 * 1536 * 10_000
+    assert streaming_bytes(WanConfig(dim=128, ffn_dim=200, num_layers=1)) == 4 * 2 * 4096 * 128
 
 
 def test_chunks_come_by_themselves_where_the_feed_forward_would_be_the_peak():

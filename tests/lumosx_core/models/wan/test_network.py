@@ -1,9 +1,9 @@
 import comfy.model_detection
 import torch
 
-from lumosx_core.models.wan.network import FIRST_GATE, HEAD_DIM, Network, NetworkSize, initialise
+from lumosx_core.models.wan.config import HEAD_DIM, WanConfig
+from lumosx_core.models.wan.network import FIRST_GATE, Network, initialise
 from lumosx_core.models.wan.rotary import apply_rotary, rotary_table
-from lumosx_core.weights.transformer import transformer_shapes
 
 
 def shapes(network):
@@ -11,12 +11,12 @@ def shapes(network):
 
 
 def test_names_and_shapes_are_those_of_wan():
-    assert shapes(Network(NetworkSize(256, 512, 3))) == transformer_shapes(256, 512, 3)
+    assert shapes(Network(WanConfig(256, 512, 3))) == WanConfig(256, 512, 3).shapes()
 
 
 def test_comfyui_takes_it_for_wan():
     with torch.device("meta"):
-        weights = Network(NetworkSize(256, 768, 4)).state_dict()
+        weights = Network(WanConfig(256, 768, 4)).state_dict()
     found = comfy.model_detection.detect_unet_config(weights, "")
     assert (found["model_type"], found["dim"], found["ffn_dim"], found["num_heads"], found["num_layers"]) == (
         "t2v", 256, 768, 2, 4
@@ -24,7 +24,7 @@ def test_comfyui_takes_it_for_wan():
 
 
 def test_the_first_weights_follow_the_seed_and_say_nothing():
-    first, again, other = (Network(NetworkSize(128, 128, 1, text_dim=64)) for _ in range(3))
+    first, again, other = (Network(WanConfig(128, 128, 1, text_dim=64)) for _ in range(3))
     for network, seed in ((first, 1), (again, 1), (other, 2)):
         initialise(network, seed)
     one, same, another = (network.state_dict() for network in (first, again, other))
@@ -37,14 +37,14 @@ def test_the_first_weights_follow_the_seed_and_say_nothing():
 
 
 def test_only_the_first_blocks_start_by_looking_at_their_own_place():
-    network = Network(NetworkSize(256, 128, 4, text_dim=64))
+    network = Network(WanConfig(256, 128, 4, text_dim=64))
     initialise(network, 0)
     assert [bool(block.self_attn.q.bias.any()) for block in network.blocks] == [True, True, False, False]
 
 
 def test_the_first_head_starts_by_looking_at_its_own_place():
     """Of the constant queries and keys alone: whatever the tokens hold, the nearer in y and x, the more is seen."""
-    network = Network(NetworkSize(256, 128, 1, text_dim=64))
+    network = Network(WanConfig(256, 128, 1, text_dim=64))
     initialise(network, 0)
     attention = network.blocks[0].self_attn
     places = torch.cartesian_prod(torch.arange(2), torch.arange(6), torch.arange(8))

@@ -1,0 +1,64 @@
+"""Pixels, frames and tokens of a video."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumosx_core.models.hunyuan.config import HUNYUAN_LATENT
+from lumosx_core.models.latents import LatentSpec
+from lumosx_core.models.wan.config import WAN21_LATENT, WAN22_LATENT
+
+SPECS = st.sampled_from([WAN21_LATENT, WAN22_LATENT, HUNYUAN_LATENT, LatentSpec(4, 2, 4, (2, 1, 1))])
+COUNTS = st.integers(1, 40)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "grid"),
+    [
+        (WAN21_LATENT, (1, 16, 21, 60, 104), (21, 30, 52)),
+        (WAN22_LATENT, (1, 48, 21, 30, 52), (21, 15, 26)),
+        (HUNYUAN_LATENT, (1, 16, 21, 60, 104), (21, 30, 52)),
+    ],
+)
+def test_832_by_480_with_81_frames_becomes(spec, shape, grid):
+    assert spec.shape(832, 480, 81) == shape and spec.token_grid(shape) == grid
+
+
+@given(SPECS, COUNTS, COUNTS, COUNTS)
+def test_a_video_of_whole_latent_pixels_comes_back(spec, columns, rows, latent_frames):
+    width, height, frames = columns * spec.pixel_stride, rows * spec.pixel_stride, spec.video_frames(latent_frames)
+    shape = spec.shape(width, height, frames, batch=3)
+    assert shape == (3, spec.channels, latent_frames, rows, columns)
+    assert (*spec.pixels(shape), spec.video_frames(shape[2])) == (width, height, frames)
+    assert spec.has_side(width) and spec.has_frames(frames)
+
+
+@given(SPECS, COUNTS, COUNTS, COUNTS)
+def test_tokens_cover_the_latent_and_no_row_too_many(spec, frames, rows, columns):
+    grid = spec.token_grid((1, spec.channels, frames, rows, columns))
+    for covered, side, patch in zip(spec.grid_shape(grid)[2:], (frames, rows, columns), spec.patch):
+        assert side <= covered < side + patch
+
+
+@given(SPECS, st.integers(-5, 500))
+def test_the_nearest_whole_size_is_at_most_half_a_stride_away(spec, number):
+    side, frames = spec.nearest_side(max(0, number)), spec.nearest_frames(number)
+    assert spec.has_side(side) and abs(side - max(0, number)) <= spec.pixel_stride / 2
+    assert spec.has_frames(frames) and abs(frames - max(1, number)) <= spec.frame_stride / 2
+
+
+@given(SPECS, st.integers(1, 500))
+def test_frames_behind_the_last_whole_stride_are_left_out(spec, frames):
+    kept = spec.video_frames(spec.latent_frames(frames))
+    assert frames - spec.frame_stride < kept <= frames and spec.has_frames(kept)
+
+
+def test_no_video_has_no_frames():
+    assert not WAN21_LATENT.has_frames(0) and not WAN21_LATENT.has_frames(-3)
+
+
+@pytest.mark.parametrize("spec", [WAN21_LATENT, WAN22_LATENT, HUNYUAN_LATENT])
+def test_a_token_stands_for_a_square_of_pixels(spec):
+    assert spec.token_pixels == math.sqrt(spec.patch[1] * spec.patch[2]) * spec.pixel_stride
