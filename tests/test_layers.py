@@ -12,12 +12,13 @@ LAYERS = (
     ("errors", "files", "install_line"),
     ("cli", "packages", "untrusted"),
     ("attention", "media", "models.pace", "sampling"),
+    ("models.attention", "models.latents", "models.rotary", "models.text"),
+    ("models.wan", "models.hunyuan"),
     ("scene",),
-    # The sizes of sequence belong into models/latents.py and models/text.py, below wan.
-    ("models.attention", "models.lumosx.sequence"),
+    ("models.lumosx", "models.polyvivid", "models.lynx.file_names"),
+    ("models.families",),
     ("weights",),
-    ("faces", "models.wan", "models.hunyuan"),
-    ("models",),
+    ("faces", "models", "models.polyvivid.checkpoint"),
     # They predict what a run costs; once an encoding has one summary, they need no model.
     ("scene.report", "scene.view", "scene.checks"),
     ("store", "cases"),

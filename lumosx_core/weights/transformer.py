@@ -10,18 +10,12 @@ import re
 from typing import NoReturn
 
 from ..errors import LumosXError
-from ..models.wan.config import HEAD_DIM, MODULATION, WAN21_1_3B, WAN21_LATENT, WanConfig, count_blocks
+from ..models.families import WAN
+from ..models.wan.config import HEAD_DIM, WAN21_1_3B, WanConfig, count_blocks
 from .blocks import BLOCK_KINDS, is_packed
 from .dense import FLOAT_KINDS
 from .quantised import FP8_FORMATS, QUANTIZATION_METADATA, has_sidecars
-from .recognise import (
-    describe,
-    describe_marks,
-    describe_shape,
-    find_prefixes,
-    last_size,
-    tensors_under,
-)
+from .recognise import describe, describe_marks, describe_transformer, find_prefixes, tensors_under
 from .source import EXPECTED, TensorInfo, WeightSource
 from .split_file import SplitFile
 
@@ -41,14 +35,14 @@ def find_transformer(source: WeightSource) -> dict[str, str]:
     Raises:
         LumosXError: the file holds something else, or a transformer that is not whole.
     """
-    prefixes = find_prefixes(source.tensors)
+    prefixes = find_prefixes(source.tensors, WAN)
     if not prefixes:
         _refuse_shards(source)
         raise LumosXError(f"{source.path}: it seems to be {describe(source)}; LumosX needs {EXPECTED}.")
     prefix = prefixes[0]
     held = tensors_under(source, prefix)
     tensors = {name: source.tensors[stored] for name, stored in held.items()}
-    _refuse_other_models(source, tensors)
+    _refuse_other_models(source, held, tensors)
     expected = _expected_shapes(tensors, source)
     _compare(source, held, expected)
     return {name: held[name] for name in expected}
@@ -59,7 +53,7 @@ def _expected_shapes(tensors: dict[str, TensorInfo], source: WeightSource) -> di
     for name in ("patch_embedding.weight", "blocks.0.ffn.0.weight", "head.head.weight", "text_embedding.0.weight"):
         if name not in tensors:
             _refuse_missing(source, name, 1)
-    dim = last_size(tensors, MODULATION)
+    dim = _width(tensors)
     ffn = tensors["blocks.0.ffn.0.weight"].shape[0] if tensors["blocks.0.ffn.0.weight"].shape else 0
     if dim == 0 or dim % HEAD_DIM or ffn == 0:
         raise LumosXError(
@@ -69,14 +63,20 @@ def _expected_shapes(tensors: dict[str, TensorInfo], source: WeightSource) -> di
     return WanConfig(dim, ffn, count_blocks(tensors)).shapes()
 
 
-def _refuse_other_models(source: WeightSource, tensors: dict[str, TensorInfo]) -> None:
+def _refuse_other_models(source: WeightSource, held: dict[str, str], tensors: dict[str, TensorInfo]) -> None:
     what = describe_marks(tensors)
     embedding = tensors.get("patch_embedding.weight")
-    other_channels = embedding is not None and embedding.shape[1:2] != (WAN21_LATENT.channels,)
-    if what is None and (other_channels or last_size(tensors, MODULATION) > WAN21_1_3B.dim):
-        what = describe_shape(tensors)
+    other_channels = embedding is not None and embedding.shape[1:2] != (WAN.latent.channels,)
+    if what is None and (other_channels or _width(tensors) > WAN21_1_3B.dim):
+        what = describe_transformer(source, held, WAN)
     if what is not None:
         raise LumosXError(f"{source.path}: it seems to be {what}; LumosX needs {EXPECTED}.")
+
+
+def _width(tensors: dict[str, TensorInfo]) -> int:
+    """Channels of the transformer; 0 when the tensor that shows them is damaged."""
+    shape = tensors[WAN.mark].shape
+    return shape[-1] if shape else 0
 
 
 def _compare(source: WeightSource, held: dict[str, str], expected: dict[str, tuple[int, ...]]) -> None:

@@ -13,17 +13,12 @@ from dataclasses import dataclass
 from ...errors import LumosXError
 from ...weights.recognise import describe, without_wrappers
 from ...weights.source import WeightSource
+from .file_names import ROLES, resampler_prefix
 from .sizes import HEAD_CHANNELS, AdapterSizes, Kind, ResamplerSizes
 
 EXPECTED = "the files resampler, ip_layers and ref_layers of ByteDance/lynx, or a repack of them"
-RESAMPLER_MARKS = ("latents", "proj_in.weight", "layers.0.0.to_kv.weight")
 QUANTO_DATA = "._data"
 """Ends the name of a tensor that optimum-quanto stores as integers; see ``layers``."""
-
-_ROLES = {
-    "to_k_ip": ("ip", "k"), "to_v_ip": ("ip", "v"), "registers": ("ip", "registers"), "to_k_ref": ("ref", "k"),
-    "to_v_ref": ("ref", "v"),
-}
 _MOST_BLOCKS = 512
 
 
@@ -77,9 +72,7 @@ def find_lynx(source: WeightSource) -> FoundLynx:
 
 def _find_resampler(source: WeightSource) -> FoundResampler | None:
     plain = {without_wrappers(name): name for name in source.tensors}
-    mark = RESAMPLER_MARKS[-1]
-    prefixes = sorted((name.removesuffix(mark) for name in plain if name.endswith(mark)), key=len)
-    prefix = next((each for each in prefixes if all(f"{each}{name}" in plain for name in RESAMPLER_MARKS)), None)
+    prefix = resampler_prefix(plain)
     if prefix is None:
         return None
     sizes = _resampler_sizes(source, {name.removeprefix(prefix): stored for name, stored in plain.items()
@@ -158,7 +151,7 @@ def _parsed(source: WeightSource) -> Iterator[tuple[str, str, int, str, bool]]:
     for stored in source.tensors:
         words = without_wrappers(stored).removesuffix(QUANTO_DATA).split(".")
         ending = f".{words.pop()}" if words[-1] in ("weight", "bias") else ""
-        role = _ROLES.get(words.pop()) if words else None
+        role = ROLES.get(words.pop()) if words else None
         place = next((place for place in reversed(range(len(words))) if words[place].isdecimal()), None)
         if role is None or place is None or (role[1] == "registers") == bool(ending):
             continue
