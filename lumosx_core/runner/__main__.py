@@ -8,15 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..cli import accept_all_letters, say
+from ..cli import run_command, say
 from ..errors import LumosXError
 from .client import Server
 from .graph import DEMO, Graph, read_graph
 from .journal import DONE, FAILED, Journal, Results, only_runner
 from .progress import shown_progress
 from .run import Batch, Settings, find_cases
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,16 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when every case is done, 1 when some failed or it cannot go on, 130 after Ctrl-C; 2 for wrong
         arguments.
     """
-    accept_all_letters()
-    options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except LumosXError as error:
-        _say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        _say("Stopped; what the server has goes on there, and the same command goes on here.")
-        return INTERRUPTED
+    return run_command(
+        _parser(), _run, arguments, "Stopped; what the server has goes on there, and the same command goes on here."
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

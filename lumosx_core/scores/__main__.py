@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from ..cases.reading import load_case
-from ..cli import accept_all_letters, say
+from ..cli import run_command, say
 from ..errors import LumosXError
 from ..faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..faces.face import ModelFolders
@@ -21,8 +21,6 @@ from .identity.swaps import AS_IT_STARTS, ORDERS
 from .video_scores import Equipment
 from .watching import MODES, RECOMMENDED, Tick
 
-INTERRUPTED = 130
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -31,19 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 with a sentence on stderr or with cases that could not be scored, or 130 after Ctrl-C. Wrong arguments
         leave with 2.
     """
-    accept_all_letters()
-    options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except LumosXError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{error.filename}: it cannot be written or read ({error.strerror}).", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted; files of the video in work were not written.", file=sys.stderr)
-        return INTERRUPTED
+    return run_command(_parser(), _run, arguments, "Interrupted; files of the video in work were not written.")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -7,12 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..cli import accept_all_letters
-from ..errors import LumosXError
+from ..cli import run_command
 from . import decoder_run, lora_run, tiny_run
 from .comfyui import prepare_comfyui
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,20 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 with a sentence on stderr, or 130 after Ctrl-C. Wrong arguments leave with 2.
     """
-    accept_all_letters()
-    options = _parser().parse_args(arguments)
-    try:
-        prepare_comfyui(options.comfyui, options.device == "cpu")
-        print(options.run(options), flush=True)
-    except LumosXError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{error.filename or 'a file'}: it cannot be written or read ({error.strerror}).", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted; no trained weights were written.", file=sys.stderr)
-        return INTERRUPTED
+    return run_command(_parser(), _run, arguments, "Interrupted; no trained weights were written.")
+
+
+def _run(options: argparse.Namespace) -> int:
+    prepare_comfyui(options.comfyui, options.device == "cpu")
+    print(options.run(options), flush=True)
     return 0
 
 

@@ -10,15 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..cli import accept_all_letters
-from ..errors import LumosXError
+from ..cli import run_command
 from . import checksum
 from .convert import Progress, convert
 from .opening import open_weights
 from .precision import FORMATS
 from .recognise import describe
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,17 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 with a sentence on stderr, or 130 after Ctrl-C. Wrong arguments leave with 2.
     """
-    accept_all_letters()
-    options = _parser().parse_args(arguments)
-    try:
-        text = options.run(options)
-    except LumosXError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted; nothing was left behind.", file=sys.stderr)
-        return INTERRUPTED
-    return _show(text)
+    return run_command(
+        _parser(), lambda options: _show(options.run(options)), arguments, "Interrupted; nothing was left behind."
+    )
 
 
 def _show(text: str) -> int:
