@@ -13,6 +13,8 @@ from pathlib import Path
 _PART = re.compile(r"lumosx-[0-9a-f]{32}\.part")
 _FORGOTTEN_SECONDS = 3600
 """Age after which an unfinished file belongs to nobody any more."""
+DEVICE_NAME = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\.|$)", re.IGNORECASE)
+"""How the names begin that Windows takes for devices, so that no file there can have them."""
 
 
 @contextmanager
@@ -36,15 +38,28 @@ def remove_forgotten(folder: Path) -> None:
                     path.unlink()
 
 
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A path beside the target to write to, which takes the target's place once the block ends without an error.
+
+    Nobody ever sees half of it. If it cannot be written, what was at ``target`` is still there.
+
+    Raises:
+        OSError: the file cannot be moved to its place.
+    """
+    with unfinished_beside(target) as part:
+        yield part
+        os.replace(part, target)
+
+
 def write_aside(path: Path, content: bytes) -> None:
     """Write a file beside its place and move it there, so that nobody ever sees half of it.
 
     Raises:
         OSError: it cannot be written, for example because the disk is full; what was at ``path`` is still there.
     """
-    with unfinished_beside(path) as part:
+    with replacing(path) as part:
         part.write_bytes(content)
-        os.replace(part, path)
 
 
 def append_line(path: Path, line: bytes) -> None:

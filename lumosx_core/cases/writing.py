@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import LumosXError
+from ..files import DEVICE_NAME
 from ..media.pictures import MOST_PIXELS, from_image, is_picture_name
 from ..scene.relations import Kind, Reference, Scene
 from ..untrusted import shown
@@ -31,8 +32,6 @@ _A = {Kind.FACE: "a face", Kind.ATTRIBUTE: "an attribute", Kind.OBJECT: "an obje
 _MOST_BYTES = 120
 """Of a picture's name, so that it and its folder fit every file system."""
 _FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]|^\.")
-RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\.|$)", re.IGNORECASE)
-"""How names begin that Windows takes for devices."""
 
 _REPLACED = f".replaced{UNFINISHED}"
 _OURS = re.compile(rf"lumosx-[0-9a-f]{{32}}{re.escape(UNFINISHED)}")
@@ -131,7 +130,7 @@ def picture_name(phrase: str, prefix: str, taken: set[str]) -> str:
         taken: names of the folder that are used already; the new one is added.
     """
     stem = _FORBIDDEN.sub("_", prefix + phrase)
-    if not prefix and (FACE.match(stem) or FULL_BODY.match(stem)) or RESERVED.match(stem):
+    if not prefix and (FACE.match(stem) or FULL_BODY.match(stem)) or DEVICE_NAME.match(stem):
         stem = "_" + stem
     stem = stem.encode()[:_MOST_BYTES].decode(errors="ignore")
     name, number = f"{stem}.png", 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LumosXError
-from ..files import unfinished_beside
+from ..files import replacing
 from ..packages import pyav
 
 MOST_PIXELS = 64_000_000
@@ -95,7 +95,7 @@ def write_video(frames: Iterable[np.ndarray], target: Path, fps: float) -> None:
     """
     av = pyav()
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with unfinished_beside(target) as part:
+    with replacing(target) as part:
         try:
             with av.open(str(part), "w", format="mp4") as container:
                 _encode(av, container, codec, frames, fps)
@@ -105,7 +105,6 @@ def write_video(frames: Iterable[np.ndarray], target: Path, fps: float) -> None:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                 raise OSError(error.errno, error.strerror, str(target)) from error
             raise _unreadable(target, "cannot be written", error) from error
-        part.replace(target)
 
 
 def _encode(av, container, codec: str, frames: Iterable[np.ndarray], fps: float) -> None:

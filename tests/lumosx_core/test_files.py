@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from lumosx_core.files import append_line, unfinished_beside, write_aside
+from lumosx_core.files import DEVICE_NAME, append_line, replacing, unfinished_beside, write_aside
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -53,3 +53,28 @@ def test_a_line_that_did_not_reach_the_disk_is_taken_back(tmp_path, monkeypatch)
     with pytest.raises(OSError, match="Input/output error"):
         append_line(path, b"second")
     assert path.read_bytes() == b"first\n"
+
+
+def test_a_file_is_replaced_when_the_block_ends_and_only_then(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    with pytest.raises(ZeroDivisionError), replacing(path) as part:
+        part.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"before"
+    with replacing(path) as part:
+        part.write_bytes(b"whole")
+        assert path.read_bytes() == b"before"
+    assert path.read_bytes() == b"whole" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "name", ["con", "NUL", "aux.txt", "Com1", "lpt9.tar.gz", "com\u00b9", "conin$", "CONOUT$.x", "prn .x"]
+)
+def test_windows_devices_are_known_by_the_beginning_of_their_names(name):
+    assert DEVICE_NAME.match(name)
+
+
+@pytest.mark.parametrize("name", ["console", "com", "com12", "nul_", "my con", ""])
+def test_other_names_are_none_of_a_device(name):
+    assert not DEVICE_NAME.match(name)

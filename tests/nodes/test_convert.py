@@ -116,7 +116,8 @@ def test_converting_and_loading_in_one_graph_works_again_and_again(client, graph
 
 
 @pytest.mark.parametrize(
-    "name", ["", "  ", "../up", "a/b", "a\\b", ".hidden", "C:x", "nul\0", "NUL", "con.txt", "x" * 300]
+    "name",
+    ["", "  ", "../up", "a/b", "a\\b", ".hidden", "C:x", "nul\0", "NUL", "con.txt", "CONOUT$", "lpt\u00b2", "x" * 300],
 )
 def test_names_that_are_no_plain_names_are_refused_when_queued(client, release, name):
     with pytest.raises(PromptRejected, match="file_name: .* is not a plain file name"):

@@ -13,7 +13,6 @@ import folder_paths
 from ...cases import Case, case_files, load_case
 from ...cases.reading import CAPTION, UNFINISHED, unreadable
 from ...cases.writing import (
-    RESERVED,
     check_case_name,
     put_back_leftovers,
     release_warnings,
@@ -21,6 +20,7 @@ from ...cases.writing import (
     write_case_folder,
 )
 from ...errors import LumosXError
+from ...files import DEVICE_NAME
 from ...scene.relations import Scene
 from ...scene.report import binder_report
 from ...tiny.demo_case import write_demo_case
@@ -38,7 +38,7 @@ _INPUT, _OUTPUT = "input", "output"
 _ANNOTATED = re.compile(rf"(.*) \[({_INPUT}|{_OUTPUT})\]", re.DOTALL)
 # What Windows allows in a name, which is less than the others do; nothing that is passed over when cases are listed.
 _FOLDER = re.compile(
-    rf"(?!{RESERVED.pattern})" r"(?![\s.])[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,100}(?<![\s.])"
+    rf"(?!{DEVICE_NAME.pattern})" r"(?![\s.])[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,100}(?<![\s.])"
     rf"(?<!{re.escape(UNFINISHED)})", re.IGNORECASE
 )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ...files import unfinished_beside
+from ...files import replacing
 from ...tiny.demo_pictures import demo_pictures
 
 _log = logging.getLogger("LumosX")
@@ -26,8 +26,7 @@ def place_demo_pictures() -> None:
             # A link that leads nowhere counts too.
             if not os.path.lexists(folder / name):
                 folder.mkdir(parents=True, exist_ok=True)
-                with unfinished_beside(folder / name) as part:
+                with replacing(folder / name) as part:
                     draw().save(part, "JPEG" if name.endswith(".jpg") else "PNG", quality=90)
-                    os.replace(part, folder / name)
     except OSError as error:
         _log.warning("LumosX: the templates' pictures cannot be put into %s (%s); make it writable.", folder, error)

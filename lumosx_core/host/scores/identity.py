@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ...cases.writing import RESERVED
 from ...errors import LumosXError
 from ...faces.catalogue import modules_of_detector
-from ...files import unfinished_beside
+from ...files import DEVICE_NAME, unfinished_beside
 from ...media.drawing import font_of
 from ...packages import matplotlib, require
 from ...scene.relations import Scene
@@ -116,7 +115,7 @@ def _check_parts(save_as: str) -> None:
         what = f"has a part longer than {_MOST_BYTES} bytes, of which letters beyond English take two to four"
     elif not parts[-1]:
         what = "ends in a slash, so it names a folder only"
-    elif reserved := [part for part in parts if RESERVED.match(part)]:
+    elif reserved := [part for part in parts if DEVICE_NAME.match(part)]:
         what = f"has the part {reserved[0]}, which is a device on Windows"
     else:
         return

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 import folder_paths
 
 from ...errors import LumosXError
+from ...files import DEVICE_NAME
 from ...weights.convert import convert
 from ...weights.file_names import part_named
 from ...weights.origin import was_made_from
@@ -18,7 +19,7 @@ from .loader import list_files, models_among
 
 # What Windows allows in a name, which is less than the others do; with the ending of an unfinished file it still fits.
 _NAME = re.compile(
-    r"(?!(con|prn|aux|nul|com\d|lpt\d)(\.|$))[^<>:\"/\\|?*\x00-\x1f.][^<>:\"/\\|?*\x00-\x1f]{0,149}", re.IGNORECASE
+    rf"(?!{DEVICE_NAME.pattern})" r"[^<>:\"/\\|?*\x00-\x1f.][^<>:\"/\\|?*\x00-\x1f]{0,149}", re.IGNORECASE
 )
 # A file system counts bytes, and an ending follows.
 _MOST_BYTES = 200

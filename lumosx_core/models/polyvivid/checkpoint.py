@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ...errors import LumosXError
-from ...files import unfinished_beside
+from ...files import replacing
 from ...weights.dense import read_dense
 from ...weights.source import WeightSource
 from .adapter import PolyVividAdapter, new_shapes
@@ -87,9 +86,8 @@ def write_adapter(path: Path, adapter: PolyVividAdapter, dtype: torch.dtype | No
     if len({tensor.shape[0] for name, tensor in tensors.items() if name.endswith("lora_down.weight")}) > 1:
         # No one number is right; readers take the ranks from the tensors.
         del metadata["rank"]
-    with unfinished_beside(path) as part:
+    with replacing(path) as part:
         save_file(tensors, part, metadata)
-        os.replace(part, path)
 
 
 def _named(source: WeightSource) -> dict[TensorName, str]:
