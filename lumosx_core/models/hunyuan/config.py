@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -63,6 +63,11 @@ class HunyuanConfig:
     @property
     def head_dim(self) -> int:
         return self.hidden_size // self.num_heads
+
+    @property
+    def latent(self) -> LatentSpec:
+        """The latents that it takes."""
+        return replace(HUNYUAN_LATENT, channels=self.in_channels, patch=self.patch_size)
 
     @property
     def mlp_size(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from einops import rearrange
 from torch import nn
 
 from ..attention import DenseAttention, dense_attention
@@ -30,7 +31,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv3d(config.in_channels, config.hidden_size, config.patch_size, config.patch_size)
 
     def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        return self.proj(latent).flatten(2).transpose(1, 2)
+        return rearrange(self.proj(latent), "batch hidden t h w -> batch (t h w) hidden")
 
 
 class HunyuanNetwork(nn.Module):
@@ -78,7 +79,7 @@ class HunyuanNetwork(nn.Module):
         Returns:
             [batch, out_channels, frames, rows, columns].
         """
-        frames, rows, columns = grid = token_grid(x, self.params.patch_size)
+        frames, rows, columns = grid = self.params.latent.token_grid(x.shape)
         img = self.img_in(x)
         vec = self.modulation_vec(timesteps, pooled, guidance, x.dtype)
         txt = self.txt_in(context, timesteps, attend)
@@ -95,9 +96,10 @@ class HunyuanNetwork(nn.Module):
             stream = block(stream, vec, rotary, attend)
 
         patches = self.final_layer(stream[:, :img.shape[1]], vec)
-        patches = patches.reshape(-1, frames, rows, columns, self.params.out_channels, *self.params.patch_size)
-        return patches.permute(0, 4, 1, 5, 2, 6, 3, 7).reshape(
-            -1, self.params.out_channels, *(n * p for n, p in zip(grid, self.params.patch_size))
+        pt, ph, pw = self.params.patch_size
+        return rearrange(
+            patches, "batch (t h w) (channels pt ph pw) -> batch channels (t pt) (h ph) (w pw)", t=frames, h=rows,
+            w=columns, pt=pt, ph=ph, pw=pw,
         )
 
     def modulation_vec(
@@ -108,9 +110,3 @@ class HunyuanNetwork(nn.Module):
         if self.params.guidance_embed and guidance is not None:
             vec = vec + self.guidance_in(timestep_embedding(guidance, GUIDANCE_FACTOR).to(dtype))
         return vec
-
-
-def token_grid(latent: torch.Tensor, patch_size: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Tokens of a latent [batch, channels, frames, rows, columns] along time, rows and columns."""
-    frames, rows, columns = (n // p for n, p in zip(latent.shape[2:], patch_size))
-    return frames, rows, columns

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from ..attention import DenseAttention
+from ..attention import DenseAttention, dense_attention
 
 Rotation = Callable[[torch.Tensor], torch.Tensor]
 """Rotary position embedding of [batch, tokens, width]; the same shape comes back."""
@@ -81,10 +80,8 @@ def add_attention(
 
 
 def _attend(q: torch.Tensor, folded: KeysValues, heads: int) -> torch.Tensor:
-    batch = len(q)
-    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, folded.keys.to(q), folded.values.to(q)))
-    k, v = (x.expand(batch, -1, -1, -1) for x in (k, v))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    keys, values = (x.to(q).expand(len(q), -1, -1) for x in (folded.keys, folded.values))
+    return dense_attention(q, keys, values, heads)
 
 
 def self_attention(

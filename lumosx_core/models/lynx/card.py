@@ -20,6 +20,7 @@ from ...weights.checksum import WeightsDigest, tensor_bytes
 from ...weights.opening import open_weights
 from ...weights.safetensors_file import SafetensorsFile
 from ...weights.source import TORCH_KINDS, TensorInfo
+from ..wan.config import UMT5, WAN21_LATENT
 from .attention import KeysValues
 from .identity import Identity, Reference
 
@@ -36,11 +37,11 @@ _FLOATS, _HALVES = ("F32",), ("F16", "BF16")
 # Name to kinds and to the largest allowed size of each side.
 _LIMITS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
     "tokens": (_FLOATS, (2, 64, 8192)), "preview": (("U8",), (512, 512, 3)),
-    "latents": (_FLOATS, (2, 16, 1, 128, 128)), "text": (_FLOATS, (512, 8192)),
+    "latents": (_FLOATS, (2, WAN21_LATENT.channels, 1, 128, 128)), "text": (_FLOATS, (UMT5.length, 8192)),
     "keys": (_HALVES, (128, 192, 8192)), "values": (_HALVES, (128, 192, 8192)),
 }
 # Smallest sizes where a side cannot vary.
-_FIXED = {"tokens": (2, 1, 1), "preview": (1, 1, 3), "latents": (2, 16, 1, 1, 1)}
+_FIXED = {"tokens": (2, 1, 1), "preview": (1, 1, 3), "latents": (2, WAN21_LATENT.channels, 1, 1, 1)}
 _REQUIRED, _TOGETHER = {"tokens", "preview"}, ({"latents", "text"}, {"keys", "values"})
 _PARTS = ("resampler", "id_layers", "ref_layers")
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import nn
 
 from ..attention import DenseAttention
@@ -67,7 +68,8 @@ def _embed_patches(model: nn.Module, latent: torch.Tensor) -> torch.Tensor:
     # Circular, as the host pads sides that are odd.
     sides = (0, -latent.shape[4] % columns, 0, -latent.shape[3] % rows, 0, 0)
     padded = F.pad(F.pad(latent.float(), sides, mode="circular"), (0,) * 7 + (embedding.in_channels - latent.shape[1],))
-    return embedding(padded).to(latent.dtype).flatten(2).transpose(1, 2)
+    tokens = embedding(padded).to(latent.dtype)
+    return rearrange(tokens, "pictures width t h w -> pictures (t h w) width")
 
 
 def _embedded_zero(model: nn.Module, latent: torch.Tensor) -> torch.Tensor:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from ..attention import dense_attention
 from .layers import quantised_weights, read_numbers
 from .recognise import FoundResampler
 from .sizes import ResamplerSizes
@@ -28,8 +28,7 @@ class PerceiverAttention(nn.Module):
         face, latents = self.norm1(face), self.norm2(latents)
         q = self.to_q(latents)
         k, v = self.to_kv(torch.cat([face, latents], dim=1)).chunk(2, dim=-1)
-        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))
-        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.to_out(dense_attention(q, k, v, self.heads))
 
 
 class Resampler(nn.Module):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...errors import LumosXError
+from ..wan.config import WanConfig
 
 Kind = Literal["full", "lite", "ref"]
 """``full`` and ``lite`` are ID layers, on text cross-attention; ``ref`` are reference layers, on self-attention."""
@@ -46,7 +47,7 @@ class AdapterSizes:
     Attributes:
         kind: which layers they are.
         input_width: channels of what keys and values are made of: 5120 (full, ref) or 2048 (lite).
-        width: channels of the transformer; 5120.
+        width: channels of the transformer, those of ``WAN21_14B``.
         registers: learned tokens behind the identity tokens; 16 (full) or 0.
         blocks: blocks of the transformer that have a layer, in order: all of them, or every second one (lite).
     """
@@ -62,7 +63,7 @@ def folded_bytes(adapter: AdapterSizes, tokens: int, people: int = 1, itemsize: 
     """Bytes of an adapter's keys and values while sampling.
 
     Args:
-        tokens: identity tokens, or reference tokens: a sixteenth of a picture's width times that of its height.
+        tokens: identity tokens, or reference tokens, see ``WAN21_LATENT.token_grid``.
         people: rows; guidance needs a second one for nobody.
         itemsize: bytes of a number.
     """
@@ -82,26 +83,25 @@ def check_pair(resampler: ResamplerSizes, id_layers: AdapterSizes) -> None:
         )
 
 
-def check_base(adapter: AdapterSizes, width: int, blocks: int) -> None:
+def check_base(adapter: AdapterSizes, base: WanConfig) -> None:
     """Refuse a transformer for which an adapter was not made.
 
     Args:
-        width: channels of the transformer.
-        blocks: how many blocks it has.
+        base: the sizes of the transformer.
 
     Raises:
         LumosXError: the width differs, or the layers do not lie on its blocks as they should.
     """
-    if adapter.width != width:
+    if adapter.width != base.dim:
         raise LumosXError(
-            f"model: it is {width} channels wide, but the Lynx {adapter.kind} layers are made for {adapter.width}; "
+            f"model: it is {base.dim} channels wide, but the Lynx {adapter.kind} layers are made for {adapter.width}; "
             "choose a Wan 14B model."
         )
     step = 2 if adapter.kind == "lite" else 1
-    if adapter.blocks != tuple(range(0, blocks, step)):
+    if adapter.blocks != tuple(range(0, base.num_layers, step)):
         where = "every second block" if step == 2 else "every block"
         raise LumosXError(
-            f"model: it has {blocks} blocks, but the {len(adapter.blocks)} Lynx {adapter.kind} layers lie on blocks "
-            f"{adapter.blocks[0]} to {adapter.blocks[-1]} and not on {where}; choose a model and a file that belong "
-            "together."
+            f"model: it has {base.num_layers} blocks, but the {len(adapter.blocks)} Lynx {adapter.kind} layers lie on "
+            f"blocks {adapter.blocks[0]} to {adapter.blocks[-1]} and not on {where}; choose a model and a file that "
+            "belong together."
         )

@@ -9,9 +9,9 @@ from torch import nn
 
 from ...errors import LumosXError
 from ..attention import DenseAttention, dense_attention
-from ..hunyuan.config import HunyuanConfig
+from ..hunyuan.config import HUNYUAN_LATENT, HunyuanConfig
 from ..hunyuan.layers import timestep_embedding
-from ..hunyuan.network import HunyuanNetwork, token_grid
+from ..hunyuan.network import HunyuanNetwork
 from ..rotary import rotary_table
 from .adapter import PolyVividAdapter
 from .config import AdapterConfig, RunOptions
@@ -39,7 +39,10 @@ def subject_tokens(model: nn.Module, latents: Sequence[torch.Tensor], batch: int
         if latent.ndim != 5 or latent.shape[0] != 1 or latent.shape[2] != 1:
             raise LumosXError(f"subject {number}: its latent is {list(latent.shape)}; it must be one picture.")
         if any(size % edge for size, edge in zip(latent.shape[3:], patch)):
-            raise LumosXError(f"subject {number}: its picture's width and height must be multiples of 16 pixels.")
+            raise LumosXError(
+                f"subject {number}: its picture's width and height must be multiples of {HUNYUAN_LATENT.token_pixels} "
+                "pixels."
+            )
     tokens = torch.cat([model.img_in(latent) for latent in latents], dim=1)
     return tokens.expand(batch, -1, -1)
 
@@ -62,8 +65,7 @@ def shared_of(
         x: the video's latent [batch, channels, frames, rows, columns].
         vec_shift: see ``vec_shift_of``.
     """
-    _, *patch = base.patch_size
-    grids = tuple((latent.shape[3] // patch[0], latent.shape[4] // patch[1]) for latent in latents)
+    grids = tuple(base.latent.token_grid(latent.shape)[1:] for latent in latents)
 
     def tables(*ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return tuple(rotary_table(one, base.axes_dim, base.theta, x.device) for one in ids)
@@ -71,7 +73,7 @@ def shared_of(
     text_rotary, image_rotary = tables(*interaction_ids(layout, grids, options.fractional))
     inject_rotary = None
     if config.inject_rope != "none":
-        inject_rotary = tables(*injection_ids(token_grid(x, base.patch_size), grids, config.inject_rope))
+        inject_rotary = tables(*injection_ids(base.latent.token_grid(x.shape), grids, config.inject_rope))
     return Shared(
         image_rotary, text_rotary, inject_rotary, vec_shift, options.strength, options.chunk_tokens, attend
     )

@@ -5,7 +5,7 @@ import torch
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.hunyuan.config import HunyuanConfig
-from lumosx_core.models.hunyuan.network import HunyuanNetwork, token_grid
+from lumosx_core.models.hunyuan.network import HunyuanNetwork
 from tools.hunyuan import hunyuan_model, velocity
 
 SMALL = HunyuanConfig(
@@ -70,4 +70,4 @@ def test_a_block_can_be_run_by_somebody_else():
     inputs = torch.randn(1, 16, 2, 4, 6), torch.tensor([500.0]), torch.randn(1, 5, 20), torch.randn(1, 12), None
     assert torch.equal(network(*inputs), network(*inputs, run_block=run))
     assert seen == [(0, 12, 5), (1, 12, 5)]
-    assert token_grid(inputs[0], SMALL.patch_size) == (2, 2, 3)
+    assert SMALL.latent.token_grid(inputs[0].shape) == (2, 2, 3)

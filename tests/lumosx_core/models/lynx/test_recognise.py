@@ -9,6 +9,7 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.models.lynx.layers import LayerReader, adapter_checksum
 from lumosx_core.models.lynx.recognise import find_lynx
 from lumosx_core.models.lynx.sizes import AdapterSizes, ResamplerSizes, check_base, check_pair
+from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.weights.opening import open_weights
 from support import lynx_files
 from support.lynx_files import (
@@ -218,10 +219,10 @@ def test_a_mixed_pair_is_one_sentence(of_resampler, of_layers, fits, tmp_path):
 ])
 def test_a_base_of_another_size_is_one_sentence(kind, width, blocks, named):
     if named is None:
-        check_base(SIZES[kind], width, blocks)
+        check_base(SIZES[kind], WanConfig(width, 2 * width, blocks, head_dim=width))
         return
     with pytest.raises(LumosXError, match=rf"^model: .*{named}"):
-        check_base(SIZES[kind], width, blocks)
+        check_base(SIZES[kind], WanConfig(width, 2 * width, blocks, head_dim=width))
 
 
 def test_lite_layers_on_blocks_one_after_the_other_fit_no_base(tmp_path):
@@ -230,7 +231,7 @@ def test_lite_layers_on_blocks_one_after_the_other_fit_no_base(tmp_path):
     weights = {f"blocks.{block}.cross_attn.{part}": tensor for block in range(4) for part, tensor in parts.items()}
     sizes = layers_of(write(tmp_path / "file", weights), "lite").sizes
     with pytest.raises(LumosXError, match="every second block"):
-        check_base(sizes, WIDTH, 8)
+        check_base(sizes, WanConfig(WIDTH, 2 * WIDTH, 8, head_dim=WIDTH))
 
 
 def test_a_checksum_is_of_the_weights_alone(tmp_path):

@@ -3,16 +3,19 @@
 import pytest
 import torch
 
+from lumosx_core.errors import LumosXError
 from lumosx_core.models.lynx.folding import project_identities
 from lumosx_core.models.lynx.layers import LayerReader
 from lumosx_core.models.lynx.recognise import find_lynx
-from lumosx_core.models.lynx.sizes import AdapterSizes, folded_bytes
+from lumosx_core.models.lynx.sizes import AdapterSizes, check_base, folded_bytes
+from lumosx_core.models.wan.config import WAN21_1_3B, WAN21_14B
 from lumosx_core.weights.opening import open_weights
 from support.lynx_files import WIDTH, adapter, block_names, write
 
-FULL = AdapterSizes("full", 5120, 5120, 16, tuple(range(40)))
-LITE = AdapterSizes("lite", 2048, 5120, 0, tuple(range(0, 40, 2)))
-REF = AdapterSizes("ref", 5120, 5120, 0, tuple(range(40)))
+WIDE, BLOCKS = WAN21_14B.dim, range(WAN21_14B.num_layers)
+FULL = AdapterSizes("full", WIDE, WIDE, 16, tuple(BLOCKS))
+LITE = AdapterSizes("lite", 2048, WIDE, 0, tuple(BLOCKS[::2]))
+REF = AdapterSizes("ref", WIDE, WIDE, 0, tuple(BLOCKS))
 
 
 def test_a_person_on_wan_14b_takes_less_than_a_quarter_of_a_gigabyte():
@@ -30,3 +33,10 @@ def test_that_is_what_the_tensors_take(kind, tmp_path):
         pairs = dict(project_identities(reader, tokens, dtype=torch.bfloat16))
     assert sum(pair.keys.nbytes + pair.values.nbytes for pair in pairs.values()) == folded_bytes(reader.sizes, 3, 2)
     assert reader.sizes.width == WIDTH
+
+
+@pytest.mark.parametrize("adapter", [FULL, LITE, REF], ids=lambda adapter: adapter.kind)
+def test_adapters_of_the_release_fit_wan_14b_and_no_smaller_model(adapter):
+    check_base(adapter, WAN21_14B)
+    with pytest.raises(LumosXError, match="^model: it is 1536 channels wide, .* 5120"):
+        check_base(adapter, WAN21_1_3B)
