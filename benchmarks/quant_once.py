@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from benchmarks.machine import peak, reset_peak
 from lumosx_core.models.lumosx.sequence import Binding
+from lumosx_core.models.wan.config import UMT5, WAN21_LATENT
 from tools import in_process
 from tools.server import needs_cpu_flag
 
@@ -26,9 +27,10 @@ def inputs(frames, height, width):
         subject_spans=(((1, 3), (5, 7)), ((10, 12),)),
         subject_images=(2, 2),
     )
-    latent = torch.randn(1, 16, frames, height, width, generator=generator)
-    references = [torch.randn(1, 16, 1, height, width, generator=generator) for _ in range(binding.references)]
-    return latent, torch.randn(1, 512, 4096, generator=generator), references, binding
+    channels = WAN21_LATENT.channels
+    latent = torch.randn(1, channels, frames, height, width, generator=generator)
+    references = [torch.randn(1, channels, 1, height, width, generator=generator) for _ in range(binding.references)]
+    return latent, torch.randn(1, UMT5.length, UMT5.width, generator=generator), references, binding
 
 
 def main(file, weight_dtype, output, shape):

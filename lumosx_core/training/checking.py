@@ -11,6 +11,7 @@ from torch import nn
 
 from ..models.lumosx import relational_forward
 from ..models.lumosx.sequence import Binding
+from ..models.wan.config import WAN21_LATENT
 from ..sampling.solvers import FlowSchedule, solve
 from ..tiny.codec import denormalised, world_codec
 from ..tiny.world.cast import Split
@@ -71,7 +72,7 @@ class WorldCheck:
 
     def _sample(self, references: list[torch.Tensor], context: torch.Tensor, binding: Binding) -> torch.Tensor:
         schedule = FlowSchedule.build(STEPS, SHIFT)
-        shape = (CASTS, 16, FRAMES, *references[0].shape[-2:])
+        shape = (CASTS, WAN21_LATENT.channels, FRAMES, *references[0].shape[-2:])
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(5)).to(self._device)
         text = context.to(self._device, self._dtype).expand(CASTS, -1, -1)
         pictures = [reference.to(self._device, self._dtype) for reference in references]

@@ -18,6 +18,7 @@ import sentencepiece
 import torch
 
 from ...errors import LumosXError
+from ...models.wan.config import UMT5
 from ...weights.dense import read_dense
 from ...weights.file_names import first_parts, part_files
 from ...weights.opening import open_weights
@@ -194,7 +195,7 @@ def _build(path: Path, weights: dict, encoder: TextEncoder, tokenizer: bytes, di
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
         tokenizer_data={TOKENIZER: tokenizer},
         model_options={
-            "umt5xxl_model_config": dict(encoder.config),
+            f"{UMT5.key}_model_config": dict(encoder.config),
             # Starting there keeps older versions from loading the encoder before it has weights.
             "initial_device": comfy.model_management.text_encoder_offload_device(),
         },

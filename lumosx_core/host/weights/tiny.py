@@ -21,6 +21,7 @@ from ...errors import LumosXError
 from ...files import write_aside
 from ...media import from_image
 from ...models.lumosx import RelationalOptions
+from ...models.wan.config import UMT5, WAN21_LATENT
 from ...scene.relations import Reference
 from ...tiny import text
 from ...tiny.codec import BlockTransformCodec, world_codec
@@ -143,7 +144,7 @@ def _load_clip(path: Path) -> comfy.sd.CLIP:
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
         tokenizer_data={text.TOKENIZER_KEY: tokenizer},
         model_options={
-            "umt5xxl_model_config": text.encoder_config(len(weights["shared.weight"])),
+            f"{UMT5.key}_model_config": text.encoder_config(len(weights["shared.weight"])),
             "initial_device": comfy.model_management.text_encoder_offload_device(),
         },
     )
@@ -161,7 +162,9 @@ def load_tiny_vae(decoder: str = FIXED) -> comfy.sd.VAE:
     Raises:
         LumosXError: the decoder's file is damaged.
     """
-    recognised = comfy.ldm.wan.vae.WanVAE(dim=4, z_dim=16, temperal_downsample=[False, True, True]).state_dict()
+    recognised = comfy.ldm.wan.vae.WanVAE(
+        dim=4, z_dim=WAN21_LATENT.channels, temperal_downsample=[False, True, True]
+    ).state_dict()
     vae = comfy.sd.VAE(sd=recognised, dtype=torch.float32)
     codec = painting_codec() if decoder == LEARNED else world_codec()
     vae.first_stage_model = codec
@@ -174,7 +177,10 @@ def load_tiny_vae(decoder: str = FIXED) -> comfy.sd.VAE:
         vae.upscale_index_formula = (vae.upscale_index_formula[0], SCALE, SCALE)
         vae.memory_used_decode = lambda shape, dtype: _bytes_of_painting(shape[2], shape[3], shape[4])
     else:
-        vae.memory_used_decode = lambda shape, dtype: _bytes_of_frames(4 * shape[2], 8 * shape[3], 8 * shape[4])
+        frames, side = WAN21_LATENT.frame_stride, WAN21_LATENT.pixel_stride
+        vae.memory_used_decode = lambda shape, dtype: _bytes_of_frames(
+            frames * shape[2], side * shape[3], side * shape[4]
+        )
     return vae
 
 
