@@ -37,7 +37,7 @@ _COMMENT = re.compile(rf"/\*[\s\S]*?\*/|{_LINE_COMMENT.pattern}|(?P<open>/\*[\s\
 _ENTITY = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
 # Python refuses to read thousands of digits, be they zeros or the number of no character.
 _LEADING_ZEROS, _NO_CHARACTER = re.compile(r"&#0+(?=[0-9])"), re.compile(r"&#[1-9][0-9]{7,};?")
-_EMBEDDING = re.compile(r"(?:(?<=\s)|(?<=\x00)|^)embedding:([^\s<\[]*)")
+_EMBEDDING = re.compile(r"(?:(?<=\s)|(?<=\x00)|^)embedding:([^\s<\[\x00]*)")
 # Only later versions of ComfyUI end a name there.
 _EMBEDDING_AND_BRACKET = re.compile(r"((?:(?<=[\s(])|^)embedding:[^\s<\[]+)([<\[]?)")
 # Characters that take two places in UTF-16.
@@ -410,13 +410,15 @@ def _is_number(text: str) -> bool:
 
 
 def _without_embeddings(letters: list[Letter], source: str) -> list[Letter]:
-    """Textual inversions are no words."""
+    """Without the names of textual inversions, but with the commas around a name, which the tokenizer reads as text."""
     kept, last = [], 0
     for embedding in _EMBEDDING.finditer(_spelling(letters)):
-        if not embedding.group(1):
+        name = embedding.group(1)
+        if not name:
             raise LumosXError(
                 f"{source}: \"embedding:\" has no name after it; write the name without a space, or take the word out."
             )
         kept += letters[last:embedding.start()]
-        last = embedding.end()
+        # ComfyUI takes commas off both ends and reads as many characters from the end of the name.
+        last = embedding.start(1) + len(name.strip(","))
     return kept + letters[last:]

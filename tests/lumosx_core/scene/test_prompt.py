@@ -121,7 +121,9 @@ def test_usual_weights_and_other_colons_are_let_through():
         tokenizer_text(text, "prompt")
 
 
-@pytest.mark.parametrize("text", ["a man embedding: red hat", "embedding:", "a (embedding:)", "a (embedding::1.2)"])
+@pytest.mark.parametrize(
+    "text", ["a man embedding: red hat", "embedding:", "a (embedding:)", "a (embedding::1.2)", "embedding:(hat)"]
+)
 def test_an_embedding_without_a_name_is_refused_since_it_would_take_the_next_word(text):
     with pytest.raises(LumosXError, match="^prompt: \"embedding:\" has no name after it; "):
         tokenizer_text(text, "prompt")
@@ -135,11 +137,18 @@ def test_an_embedding_without_a_name_is_refused_since_it_would_take_the_next_wor
         ("(embedding:easy<x:1.2) hat", ["x", "hat"]),
         ("red,embedding:easy hat", ["red", "embedding", "easy", "hat"]),
         ("\\(embedding:easy hat\\)", ["embedding", "easy", "hat"]),
+        ("(embedding:easy)hat", ["hat"]),
+        # As many characters of the name are left over as it has commas around it.
+        ("embedding:,,easy, hat", ["sy", "hat"]),
     ],
 )
 def test_where_an_embedding_begins_and_ends(typed, expected):
     assert words(read_text(typed)) == expected
     assert words(read_text(tokenizer_text(typed, "prompt"))) == expected
+
+
+def test_the_comma_after_an_embedding_is_text():
+    assert read_text("a embedding:easy, b").plain.strip("\0") == "a , b"
 
 
 def test_a_number_of_thousands_of_digits_is_no_character():

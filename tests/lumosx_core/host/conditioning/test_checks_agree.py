@@ -123,6 +123,10 @@ def test_never_green_where_the_run_stops_and_never_red_where_it_runs(clip, board
         (f"a red {EXISTING} hat", "red hat", "green"),
         (f"a red {MISSING}, hat", "red hat", "green"),
         (f"a red {EXISTING}", EXISTING, "red"),
+        # What is left of the phrase is the comma, which the tokenizer finds.
+        (f"a hat {EXISTING}man,", f"{EXISTING}man,", "amber"),
+        (f"a hat, {EXISTING}man,", f"{EXISTING}man,", "amber"),
+        (f"a red ({EXISTING})hat", "hat", "green"),
         ("a hat" + " man" * 511, "hat", "red"),
         ("a remarkable hat" + " unbelievable" * 120, "hat", "amber"),
         ("a hat" + " and a man in a red coat who talks to a woman on the left" * 22, "hat", "amber"),
