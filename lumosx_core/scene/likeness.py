@@ -1,8 +1,10 @@
-"""How alike two words are, for suggestions: spelling, number, and the names that people go by."""
+"""How alike two words are, for suggestions: spelling, number, particles, and the names that people go by."""
 
 from __future__ import annotations
 
 import difflib
+
+from .korean import differ_in_particles
 
 STOP_WORDS = frozenset({
     "a", "an", "the", "this", "that", "these", "those", "some", "any", "each", "every", "both", "all", "of", "on", "in",
@@ -51,7 +53,7 @@ def likeness(one: str, other: str) -> float:
     if one == other:
         return 1.0
     one, other = _singular(one), _singular(other)
-    if one == other:
+    if one == other or differ_in_particles(one, other):
         return 0.95
     if one in _EVERYBODY and other in _EVERYBODY:
         return _kinship(one, other)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 
 from ..errors import LumosXError
+from .korean import has_particle, is_korean
 from .likeness import STOP_WORDS, is_comparable, likeness
 
 Span = tuple[int, int]
@@ -38,7 +39,7 @@ _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _WORD_SPACE = "\u2581"
 # Scripts written without spaces between words: every letter is a unit of its own.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003134f]"
 )
 
@@ -92,7 +93,7 @@ def find_phrase(prompt: Tokens, phrase: Tokens, occurrence: int = 0, source: str
     """Find a phrase in a prompt: by token ids as the release does, else by its letters.
 
     The second way ignores case, punctuation and white space, and finds phrases inside text without spaces. It matches
-    whole words only, and marks every token that holds a part of them.
+    whole words only, apart from Korean particles after the last, and marks every token that holds a part of them.
 
     Args:
         occurrence: 0 for all, n for the n-th only; whoever counts does not mind case, so neither does this.
@@ -208,8 +209,19 @@ def token_units(tokens: Tokens) -> list[Unit]:
 
 def unit_spans(text: Sequence[Unit], phrase: Sequence[Unit]) -> tuple[Span, ...]:
     """Every place where the words of a phrase follow each other in a text; none for a phrase without words."""
-    starts = occurrences([unit.text for unit in text], [unit.text for unit in phrase])
+    starts = phrase_starts([unit.text for unit in text], [unit.text for unit in phrase])
     return tuple((text[start].start, text[start + len(phrase) - 1].end) for start in starts)
+
+
+def phrase_starts(text: Sequence[str], phrase: Sequence[str], most: int | None = None) -> list[int]:
+    """Where the words of a phrase begin in those of a text; the last may have a Korean particle written onto it there.
+
+    Args:
+        most: no more than so many are looked for.
+    """
+    if phrase and is_korean(phrase[-1]):
+        text = [phrase[-1] if has_particle(word, phrase[-1]) else word for word in text]
+    return occurrences(text, phrase, most)
 
 
 def occurrences(text: Sequence[Hashable], wanted: Sequence[Hashable], most: int | None = None) -> list[int]:
@@ -284,7 +296,7 @@ def nearest_runs(
     shown: set[int] = set()
     for run in _alike(words[0][:MOST_WORDS_COMPARED], wanted, degrees)[:_MOST_TRIED]:
         telling = [index for index, word in enumerate(run) if word in degrees and word not in STOP_WORDS]
-        starts = [occurrences(known, run) for known in words]
+        starts = [phrase_starts(known, run) for known in words]
         binds = all(len(own) >= max(1, occurrence) for own in starts)
         is_free = all(
             any(start + index not in claimed for index in telling)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from ..errors import LumosXError
-from .phrases import Letter, Span, Unit, occurrences, read_units
+from .phrases import Letter, Span, Unit, phrase_starts, read_units
 
 NEGATIVE_PROMPT = (
     "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指，"
@@ -96,7 +96,7 @@ class PromptText:
             most: no more than so many are looked for.
         """
         units, length = self.units, len(phrase.units)
-        starts = occurrences(self.words, phrase.words, most)
+        starts = phrase_starts(self.words, phrase.words, most)
         return tuple((units[start].start, units[start + length - 1].end) for start in starts)
 
     def spelled(self, places: Iterable[Span], phrase: PromptText) -> tuple[Span, ...]:
@@ -174,7 +174,7 @@ def _unescape(text: str) -> str:
 
 
 def _goes_on(text: str, position: int) -> bool:
-    """Whether a letter follows, as in scripts without spaces, where a token may reach over the end of a phrase."""
+    """Whether a letter follows, as in scripts without spaces: a token may reach over the end of a phrase."""
     return position < len(text) and unicodedata.category(text[position])[0] in "LNM"
 
 

@@ -226,8 +226,47 @@ def test_words_without_spaces_are_suggested_as_they_are_written(phrase, expected
     assert suggested("一个穿着白色夹克的男人站在红色的门前。", phrase) == expected
 
 
+@pytest.mark.parametrize(
+    ("prompt", "phrase", "found"),
+    [
+        ("왼쪽의 남자가 손을 흔든다", "남자", ["남자가"]),
+        ("왼쪽의 남자가 손을 흔든다", "왼쪽의 남자", ["왼쪽의 남자가"]),
+        ("남자와 여자, 그리고 남자들에게는", "남자", ["남자와", "남자들에게는"]),
+        ("빨간 모자를 쓴 사람은", "빨간 모자", ["빨간 모자를"]),
+        ("청바지로 만든 가방과 연필로", "연필", ["연필로"]),
+        ("남자", "남자", ["남자"]),
+        # Other words that begin or end with those of the phrase.
+        ("남자친구가 웃는다", "남자", []), ("여남자가 웃는다", "남자", []), ("바나나를 먹는다", "바", []),
+        ("사과를 먹는다", "사", []), ("빨간 남자의 모자", "빨간 모자", []), ("남자가 웃는다", "남자는", []),
+        # Korean has spaces, so words that stand apart are other words.
+        ("빨간모자를 쓴 남자", "빨간 모자", []),
+    ],
+)
+def test_korean_phrases_are_whole_words_with_or_without_particles(prompt, phrase, found):
+    text = read_text(prompt)
+    places = text.places(read_text(phrase))
+    assert ["".join(letter[0] for letter in text.letters[start:end]) for start, end in places] == found
+
+
+def test_korean_phrases_bind_the_tokens_of_their_words(tokenize):
+    tokens = tokenize("왼쪽의 남자가 웃는 여자친구와 걷는다")
+    match = find_phrase(tokens, tokenize("왼쪽의  남자"))
+    assert marked_text(tokens, match.spans) in ("왼쪽의 남자", "왼쪽의 남자가")
+    with pytest.raises(LumosXError, match='"여자" is not in the prompt'):
+        find_phrase(Tokens(tuple(range(2)), ("\u2581여자친구와", "\u2581걷는다")), Tokens((9,), ("\u2581여자",)))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "expected"),
+    [("파란 모자", ["빨간 모자를"]), ("남자는", ["남자가"]), ("남자와의", ["남자가"]), ("우산", []), ("여자", [])],
+)
+def test_korean_words_are_suggested_with_their_spaces(phrase, expected):
+    assert suggested("빨간 모자를 쓴 남자가 여자친구에게 손을 흔든다.", phrase) == expected
+
+
 PEOPLE = ["man", "guy", "lady", "woman", "boy", "girl", "kid", "person", "men", "gentleman"]
 THINGS = ["the", "a", "on", "in", "left", "right", "red", "hat", "hats", "jacket", "jaket", "½", "ﬁt", "夹克", "ß"]
+THINGS += ["남자", "남자가", "남자들은", "바나나"]
 SOME = st.lists(st.sampled_from(PEOPLE + THINGS), min_size=1, max_size=5)
 
 
