@@ -5,8 +5,8 @@ from comfy_api.latest import io, ui
 from ..lumosx_core.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..lumosx_core.host.scores.identity import check_save_name, score_images
 from ..lumosx_core.host.weights.face_models import weights_state
+from ..lumosx_core.scores.identity.measured import IdentityPlan
 from ..lumosx_core.scores.identity.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames
-from ..lumosx_core.scores.identity.summary import IdentityPlan
 from ..lumosx_core.scores.identity.swaps import AS_IT_STARTS, ORDERS
 from ..lumosx_core.scores.watching import MODES, RECOMMENDED
 from .base import Node, when_known

@@ -57,14 +57,12 @@ def rank_of(module):
 
 
 def imports_of(module):
-    """The package's modules that a file imports, wherever in the file, less those for type checkers only."""
+    """The package's modules that a file imports, wherever in the file, those for type checkers too."""
     path = FILES[module]
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     nodes = [ast.parse(path.read_text(encoding="utf-8"))]
     while nodes:
         node = nodes.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
         nodes += ast.iter_child_nodes(node)
         if isinstance(node, ast.ImportFrom) and node.level:
             base = [*package[:len(package) - node.level + 1], *(node.module or "").split(".")]

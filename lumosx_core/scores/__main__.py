@@ -15,8 +15,8 @@ from ..faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..faces.face import ModelFolders
 from .attributes.score import EVERYTHING, LOCATE, MEASURES, REGION, AttributePlan, open_tools
 from .command import score_folder, score_video
+from .identity.measured import IdentityPlan
 from .identity.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames, open_models
-from .identity.summary import IdentityPlan
 from .identity.swaps import AS_IT_STARTS, ORDERS
 from .video_scores import Equipment
 from .watching import MODES, RECOMMENDED, Tick

@@ -21,8 +21,8 @@ from ..untrusted import inside, shown
 from .drawing.annotate import annotate_frame
 from .drawing.plot import as_png, plot_attributes, plot_identity, plot_motion
 from .figures import mean_of_known, strict_json
+from .identity.measured import IdentityPlan
 from .identity.presence import number_faces
-from .identity.summary import IdentityPlan
 from .pairing import VIDEO_ENDINGS, pair_videos
 from .table import markdown_table
 from .video_scores import Equipment, TickOf, VideoScores, score_all

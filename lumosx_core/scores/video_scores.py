@@ -12,10 +12,11 @@ from ..scene.relations import Scene
 from .attributes.owners import AttributeScores, OwnerScore
 from .attributes.score import Tools, check_scene, score_attributes
 from .figures import mean_of_known
+from .identity.measured import IdentityPlan
 from .identity.models import FacesOnly, ScoreModels
 from .identity.presence import PresenceScores, count_faces
 from .identity.report import identity_report
-from .identity.summary import IdentityPlan, IdentityScores, score_identity
+from .identity.summary import IdentityScores, score_identity
 from .motion import MotionScore, motion_score
 from .people import people_of
 from .watching import RECOMMENDED, Tick

@@ -20,10 +20,11 @@ from ...scene.relations import Scene
 from ...scores.drawing.annotate import annotate_frame
 from ...scores.drawing.plot import as_png, plot_identity
 from ...scores.figures import strict_json
+from ...scores.identity.measured import IdentityPlan
 from ...scores.identity.models import FacesOnly, ModelNames, open_models
 from ...scores.identity.presence import PresenceScores, count_faces, number_faces
 from ...scores.identity.report import identity_report
-from ...scores.identity.summary import IdentityPlan, IdentityScores, score_identity
+from ...scores.identity.summary import IdentityScores, score_identity
 from ...scores.people import people_of
 from ..conditioning.scene import log_warnings
 from ..media.frames import ImageFrames, as_batch, as_picture, frame_ticks

@@ -7,127 +7,23 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ...errors import LumosXError
-from ...faces.face import Embedder
 from ..people import Person
 from ..seen import SeenFrame
-from ..watching import MODES, RECOMMENDED, RELEASE, Likeness, Tick, check_every, watch_for
+from ..watching import RELEASE, Likeness, Tick, watch_for
+from .measured import IdentityPlan, Judge, MeasuredIdentity
 from .models import ScoreModels
-from .score import SubjectScore, confusion, identity_score, likeness_of, margins, strangers, subject_score
-from .swaps import AS_IT_STARTS, ORDERS, Order, Switches, identity_switches, left_to_right, order_swaps
+from .score import confusion, identity_score, likeness_of, margins, subject_score
+from .swaps import identity_switches, left_to_right, order_swaps
 from .warnings import comparison_notes, identity_warnings
 
 VERSION = 1
 """Of the JSON's form."""
-# The release's own rate, for frames that come without one.
-FPS = 16.0
-
-
-@dataclass(frozen=True)
-class IdentityPlan:
-    """How a video is scored.
-
-    Attributes:
-        mode: "recommended" or "release", see ``watching.Likeness``.
-        every: watch each n-th frame only.
-        order: what people's places are compared with, see ``swaps.order_swaps``.
-        fps: frames of the video in a second.
-
-    Raises:
-        LumosXError: an unknown mode or order, or every below 1.
-    """
-
-    mode: str = RECOMMENDED
-    every: int = 1
-    order: str = AS_IT_STARTS
-    fps: float = FPS
-
-    def __post_init__(self):
-        for name, value, known in (("mode", self.mode, MODES), ("order", self.order, ORDERS)):
-            if value not in known:
-                raise LumosXError(f"{name}: {value!r} is not known; choose one of {', '.join(known)}.")
-        check_every(self.every)
-
-
-@dataclass(frozen=True)
-class Judge:
-    """An embedder as reports name it.
-
-    Attributes:
-        name: with the file or package it comes from.
-        measure: what its likeness is, e.g. "cosine".
-        same_person: from which likeness on two aligned faces are usually one person's.
-    """
-
-    name: str
-    measure: str
-    same_person: float
-
-    @classmethod
-    def of(cls, embedder: Embedder) -> Judge:
-        """What an embedder says of itself."""
-        return cls(embedder.name, embedder.measure, embedder.same_person)
-
-    @property
-    def score(self) -> str:
-        """What its score over a video may be called: ArcSim and CurSim belong to one network each."""
-        for network, score in (("ArcFace", "ArcSim"), ("InsightFace", "ArcSim"), ("CurricularFace", "CurSim")):
-            if self.name.startswith(network):
-                return score
-        network = self.name.partition(" (")[0]
-        return f"likeness by {network} ({self.measure})"
-
-    @property
-    def comparable(self) -> bool:
-        """Whether its numbers may stand next to others called ArcSim or CurSim."""
-        return self.score in ("ArcSim", "CurSim")
+_USUAL = IdentityPlan()
 
 
 @dataclass(frozen=True, eq=False)
-class IdentityScores:
-    """What one video says about the likeness of its people.
-
-    Attributes:
-        names: of the subjects.
-        known: the subjects with a face picture; the others are left out of every score.
-        plan, detector, judge, second_judge: how it was scored, and by what.
-        frames: the watched frames.
-        references: [subjects, subjects], how alike the subjects' pictures are; NaN without a picture.
-        score: by ArcSim's formula.
-        second_score: by CurSim's; None without a second embedder.
-        subjects: one for each subject.
-        confusion: [subjects, subjects], see ``identity.confusion``.
-        margins: see ``identity.margins``.
-        order: who stands where.
-        switches: who turns into whom.
-        notes: what could not be computed, one sentence each.
-    """
-
-    names: tuple[str, ...]
-    known: tuple[int, ...]
-    plan: IdentityPlan
-    detector: str
-    judge: Judge
-    second_judge: Judge | None
-    frames: tuple[SeenFrame, ...]
-    references: np.ndarray
-    score: float
-    second_score: float | None
-    subjects: tuple[SubjectScore, ...]
-    confusion: np.ndarray
-    margins: tuple[float | None, ...]
-    order: Order
-    switches: Switches
-    notes: tuple[str, ...] = ()
-
-    def title(self, subject: int) -> str:
-        """How a subject is called; its number tells two men apart."""
-        return f"{subject + 1} {self.names[subject]}"
-
-    @property
-    def strangers(self) -> dict[int, float]:
-        """See ``identity.strangers``; none in mode release, whose faces are not aligned."""
-        return {} if self.plan.mode == RELEASE else strangers(self.frames, self.judge.same_person)
+class IdentityScores(MeasuredIdentity):
+    """What one video says about the likeness of its people, with what there is to say about the numbers."""
 
     def warnings(self) -> list[str]:
         """What the numbers alone do not say, one sentence each."""
@@ -197,7 +93,7 @@ def score_identity(
     frames: Iterable[np.ndarray],
     people: Sequence[Person],
     models: ScoreModels,
-    plan: IdentityPlan = IdentityPlan(),
+    plan: IdentityPlan = _USUAL,
     tick: Tick = lambda done, total: None,
 ) -> IdentityScores:
     """Watch a video once and score it.

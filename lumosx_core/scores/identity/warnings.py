@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ..watching import RELEASE
-
-if TYPE_CHECKING:
-    from .summary import IdentityScores
+from .measured import MeasuredIdentity
 
 # Shown in fewer frames than this share, a subject is worth a warning.
 _OFTEN = 0.5
@@ -23,7 +19,7 @@ def stranger_sentence(subject: int, name: str, likeness: float, same_person: flo
     )
 
 
-def identity_warnings(scores: IdentityScores) -> list[str]:
+def identity_warnings(scores: MeasuredIdentity) -> list[str]:
     """What the numbers alone do not say, one sentence each."""
     found, strangers = [], scores.strangers
     for number, subject in enumerate(scores.subjects):
@@ -51,7 +47,7 @@ def identity_warnings(scores: IdentityScores) -> list[str]:
     return found
 
 
-def comparison_notes(scores: IdentityScores) -> list[str]:
+def comparison_notes(scores: MeasuredIdentity) -> list[str]:
     """What these numbers may be compared with, one sentence each."""
     found = []
     judges = [judge for judge in (scores.judge, scores.second_judge) if judge is not None]
@@ -69,7 +65,7 @@ def comparison_notes(scores: IdentityScores) -> list[str]:
     return found
 
 
-def _alike_warnings(scores: IdentityScores) -> list[str]:
+def _alike_warnings(scores: MeasuredIdentity) -> list[str]:
     found = []
     for first in scores.known:
         for second in scores.known:

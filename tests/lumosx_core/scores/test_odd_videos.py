@@ -14,8 +14,8 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.media.video import VideoFile, write_video
 from lumosx_core.scores import command, video_scores
 from lumosx_core.scores.command import score_folder
+from lumosx_core.scores.identity.measured import IdentityPlan
 from lumosx_core.scores.identity.models import FacesOnly
-from lumosx_core.scores.identity.summary import IdentityPlan
 from lumosx_core.scores.video_scores import Equipment
 
 FRAMES = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(9)]

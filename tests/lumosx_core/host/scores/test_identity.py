@@ -17,8 +17,8 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.host.media.frames import ImageFrames
 from lumosx_core.host.scores.identity import check_save_name, score_images
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
+from lumosx_core.scores.identity.measured import IdentityPlan
 from lumosx_core.scores.identity.models import ModelNames
-from lumosx_core.scores.identity.summary import IdentityPlan
 from support.face_videos import people_of_photograph, still_video
 from tools.stand_ins import hide_for
 

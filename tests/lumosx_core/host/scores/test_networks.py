@@ -15,8 +15,8 @@ from lumosx_core.host.scores.networks import on_device, room_for_embedders
 from lumosx_core.media import to_image
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.attributes.score import AttributePlan
+from lumosx_core.scores.identity.measured import IdentityPlan
 from lumosx_core.scores.identity.models import ModelNames
-from lumosx_core.scores.identity.summary import IdentityPlan
 from support.drawing import draw_jacket
 from support.dressed import dressed_frame
 from support.face_networks import make_state

@@ -9,8 +9,9 @@ from PIL import Image
 from lumosx_core.errors import LumosXError
 from lumosx_core.scores.attributes.owners import AttributeScores, FrameView, ObjectScore, OwnerScore
 from lumosx_core.scores.drawing.plot import COLOURS, as_png, colour_of, plot_attributes, plot_identity, plot_motion
+from lumosx_core.scores.identity.measured import IdentityPlan
 from lumosx_core.scores.identity.models import ScoreModels
-from lumosx_core.scores.identity.summary import IdentityPlan, score_identity
+from lumosx_core.scores.identity.summary import score_identity
 from lumosx_core.scores.motion import MotionScore
 from lumosx_core.scores.people import Person
 from support.coloured_faces import GREEN, RED, ColourDetector, ColourEmbedder, drawn

@@ -9,10 +9,11 @@ from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.faces.face import ModelFolders
+from lumosx_core.scores.identity.measured import IdentityPlan
 from lumosx_core.scores.identity.models import ModelNames, ScoreModels, open_models
 from lumosx_core.scores.identity.report import identity_report
 from lumosx_core.scores.identity.score import confusion, margins
-from lumosx_core.scores.identity.summary import IdentityPlan, score_identity
+from lumosx_core.scores.identity.summary import score_identity
 from lumosx_core.scores.identity.swaps import Switch, left_to_right
 from lumosx_core.scores.people import Person
 from lumosx_core.scores.watching import MODES, RECOMMENDED, RELEASE

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.scores.identity.measured import IdentityPlan, Judge
 from lumosx_core.scores.identity.models import ModelNames, ScoreModels
 from lumosx_core.scores.identity.report import identity_report
-from lumosx_core.scores.identity.summary import IdentityPlan, Judge, score_identity
+from lumosx_core.scores.identity.summary import score_identity
 from lumosx_core.scores.identity.swaps import AS_LISTED
 from lumosx_core.scores.people import Person
 from support.coloured_faces import BLUE, GREEN, RED, ColourDetector, ColourEmbedder, drawn
