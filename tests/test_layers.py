@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 
 import pytest
 
@@ -80,6 +81,15 @@ def test_a_file_imports_its_own_layer_and_lower_ones(module):
 def test_no_two_files_import_each_other():
     graph = {module: set(imports_of(module)) - {module} for module in FILES if module}
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+def test_no_two_files_of_the_page_import_each_other():
+    graph = {}
+    for path in sorted((ROOT / "web").rglob("*.js")):
+        names = re.findall(r"from \"(\.[^\"]+)\"", path.read_text(encoding="utf-8"))
+        graph[path] = {(path.parent / name).resolve() for name in names}
+    assert len(graph) > 30 and any(graph.values())
+    assert list(graphlib.TopologicalSorter(graph).static_order())
 
 
 def test_every_file_has_a_layer_and_every_layer_has_files():

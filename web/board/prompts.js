@@ -1,7 +1,7 @@
 /** The prompt that a scene is bound to: that of the encode node its Binder leads to. */
 
 import { outputKey, targetsOf, valueOf } from "../graph/walk.js";
-import { heldBy } from "./scene.js";
+import { heldBy } from "./cases.js";
 
 const FARTHEST = 16;
 

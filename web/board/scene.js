@@ -2,6 +2,7 @@
 
 import { MUTED, placeKey, placeOf } from "../graph/links.js";
 import { inputIndex, linkAt, originOf, outputKey, pausedAt, valueOf } from "../graph/walk.js";
+import { heldBy } from "./cases.js";
 import { addLastRun } from "./lastrun.js";
 import { fileNameOf, fileOfView, pictureAt, viewOf } from "./pictures.js";
 import { promptsOf } from "./prompts.js";
@@ -231,18 +232,6 @@ function addCase(scene, place, { cases, root, host }) {
   });
   scene.objects.push(...held.objects.map((each, index) => readOnly(each, `${placeKey(place)}:o${index}`, host)));
   if (held.background) setBackground(scene, readOnly(held.background, `${placeKey(place)}:b`, host));
-}
-
-/**
- * What the case of a LumosX Load Case holds, noted down to be asked for; null while that is not known.
- * @returns {object | null}
- */
-export function heldBy(place, scene, cases, root) {
-  const [name, bodies] = ["case", "full_body"].map((input) => valueOf(place, input, root));
-  if (!name.known) return null;
-  const query = new URLSearchParams({ name: String(name.value), ...(bodies.known ? { full_body: String(bodies.value) } : {}) });
-  scene.cases.push(query.toString());
-  return cases.get(query.toString()) ?? null;
 }
 
 function readOnly(each, id, host) {
