@@ -73,7 +73,6 @@ def _forget_failed(results: Results, journal: Journal) -> None:
     # The journal first: their old prompts must not be asked for again once the lines are gone.
     for case in results.lines:
         journal.drop(case)
-    journal.write()
     results.drop(failed)
 
 

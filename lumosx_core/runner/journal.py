@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 from ..errors import LumosXError
 from ..files import append_line
@@ -24,8 +26,19 @@ _MOST_JOURNAL, _MOST_RESULTS = 1_000_000, 256_000_000
 """Bytes; a line takes about a thousand."""
 
 
-_DAMAGE = (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
-"""What a journal that somebody wrote by hand can raise."""
+_DAMAGE = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, sqlite3.Error,
+)
+"""What a journal that somebody else wrote can raise."""
+_DATABASE = b"SQLite format 3\0"
+_SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+_TABLES = {
+    "batch": "CREATE TABLE batch (server TEXT NOT NULL)",
+    "under_way": "CREATE TABLE under_way (folder TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL, "
+                 "prompt_id TEXT NOT NULL, prefix TEXT NOT NULL, workflow TEXT NOT NULL, seed TEXT, "
+                 "posts INTEGER NOT NULL)",
+}
+"""What a journal consists of. A seed may be larger than the integers of SQLite, so it is a text."""
 
 
 class Stop(LumosXError):
@@ -69,17 +82,20 @@ class Posted:
 
 
 class Journal:
-    """The prompts under way; every change is on disk before the call returns, except ``drop``.
+    """The prompts under way, in an SQLite database; every change is on disk before the call returns.
 
     Args:
-        path: a small JSON file, read when it exists.
+        path: read when it exists, made with the first prompt. A journal of version 0.1, which was JSON, is read too and
+            becomes a database with the first change.
 
     Attributes:
+        server: the address of the server; written with the next prompt.
         under_way: by the folder of the case.
         posts: how often the server got each of them.
 
     Raises:
-        LumosXError: a file that is no journal, names anything but plain folders, or that cannot be written.
+        LumosXError: a file that is not a journal, or names anything but plain folders; also from each change, when it
+            cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -87,48 +103,118 @@ class Journal:
         self.server = ""
         self.under_way: dict[str, Posted] = {}
         self.posts: dict[str, int] = {}
+        self._is_database = False
         if os.path.lexists(path):
             try:
-                state = json.loads(read_inside(path.parent, path, _MOST_JOURNAL))
-                self.server = state["server"]
-                self.under_way = {entry["case"]: Posted(**entry) for entry in state["under_way"]}
+                content = read_inside(path.parent, path, _MOST_JOURNAL)
+                self._is_database = content.startswith(_DATABASE)
+                if self._is_database:
+                    self._check_rollback()
+                    self._read_database()
+                else:
+                    self._read_json(json.loads(content))
                 for posted in self.under_way.values():
                     posted.check()
-                # Journals of version 0.1 do not count.
-                posts = state.get("posts", {})
-                self.posts = {case: int(posts.get(case, 0)) for case in self.under_way}
-                if not isinstance(self.server, str):
-                    raise TypeError(self.server)
+                if not isinstance(self.server, str) or min(self.posts.values(), default=0) < 0:
+                    raise ValueError(self.server)
             except _DAMAGE as error:
                 raise LumosXError(
-                    f"results: {path} is no journal of a batch; take it away to begin anew."
+                    f"results: {path} is not a journal of a batch; take it away to begin anew."
                 ) from error
 
     def put(self, posted: Posted) -> None:
         """Remember a prompt before it is posted."""
         self.under_way[posted.case] = posted
-        self.write()
+        posts = self.posts.setdefault(posted.case, 0)
+        self._change(
+            ("UPDATE batch SET server = ?", (self.server,)),
+            ("INSERT OR REPLACE INTO under_way VALUES (?, ?, ?, ?, ?, ?, ?)", _row(posted, posts)),
+        )
 
     def count(self, case: str) -> None:
         """Remember that the server got a prompt, or went away on getting it."""
-        self.posts[case] = self.posts.get(case, 0) + 1
-        self.write()
+        self.posts[case] += 1
+        self._change(("UPDATE under_way SET posts = posts + 1 WHERE folder = ?", (case,)))
 
     def drop(self, case: str) -> None:
-        """Forget a prompt whose result is written; the file may keep it, since the result counts for more."""
-        self.under_way.pop(case, None)
+        """Forget a prompt whose result is written."""
         self.posts.pop(case, None)
-
-    def write(self) -> None:
-        """Put the present state on disk."""
-        under_way = [asdict(posted) for posted in self.under_way.values()]
-        state = {"server": self.server, "under_way": under_way, "posts": self.posts}
-        with replacing(self.path) as part:
-            part.write_text(json.dumps(state, indent=1), encoding="utf-8")
+        # Others were never here, and their names may be none that a database takes.
+        if self.under_way.pop(case, None) is not None:
+            self._change(("DELETE FROM under_way WHERE folder = ?", (case,)))
 
     def remove(self) -> None:
         """Take the file away; the batch has ended."""
+        self._rollback.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
+
+    @property
+    def _rollback(self) -> Path:
+        """The file from which SQLite undoes a change that was cut off."""
+        return self.path.with_name(f"{self.path.name}-journal")
+
+    def _check_rollback(self) -> None:
+        """Refuse such a file of somebody else's: what it names as a journal of several databases, SQLite deletes."""
+        if os.path.lexists(self._rollback):
+            content = read_inside(self.path.parent, self._rollback, _MOST_JOURNAL)
+            if content.endswith(_SUPER_JOURNAL):
+                raise ValueError("it belongs to several databases")
+
+    def _read_database(self) -> None:
+        with _opened(self.path) as database:
+            if database.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
+                raise ValueError("damaged")
+            tables = database.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+            if dict(tables) != _TABLES or len(tables) != len(_TABLES):
+                raise ValueError("other tables")
+            (self.server,), = database.execute("SELECT server FROM batch")
+            for *texts, seed, posts in database.execute("SELECT * FROM under_way ORDER BY rowid"):
+                self.under_way[texts[0]] = Posted(*texts, None if seed is None else int(seed))
+                self.posts[texts[0]] = int(posts)
+
+    def _read_json(self, state: Any) -> None:
+        """Take the state of a journal of version 0.1; the first of them did not count."""
+        self.server = state["server"]
+        self.under_way = {entry["case"]: Posted(**entry) for entry in state["under_way"]}
+        posts = state.get("posts", {})
+        self.posts = {case: int(posts.get(case, 0)) for case in self.under_way}
+
+    def _change(self, *statements: tuple[str, tuple]) -> None:
+        try:
+            if self._is_database:
+                with _opened(self.path) as database:
+                    for sql, values in statements:
+                        database.execute(sql, values)
+            else:
+                self._write_database()
+        except sqlite3.Error as error:
+            raise Stop(f"{self.path} cannot be written ({error}).") from error
+
+    def _write_database(self) -> None:
+        """Make the database from the present state; it takes the place of a journal in JSON."""
+        # A rollback file of a journal that is gone would be played back into the new one.
+        self._rollback.unlink(missing_ok=True)
+        with replacing(self.path) as part, _opened(part, "rwc") as database:
+            for sql in _TABLES.values():
+                database.execute(sql)
+            database.execute("INSERT INTO batch VALUES (?)", (self.server,))
+            rows = [_row(posted, self.posts[case]) for case, posted in self.under_way.items()]
+            database.executemany("INSERT INTO under_way VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._is_database = True
+
+
+def _row(posted: Posted, posts: int) -> tuple:
+    seed = None if posted.seed is None else str(posted.seed)
+    return posted.case, posted.name, posted.prompt_id, posted.prefix, posted.workflow, seed, posts
+
+
+@contextmanager
+def _opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+    """A database that may have come from somebody else; changes are on disk at the end, or none of them is."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)) as database, database:
+        for setting in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = EXTRA"):
+            database.execute(f"PRAGMA {setting}")
+        yield database
 
 
 class Results:

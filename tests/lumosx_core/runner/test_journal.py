@@ -2,8 +2,12 @@
 
 import json
 import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from dataclasses import asdict, replace
-from pathlib import PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
@@ -29,8 +33,11 @@ def test_a_prompt_is_on_disk_when_put_returns(tmp_path):
     again.count("case 1")
     assert Journal(tmp_path / "journal").posts == {"case 1": 1}
     again.drop("case 1")
-    again.put(replace(POSTED, case="case 2"))
-    assert list(Journal(tmp_path / "journal").under_way) == ["case 2"]
+    assert Journal(tmp_path / "journal").under_way == {}
+    again.put(replace(POSTED, case="case 2", seed=2**64 - 1))
+    again.put(replace(POSTED, case="case 3", seed=None))
+    assert [posted.seed for posted in Journal(tmp_path / "journal").under_way.values()] == [2**64 - 1, None]
+    assert list(Journal(tmp_path / "journal").under_way) == ["case 2", "case 3"]
     again.remove()
     assert list(tmp_path.iterdir()) == []
 
@@ -49,6 +56,21 @@ def test_what_is_replaced_is_either_old_or_new(tmp_path):
     assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
 
 
+def test_a_journal_of_version_0_1_is_read_and_becomes_a_database_with_the_first_change(tmp_path):
+    second = replace(POSTED, case="case 2", seed=2**64 - 1)
+    state = {"server": "http://a", "under_way": [asdict(POSTED), asdict(second)], "posts": {"case 1": 2}}
+    (tmp_path / "journal").write_text(json.dumps(state))
+    journal = Journal(tmp_path / "journal")
+    assert journal.under_way == {"case 1": POSTED, "case 2": second} and journal.posts == {"case 1": 2, "case 2": 0}
+    assert json.loads((tmp_path / "journal").read_text()) == state
+    journal.count("case 1")
+    again = Journal(tmp_path / "journal")
+    assert (again.server, again.under_way, again.posts) == ("http://a", journal.under_way, {"case 1": 3, "case 2": 0})
+    assert (tmp_path / "journal").read_bytes().startswith(b"SQLite format 3")
+    again.drop("case 1")
+    assert list(Journal(tmp_path / "journal").under_way) == ["case 2"]
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"server": "", "under_way": [{"case": "a"}]}',
                                      '{"server": 5, "under_way": []}',
                                      '{"server": "", "under_way": [%s], "posts": {"case 1": Infinity}}',
@@ -56,23 +78,134 @@ def test_what_is_replaced_is_either_old_or_new(tmp_path):
                                      "[" * 100_000, "\0" * 100])
 def test_a_strange_journal_is_refused(tmp_path, content):
     (tmp_path / "journal").write_text(content.replace("%s", json.dumps(asdict(POSTED))))
-    with pytest.raises(LumosXError, match="is no journal of a batch; take it away"):
+    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
         Journal(tmp_path / "journal")
 
 
-@pytest.mark.parametrize(("field", "value"), [
+LEADS_ELSEWHERE = [
     ("case", "../private"), ("case", ".."), ("case", "."), ("case", ""), ("case", "/etc"), ("case", "a/b"),
-    ("case", "a/"), ("case", "a\0"), ("case", 5), ("name", None), ("prompt_id", "../../etc"), ("prompt_id", ""),
-    ("prompt_id", POSTED.prompt_id.upper()), ("prompt_id", "{" + POSTED.prompt_id + "}"), ("prompt_id", 5),
+    ("case", "a/"), ("case", "a\0"), ("prompt_id", "../../etc"), ("prompt_id", ""),
+    ("prompt_id", POSTED.prompt_id.upper()), ("prompt_id", "{" + POSTED.prompt_id + "}"), ("prompt_id", "5"),
     ("prefix", "lumosx_batch"), ("prefix", "lumosx_batch/../x"), ("prefix", "/lumosx_batch/x"),
     ("prefix", "lumosx_batch//x"), ("prefix", "lumosx_batch/x/"), ("prefix", "lumosx_batch/x\n"), ("prefix", "x"),
-    ("prefix", "lumosx_batch/a b"), ("workflow", 1), ("seed", "1"), ("seed", True),
+    ("prefix", "lumosx_batch/a b"), ("seed", "x"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    *LEADS_ELSEWHERE, ("case", 5), ("name", None), ("prompt_id", 5), ("workflow", 1), ("seed", "1"), ("seed", True),
 ])
 def test_a_journal_that_came_with_a_folder_leads_nowhere_else(tmp_path, field, value):
     entry = {**asdict(POSTED), field: value}
     (tmp_path / "journal").write_text(json.dumps({"server": "http://a", "under_way": [entry]}))
-    with pytest.raises(LumosXError, match="is no journal of a batch; take it away"):
+    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
         Journal(tmp_path / "journal")
+
+
+@pytest.mark.parametrize(("field", "value"), LEADS_ELSEWHERE)
+def test_a_database_that_came_with_a_folder_leads_nowhere_else(tmp_path, field, value):
+    changed(tmp_path / "journal", f"UPDATE under_way SET {'folder' if field == 'case' else field} = ?", value)
+    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+        Journal(tmp_path / "journal")
+
+
+def changed(path, *statement):
+    """Write a journal with one prompt, and change it by hand."""
+    Journal(path).put(POSTED)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(statement[0], statement[1:])
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE under_way SET posts = -1", "UPDATE under_way SET posts = 'x'", "DELETE FROM batch",
+    "INSERT INTO batch VALUES ('http://b')", "UPDATE batch SET server = x'00'", "CREATE TABLE more (a)",
+    "CREATE VIEW more AS SELECT 1", "CREATE INDEX more ON under_way (name)",
+    "CREATE TRIGGER more AFTER DELETE ON under_way BEGIN UPDATE batch SET server = 'http://b'; END",
+    "DROP TABLE under_way", "UPDATE under_way SET name = x'00'",
+])
+def test_a_database_of_other_tables_or_values_is_refused(tmp_path, statement):
+    changed(tmp_path / "journal", statement)
+    before = (tmp_path / "journal").read_bytes()
+    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+        Journal(tmp_path / "journal")
+    assert (tmp_path / "journal").read_bytes() == before
+
+
+@pytest.mark.parametrize("place", [0, 16, 60, 100, 105, 4096, 4100, 8192, 8200])
+def test_a_damaged_database_is_refused_or_read_as_it_was(tmp_path, place):
+    Journal(tmp_path / "journal").put(POSTED)
+    content = bytearray((tmp_path / "journal").read_bytes())
+    content[place:place + 4] = b"\xff" * 4
+    (tmp_path / "journal").write_bytes(content)
+    try:
+        assert Journal(tmp_path / "journal").under_way == {"case 1": POSTED}
+    except LumosXError as error:
+        assert "journal is not a journal of a batch" in str(error)
+    (tmp_path / "journal").write_bytes(content[:-1000])
+    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+        Journal(tmp_path / "journal")
+
+
+_KILLED = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN")
+for number in range(200):
+    database.execute("INSERT INTO under_way SELECT ?, name, prompt_id, prefix, workflow, seed, posts FROM under_way "
+                     "WHERE folder = 'case 1'", (f"case x{number}",))
+os._exit(9)
+"""
+
+
+@pytest.fixture
+def cut_off(tmp_path):
+    """A journal whose writer was killed in the middle of a change that was partly in the file."""
+    Journal(tmp_path / "journal").put(POSTED)
+    before = (tmp_path / "journal").read_bytes()
+    assert subprocess.run([sys.executable, "-c", _KILLED, tmp_path / "journal"]).returncode == 9
+    assert (tmp_path / "journal").read_bytes() != before and (tmp_path / "journal-journal").stat().st_size > 4096
+    return tmp_path / "journal"
+
+
+def test_a_change_that_a_kill_cut_off_never_was(cut_off):
+    journal = Journal(cut_off)
+    assert journal.under_way == {"case 1": POSTED}
+    journal.count("case 1")
+    assert Journal(cut_off).posts == {"case 1": 1} and [path.name for path in cut_off.parent.iterdir()] == ["journal"]
+
+
+def test_a_rollback_of_somebody_elses_deletes_no_file(cut_off):
+    """SQLite deletes the file that such a rollback names as the journal of several databases."""
+    mine = cut_off.parent / "mine"
+    mine.write_text("mine")
+    name = bytes(mine)
+    end = len(name).to_bytes(4, "big") + sum(name).to_bytes(4, "big") + journal._SUPER_JOURNAL
+    with (cut_off.parent / "journal-journal").open("ab") as file:
+        file.write((2**30 // 4096 + 1).to_bytes(4, "big") + name + end)
+    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+        Journal(cut_off)
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_rollback_that_is_not_a_file_is_refused(tmp_path, kind):
+    Journal(tmp_path / "journal").put(POSTED)
+    rollback = tmp_path / "journal-journal"
+    if kind == "link":
+        rollback.symlink_to(Path(__file__))
+    elif kind == "pipe":
+        os.mkfifo(rollback)
+    else:
+        rollback.mkdir()
+    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+        Journal(tmp_path / "journal")
+
+
+def test_a_rollback_of_a_journal_that_was_taken_away_is_not_played_back(cut_off):
+    cut_off.unlink()
+    Journal(cut_off).put(replace(POSTED, case="case 2"))
+    assert list(Journal(cut_off).under_way) == ["case 2"]
 
 
 @pytest.mark.parametrize("case", ["..\\private", "C:x", "C:\\x", "a\\b"])
@@ -191,10 +324,16 @@ def test_a_disk_that_gets_full_leaves_whole_lines_and_a_batch_that_goes_on(path,
 def test_a_journal_on_a_full_disk_is_the_old_one(tmp_path, full_disk):
     journal = Journal(tmp_path / "journal")
     journal.put(POSTED)
-    with full_disk(100), pytest.raises(Stop, match="journal cannot be written .File too large"):
-        journal.put(replace(POSTED, case="case 2"))
-    assert list(Journal(tmp_path / "journal").under_way) == ["case 1"]
-    assert [one.name for one in tmp_path.iterdir()] == ["journal"]
+    for room in (0, 100, 600, 5000, 9000):
+        with full_disk(room), pytest.raises(Stop, match="journal cannot be written"):
+            journal.put(replace(POSTED, case="case 2"))
+        journal = Journal(tmp_path / "journal")
+        assert list(journal.under_way) == ["case 1"]
+        assert [one.name for one in tmp_path.iterdir()] == ["journal"]
+    journal.remove()
+    with full_disk(5000), pytest.raises(Stop, match="journal cannot be written"):
+        Journal(tmp_path / "journal").put(POSTED)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["link", "gone", "pipe", "folder"])

@@ -17,6 +17,7 @@ ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
 def write_journal(root, server, *cases):
+    """As version 0.1 wrote them."""
     entries = [asdict(Posted(case, case, ID, "lumosx_batch/x/y", "ab" * 32, 5)) for case in cases]
     (root / "lumosx_results.jsonl.journal").write_text(json.dumps({"server": server.url, "under_way": entries}))
 
@@ -33,7 +34,7 @@ def test_a_journal_that_names_a_folder_beside_the_root_sends_nothing(
     (root.parent / "private" / "secret.txt").write_text("secret")
     write_journal(root, server, "../private")
     assert batch("--download", tmp_path / "videos") == 1 and executed() == 0
-    assert "is no journal of a batch; take it away" in capsys.readouterr().err
+    assert "lumosx_results.jsonl.journal is not a journal of a batch" in capsys.readouterr().err
     assert not (tmp_path / "private.mp4").exists() and "secret.txt" not in uploaded(server)
 
 
