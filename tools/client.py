@@ -1,22 +1,18 @@
-"""A synchronous client for ComfyUI's HTTP and websocket interface."""
+"""The batch runner's client of a ComfyUI server, and beside it what follows a run over the websocket."""
 
 import asyncio
 import json
 import struct
-import urllib.error
-import urllib.parse
-import urllib.request
 import uuid
 from dataclasses import dataclass, field
 
 import aiohttp
 
-REQUEST_SECONDS = 120
+from lumosx_core.runner.client import MOST_FILE, Server, finished, json_body, quoted, session, view_path
+from lumosx_core.runner.protocol import Refused, ServerAway
+
 # The first four bytes of a binary frame say what it is: these two are preview images, the rest is text.
 PREVIEW_FRAMES = (1, 4)
-
-# Requests to this machine must not go through a proxy that the environment names.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -64,80 +60,60 @@ class Interrupted(Exception):
         self.run = run
 
 
-class ConnectionClosed(Exception):
-    """ComfyUI could not be reached, or closed the websocket before the prompt was finished."""
+class ComfyClient(Server):
+    """A client of the server at `url` that also waits for what it queues.
 
-
-def rejection_text(body):
-    """Return one line that says why ComfyUI refused a prompt, from the body of its answer."""
-    parts = node_error_texts(body.get("node_errors") or {})
-    if not parts:
-        error = body.get("error") or {}
-        parts = [_message_and_details(error) if isinstance(error, dict) else str(error)]
-    return "; ".join(parts) or "ComfyUI refused the workflow without saying why."
-
-
-def node_error_texts(node_errors):
-    """Return a line for each input error in a `node_errors` object of ComfyUI."""
-    return [
-        f"{node.get('class_type', node_id)}: {_message_and_details(error)}"
-        for node_id, node in node_errors.items()
-        for error in node.get("errors", ())
-    ]
-
-
-def _message_and_details(error):
-    parts = [(error.get(name) or "").strip() for name in ("message", "details")]
-    # The second follows after a colon, so a full stop between them would read oddly.
-    parts[0] = parts[0].rstrip(".") if parts[1] else parts[0]
-    return ": ".join(part for part in parts if part)
-
-
-class ComfyClient:
-    """Talks to the server at `url`. Its calls block; those over HTTP raise urllib.error.URLError when it is gone."""
+    Its calls block; they raise ServerAway when the server is gone and Refused when it says no.
+    """
 
     def __init__(self, url):
-        self.url = url.rstrip("/")
+        super().__init__(url)
         self.client_id = uuid.uuid4().hex
 
     def object_info(self, node=None):
         """Return the schemas of all nodes by id, or that of one `node` (KeyError when there is none)."""
         if node is None:
             return self._json("/object_info")
-        return self._json("/object_info/" + urllib.parse.quote(node))[node]
+        return self._json("/object_info/" + quoted(node))[node]
 
-    def queue(self, prompt):
-        """Queue a workflow in API form and return its prompt id; raises PromptRejected."""
-        return self._queue(prompt)["prompt_id"]
+    def submit(self, prompt):
+        """Queue a workflow in API form and return ComfyUI's answer; raises PromptRejected."""
+        try:
+            return self._json("/prompt", json_body(prompt=prompt, client_id=self.client_id))
+        except Refused as refused:
+            if refused.code != 400:
+                raise
+            raise PromptRejected(str(refused), refused.answer) from None
 
     def run(self, prompt, on_event=None, timeout=600.0):
         """Queue a workflow in API form, wait for its end and return a Run.
 
         `on_event(type, data)` sees every event of this prompt as it arrives and may call `interrupt`.
-        Raises PromptRejected, ExecutionFailed, Interrupted, ConnectionClosed, or TimeoutError (the prompt is then
-        interrupted too).
+        Raises PromptRejected, ExecutionFailed, Interrupted, ServerAway, or TimeoutError (the prompt is then interrupted
+        too).
         """
         try:
-            return asyncio.run(self._run_within(timeout, prompt, on_event))
+            return finished(self._run_within(timeout, prompt, on_event))
         except aiohttp.ClientError as error:
-            raise ConnectionClosed(f"ComfyUI does not answer: {error}.") from None
+            raise ServerAway(f"ComfyUI does not answer: {error}.") from None
 
     def interrupt(self):
         """Interrupt what runs now, if anything does."""
-        self._post("/interrupt", {})
+        self._request("/interrupt", json_body())
 
     def free(self):
         """Ask the server to unload models and forget cached results; it does so when idle."""
-        self._post("/free", {"unload_models": True, "free_memory": True})
+        self._request("/free", json_body(unload_models=True, free_memory=True))
+
+    def forget(self, prompt_id):
+        """Take a prompt that has ended out of the server's history."""
+        self._request("/history", json_body(delete=[prompt_id]))
 
     def view(self, file):
         """Return the bytes of a file that a node's ui output names (`filename`, `subfolder`, `type`)."""
-        names = {name: file[name] for name in ("filename", "subfolder", "type") if file.get(name)}
-        return self._get("/view?" + urllib.parse.urlencode(names))
-
-    def history(self, prompt_id):
-        """Return what the server remembers of a finished prompt (KeyError when nothing)."""
-        return self._json("/history/" + prompt_id)[prompt_id]
+        pieces = []
+        self._exchange(view_path(file), None, MOST_FILE, pieces.append)
+        return b"".join(pieces)
 
     async def _run_within(self, timeout, prompt, on_event):
         task = asyncio.create_task(self._run(prompt, on_event))
@@ -149,42 +125,16 @@ class ComfyClient:
         return task.result()
 
     async def _run(self, prompt, on_event):
-        session_options = {"timeout": aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS)}
         address = f"{self.url}/ws?clientId={self.client_id}"
-        async with (
-            aiohttp.ClientSession(**session_options) as session,
-            session.ws_connect(address, max_msg_size=0) as socket,
-        ):
+        async with session() as connection, connection.ws_connect(address, max_msg_size=0) as socket:
             # The first message says that the server knows this client; earlier events would be lost.
             await socket.receive()
-            answer = self._queue(prompt)
+            answer = self.submit(prompt)
             run = Run(answer["prompt_id"], node_errors=answer.get("node_errors") or {})
             failure = await _follow(socket, run, on_event)
         if failure is not None:
             raise failure
         return run
-
-    def _queue(self, prompt):
-        try:
-            return json.loads(self._post("/prompt", {"prompt": prompt, "client_id": self.client_id}))
-        except urllib.error.HTTPError as error:
-            if error.code != 400:
-                raise
-            body = json.loads(error.read())
-            raise PromptRejected(rejection_text(body), body) from None
-
-    def _json(self, path):
-        return json.loads(self._get(path))
-
-    def _get(self, path):
-        with _opener.open(self.url + path, timeout=REQUEST_SECONDS) as answer:
-            return answer.read()
-
-    def _post(self, path, body):
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
-        with _opener.open(request, timeout=REQUEST_SECONDS) as answer:
-            return answer.read()
 
 
 async def _follow(socket, run, on_event):
@@ -204,7 +154,7 @@ async def _follow(socket, run, on_event):
         failure = failure or _take(run, kind, data)
         if on_event is not None:
             on_event(kind, data)
-    raise ConnectionClosed("ComfyUI closed the connection before the workflow was finished.")
+    raise ServerAway("ComfyUI closed the connection before the workflow was finished.")
 
 
 def _take(run, kind, data):

@@ -10,17 +10,10 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
-from tools.client import (
-    ComfyClient,
-    ConnectionClosed,
-    ExecutionFailed,
-    Interrupted,
-    PromptRejected,
-    node_error_texts,
-)
+from lumosx_core.runner.protocol import Refused, ServerAway, reason
+from tools.client import ComfyClient, ExecutionFailed, Interrupted, PromptRejected
 from tools.server import ROOT, ComfyServer, ServerError
 
 WORKFLOW = ROOT / "tests" / "workflows" / "demo.json"
@@ -223,7 +216,7 @@ def make_video(options, prompt, comfyui_dir, models):
         with contextlib.closing(progress), server:
             try:
                 _fetch_video(ComfyClient(server.url), options, prompt, progress)
-            except (ConnectionClosed, HTTPException, OSError):
+            except (ServerAway, OSError):
                 if not server.has_ended():
                     raise
                 raise ServerError(f"ComfyUI ended while running. Its last lines:\n{server.log_tail()}") from None
@@ -241,9 +234,9 @@ def _copy_case(source, target):
 
 def _fetch_video(client, options, prompt, progress):
     run = client.run(prompt, on_event=progress.on_event, timeout=TIMEOUT_SECONDS)
-    errors = node_error_texts(run.node_errors)
+    errors = reason({"node_errors": run.node_errors})
     if errors:
-        raise DemoError("; ".join(errors))
+        raise DemoError(errors)
     outputs = run.outputs.get(_find_node(prompt, "SaveVideo", options.workflow), {})
     files = [entry for entries in outputs.values() for entry in entries if isinstance(entry, dict)]
     videos = [file for file in files if str(file.get("filename", "")).lower().endswith(".mp4")]
@@ -274,7 +267,7 @@ def main(argv):
         return _fail("The workflow was interrupted.")
     except ExecutionFailed as error:
         return _fail(error.message)
-    except (DemoError, PromptRejected, ServerError, ConnectionClosed, HTTPException, OSError) as error:
+    except (DemoError, PromptRejected, Refused, ServerError, ServerAway, OSError) as error:
         return _fail(str(error))
     # A pipe on Windows may not know every letter of a path, and the video is made by now.
     sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,106 +1,48 @@
-"""What a batch says to a ComfyUI server: the one file of the pack that speaks to a network.
+"""A client of a ComfyUI server: the one file of the pack that speaks to a network.
 
-It speaks only to the address that the user typed: no proxies from the environment, no redirects. What a server answers
-is believed only as far as it was looked at: its size, the time it takes, its depth, and the types in it.
+It speaks only to the address that the user typed: no proxies from the environment, no redirects. Every answer has a
+bound for its size and for the time it takes; ``protocol.py`` says what it means.
 """
 
 from __future__ import annotations
 
-import http.client
+import asyncio
+import io
 import json
-import socket
-import threading
+import os
+import ssl
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import aiohttp
+from yarl import URL
 
 from ..errors import LumosXError
-from ..untrusted import read_inside, shown
+from ..untrusted import read_inside
+from .protocol import Refused, ServerAway, not_comfyui, parsed, queued, reason, refusal
 
 REQUEST_SECONDS = 120
 """For a connection, for each piece of an answer, and for all of one but what its size allows."""
 LEAST_RATE = 16_384
-"""Bytes in a second; whoever sends slower is taken for away."""
+"""Bytes in a second; a server that sends or takes less is treated as away."""
 MOST_ANSWER, MOST_ERROR, MOST_FILE = 16_000_000, 1_000_000, 8_000_000_000
 """Bytes of an answer in JSON, of one that says no, and of a video."""
 MOST_SENT = 256_000_000
 """Bytes of a file of a case."""
-LONGEST_SENTENCE = 1000
 _PIECE = 1 << 20
-# A proxy in front of a server that is starting says one of these.
-_AWAY = (502, 503, 504)
 
-
-class ServerAway(Exception):
-    """The server cannot be reached, or went away while it answered; whether it acted on the request is not known."""
-
-
-class Refused(LumosXError):
-    """The server said no; ``code`` is its HTTP status, 0 where it said something that is no answer."""
-
-    def __init__(self, message: str, code: int = 0) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-class _Response(http.client.HTTPResponse):
-    """Whose head comes in time; the library bounds each read of a byte of it, not all together."""
-
-    def __init__(self, sock: socket.socket, *rest: object, **named: object) -> None:
-        super().__init__(sock, *rest, **named)
-        self._sock, self._late = sock, False
-
-    def begin(self) -> None:
-        watch = threading.Timer(REQUEST_SECONDS, self._end)
-        watch.daemon = True
-        watch.start()
-        try:
-            super().begin()
-        finally:
-            watch.cancel()
-        if self._late:
-            # What had come by then looks like all of it.
-            raise TimeoutError("it sends too slowly")
-
-    def _end(self) -> None:
-        self._late = True
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-
-
-class _Connection(http.client.HTTPConnection):
-    response_class = _Response
-
-
-class _SecureConnection(http.client.HTTPSConnection):
-    response_class = _Response
-
-
-class _Handler(urllib.request.HTTPHandler):
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, request)
-
-
-class _SecureHandler(urllib.request.HTTPSHandler):
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_SecureConnection, request, context=self._context)
-
-
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects, _Handler, _SecureHandler)
+T = TypeVar("T")
+Sent: TypeAlias = "bytes | aiohttp.MultipartWriter | None"
+"""What is sent with a question: JSON, a form, or nothing."""
 
 
 class Server:
-    """A running ComfyUI.
+    """A running ComfyUI. Its calls block.
 
     Every call raises ServerAway when it cannot be reached, and Refused when it says no.
 
@@ -115,6 +57,7 @@ class Server:
         try:
             parts = urllib.parse.urlsplit(url)
             known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+            self._base = str(URL(url)).rstrip("/")
         except ValueError:
             known = False
         if not known or parts.username or parts.query or parts.fragment:
@@ -123,7 +66,7 @@ class Server:
 
     def lacks(self, class_types: list[str]) -> list[str]:
         """Those of some node types that the server does not have."""
-        return [name for name in class_types if name not in self._json("/object_info/" + _quoted(name))]
+        return [name for name in class_types if name not in self._json("/object_info/" + quoted(name))]
 
     def upload(self, folder: str, name: str, case: Path, source: Path) -> None:
         """Put a file of a case into a folder under the server's input folder; one of the same name is replaced.
@@ -131,46 +74,40 @@ class Server:
         Raises:
             OSError: the file cannot be read, is too large, or leads out of the case.
         """
-        boundary = uuid.uuid4().hex
-        fields = {"type": "input", "subfolder": folder, "overwrite": "true"}
-        body = "".join(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
-            for key, value in fields.items()
-        )
-        body += (
-            f"--{boundary}\r\nContent-Disposition: form-data; name=\"image\"; filename*=UTF-8''{_quoted(name)}\r\n"
-            "Content-Type: application/octet-stream\r\n\r\n"
-        )
-        data = body.encode() + read_inside(case, source, MOST_SENT) + f"\r\n--{boundary}--\r\n".encode()
-        self._json("/upload/image", data, f"multipart/form-data; boundary={boundary}")
+        # A form as aiohttp makes it has its file's name in one encoding of two that servers read differently.
+        form = aiohttp.MultipartWriter("form-data")
+        for field, value in {"type": "input", "subfolder": folder, "overwrite": "true"}.items():
+            form.append(value, {"Content-Disposition": f'form-data; name="{field}"'})
+        content = io.BytesIO(read_inside(case, source, MOST_SENT))
+        form.append(content, {
+            "Content-Disposition": f"form-data; name=\"image\"; filename*=UTF-8''{quoted(name)}",
+            "Content-Type": "application/octet-stream",
+        })
+        self._json("/upload/image", form)
 
     def post(self, prompt: dict, prompt_id: str) -> None:
         """Queue a graph under an id of our own; a graph of which only a part would run is taken back and refused."""
-        answer = self._json("/prompt", json.dumps({"prompt": prompt, "prompt_id": prompt_id}).encode())
+        answer = self._json("/prompt", json_body(prompt=prompt, prompt_id=prompt_id))
         if answer.get("node_errors"):
             self.cancel(prompt_id)
-            raise Refused(_reason(answer) or f"server: {self.url} refused a node without a word; look at its log.", 400)
+            why = reason(answer) or f"server: {self.url} refused a node without a word; look at its log."
+            raise Refused(why, 400, answer)
 
     def queue(self) -> tuple[set[str], set[str]]:
         """The ids of the prompts that run, and of those that wait."""
-        answer = self._json("/queue")
-        try:
-            running, waiting = ({str(item[1]) for item in answer[key]} for key in ("queue_running", "queue_pending"))
-        except (KeyError, TypeError, IndexError) as error:
-            raise self._no_comfyui() from error
-        return running, waiting
+        return queued(self.url, self._json("/queue"))
 
     def history(self, prompt_id: str) -> dict | None:
         """What the server remembers of a prompt that has ended; None when it does not know it."""
         entry = self._json("/history/" + prompt_id).get(prompt_id)
         if not isinstance(entry, dict | None):
-            raise self._no_comfyui()
+            raise not_comfyui(self.url)
         return entry
 
     def cancel(self, prompt_id: str) -> None:
         """Take a prompt out of the queue, or stop it when it runs."""
-        self._request("/queue", json.dumps({"delete": [prompt_id]}).encode())
-        self._request("/interrupt", json.dumps({"prompt_id": prompt_id}).encode())
+        self._request("/queue", json_body(delete=[prompt_id]))
+        self._request("/interrupt", json_body(prompt_id=prompt_id))
 
     def fetch(self, file: dict, target: Path) -> bool:
         """Write an output (``filename``, ``subfolder``, ``type``) of the server to a path.
@@ -181,138 +118,122 @@ class Server:
         Raises:
             OSError: the path cannot be written.
         """
-        names = {name: file[name] for name in ("filename", "subfolder", "type")}
         with target.open("wb") as writing:
             try:
-                query = urllib.parse.urlencode(names, errors="replace")
-                for piece in self._pieces("/view?" + query, None, "", MOST_FILE):
-                    writing.write(piece)
-            except Refused as refusal:
-                if refusal.code == 404:
+                self._exchange(view_path(file), None, MOST_FILE, writing.write)
+            except Refused as refused:
+                if refused.code == 404:
                     return False
                 raise
         return True
 
-    def _json(self, path: str, data: bytes | None = None, kind: str = "application/json") -> dict:
-        text = self._request(path, data, kind)
-        try:
-            answer = json.loads(text)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            raise self._no_comfyui()
-        return answer
+    def _json(self, path: str, data: Sent = None) -> dict:
+        return parsed(self.url, self._request(path, data))
 
-    def _no_comfyui(self) -> Refused:
-        return Refused(f"server: {self.url} does not answer as a ComfyUI does; give the address of its page.")
+    def _request(self, path: str, data: Sent = None) -> bytes:
+        pieces: list[bytes] = []
+        self._exchange(path, data, MOST_ANSWER, pieces.append)
+        return b"".join(pieces)
 
-    def _request(self, path: str, data: bytes | None = None, kind: str = "application/json") -> bytes:
-        return b"".join(self._pieces(path, data, kind, MOST_ANSWER))
+    def _exchange(self, path: str, data: Sent, most: int, take: Callable[[bytes], object]) -> None:
+        """Ask, and pass on the pieces of an answer of at most ``most`` bytes as they come."""
+        finished(self._asked(path, data, most, take))
 
-    def _pieces(self, path: str, data: bytes | None, kind: str, most: int) -> Iterator[bytes]:
+    async def _asked(self, path: str, data: Sent, most: int, take: Callable[[bytes], object]) -> None:
         began = time.monotonic()
-        with self._answer(path, data, kind) as answer:
-            yield from _read_pieces(answer, most, began)
-
-    @contextmanager
-    def _answer(self, path: str, data: bytes | None = None, kind: str = "") -> Iterator[http.client.HTTPResponse]:
-        # Without a body it is a GET, whose type of content says nothing.
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": kind} if data else {})
-        with _as_away():
+        size = len(data) if isinstance(data, bytes) else data.size or 0 if data else 0
+        headers = {"Content-Type": "application/json"} if isinstance(data, bytes) else {}
+        async with session() as connection:
+            request = connection.request(
+                "GET" if data is None else "POST", URL(self._base + path, encoded=True), data=data, headers=headers,
+                allow_redirects=False,
+            )
+            with _as_away("it does not answer in time"):
+                answer = await asyncio.wait_for(request, REQUEST_SECONDS + size / LEAST_RATE)
             try:
-                answer = _opener.open(request, timeout=REQUEST_SECONDS)
-            except urllib.error.HTTPError as error:
-                raise _refusal(self.url, error) from error
-        with answer:
-            yield answer
+                if not 200 <= answer.status < 300:
+                    raise await self._refusal(answer)
+                await _read(answer, most, began + size / LEAST_RATE, take)
+            finally:
+                answer.close()
+
+    async def _refusal(self, answer: aiohttp.ClientResponse) -> Exception:
+        pieces: list[bytes] = []
+        try:
+            await _read(answer, MOST_ERROR, time.monotonic(), pieces.append)
+        except LumosXError:
+            pieces.clear()
+        return refusal(self.url, answer.status, b"".join(pieces))
 
 
-def _read_pieces(answer: http.client.HTTPResponse, most: int, began: float) -> Iterator[bytes]:
-    """What an answer holds, as it comes.
+def session() -> aiohttp.ClientSession:
+    """What opens connections, without a proxy and without unpacking what a server may have packed."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False, skip_auto_headers=("Accept-Encoding",),
+        read_bufsize=_PIECE, trust_env=False,
+    )
+
+
+def finished(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, also for a caller in whose thread an event loop runs already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+async def _read(answer: aiohttp.ClientResponse, most: int, began: float, take: Callable[[bytes], object]) -> None:
+    """Pass on what an answer holds, as it comes.
 
     Raises:
         ServerAway: it ends too early, or takes too long.
         Refused: it is too large.
     """
-    expected, received = answer.length, 0
+    expected, received = answer.content_length, 0
     if expected is not None and expected > most:
         raise Refused(f"server: its answer has {expected} bytes, and {most} are the most; look at what it runs.")
-    while received != expected:
+    while True:
         with _as_away():
-            piece = answer.read1(_PIECE)
+            piece = await asyncio.wait_for(answer.content.readany(), REQUEST_SECONDS)
         if not piece:
-            break
+            return
         received += len(piece)
         if received > most:
             raise Refused(f"server: its answer has more than {most} bytes; look at what it runs.")
         if time.monotonic() - began > REQUEST_SECONDS + received / LEAST_RATE:
             raise ServerAway("it sends too slowly")
-        yield piece
-    # Reading by pieces does not notice that the connection ended too early.
-    if expected is not None and received < expected:
-        raise ServerAway("the connection ended in the middle of a file")
+        take(piece)
 
 
 @contextmanager
-def _as_away() -> Iterator[None]:
+def _as_away(late: str = "it sends too slowly") -> Iterator[None]:
     try:
         yield
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise ServerAway(str(getattr(reason, "strerror", None) or reason or type(error).__name__)) from error
+    except asyncio.TimeoutError as error:
+        raise ServerAway(late) from error
+    except aiohttp.ClientPayloadError as error:
+        raise ServerAway("the connection ended in the middle of a file") from error
+    except (ssl.SSLError, aiohttp.ClientSSLError) as error:
+        raise ServerAway(str(error)) from error
+    except (OSError, aiohttp.ClientError) as error:
+        number = getattr(error, "errno", None) or 0
+        # A resolver's numbers are none of the system's.
+        raise ServerAway(os.strerror(number) if number > 0 else str(error) or type(error).__name__) from error
 
 
-def _refusal(url: str, error: urllib.error.HTTPError) -> Exception:
-    began = time.monotonic()
-    with error:
-        try:
-            text = b"".join(_read_pieces(error.fp, MOST_ERROR, began))
-        except LumosXError:
-            text = b""
-    if error.code in _AWAY:
-        return ServerAway(f"HTTP {error.code}")
-    try:
-        reason = _reason(json.loads(text))
-    except (ValueError, RecursionError):
-        reason = ""
-    return Refused(reason or f"server: {url} answered HTTP {error.code}; is it the address of a ComfyUI?", error.code)
+def json_body(**fields: object) -> bytes:
+    """Some fields as a JSON object."""
+    return json.dumps(fields).encode()
 
 
-def _reason(answer: object) -> str:
-    """One line that says why ComfyUI refused a graph: what is wrong with its nodes, else with the whole."""
-    answer = _object(answer)
-    parts = [
-        f"{_object(node).get('class_type', node_id)}: {_message(error)}"
-        for node_id, node in _object(answer.get("node_errors")).items()
-        for error in _list(_object(node).get("errors"))
-    ]
-    return sentence("; ".join(dict.fromkeys(parts)) or _message(answer.get("error")))
+def view_path(file: dict) -> str:
+    """Where a server has a file with ``filename``, ``subfolder`` and ``type``."""
+    names = {name: file[name] for name in ("filename", "subfolder", "type") if name in file}
+    return "/view?" + urllib.parse.urlencode(names, errors="replace")
 
 
-def _message(error: object) -> str:
-    if isinstance(error, str):
-        return error
-    error = _object(error)
-    message, details = (str(error.get(key) or "").strip() for key in ("message", "details"))
-    if error.get("type") == "custom_validation_failed":
-        # "INPUT - what the node says", once for every input.
-        return details.partition(" - ")[2] or details
-    return f"{message.rstrip('.')}: {details}" if details else message
-
-
-def sentence(text: str) -> str:
-    """What a server says, as it may be shown: one line of letters, not too long."""
-    line = shown(" ".join(text[:10 * LONGEST_SENTENCE].split()))
-    return line if len(line) <= LONGEST_SENTENCE else line[:LONGEST_SENTENCE - 2] + " …"
-
-
-def _object(value: object) -> dict:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list:
-    return value if isinstance(value, list) else []
-
-
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as one part of a path."""
     return urllib.parse.quote(name, safe="")

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .client import sentence
+from .protocol import sentence
 
 MOST_OUTPUTS = 1000
 _MOST_BOXES = 1 << 18

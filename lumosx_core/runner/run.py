@@ -18,11 +18,12 @@ from ..cases.reading import CAPTION, UNFINISHED, links_out, natural
 from ..errors import LumosXError
 from ..media.pictures import PICTURES
 from ..untrusted import inside, shown
-from .client import Refused, Server, ServerAway
+from .client import Server
 from .graph import Graph, plain
 from .journal import DONE, FAILED, PREFIX, Journal, Posted, Results, Stop, replacing
 from .outcome import Outcome, is_whole_mp4, iso_time, read_history
 from .progress import Progress
+from .protocol import Refused, ServerAway
 
 UNDER_WAY = 2
 """One prompt runs and one waits: the server never idles, and little goes on after Ctrl-C."""

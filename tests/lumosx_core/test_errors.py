@@ -3,8 +3,8 @@
 import pytest
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.runner.client import Refused
 from lumosx_core.runner.journal import Stop
+from lumosx_core.runner.protocol import Refused
 
 
 @pytest.mark.parametrize("kind", [LumosXError, Refused, Stop])

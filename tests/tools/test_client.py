@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.client import ExecutionFailed, Interrupted, PromptRejected, rejection_text
+from tools.client import ExecutionFailed, Interrupted, PromptRejected
 
 VIDEO = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 9, "color": 255}},
@@ -53,7 +53,7 @@ def test_events_arrive_in_order(client):
 
 def test_a_wrong_input_is_rejected_with_its_reason(client):
     with pytest.raises(PromptRejected, match="^EmptyImage: Value 0 smaller than min of 1: width$") as rejection:
-        client.queue(changed("1", width=0))
+        client.submit(changed("1", width=0))
     assert rejection.value.body["node_errors"]["1"]["class_type"] == "EmptyImage"
 
 
@@ -89,26 +89,3 @@ def test_free_forgets_cached_results(client):
     client.run(VIDEO)
     client.free()
     assert client.run(VIDEO).executed == ["1", "2", "3"]
-
-
-@pytest.mark.parametrize(
-    ("body", "text"),
-    [
-        ({"error": {"message": "No prompt provided", "details": ""}}, "No prompt provided"),
-        ({"error": {"message": "Cannot execute.", "details": "Node 1"}}, "Cannot execute: Node 1"),
-        ({"error": "broken"}, "broken"),
-        ({}, "ComfyUI refused the workflow without saying why."),
-        (
-            {
-                "error": {"message": "Prompt outputs failed validation"},
-                "node_errors": {
-                    "4": {"class_type": "A", "errors": [{"message": "too small", "details": "width"}]},
-                    "5": {"class_type": "B", "errors": [{"message": "missing", "details": None}]},
-                },
-            },
-            "A: too small: width; B: missing",
-        ),
-    ],
-)
-def test_a_rejection_becomes_one_line(body, text):
-    assert rejection_text(body) == text

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from lumosx_core.runner import run
 from lumosx_core.runner.__main__ import main
 from lumosx_core.runner.client import Server
 from lumosx_core.runner.journal import Journal, Results
+from lumosx_core.runner.protocol import ServerAway
 from tools.client import ComfyClient
 
 PACK = Path(__file__).parents[3]
@@ -120,12 +120,12 @@ def test_a_server_that_is_killed_and_comes_back(
         server = stack.enter_context(tools.server.ComfyServer(comfyui_dir, base=tmp_path / "base"))
         client = ComfyClient(server.url)
         runner = start([str(root), "--server", server.url, "--workflow", str(workflow), "--wait", "200"])
-        wait_for(lambda: (root / "lumosx_results.jsonl").exists() and client._json("/queue")["queue_running"])
+        wait_for(lambda: (root / "lumosx_results.jsonl").exists() and client.queue()[0])
         first_life = server.log_text().count("Prompt executed in")
         server._process.kill()
         server._process.wait()
-        with pytest.raises(urllib.error.URLError):
-            client._json("/queue")
+        with pytest.raises(ServerAway):
+            client.queue()
         server.stop()
         server.start()
         assert runner.wait(200) == 0

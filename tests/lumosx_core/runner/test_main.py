@@ -89,7 +89,7 @@ def test_a_case_that_runs_too_long_is_stopped(add_case, root, batch, graph, work
     assert batch("--timeout", 0.01) == 1
     assert lines()[0]["error"] == "It ran longer than 0.01 minutes and was stopped."
     deadline = time.monotonic() + 30
-    while client._json("/queue")["queue_running"]:
+    while client.queue()[0]:
         assert time.monotonic() < deadline, "the prompt goes on"
         time.sleep(0.1)
 
@@ -109,7 +109,7 @@ def forgotten(root, add_case, batch, lines, client, server, executed):
         journal = Journal(path.with_name(f"{path.name}.journal"))
         journal.server = server.url
         journal.put(Posted(prefix=prefix, **known))
-        client._post("/history", {"delete": [line["prompt_id"]]})
+        client.forget(line["prompt_id"])
         return line
 
     return forget
