@@ -11,7 +11,7 @@ from tools.archive import ROOT
 # From the lowest to the highest; the longest name that fits counts. A file imports its own layer and lower ones.
 LAYERS = (
     ("errors", "files", "install_line"),
-    ("cli", "packages", "untrusted"),
+    ("cli", "packages", "untrusted", "validation"),
     ("attention", "media", "models.pace", "sampling"),
     ("models.attention", "models.latents", "models.rotary", "models.text"),
     ("models.wan", "models.hunyuan"),

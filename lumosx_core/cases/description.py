@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError, model_validator
+
 from ..errors import LumosXError
 from ..untrusted import LONGEST_PATH, children, inside, read_inside, shown
+from ..validation import Strict, first_mistake
 
 DESCRIPTION = "lumosx.json"
 PARTS = ("subjects", "objects", "background")
@@ -98,7 +99,14 @@ def read_description(folder: Path) -> Description | None:
         raise _wrong(folder, f"cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise _wrong(folder, f"cannot be read ({error})") from error
-    description = _Reader(folder).description(content)
+    version = content.get("version") if isinstance(content, dict) else None
+    if type(version) is int and version != VERSION:
+        raise _wrong(folder, f"has version {str(version)[:20]}, but this LumosX reads {VERSION}")
+    try:
+        description = _Content.model_validate(content).description()
+    except ValidationError as error:
+        place, what, _ = first_mistake(error)
+        raise _wrong(folder, f"is wrong at {place or 'its beginning'} ({what})") from error
     check_count(folder, len(description.entries))
     for entry in description.entries:
         if entry.file is not None:
@@ -149,57 +157,58 @@ def _is_listed(folder: Path, names: list[str]) -> bool:
 
 def _wrong(folder: Path, what: str) -> LumosXError:
     return LumosXError(
-        f"case: {shown(folder.name)}/{DESCRIPTION} {what}; mend it, or delete it to read the case by its file names."
+        f"case: {shown(folder.name)}/{DESCRIPTION} {what}; correct it, or delete it to read the case by its file names."
     )
 
 
-class _Reader:
-    """Takes a file's content only in exactly the form in which it is written."""
+class _Exact(Strict, extra="forbid"):
+    """An object with exactly these names."""
 
-    def __init__(self, folder: Path):
-        self._folder = folder
 
-    def description(self, content: Any) -> Description:
-        if isinstance(content, dict) and type(content.get("version")) is int and content["version"] != VERSION:
-            raise _wrong(self._folder, f"has version {str(content['version'])[:20]}, but this LumosX reads {VERSION}")
-        values = self._object(content, "the whole file", ("version", "background", "objects", "subjects"))
-        if type(values["version"]) is not int:
-            raise _wrong(self._folder, "has no whole number as its version")
+class _Words(_Exact):
+    file: str | None
+    phrase: str
+    occurrence: int
+
+    def entry(self) -> Entry:
+        return Entry(**self.model_dump())
+
+
+def _entry(words: _Words | None) -> Entry | None:
+    return None if words is None else words.entry()
+
+
+class _Picture(_Words):
+    file: str
+
+
+class _Thing(_Picture):
+    full_body: bool = False
+
+
+class _Someone(_Exact):
+    face: _Words | None
+    attributes: list[_Words]
+
+    @model_validator(mode="after")
+    def _is_something(self) -> _Someone:
+        if self.face is None and not self.attributes:
+            raise ValueError("a subject needs a face or an attribute")
+        return self
+
+    def person(self) -> Person:
+        return Person(_entry(self.face), tuple(words.entry() for words in self.attributes))
+
+
+class _Content(_Exact):
+    version: int
+    background: _Picture | None
+    objects: list[_Thing]
+    subjects: list[_Someone]
+
+    def description(self) -> Description:
         return Description(
-            self._optional(values["background"], "background"),
-            self._list(values["objects"], "objects", partial(self._entry, may_be_body=True)),
-            self._list(values["subjects"], "subjects", self._person),
+            _entry(self.background),
+            tuple(thing.entry() for thing in self.objects),
+            tuple(someone.person() for someone in self.subjects),
         )
-
-    def _person(self, value: Any, place: str) -> Person:
-        values = self._object(value, place, ("face", "attributes"))
-        if values["face"] is None and not values["attributes"]:
-            raise _wrong(self._folder, f"has nothing at {place}")
-        return Person(
-            self._optional(values["face"], f"{place} face", words_only=True),
-            self._list(values["attributes"], f"{place} attributes", partial(self._entry, words_only=True)),
-        )
-
-    def _optional(self, value: Any, place: str, words_only: bool = False) -> Entry | None:
-        return None if value is None else self._entry(value, place, words_only=words_only)
-
-    def _entry(self, value: Any, place: str, words_only: bool = False, may_be_body: bool = False) -> Entry:
-        optional = ("full_body",) if may_be_body else ()
-        values = self._object(value, place, ("file", "phrase", "occurrence"), optional)
-        file, phrase, occurrence, body = (values.get(name) for name in ("file", "phrase", "occurrence", "full_body"))
-        has_file = isinstance(file, str) or words_only and file is None
-        if not has_file or not isinstance(phrase, str) or type(occurrence) is not int:
-            raise _wrong(self._folder, f"has a file, phrase or occurrence of the wrong type at {place}")
-        if not isinstance(body, bool | None):
-            raise _wrong(self._folder, f"has a full_body that is neither true nor false at {place}")
-        return Entry(file, phrase, occurrence, bool(body))
-
-    def _list(self, value: Any, place: str, read: Callable[[Any, str], Any]) -> tuple:
-        if not isinstance(value, list):
-            raise _wrong(self._folder, f"has no list at {place}")
-        return tuple(read(item, f"{place} {number}") for number, item in enumerate(value, 1))
-
-    def _object(self, value: Any, place: str, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
-        if not isinstance(value, dict) or not set(names) <= set(value) <= {*names, *optional}:
-            raise _wrong(self._folder, f"needs exactly {', '.join(names)} at {place}")
-        return value
