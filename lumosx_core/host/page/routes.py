@@ -13,11 +13,12 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import folder_paths
 from aiohttp import web
+from pydantic import Field, ValidationError, field_validator
 
 from ...cases.description import Entry
 from ...cases.names import CaseNames, Named, list_case
@@ -25,6 +26,7 @@ from ...errors import LumosXError
 from ...scene.checks import SECONDS, BoardReference, Deadline, read_board
 from ...scene.relations import LONGEST_PHRASE, Kind
 from ...tiny.demo_case import write_demo_case
+from ...validation import Strict, first_mistake
 from ..media.cases import BUILT_IN, FULL_BODIES, LEAVE_OUT, STAND_ALONE, resolve_case
 from .thumbnails import sketch_of_file
 
@@ -45,16 +47,48 @@ PICTURE_SECONDS = 1.0
 """How long pictures are read for one answer; the others are read for a later one."""
 _LOOK_SECONDS = 0.1
 
-_FIELDS = {
-    "id": f"a text of at most {LONGEST_ID} characters", "kind": "one of " + ", ".join(kind.value for kind in Kind),
-    "phrase": f"a text of at most {LONGEST_PHRASE} characters or null", "occurrence": "a whole number >= 0",
-    "person": "a whole number >= 0 or null", "shown": "true or false",
-}
-_MORE_FIELDS = {
-    "full_body": ("true or false", False),
-    "link": (f"a text of at most {LONGEST_ID} characters or null", None),
-    "file": (f"a text of at most {LONGEST_NAME} characters or null", None),
-}
+Phrase = Annotated[str, Field(max_length=LONGEST_PHRASE)]
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+Id = Annotated[str, Field(max_length=LONGEST_ID)]
+Number = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
+Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
+
+
+class _Reference(Strict):
+    """One reference of the board, as ``BoardReference`` has it; ``file`` names its picture."""
+
+    id: Id
+    kind: Kind
+    phrase: Phrase | None
+    occurrence: Number
+    person: Number | None
+    shown: bool
+    full_body: bool = False
+    link: Id | None = None
+    file: Name | None = None
+
+
+class _Frame(Strict):
+    width: Side
+    height: Side
+
+
+class _Question(Strict):
+    """What the page sends; names that are not here are passed over."""
+
+    prompt: Annotated[str, Field(max_length=LONGEST_PROMPT)] | None
+    references: Annotated[list[_Reference], Field(max_length=MOST_REFERENCES)]
+    settled: bool = False
+    frame: _Frame | None = None
+
+    @field_validator("references")
+    @classmethod
+    def _fit_together(cls, references: list[_Reference]) -> list[_Reference]:
+        if len({reference.id for reference in references}) < len(references):
+            raise ValueError("two references have the same id")
+        if sum(len(reference.phrase or "") for reference in references) > LONGEST_PHRASES:
+            raise ValueError(f"their phrases have more than {LONGEST_PHRASES} characters together")
+        return references
 
 
 def register() -> None:
@@ -187,35 +221,18 @@ def answer_board(body: bytes, deadline: Deadline | None = None) -> dict[str, Any
     """
     deadline = deadline or Deadline()
     try:
-        content = json.loads(body)
+        # While somebody types, a text may end in half a letter.
+        whole = json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace")
     except (ValueError, RecursionError) as error:
         raise LumosXError(f"board: the request is not JSON ({error}); send one object.") from error
-    if not isinstance(content, dict) or "prompt" not in content or not isinstance(content.get("references"), list):
-        raise LumosXError("board: the request is not an object with a prompt and a list of references; send both.")
-    prompt, references, settled = content["prompt"], content["references"], content.get("settled", False)
-    if prompt is not None and not isinstance(prompt, str):
-        raise LumosXError("board: prompt is not a text; send one, or null.")
-    if prompt is not None and len(prompt) > LONGEST_PROMPT:
-        raise LumosXError(
-            f"board: the prompt has more than {LONGEST_PROMPT} characters; it is checked when the node runs."
-        )
-    if not isinstance(settled, bool):
-        raise LumosXError("board: settled is not true or false; send one of them.")
-    if len(references) > MOST_REFERENCES:
-        raise LumosXError(
-            f"board: there are more than {MOST_REFERENCES} references; they are checked when the node runs."
-        )
-    for number, value in enumerate(references):
-        _check_reference(value, number)
-    if len({value["id"] for value in references}) < len(references):
-        raise LumosXError("board: two references have the same id; give each its own.")
-    if (length := sum(len(value["phrase"] or "") for value in references)) > LONGEST_PHRASES:
-        raise LumosXError(
-            f"board: the phrases have {length} characters together, but the board checks at most {LONGEST_PHRASES}; "
-            "shorten them."
-        )
-    known = _with_pictures(references, deadline)
-    return read_board(prompt, known, settled, _frame(content.get("frame")), deadline)
+    try:
+        asked = _Question.model_validate_json(whole)
+    except ValidationError as error:
+        place, what, kind = first_mistake(error)
+        then = "it is checked when the node runs" if "too_long" in kind else "send what fits"
+        raise LumosXError(f"board: {place}: {what}; {then}.") from error
+    frame = None if asked.frame is None else (asked.frame.width, asked.frame.height)
+    return read_board(asked.prompt, _with_pictures(asked.references, deadline), asked.settled, frame, deadline)
 
 
 def answer_case(name: str | None, full_body: str = LEAVE_OUT) -> dict[str, Any]:
@@ -255,47 +272,14 @@ async def _body(request: web.Request) -> bytes:
     return body
 
 
-def _check_reference(value: Any, number: int) -> None:
-    if not isinstance(value, dict):
-        raise LumosXError(f"board: reference {number} is not an object; send its {', '.join(_FIELDS)}.")
-    told = _FIELDS | {name: what for name, (what, _) in _MORE_FIELDS.items() if name in value}
-    wrong = [name for name in told if name not in value or not _fits(name, value[name])]
-    if wrong:
-        raise LumosXError(f"board: {wrong[0]} of reference {number} is not {told[wrong[0]]}; send that.")
-
-
-def _with_pictures(references: list[dict[str, Any]], deadline: Deadline) -> list[BoardReference]:
+def _with_pictures(references: list[_Reference], deadline: Deadline) -> list[BoardReference]:
     pictures, known = Deadline(PICTURE_SECONDS), []
-    for value in references:
+    for reference in references:
         deadline.check()
-        file = value.get("file")
-        sketch = sketch_of_file(file) if file and value["shown"] and not pictures.is_over else None
-        fields = {name: value[name] for name in _FIELDS if name != "kind"}
-        more = {name: value.get(name, default) for name, (_, default) in _MORE_FIELDS.items() if name != "file"}
-        known.append(BoardReference(**fields, **more, kind=Kind(value["kind"]), sketch=sketch))
+        file = reference.file
+        sketch = sketch_of_file(file) if file and reference.shown and not pictures.is_over else None
+        known.append(BoardReference(**reference.model_dump(exclude={"file"}), sketch=sketch))
     return known
-
-
-def _frame(value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    sides = [value.get(name) for name in ("width", "height")] if isinstance(value, dict) else []
-    if not sides or not all(type(side) is int and 0 < side <= LARGEST_SIDE for side in sides):
-        raise LumosXError(f"board: frame is not a width and a height from 1 to {LARGEST_SIDE}; send both, or null.")
-    return sides[0], sides[1]
-
-
-def _fits(name: str, value: Any) -> bool:
-    if name == "kind":
-        return isinstance(value, str) and value in {kind.value for kind in Kind}
-    if name in ("shown", "full_body"):
-        return isinstance(value, bool)
-    if value is None:
-        return name in ("phrase", "person", "link", "file")
-    longest = {"id": LONGEST_ID, "link": LONGEST_ID, "phrase": LONGEST_PHRASE, "file": LONGEST_NAME}
-    if name in longest:
-        return isinstance(value, str) and len(value) <= longest[name]
-    return type(value) is int and 0 <= value <= LARGEST_NUMBER
 
 
 def _case(case: CaseNames, folder: Path | None) -> dict[str, Any]:
