@@ -18,9 +18,11 @@ from .encode import LumosXRelationalEncode
 from .faces import LumosXFaceCrop
 from .loader import LumosXModelLoader
 from .model import LumosXModel
+from .polyvivid import LumosXPolyVividEncode
 from .references import LumosXBackground, LumosXObject, LumosXSubject
 from .sampler import LumosXSampler, LumosXSchedule
 from .scores import LumosXIdentityScore
+from .subjects import LumosXClipSubjects, LumosXSegmentationGate
 from .text_encoder import LumosXTextEncoderLoader
 from .tiny import LumosXTinyModels
 from .views import LumosXViews
@@ -52,6 +54,9 @@ class LumosXExtension(ComfyExtension):
             LumosXAttributeScore,
             LumosXMotionScore,
             LumosXTextEncoderLoader,
+            LumosXSegmentationGate,
+            LumosXClipSubjects,
+            LumosXPolyVividEncode,
         ]
 
 

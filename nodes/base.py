@@ -44,9 +44,12 @@ class Node(io.ComfyNode):
     Attributes:
         FILES: combos whose list is only a view of a folder. Their values may be newer than the list, so ``execute``
             looks the names up.
+        LISTS: of a node with ``is_input_list``, the inputs that ``execute`` gets as lists, whatever number of items
+            comes by the link. Every other input takes one value.
     """
 
     FILES: frozenset[str] = frozenset()
+    LISTS: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -64,6 +67,10 @@ class Node(io.ComfyNode):
             values: what was queued. None stands for a value that comes by a link and is known only when the node runs.
         """
         widgets = _widgets(cls)
+        try:
+            values = _without_lists(cls, values)
+        except LumosXError as error:
+            return str(error)
         known = {name: value for name, value in values.items() if value is not None}
         numbers = [value for name, value in known.items() if isinstance(widgets[name], _NUMBERS)]
         if not all(isinstance(value, int | float) for value in numbers):
@@ -98,6 +105,7 @@ def when_known(check):
 def _checked(execute):
     @functools.wraps(execute)
     def checked(cls, *arguments, **values):
+        values = _without_lists(cls, values)
         _check(cls, values)
         _check_links(cls, values)
         return execute(cls, *arguments, **_in_whole(cls, values))
@@ -105,9 +113,37 @@ def _checked(execute):
     return checked
 
 
-def _inputs(cls) -> list:
+def _schema(cls) -> io.Schema:
     # Asking for it anew would list the folders of models again.
-    return (cls.SCHEMA or cls.GET_SCHEMA()).inputs
+    return cls.SCHEMA or cls.GET_SCHEMA()
+
+
+def _inputs(cls) -> list:
+    return _schema(cls).inputs
+
+
+def _without_lists(cls, values: dict) -> dict:
+    """The values of a node that the host gives lists, as ``Node.LISTS`` says; of other nodes as they are.
+
+    Raises:
+        LumosXError: several values for an input that takes one.
+    """
+    if not _schema(cls).is_input_list:
+        return values
+    single = {}
+    for name, value in values.items():
+        if name in cls.LISTS or not isinstance(value, list | tuple):
+            single[name] = value
+        elif len(value) > 1:
+            raise LumosXError(f"{name}: {len(value)} values came by the link, but this input takes one; link one.")
+        else:
+            single[name] = value[0] if value else None
+    return single
+
+
+def _each(cls, name: str, value) -> list | tuple:
+    """The items that came for an input, one where it takes no lists."""
+    return value if name in cls.LISTS and isinstance(value, list | tuple) else (value,)
 
 
 def _widgets(cls) -> dict:
@@ -125,9 +161,11 @@ def _check_links(cls, values: dict) -> None:
         carries = _CARRIED.get(socket.get_io_type())
         if carries is None or socket.id not in values or socket.optional and values[socket.id] is None:
             continue
-        if not carries(values[socket.id]):
+        given = values[socket.id]
+        wrong = [one for one in _each(cls, socket.id, given) if not carries(one)]
+        if wrong:
             raise LumosXError(
-                f"{socket.id}: {type(values[socket.id]).__name__} came by the link instead of {socket.get_io_type()}; "
+                f"{socket.id}: {type(wrong[0]).__name__} came by the link instead of {socket.get_io_type()}; "
                 "check the node that is linked here (a switch or a Get node may pass on nothing, or something else)."
             )
 
@@ -140,7 +178,8 @@ def _is_conditioning(entry) -> bool:
 
 def _check(cls, values: dict) -> None:
     widgets = _widgets(cls)
-    for name, value in values.items():
+    given = [(name, one) for name, item in values.items() for one in _each(cls, name, item)]
+    for name, value in given:
         widget = widgets.get(name)
         if isinstance(widget, io.Combo.Input):
             _check_choice(widget, value, name in cls.FILES)

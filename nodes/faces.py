@@ -91,6 +91,10 @@ def _outputs():
         io.String.Output(
             display_name="report", tooltip="Size, sharpness and frontality of every face, and warnings, as text.",
         ),
+        io.String.Output(
+            display_name="frames",
+            tooltip="The photo of each of faces, counted from 0: for frames of LumosX Clip Subjects.",
+        ),
     ]
 
 
@@ -138,8 +142,8 @@ class LumosXFaceCrop(Node):
     ) -> io.NodeOutput:
         margins = Margins(margin_up, margin_down, margin_sides)
         plan = CropPlan(order, pick, upright, detector, embedder, margins, min_score)
-        outputs, faces, preview, report = crop_faces(image, like, plan)
-        return io.NodeOutput(*outputs, faces, preview, report, ui=cls._shown(outputs, preview))
+        outputs, faces, preview, report, frames = crop_faces(image, like, plan)
+        return io.NodeOutput(*outputs, faces, preview, report, frames, ui=cls._shown(outputs, preview))
 
     @classmethod
     def _shown(cls, outputs, preview) -> dict:

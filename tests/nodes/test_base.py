@@ -32,16 +32,21 @@ def widgets_of(nodes, kinds):
     return found
 
 
+def as_sent(node, values):
+    """The values as the host hands them to the node: each in a list, if the node takes lists."""
+    return {name: [value] for name, value in values.items()} if node.GET_SCHEMA().is_input_list else values
+
+
 def verdict(node, **values):
     """What the node says when these values are queued."""
-    answer = node.validate_inputs(**values)
+    answer = node.validate_inputs(**as_sent(node, values))
     return asyncio.run(answer) if inspect.isawaitable(answer) else answer
 
 
 def refused(node, name, value):
     """The sentence that `execute` ends in with this value, and with nothing else given."""
     with pytest.raises(ValueError) as caught:
-        node.execute(**{name: value})
+        node.execute(**as_sent(node, {name: value}))
     assert type(caught.value).__name__ == "LumosXError"
     return str(caught.value)
 
@@ -193,3 +198,11 @@ def test_what_no_host_checks_ends_in_our_sentence(client, graph, node, name, val
         graph["5"]["inputs"]["model"] = ["10", 0]
     graph[node]["inputs"][name] = value
     assert f"{name}: " in str(failure(client, graph))
+
+
+def test_a_node_of_lists_takes_one_value_where_it_takes_no_list(nodes):
+    node = next(node for node in nodes if node.LISTS)
+    with pytest.raises(ValueError, match="^by: 2 values came by the link, but this input takes one"):
+        node.execute(crops=[], by=["colours", "faces"])
+    with pytest.raises(ValueError, match="^crops: str came by the link instead of IMAGE"):
+        node.execute(crops=[torch.zeros(1, 4, 4, 3), "no picture"], by=["colours"])

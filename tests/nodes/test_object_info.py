@@ -57,6 +57,10 @@ NODES = {
     ],
     "LumosX_MotionScore": ["images", "fps"],
     "LumosX_TextEncoderLoader": ["text_encoder"],
+    "LumosX_SegmentationGate": ["images", "masks", "phrases", "check_by", "boxes", "min_similarity"],
+    "LumosX_ClipSubjects": [
+        "crops", "by", "phrases", "frames", "tau", "frame_count", "same_frame", "clip_vision",
+    ],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -72,7 +76,7 @@ OUTPUTS = {
     "LumosX_ModelLoader": ["MODEL"],
     "LumosX_ConvertWeights": ["COMBO", "STRING"],
     "LumosX_Attention": ["MODEL"],
-    "LumosX_FaceCrop": ["IMAGE", "IMAGE", "IMAGE", "IMAGE", "IMAGE", "IMAGE", "STRING"],
+    "LumosX_FaceCrop": ["IMAGE", "IMAGE", "IMAGE", "IMAGE", "IMAGE", "IMAGE", "STRING", "STRING"],
     "LumosX_CutOut": ["IMAGE", "MASK", "STRING"],
     "LumosX_Views": ["IMAGE", "LUMOSX_REFERENCES", "STRING"],
     "LumosX_SaveCase": ["COMBO", "STRING"],
@@ -80,6 +84,8 @@ OUTPUTS = {
     "LumosX_AttributeScore": ["STRING", "STRING", "IMAGE", "IMAGE"],
     "LumosX_MotionScore": ["STRING", "STRING", "BOOLEAN", "IMAGE"],
     "LumosX_TextEncoderLoader": ["CLIP"],
+    "LumosX_SegmentationGate": ["IMAGE", "STRING", "STRING", "IMAGE", "STRING"],
+    "LumosX_ClipSubjects": ["IMAGE", "IMAGE", "IMAGE", "IMAGE", "IMAGE", "STRING", "IMAGE", "STRING"],
 }
 
 

@@ -97,7 +97,7 @@ def _check_number(name: str, value: float | None, least: float, most: float) -> 
 
 def crop_faces(
     image: torch.Tensor, like: torch.Tensor | None, plan: CropPlan
-) -> tuple[tuple[torch.Tensor | ExecutionBlocker, ...], list[torch.Tensor], torch.Tensor, str]:
+) -> tuple[tuple[torch.Tensor | ExecutionBlocker, ...], list[torch.Tensor], torch.Tensor, str, str]:
     """Find, number, pick and cut out the faces of one or more photos.
 
     Args:
@@ -106,7 +106,8 @@ def crop_faces(
 
     Returns:
         A face, or what stops its output, for each of FACE_OUTPUTS; all picked faces; the photos with numbers
-        [n, H, W, 3], their long side at most 2048; the report, whose warnings are logged too.
+        [n, H, W, 3], their long side at most 2048; the report, whose warnings are logged too; the photo of each picked
+        face, numbers from 0.
 
     Raises:
         LumosXError: a wrong pick, no face, a face picked by number that is too small, only such faces, order likeness
@@ -123,7 +124,8 @@ def crop_faces(
     picked = _large_enough(found.candidates, choose(numbers, len(found.candidates)), numbers)
     crops = _crops(image, found.candidates, picked, plan)
     report = _report(found, picked, detector, embedder, plan)
-    return _outputs(crops, numbers), crops, _preview(image, found, picked), report
+    photos = " ".join(str(found.candidates[number - 1].photo) for number in picked)
+    return _outputs(crops, numbers), crops, _preview(image, found, picked), report, photos
 
 
 def _batch(image: torch.Tensor, source: str) -> torch.Tensor:

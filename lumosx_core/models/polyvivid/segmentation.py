@@ -56,6 +56,14 @@ def largest_object(box: Box, masks: torch.Tensor) -> tuple[int | None, int]:
     return (areas.index(area), area) if area else (None, 0)
 
 
+def inside_box(box: Box, masks: torch.Tensor) -> torch.Tensor:
+    """Masks [masks, height, width] with nothing left outside a box."""
+    left, top, right, bottom = _pixels(box, masks.shape[2], masks.shape[1])
+    cut = torch.zeros_like(masks)
+    cut[:, top:bottom, left:right] = masks[:, top:bottom, left:right]
+    return cut
+
+
 def segmentation_gate(
     boxes: Sequence[Box],
     masks: Sequence[torch.Tensor],

@@ -167,7 +167,7 @@ class ClipLikeness:
         """[n, d] float32 for CLIP-I and CLIP-T."""
         phrases = [reference.phrase for reference in references]
         return {"CLIP-I": self.of_crops([pixels_of(reference) for reference in references]),
-                "CLIP-T": self._of_phrases(phrases)}
+                "CLIP-T": self.of_phrases(phrases)}
 
     @torch.inference_mode()
     def of_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
@@ -178,7 +178,8 @@ class ClipLikeness:
         ))
 
     @torch.inference_mode()
-    def _of_phrases(self, phrases: Sequence[str]) -> np.ndarray:
+    def of_phrases(self, phrases: Sequence[str]) -> np.ndarray:
+        """[n, d] float32 of phrases; their product with ``of_crops`` is CLIP-T."""
         model = self.models[0]
         return _in_batches(phrases, lambda batch: _pooled(
             model.get_text_features(**_token_ids(self._words, batch, model))

@@ -1,0 +1,123 @@
+"""Subjects of drawn clips, behind the schema of LumosX Clip Subjects."""
+
+import numpy as np
+import pytest
+import torch
+from comfy_execution.graph_utils import ExecutionBlocker
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.host.media.frames import as_picture
+from lumosx_core.host.scores.subjects import SubjectsPlan, consolidate_crops, frames_of, phrases_of
+from lumosx_core.scores.attributes.colour import ColourLikeness
+from lumosx_core.scores.crop_likeness import CLIP, COLOUR_TAU, COLOURS, FACES
+from support.clip_crops import BRIDGE, draw_clip_crops
+
+PLAN = SubjectsPlan(COLOURS, 0.0, 0, False)
+# Over seeds 0 to 99 (every third clip with twins, two bridges in each) all 100 were exact.
+CLIPS = 8
+
+
+def consolidated(clip, plan=PLAN, crops=None, **options):
+    crops = [as_picture(one) for one in clip.pictures] if crops is None else crops
+    return consolidate_crops(crops, "\n".join(clip.phrases), " ".join(map(str, clip.frames)), plan, **options)
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return draw_clip_crops(3, twins=True)
+
+
+@pytest.mark.parametrize("seed", range(CLIPS))
+def test_exactly_the_scripts_people_are_found(seed):
+    """With twins in every third clip, and in each clip two crops that hold two people."""
+    drawn = draw_clip_crops(seed, twins=seed % 3 == 0)
+    _, subjects, names, _, _ = consolidated(drawn)
+    people = [role.phrase for role in drawn.script.roles]
+    assert sorted(names.splitlines()) == sorted(people)
+    for picture, name in zip(subjects, names.splitlines()):
+        owner = people.index(name)
+        own = [crop for crop, one in zip(drawn.pictures, drawn.owners) if one == owner]
+        assert any(torch.equal(picture, as_picture(crop)) for crop in own)
+
+
+def test_a_crop_of_two_people_stands_for_nobody(clip):
+    *_, report = consolidated(clip)
+    bridges = [number for number, owner in enumerate(clip.owners) if owner == BRIDGE]
+    listed = [int(one) for one in report.split("belong to no subject: ")[1].split("\n")[0].split(", ")]
+    assert set(bridges) <= set(listed)
+
+
+def test_linking_neighbours_would_merge_what_a_bridge_joins(clip):
+    """Else the clips would say nothing about cliques: two people of one clip are nearer than two crops of one."""
+    vectors = ColourLikeness().of_crops(clip.pictures)
+    near, owners = 1 - vectors @ vectors.T < COLOUR_TAU, np.array(clip.owners)
+    assert near[owners == BRIDGE][:, owners != BRIDGE].any()
+
+
+def test_outputs_beyond_the_subjects_stop_what_is_linked_there(clip):
+    outputs, subjects, _, sheet, _ = consolidated(clip)
+    assert all(torch.equal(output, subject) for output, subject in zip(outputs, subjects))
+    missing = outputs[len(subjects):]
+    assert missing and all(isinstance(one, ExecutionBlocker) for one in missing)
+    assert f"subject_{len(subjects) + 1}: " in missing[0].message
+    assert sheet.ndim == 4 and sheet.shape[3] == 3
+
+
+def test_a_linked_clip_vision_model_takes_the_place_of_ours(clip):
+    """The model is asked once for each crop, and what it says decides."""
+    owners, asked = iter(clip.owners), []
+
+    class Vision:
+        def encode_image(self, image):
+            asked.append(image.shape)
+            owner = next(owners)
+            row = torch.eye(8)[owner] if owner != BRIDGE else torch.ones(8)
+            return type("Output", (), {"image_embeds": row[None]})()
+
+    plan = SubjectsPlan(CLIP, 0.0, 0, False)
+    _, subjects, *_ = consolidated(clip, plan, clip_vision=Vision())
+    assert len(asked) == len(clip.pictures) and len(subjects) == len(clip.script.roles)
+    assert all(shape[1] == shape[2] for shape in asked)
+    with pytest.raises(LumosXError, match="^clip_vision: a model is linked, but by is colours"):
+        consolidated(clip, clip_vision=Vision())
+
+
+def test_one_batch_and_a_list_are_the_same():
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 8, 8, 3)).astype(np.uint8)
+    pictures = [as_picture(one) for one in pixels]
+    plan = SubjectsPlan(COLOURS, 2.0, 0, False)
+    single = consolidate_crops(pictures, "", "", plan)
+    batch = consolidate_crops([torch.cat(pictures)], "", "", plan)
+    assert single[4] == batch[4] and torch.equal(single[3], batch[3])
+
+
+def test_frames_and_phrases():
+    assert frames_of("", 3) == [0, 1, 2] and frames_of(" 4,4\n7 ", 3) == [4, 4, 7]
+    assert phrases_of(" \n", 2) is None and phrases_of("a man", 2) == ["a man"] * 2
+    assert phrases_of("a\nb", 2) == ["a", "b"]
+    for bad in ("1 2", "1 2 -3", "1 2 99999999999"):
+        with pytest.raises(LumosXError, match="^frames: "):
+            frames_of(bad, 3)
+
+
+def test_no_subject_and_no_faces_end_in_a_sentence(clip):
+    with pytest.raises(LumosXError, match="tau: no .* look alike enough at 1e-09"):
+        consolidated(clip, SubjectsPlan(COLOURS, 1e-9, 30, False))
+    with pytest.raises(LumosXError, match="crops: there are 0"):
+        consolidated(clip, crops=[])
+    with pytest.raises(LumosXError, match="CLIP has no weights here"):
+        consolidated(clip, SubjectsPlan(CLIP, 0.0, 0, False))
+
+
+def test_face_crops_are_told_apart_by_the_face_network(six):
+    """Six people at a table, each photo twice; dlib or what else is there."""
+    pytest.importorskip("dlib")
+    from lumosx_core.faces.catalogue import CENTERFACE, DLIB
+    from lumosx_core.faces.picking import LEFT_TO_RIGHT
+    from lumosx_core.host.media.faces import CropPlan, crop_faces
+
+    photos = torch.cat([six, (six * 0.9)])
+    _, faces, _, _, frames = crop_faces(photos, None, CropPlan(LEFT_TO_RIGHT, "", False, CENTERFACE, DLIB))
+    assert frames == "0 0 0 0 0 0 1 1 1 1 1 1"
+    _, subjects, *_ = consolidate_crops(faces, "", frames, SubjectsPlan(FACES, 0.0, 0, False))
+    assert len(subjects) == 6

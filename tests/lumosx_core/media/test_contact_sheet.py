@@ -1,0 +1,32 @@
+"""Rows of small pictures under titles."""
+
+import numpy as np
+
+from lumosx_core.media.contact_sheet import CELL, MOST_PICTURES, MOST_ROWS, SheetRow, draw_sheet
+
+GREEN = (60, 230, 60)
+
+
+def filled(colour, height=30, width=50):
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def has(sheet, colour):
+    return (sheet == np.array(colour, np.uint8)).all(-1).any()
+
+
+def test_every_picture_is_there_and_one_is_framed():
+    sheet = draw_sheet([SheetRow("a", [filled((200, 0, 0)), filled((0, 0, 200))], GREEN, 1)])
+    assert has(sheet, (200, 0, 0)) and has(sheet, (0, 0, 200)) and has(sheet, GREEN)
+    assert not has(draw_sheet([SheetRow("a", [filled((200, 0, 0))], GREEN)]), GREEN)
+
+
+def test_a_long_row_is_cut_but_keeps_its_framed_picture():
+    row = SheetRow("a", [filled((1, 2, 3))] * 50 + [filled((200, 0, 0))], GREEN, 50)
+    sheet = draw_sheet([row])
+    assert has(sheet, (200, 0, 0)) and sheet.shape[1] <= MOST_PICTURES * (CELL + 10) + 20
+
+
+def test_many_rows_stay_bounded():
+    rows = [SheetRow("a", [filled((9, 9, 9))])] * 500
+    assert draw_sheet(rows).shape[0] < (MOST_ROWS + 1) * (CELL + 40)
