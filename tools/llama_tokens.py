@@ -9,11 +9,11 @@ FOLDER = Path("comfy", "text_encoders", "llama_tokenizer")
 
 
 @cache
-def llama_tokenizer():
-    """A function from a text with control tokens to its ids.
+def tokenizer_folder():
+    """Where the vocabulary lies.
 
-    Raises FileNotFoundError where neither this ComfyUI nor the one that dev.py makes has the vocabulary: some copies
-    of ComfyUI lack its largest files.
+    Raises FileNotFoundError where neither this ComfyUI nor the one that dev.py makes has it: some copies of ComfyUI
+    lack its largest files.
     """
     import comfy.text_encoders.hunyuan_video as module
 
@@ -21,6 +21,14 @@ def llama_tokenizer():
     folder = next((one for one in folders if (one / "tokenizer.json").is_file()), None)
     if folder is None:
         raise FileNotFoundError(f"{folders[0]} has no tokenizer.json")
+    return folder
+
+
+@cache
+def llama_tokenizer():
+    """A function from a text with control tokens to its ids; raises as ``tokenizer_folder``."""
+    import comfy.text_encoders.hunyuan_video as module
+
     # transformers in 0.3.75, ComfyUI's own in newer ones.
-    tokenizer = module.LlamaTokenizerFast.from_pretrained(str(folder))
+    tokenizer = module.LlamaTokenizerFast.from_pretrained(str(tokenizer_folder()))
     return lambda text: tokenizer(text)["input_ids"]

@@ -1,0 +1,251 @@
+"""Prompt and scene to PolyVivid's conditioning, through llava_llama3, its vision model and HunyuanVideo's VAE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import comfy.conds
+import comfy.latent_formats
+import comfy.model_management
+import torch
+from PIL import Image
+
+from ...errors import LumosXError
+from ...media import from_image, letterbox, to_image
+from ...models.polyvivid.positions import IMAGE_GRID, TextLayout
+from ...models.polyvivid.subjects import check_words, subjects_of, subjects_report, warnings_of
+from ...models.polyvivid.template import IMAGE_ID, TemplateTokens, tokenize_template
+from ...scene.relations import Scene
+from ..socket import MissingModelNode, RunsAlone
+from .scene import log_warnings
+
+LATENTS, LAYOUT, ALONE = "polyvivid_latents", "polyvivid_layout", "polyvivid_pass"
+SAME, WHITE = "same as positive", "white pictures"
+NEGATIVE_SUBJECTS = (SAME, WHITE)
+VISION_SIDE = 336
+"""Pixels of LLaVA's square pictures."""
+STRIDE = 8
+"""Pixels of a latent's row or column."""
+PICTURE_STEP = 16
+LATENT_CHANNELS = 16
+_KEY = "llama"
+_KNOWN = ("A man", [32, 893])
+"""A text and its ids: some versions of transformers lose the spaces."""
+
+
+@dataclass(frozen=True)
+class SubjectsLayout:
+    """What travels with the latents.
+
+    Attributes:
+        layout: of the text stream.
+        white: whether the subjects' pictures are white, as in a negative.
+    """
+
+    layout: TextLayout
+    white: bool = False
+
+
+class MissingPolyVividNode(MissingModelNode):
+    """As its base, for a HunyuanVideo without a LumosX PolyVivid node, which looks for one reference."""
+
+    NAME: ClassVar[str] = "ref_latent"
+
+    def __getattr__(self, name: str):
+        if name in ("shape", "ndim"):
+            raise LumosXError(
+                "model: it does not know PolyVivid's conditioning, so every subject would be ignored; put a LumosX "
+                "PolyVivid node between the model loader and the sampler."
+            )
+        raise AttributeError(name)
+
+
+@dataclass(frozen=True)
+class PolyVividEncoded:
+    """The outputs of LumosX PolyVivid Encode."""
+
+    positive: list
+    negative: list
+    report: str
+
+
+def encode_subjects(
+    clip: Any, clip_vision: Any, vae: Any, scene: Scene | None, prompt: str, negative_prompt: str,
+    picture_side: int, negative_subjects: str = SAME,
+) -> PolyVividEncoded:
+    """Encode a prompt with the subjects of a scene; without any it is what ComfyUI's own encoder gives.
+
+    Args:
+        clip: CLIP of HunyuanVideo: clip_l and llava_llama3.
+        clip_vision, vae: llava_llama3_vision and HunyuanVideo's VAE; not used without subjects.
+        picture_side: pixels of the white square that each picture is fitted into for the VAE.
+        negative_subjects: one of NEGATIVE_SUBJECTS.
+
+    Raises:
+        LumosXError: words that the prompt does not have, another kind of CLIP, vision model or VAE, or a bad size.
+    """
+    check_kind(clip)
+    _check_choices(picture_side, negative_subjects)
+    subjects = subjects_of(scene)
+    check_words(prompt, scene)
+    warnings = warnings_of(scene, subjects)
+    if not subjects:
+        log_warnings(warnings)
+        return PolyVividEncoded(
+            _plain(clip, prompt), _plain(clip, negative_prompt), subjects_report((), None, warnings)
+        )
+    tokens = tokenize_template(tokenizer_of(clip), prompt, [one.word for one in subjects])
+    log_warnings(warnings)
+    pictures = [from_image(one.image) for one in subjects]
+    # Vision model and VAE are done before the text encoder starts, so that none is loaded twice.
+    features = [_features(clip_vision, picture, clip) for picture in pictures]
+    latents = [_latent(vae, picture, picture_side) for picture in pictures]
+    white = negative_subjects == WHITE
+    unwanted = latents
+    if white:
+        unwanted = [_latent(vae, Image.new("RGB", (1, 1), "white"), picture_side)] * len(latents)
+    positive = encode_template(clip, prompt, tokens, features)
+    negative = [
+        _with_subjects(entry, unwanted, TextLayout.without_images(entry[0].shape[1], len(subjects)), white)
+        for entry in _plain(clip, negative_prompt)
+    ]
+    return PolyVividEncoded(
+        [_with_subjects(entry, latents, tokens.layout, False) for entry in positive], negative,
+        subjects_report(subjects, tokens, warnings),
+    )
+
+
+def check_kind(clip: Any) -> None:
+    """Refuse text encoders that are not HunyuanVideo's.
+
+    Raises:
+        LumosXError: names the files to load.
+    """
+    model = getattr(clip, "cond_stage_model", None)
+    if not all(hasattr(model, name) for name in ("llama", "clip_l")) or not hasattr(clip.tokenizer, "llama"):
+        raise LumosXError(
+            "clip: it is not HunyuanVideo's; load clip_l.safetensors and llava_llama3_fp8_scaled.safetensors with "
+            "DualCLIPLoader and the type hunyuan_video."
+        )
+
+
+def tokenizer_of(clip: Any):
+    """A function from a text with control tokens to LLaVA's ids, without ComfyUI's weights and embeddings.
+
+    Raises:
+        LumosXError: it loses spaces.
+    """
+    tokenizer = clip.tokenizer.llama.tokenizer
+
+    def tokenize(text: str) -> list[int]:
+        return list(tokenizer(text)["input_ids"])
+
+    text, ids = _KNOWN
+    if tokenize(text)[1:] != ids:
+        raise LumosXError(
+            f"clip: its tokenizer makes {tokenize(text)[1:]} of \"{text}\" instead of {ids}, as some versions of "
+            "transformers do; install another version of transformers, or update ComfyUI."
+        )
+    return tokenize
+
+
+def encode_template(clip: Any, prompt: str, tokens: TemplateTokens, features: list[torch.Tensor]) -> list:
+    """CONDITIONING of a whole template; ComfyUI's own encoder would end at the separator.
+
+    Args:
+        tokens: of the template.
+        features: what stands for each ``<image>``, [positions, hidden].
+
+    Raises:
+        LumosXError: CLIP is to be encoded for several parts of the run.
+    """
+    if clip.use_clip_schedule and clip.patcher.forced_hooks is not None:
+        raise LumosXError(
+            "clip: a hook changes it during the run (schedule_clip), which PolyVivid's encoder cannot follow; set "
+            "schedule_clip to false."
+        )
+    pictures = iter(features)
+    pairs = [
+        ({"type": "embedding", "data": next(pictures), "original_type": "image"} if one == IMAGE_ID else one, 1.0)
+        for one in tokens.ids
+    ]
+    model = clip.cond_stage_model
+    model.reset_clip_options()
+    if clip.layer_idx is not None:
+        model.set_clip_options({"layer": clip.layer_idx})
+    clip.load_model()
+    hidden, _, extra = model.llama.encode_token_weights([pairs])
+    _, pooled = model.clip_l.encode_token_weights(clip.tokenize(prompt)["l"])[:2]
+    hidden = hidden[:, tokens.crop_start:]
+    mask = extra.get("attention_mask")
+    options = {"pooled_output": pooled}
+    if mask is not None and not mask[:, tokens.crop_start:].all():
+        raise LumosXError("prompt: it contains the text encoder's padding token; write it differently.")
+    if hidden.shape[1] != tokens.length:
+        raise LumosXError(
+            f"clip: it made {hidden.shape[1]} of {tokens.length} positions, so something was cut; load llava_llama3 "
+            "with the type hunyuan_video."
+        )
+    clip.add_hooks_to_dict(options)
+    return [[hidden, options]]
+
+
+def _check_choices(picture_side: int, negative_subjects: str) -> None:
+    if not PICTURE_STEP <= picture_side <= 2048 or picture_side % PICTURE_STEP:
+        raise LumosXError(f"picture_side: {picture_side} is not a multiple of 16 from 16 to 2048; use 384.")
+    if negative_subjects not in NEGATIVE_SUBJECTS:
+        raise LumosXError(
+            f"negative_subjects: {negative_subjects!r} is not a choice; choose one of {', '.join(NEGATIVE_SUBJECTS)}."
+        )
+
+
+def _plain(clip: Any, text: str) -> list:
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text))
+
+
+def _features(clip_vision: Any, picture: Image.Image, clip: Any) -> torch.Tensor:
+    """What LLaVA reads in place of ``<image>``, [576, hidden]."""
+    if clip_vision is None:
+        raise LumosXError(
+            "clip_vision: nothing is linked, but there are subjects; link Load CLIP Vision with "
+            "llava_llama3_vision.safetensors."
+        )
+    comfy.model_management.throw_exception_if_processing_interrupted()
+    square = to_image(letterbox(picture, VISION_SIDE, VISION_SIDE))
+    found = getattr(clip_vision.encode_image(square, crop=False), "mm_projected", None)
+    width = clip.cond_stage_model.llama.transformer.get_input_embeddings().weight.shape[1]
+    wanted = (1, IMAGE_GRID[0] * IMAGE_GRID[1], width)
+    if found is None or tuple(found.shape) != wanted:
+        shape = "no image tokens for LLaVA" if found is None else f"image tokens of shape {tuple(found.shape)}"
+        raise LumosXError(
+            f"clip_vision: it makes {shape} where {wanted} is needed; load llava_llama3_vision.safetensors."
+        )
+    return found[0]
+
+
+def _latent(vae: Any, picture: Image.Image, side: int) -> torch.Tensor:
+    """[1, 16, 1, side / 8, side / 8], scaled as the video's latents are."""
+    if vae is None:
+        raise LumosXError("vae: nothing is linked, but there are subjects; link HunyuanVideo's VAE.")
+    comfy.model_management.throw_exception_if_processing_interrupted()
+    latent = vae.encode(to_image(letterbox(picture, side, side)))
+    wanted = (1, LATENT_CHANNELS, 1, side // STRIDE, side // STRIDE)
+    if tuple(latent.shape) != wanted:
+        raise LumosXError(
+            f"vae: it makes latents of shape {tuple(latent.shape)} instead of {wanted}; load "
+            "hunyuan_video_vae_bf16.safetensors."
+        )
+    return comfy.latent_formats.HunyuanVideo().process_in(latent)
+
+
+def _with_subjects(entry: list, latents: list[torch.Tensor], layout: TextLayout, white: bool) -> list:
+    text, options = entry
+    conditions = {
+        # A list, not one tensor: context windows cut any tensor whose size happens to be the number of frames.
+        LATENTS: comfy.conds.CONDList(latents),
+        LAYOUT: comfy.conds.CONDConstant(SubjectsLayout(layout, white)),
+        ALONE: RunsAlone(True),
+        MissingPolyVividNode.NAME: comfy.conds.CONDConstant(MissingPolyVividNode()),
+    }
+    return [text, {**options, "model_conds": {**options.get("model_conds", {}), **conditions}}]
