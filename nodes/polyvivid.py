@@ -3,8 +3,17 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.conditioning.polyvivid import NEGATIVE_SUBJECTS, SAME, encode_subjects
+from ..lumosx_core.host.methods.polyvivid import (
+    Part,
+    adapter_fingerprint,
+    check_adapter,
+    layers_of,
+    list_adapters,
+    polyvivid_model,
+)
+from ..lumosx_core.models.polyvivid.config import RunOptions
 from .base import Node
-from .sockets import SCENE, RelationsSocket, advanced, aliases
+from .sockets import CATEGORY, SCENE, RelationsSocket, advanced, aliases
 
 NO_WEIGHTS = "No public weights of PolyVivid are known: you need an adapter that you or others have trained."
 
@@ -83,3 +92,82 @@ class LumosXPolyVividEncode(Node):
             clip, clip_vision, vae, relations, prompt, negative_prompt, picture_side, negative_subjects
         )
         return io.NodeOutput(encoded.positive, encoded.negative, encoded.report)
+
+
+def _model_inputs():
+    yield io.Model.Input("model", tooltip="HunyuanVideo's text-to-video model from any loader, with or without LoRAs.")
+    yield io.Combo.Input(
+        "adapter", options=list_adapters(),
+        tooltip="A PolyVivid adapter in models/model_patches. " + NO_WEIGHTS,
+    )
+    yield io.Float.Input(
+        "strength", default=1.0, min=-10.0, max=10.0, step=0.05,
+        tooltip="How much of the subjects is added to the video in each layer. 0 leaves that out; text and pictures "
+        "still see each other.",
+    )
+    yield io.Float.Input(
+        "start_percent", default=0.0, min=0.0, max=1.0, step=0.01, optional=True,
+        tooltip="The part of the run at which the adapter begins to work.",
+    )
+    yield io.Float.Input(
+        "end_percent", default=1.0, min=0.0, max=1.0, step=0.01, optional=True,
+        tooltip="The part of the run after which it no longer works.",
+    )
+    yield advanced(
+        io.String, "layers", default="", optional=True,
+        tooltip="The double blocks in which it works, e.g. 0-9, 12. Empty: all that it has weights for.",
+    )
+    yield advanced(
+        io.Boolean, "fractional", default=False, optional=True,
+        tooltip="Lays pictures of another size than 384 over the text encoder's 24 rows and columns. Off, each picture "
+        "counts its own.",
+    )
+
+
+def _check_model(adapter, layers):
+    # A linked value is known only when the node runs.
+    if adapter is not None:
+        check_adapter(adapter)
+    if layers is not None:
+        layers_of(layers)
+
+
+class LumosXPolyVivid(Node):
+    """A HunyuanVideo that reads one picture for each subject."""
+
+    FILES = frozenset({"adapter"})
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_PolyVivid",
+            display_name="LumosX PolyVivid",
+            category=CATEGORY,
+            **aliases("hunyuan", "hunyuancustom", "adapter", "multi subject", "identity", "reference to video"),
+            description="Puts a PolyVivid adapter on a HunyuanVideo text-to-video model: several subjects, each bound "
+            f"to its word by LumosX PolyVivid Encode. {NO_WEIGHTS} Without subjects in the conditioning the model is "
+            "what it was. A second one replaces the first.",
+            inputs=[*_model_inputs()],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="For any sampler."),
+                io.String.Output(display_name="report", tooltip="The adapter's sizes, and where it works."),
+            ],
+        )
+
+    @classmethod
+    async def validate_inputs(
+        cls, adapter=None, layers=None, strength=None, start_percent=None, end_percent=None
+    ):
+        known = cls.verdict(strength=strength, start_percent=start_percent, end_percent=end_percent)
+        return known if known is not True else await cls.verdict_aside(_check_model, adapter=adapter, layers=layers)
+
+    @classmethod
+    def fingerprint_inputs(cls, adapter=None, **others):
+        return "" if adapter is None else adapter_fingerprint(adapter)
+
+    @classmethod
+    def execute(
+        cls, model, adapter, strength, start_percent=0.0, end_percent=1.0, layers="", fractional=False
+    ) -> io.NodeOutput:
+        options = RunOptions(strength, layers_of(layers), fractional)
+        return io.NodeOutput(*polyvivid_model(model, adapter, options, Part(start_percent, end_percent)))

@@ -61,6 +61,12 @@ NODES = {
     "LumosX_ClipSubjects": [
         "crops", "by", "phrases", "frames", "tau", "frame_count", "same_frame", "clip_vision",
     ],
+    "LumosX_PolyVividEncode": [
+        "clip", "prompt", "negative_prompt", "relations", "clip_vision", "vae", "picture_side", "negative_subjects",
+    ],
+    "LumosX_PolyVivid": [
+        "model", "adapter", "strength", "start_percent", "end_percent", "layers", "fractional",
+    ],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -86,6 +92,8 @@ OUTPUTS = {
     "LumosX_TextEncoderLoader": ["CLIP"],
     "LumosX_SegmentationGate": ["IMAGE", "STRING", "STRING", "IMAGE", "STRING"],
     "LumosX_ClipSubjects": ["IMAGE", "IMAGE", "IMAGE", "IMAGE", "IMAGE", "STRING", "IMAGE", "STRING"],
+    "LumosX_PolyVividEncode": ["CONDITIONING", "CONDITIONING", "STRING"],
+    "LumosX_PolyVivid": ["MODEL", "STRING"],
 }
 
 

@@ -107,11 +107,11 @@ def encode_subjects(
         unwanted = [_latent(vae, Image.new("RGB", (1, 1), "white"), picture_side)] * len(latents)
     positive = encode_template(clip, prompt, tokens, features)
     negative = [
-        _with_subjects(entry, unwanted, TextLayout.without_images(entry[0].shape[1], len(subjects)), white)
+        with_subjects(entry, unwanted, TextLayout.without_images(entry[0].shape[1], len(subjects)), white)
         for entry in _plain(clip, negative_prompt)
     ]
     return PolyVividEncoded(
-        [_with_subjects(entry, latents, tokens.layout, False) for entry in positive], negative,
+        [with_subjects(entry, latents, tokens.layout) for entry in positive], negative,
         subjects_report(subjects, tokens, warnings),
     )
 
@@ -239,7 +239,14 @@ def _latent(vae: Any, picture: Image.Image, side: int) -> torch.Tensor:
     return comfy.latent_formats.HunyuanVideo().process_in(latent)
 
 
-def _with_subjects(entry: list, latents: list[torch.Tensor], layout: TextLayout, white: bool) -> list:
+def with_subjects(entry: list, latents: list[torch.Tensor], layout: TextLayout, white: bool = False) -> list:
+    """An entry of a CONDITIONING with its subjects.
+
+    Args:
+        latents: a picture for each subject, [1, 16, 1, h, w], scaled as the video's latents are.
+        layout: of the entry's text.
+        white: whether the pictures are white.
+    """
     text, options = entry
     conditions = {
         # A list, not one tensor: context windows cut any tensor whose size happens to be the number of frames.

@@ -47,6 +47,16 @@ def encode(models):
     return run
 
 
+@pytest.fixture
+def man(picture):
+    """man(1) is a scene of a man with his hat; another seed gives him another face."""
+    def make(seed=1):
+        hat = Reference(Kind.ATTRIBUTE, "red hat", picture(50))
+        return Scene(None, (), (Subject(Reference(Kind.FACE, "man on the left", picture(seed)), (hat,)),))
+
+    return make
+
+
 @pytest.mark.parametrize("prompt", [PROMPT, "", "a {cat|dog} (hat:1.2)", "一位穿红色外套的女士", "\n\nA cat."])
 def test_without_subjects_it_is_comfyuis_encoder_bit_for_bit(models, encode, prompt):
     clip = models[0]
@@ -65,11 +75,11 @@ def test_the_tokens_are_those_of_the_golden_file(models, case):
     assert list(tokens.ids) == case["ids"] and tokens.length == case["length"]
 
 
-def test_the_prompts_own_positions_are_those_of_comfyuis_encoder(models, encode, make_scene):
+def test_the_prompts_own_positions_are_those_of_comfyuis_encoder(models, encode, man):
     """The text encoder is causal, so what follows the separator changes nothing before it."""
     clip = models[0]
     (stock, options), = clip.encode_from_tokens_scheduled(clip.tokenize(PROMPT))
-    (hidden, given), = encode(make_scene()).positive
+    (hidden, given), = encode(man()).positive
     assert torch.allclose(hidden[:, :stock.shape[1]], stock, atol=1e-5)
     assert torch.equal(given["pooled_output"], options["pooled_output"])
     assert "attention_mask" not in given
@@ -92,15 +102,15 @@ def test_every_picture_becomes_a_subject_and_nothing_is_cut(encode, make_scene):
     assert "There are 6 subjects" in encoded.report and "No public weights" in encoded.report
 
 
-def test_each_picture_is_read_at_its_own_place(encode, make_scene, picture):
+def test_each_picture_is_read_at_its_own_place(encode, man):
     """Another picture of the man changes the positions from his picture on, and no position before it."""
-    first, second = (encode(make_scene(man=seed)).positive[0] for seed in (1, 7))
+    first, second = (encode(man(seed)).positive[0] for seed in (1, 7))
     start = first[1]["model_conds"][LAYOUT].cond.layout.text[0]
     assert torch.allclose(first[0][:, :start], second[0][:, :start], atol=1e-6)
     changed = (first[0] - second[0]).abs().amax(dim=(0, 2))
     assert changed[start:start + 576].min() > 1e-4
     latents = [entry[1]["model_conds"][LATENTS].cond for entry in (first, second)]
-    assert [not torch.equal(*pair) for pair in zip(*latents)] == [True, False, False, False, False, False]
+    assert [not torch.equal(*pair) for pair in zip(*latents)] == [True, False]
 
 
 @pytest.mark.parametrize("words", ["man {one}", "man (hat:1.3)", "红色的帽子", "man\\(a\\)"])
@@ -114,20 +124,20 @@ def test_braces_weights_and_chinese_reach_the_model_as_they_are(models, picture,
     assert encoded.positive[0][1]["model_conds"][LAYOUT].cond.layout == tokens.layout
 
 
-def test_the_negative_keeps_the_pictures_and_says_nothing_of_them(encode, make_scene):
-    encoded = encode(make_scene())
-    white = encode(make_scene(), negative_subjects=WHITE)
+def test_the_negative_keeps_the_pictures_and_says_nothing_of_them(encode, man):
+    encoded = encode(man())
+    white = encode(man(), negative_subjects=WHITE)
     (text, options), = encoded.negative
     layout, latents = options["model_conds"][LAYOUT].cond, options["model_conds"][LATENTS].cond
-    assert layout.layout == TextLayout.without_images(text.shape[1], 6) and not layout.white
+    assert layout.layout == TextLayout.without_images(text.shape[1], 2) and not layout.white
     kept = encoded.positive[0][1]["model_conds"][LATENTS].cond
     assert all(torch.equal(*pair) for pair in zip(latents, kept))
     options = white.negative[0][1]["model_conds"]
     assert options[LAYOUT].cond.white and len({latent.sum().item() for latent in options[LATENTS].cond}) == 1
 
 
-def test_an_unpatched_model_says_what_is_missing(encode, make_scene):
-    mark = encode(make_scene()).positive[0][1]["model_conds"][MissingPolyVividNode.NAME].cond
+def test_an_unpatched_model_says_what_is_missing(encode, man):
+    mark = encode(man()).positive[0][1]["model_conds"][MissingPolyVividNode.NAME].cond
     assert not hasattr(mark, "dtype")
     with pytest.raises(LumosXError, match="^model: .* LumosX PolyVivid node"):
         mark.shape  # noqa: B018

@@ -1,0 +1,325 @@
+"""A PolyVivid adapter on ComfyUI's own HunyuanVideo, loaded by its own loader and run by its own samplers."""
+
+import copy
+import logging
+
+import comfy.lora
+import comfy.model_patcher
+import comfy.sample
+import comfy.sd
+import folder_paths
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.host.conditioning.polyvivid import with_subjects
+from lumosx_core.host.methods.polyvivid import (
+    WRAPPER_KEY,
+    Part,
+    SubjectsWrapper,
+    check_adapter,
+    layers_of,
+    polyvivid_model,
+)
+from lumosx_core.models.polyvivid.config import RunOptions
+from lumosx_core.models.polyvivid.forward import polyvivid_forward
+from lumosx_core.models.polyvivid.positions import TextLayout
+from support.hunyuan_files import SMALL, small_adapter, small_network, write_base, write_small_adapter
+
+SIGMA, SCALE = 0.6, 0.476986
+LAYOUT = TextLayout((7, 3), ((2, 2), (2, 2)), 2)
+ALL = Part()
+
+
+def random(*shape, seed):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+NOISE = random(1, 16, 2, 8, 6, seed=1)
+CONTEXT, POOLED = random(1, LAYOUT.tokens, 48, seed=2), random(1, 768, seed=3)
+LATENTS = [random(1, 16, 1, 8, 8, seed=seed) for seed in (4, 5)]
+
+
+def positive(latents=LATENTS, layout=LAYOUT, context=CONTEXT):
+    entry = [context, {"pooled_output": POOLED}]
+    return [with_subjects(entry, list(latents), layout) if latents else entry]
+
+
+@pytest.fixture(scope="module")
+def network():
+    return small_network()
+
+
+@pytest.fixture(scope="module")
+def base_file(network, tmp_path_factory):
+    return write_base(tmp_path_factory.mktemp("base") / "hunyuan.safetensors", network)
+
+
+@pytest.fixture(scope="module")
+def adapters():
+    """The folder in which ComfyUI looks for adapters, with "small.safetensors" in it."""
+    from pathlib import Path
+
+    folder = Path(folder_paths.get_folder_paths("model_patches")[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_small_adapter(folder / "small.safetensors")
+    return folder
+
+
+def load(path, **options):
+    with torch.inference_mode(False):
+        return comfy.sd.load_diffusion_model(str(path), model_options=options)
+
+
+@pytest.fixture
+def model(base_file):
+    return load(base_file)
+
+
+@pytest.fixture
+def adapted(model, adapters):
+    """adapted(strength=1.0, …) is the MODEL with the adapter."""
+    def make(name="small.safetensors", part=ALL, base=model, **options):
+        return polyvivid_model(base, name, RunOptions(**options), part)[0]
+
+    return make
+
+
+def velocity(model, conditioning, sigma=SIGMA, noise=NOISE):
+    """What the model says at one noise level, from one step of ComfyUI's Euler sampler."""
+    sampler = comfy.samplers.sampler_object("euler")
+    made = comfy.sample.sample_custom(
+        model, noise, 1.0, sampler, torch.tensor([sigma, 0.0]), conditioning, conditioning,
+        torch.zeros_like(noise), disable_pbar=True, seed=0,
+    )
+    return noise - made * SCALE / sigma
+
+
+def reference(network, adapter=None, options=RunOptions(), noise=NOISE):  # noqa: B008
+    """The same from our own network, which the golden files judge."""
+    with torch.no_grad():
+        return polyvivid_forward(
+            network, adapter or small_adapter(), SIGMA * noise, torch.full((len(noise),), 1000 * SIGMA),
+            CONTEXT.expand(len(noise), -1, -1), POOLED.expand(len(noise), -1), torch.full((len(noise),), 6.0),
+            LATENTS, LAYOUT, options,
+        )
+
+
+def close(found, expected, bound=1e-4):
+    return ((found - expected).norm() / expected.norm()).item() < bound
+
+
+def test_without_subjects_it_is_the_unpatched_model_bit_for_bit(model, adapted, caplog):
+    with caplog.at_level(logging.WARNING):
+        found = velocity(adapted(), positive(()))
+    assert torch.equal(found, velocity(model, positive(())))
+    assert "the conditioning holds no subjects, so the adapter has no effect" in caplog.text
+
+
+def test_it_computes_what_the_golden_files_judge(network, adapted):
+    expected = reference(network)
+    assert close(velocity(adapted(), positive()), expected)
+    assert close(velocity(adapted(chunk_tokens=5), positive()), expected)
+    assert not close(expected, reference(network, options=RunOptions(strength=0.0)), 1e-2)
+
+
+@pytest.mark.parametrize("options", [
+    {"strength": 0.5}, {"strength": 0.0}, {"layers": frozenset({1})}, {"layers": frozenset()}, {"fractional": True},
+], ids=str)
+def test_options_do_what_they_do_in_our_own_network(network, adapted, options):
+    assert close(velocity(adapted(**options), positive()), reference(network, options=RunOptions(**options)))
+
+
+@pytest.mark.parametrize("settings", [
+    {"inject_rope": "full"}, {"inject_norm": "gated"}, {"vec_mode": "zero"},
+], ids=str)
+def test_settings_of_the_file_are_followed(network, adapted, adapters, settings):
+    adapter = small_adapter(**settings)
+    write_small_adapter(adapters / "other.safetensors", adapter)
+    found = velocity(adapted("other.safetensors"), positive())
+    assert close(found, reference(network, adapter)) and not close(found, reference(network), 1e-3)
+
+
+def test_without_chosen_layers_and_outside_its_part_it_is_the_base_model_bit_for_bit(model, adapted):
+    """The text still has the subjects' tokens."""
+    plain = velocity(model, [[CONTEXT, {"pooled_output": POOLED}]])
+    assert torch.equal(velocity(adapted(layers=frozenset()), positive()), plain)
+    assert torch.equal(velocity(adapted(part=Part(0.95, 1.0)), positive()), plain)
+    whole = velocity(adapted(), positive())
+    assert torch.equal(velocity(adapted(part=Part(0.0, 0.95)), positive()), whole) and not torch.equal(whole, plain)
+
+
+def test_a_step_at_the_end_of_the_part_is_in_it(model, adapted):
+    sampling = model.get_model_object("model_sampling")
+    for percent in (0.25, 0.5):
+        sigma = float(sampling.percent_to_sigma(percent))
+        whole = velocity(adapted(), positive(), sigma)
+        for part in (Part(0.0, percent), Part(percent, 1.0)):
+            assert torch.equal(velocity(adapted(part=part), positive(), sigma), whole)
+        outside = velocity(adapted(part=Part(percent + 0.01, 1.0)), positive(), sigma)
+        assert not torch.equal(outside, whole)
+
+
+def test_rows_of_a_batch_share_the_subjects(network, adapted):
+    noise = torch.cat([NOISE, random(*NOISE.shape, seed=9)])
+    assert close(velocity(adapted(), positive(), noise=noise), reference(network, noise=noise))
+
+
+def test_guidance_runs_both_branches_with_subjects(adapted):
+    negative = [with_subjects(
+        [CONTEXT[:, :5], {"pooled_output": POOLED}], list(LATENTS), TextLayout.without_images(5, 2)
+    )]
+
+    def made(model, cfg):
+        return comfy.sample.sample(
+            model, NOISE, 2, cfg, "euler", "simple", positive(), negative, torch.zeros_like(NOISE), disable_pbar=True
+        )
+
+    model = adapted()
+    one, three = made(model, 1.0), made(model, 3.0)
+    assert torch.isfinite(three).all() and not torch.equal(one, three)
+
+
+def test_copies_of_the_model_share_the_adapters_weights(adapted):
+    model = adapted()
+    clone = model.clone()
+    (module,), (other,) = ([one.model for one in each.get_additional_models()] for each in (model, clone))
+    assert module is other
+    wrapper = SubjectsWrapper(module, RunOptions())
+    assert copy.deepcopy(wrapper) is wrapper
+    assert not any(torch.is_tensor(value) for value in clone.model_options.values())
+
+
+def test_a_second_node_replaces_the_first_ones_adapter(network, adapted, adapters):
+    write_small_adapter(adapters / "second.safetensors", small_adapter(seed=7))
+    model = adapted("second.safetensors", base=adapted())
+    assert len(model.get_additional_models_with_key(WRAPPER_KEY)) == 1
+    assert close(velocity(model, positive()), reference(network, small_adapter(seed=7)))
+
+
+def doubled(calls):
+    """Another node's patch of a block: it counts, and doubles what the block does to the video."""
+    def patch(arguments, extra):
+        calls.append(arguments["img"].shape)
+        before = arguments["img"].clone()
+        out = extra["original_block"](arguments)
+        return {"img": 2 * out["img"] - before, "txt": out["txt"]}
+
+    return patch
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before ours", "behind ours"])
+def test_another_nodes_patch_of_a_block_still_runs(model, adapted, first):
+    calls = []
+    base = model.clone()
+    if first:
+        base.set_model_patch_replace(doubled(calls), "dit", "double_block", 0)
+    patched = adapted(base=base)
+    if not first:
+        patched.set_model_patch_replace(doubled(calls), "dit", "double_block", 0)
+    found = velocity(patched, positive())
+    assert len(calls) == 1 and not torch.equal(found, velocity(adapted(), positive()))
+    alone = velocity(adapted(layers=frozenset(), base=base), positive())
+    assert first is not torch.equal(alone, velocity(model, positive(())))
+
+
+def test_a_lora_on_the_base_acts_on_what_the_adapter_inherits(model, network, adapted):
+    """ComfyUI lays it into the live weights; the reference has it in its own."""
+    generator = torch.Generator().manual_seed(3)
+    name = "double_blocks.0.img_attn.qkv"
+    down, up = (torch.randn(shape, generator=generator) * 0.3 for shape in ((2, 128), (384, 2)))
+    lora = {f"diffusion_model.{name}.lora_A.weight": down, f"diffusion_model.{name}.lora_B.weight": up}
+    patched, _ = comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)
+    changed = copy.deepcopy(network)
+    changed.get_submodule(name).weight.data += up @ down
+    expected = reference(changed)
+    assert close(velocity(adapted(base=patched), positive()), expected)
+    assert not close(expected, reference(network), 1e-3)
+    behind, _ = comfy.sd.load_lora_for_models(adapted(), None, lora, 1.0, 0.0)
+    assert close(velocity(behind, positive()), expected)
+
+
+def test_an_fp8_base_gives_what_its_rounded_weights_give(base_file, network, adapted):
+    model = load(base_file, dtype=torch.float8_e4m3fn)
+    rounded = copy.deepcopy(network)
+    live = model.model.diffusion_model.state_dict()
+    found = {name.removesuffix("weight") + "scale" if name.endswith("norm.weight") else name: tensor.float()
+             for name, tensor in live.items()}
+    rounded.load_state_dict({name: found.get(name, live.get(name, value)) for name, value in
+                             rounded.state_dict().items()})
+    assert any(tensor.dtype == torch.float8_e4m3fn for tensor in live.values())
+    # ComfyUI computes in bfloat16 then, unless the processor is better at another.
+    assert close(velocity(adapted(base=model), positive()), reference(rounded), 5e-2)
+    assert not close(reference(rounded), reference(network), 2e-2)
+
+
+def test_a_base_that_is_loaded_in_part_gives_the_same(adapted):
+    expected = velocity(adapted(), positive())
+    model = adapted()
+    model.patch_model(lowvram_model_memory=1, force_patch_weights=False)
+    assert close(velocity(model, positive()), expected, 1e-6)
+
+
+def test_half_precision_adapters_keep_their_dtype(adapted, adapters, network):
+    write_small_adapter(adapters / "half.safetensors", dtype=torch.bfloat16)
+    model = adapted("half.safetensors")
+    (patcher,) = model.get_additional_models()
+    assert {one.dtype for one in patcher.model.parameters()} == {torch.bfloat16}
+    assert close(velocity(model, positive()), reference(network), 2e-2)
+
+
+def test_easycache_composes(adapted):
+    nodes = pytest.importorskip("comfy_extras.nodes_easycache")
+    cached = nodes.EasyCacheNode.execute(adapted(), 0.0, 0.0, 1.0, False).result[0]
+
+    def made(model):
+        return comfy.sample.sample(
+            model, NOISE, 4, 1.0, "euler", "simple", positive(), positive(), torch.zeros_like(NOISE),
+            disable_pbar=True,
+        )
+
+    assert close(made(cached), made(adapted()), 1e-5)
+
+
+def test_what_does_not_fit_ends_in_a_sentence(model, adapted, adapters, tiny, tmp_path):
+    save_file({"a": torch.zeros(1)}, adapters / "none.safetensors")
+    write_small_adapter(adapters / "deep.safetensors", small_adapter())
+    with pytest.raises(LumosXError, match="^model: this is a WanModel, not a HunyuanVideo"):
+        adapted(base=tiny[0])
+    with pytest.raises(LumosXError, match="^adapter: 'gone.safetensors' is not in ComfyUI's models/model_patches"):
+        adapted("gone.safetensors")
+    with pytest.raises(LumosXError, match="^adapter: none.safetensors is not a PolyVivid adapter"):
+        check_adapter("none.safetensors")
+    with pytest.raises(LumosXError, match="^start_percent: 0.8 is after end_percent"):
+        adapted(part=Part(0.8, 0.2))
+    with pytest.raises(LumosXError, match="^layers: the PolyVivid adapter has no weights"):
+        adapted(layers=frozenset({5}))
+    with pytest.raises(LumosXError, match="^positive: the model gets 19 text tokens, but the PolyVivid encoder made"):
+        velocity(adapted(), positive(context=CONTEXT[:, :-1]))
+    with pytest.raises(LumosXError, match="^positive: it carries guiding_frame_index of another method"):
+        entry = positive()[0]
+        velocity(adapted(), [[entry[0], {**entry[1], "guiding_frame_index": 0}]])
+
+
+def test_an_unpatched_model_says_that_the_node_is_missing(model):
+    with pytest.raises(LumosXError, match="^model: it does not know PolyVivid's conditioning"):
+        velocity(model, positive())
+
+
+@pytest.mark.parametrize(("text", "layers"), [
+    ("", None), (" ", None), ("0", {0}), ("0-2, 5", {0, 1, 2, 5}), ("7;7 1", {1, 7}),
+])
+def test_layers_from_a_text(text, layers):
+    assert layers_of(text) == (None if layers is None else frozenset(layers))
+
+
+@pytest.mark.parametrize("text", ["a", "3-1", "-1", "64", "0..4", "1.5", "٣"])
+def test_a_text_that_names_no_layers_is_refused(text):
+    with pytest.raises(LumosXError, match="^layers: "):
+        layers_of(text)
+
+
+def test_the_small_base_is_what_comfyui_takes_it_for(model):
+    params = model.model.diffusion_model.params
+    assert (params.hidden_size, params.depth, params.context_in_dim) == (128, 2, SMALL.context_in_dim)
