@@ -17,6 +17,7 @@ from support.photographs import astronaut_file
 from tools import archive
 from tools.archive import ROOT
 
+pytestmark = pytest.mark.slow
 # The last numpy 1 has no wheels for newer Pythons; there 2.1 is old.
 NUMPY, OPENCV = ("1.26.4", "4.10.0.84") if sys.version_info < (3, 13) else ("2.1.3", "4.10.0.84")
 REAL = {"numpy": NUMPY, "opencv-python-headless": OPENCV}

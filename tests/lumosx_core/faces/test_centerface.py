@@ -88,6 +88,7 @@ def test_small_faces_in_a_large_photo(detector, astronaut, length):
     np.testing.assert_allclose([face.width for face in found], list(places), rtol=0.15)
 
 
+@pytest.mark.slow
 def test_a_face_that_lies_between_tiles_is_found_once_and_whole(detector, astronaut):
     """Wherever the tiles of a long photo end; and one that is larger than what they share."""
     head = astronaut[20:230, 130:330]

@@ -15,6 +15,7 @@ from support.face_videos import people_of_photograph, still_video
 from support.transformers_folders import write_dino
 from tools.stand_ins import hide_for
 
+pytestmark = pytest.mark.slow
 DLIB = ["--embedder", "dlib"]
 NO_SCORE = dict.fromkeys(("score", "second_score", "swap_rate", "switches", "leakage", "win_rate", "dynamic"))
 CLOTHES = {"green jacket": draw_jacket((62, 140, 92)), "yellow dress": draw_dress((250, 204, 66))}

@@ -196,6 +196,7 @@ def test_a_comfyui_whose_packages_are_missing_is_a_sentence(elsewhere, comfyui_d
         prepare_comfyui(comfyui_dir, False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for one process alone")
 def test_ctrl_c_from_outside_leaves_a_checkpoint_and_no_half_file(cases, base, tmp_path, comfyui_dir):
     shutil.copytree(cases, tmp_path / "cases")

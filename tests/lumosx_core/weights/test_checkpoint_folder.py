@@ -85,6 +85,7 @@ def test_optimiser_and_plain_checkpoints(tmp_path, weights):
         assert source.read("weight").shape == (0, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch cannot talk between processes")
 def test_two_ranks_with_uneven_shards(tmp_path):
     folder, rendezvous = tmp_path / "two", tmp_path / "rendezvous"

@@ -20,6 +20,7 @@ from lumosx_core.scores.watching import MODES, RECOMMENDED, RELEASE
 from support import face_videos
 from support.face_videos import LEFT, RIGHT, altered, frame_of, people_of_case, people_of_photograph
 
+pytestmark = pytest.mark.slow
 # What another photograph of the same person may differ by.
 CHANGES = {
     "mirrored": {"mirror": True}, "smaller": {"scale": 0.5}, "compressed": {"quality": 25},
