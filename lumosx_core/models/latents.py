@@ -26,12 +26,6 @@ class LatentSpec:
     patch: tuple[int, int, int]
 
     @property
-    def patch_area(self) -> int:
-        """Latent pixels of one token."""
-        frames, rows, columns = self.patch
-        return frames * rows * columns
-
-    @property
     def token_pixels(self) -> int:
         """Pixels along each side of a token."""
         return self.pixel_stride * self.patch[2]
@@ -76,11 +70,21 @@ class LatentSpec:
         return max(0, round((frames - 1) / self.frame_stride)) * self.frame_stride + 1
 
     def token_grid(self, shape: Sequence[int]) -> tuple[int, int, int]:
-        """Tokens along time, rows and columns of a latent [batch, channels, frames, height, width], rounded up."""
-        frames, rows, columns = (-(-side // patch) for side, patch in zip(shape[2:], self.patch, strict=True))
-        return frames, rows, columns
+        """Tokens along time, rows and columns of a latent, see ``token_grid``."""
+        return token_grid(shape, self.patch)
 
     def grid_shape(self, grid: Sequence[int], batch: int = 1) -> tuple[int, int, int, int, int]:
         """[batch, channels, frames, height, width] of the latent that fills a grid of tokens."""
-        frames, rows, columns = (side * patch for side, patch in zip(grid, self.patch, strict=True))
+        frames, rows, columns = (side * patch for side, patch in zip(grid, self.patch))
         return batch, self.channels, frames, rows, columns
+
+
+def token_grid(shape: Sequence[int], patch: Sequence[int]) -> tuple[int, int, int]:
+    """Tokens along time, rows and columns of a latent, rounded up.
+
+    Args:
+        shape: [batch, channels, frames, height, width].
+        patch: latent frames, rows and columns of one token.
+    """
+    frames, rows, columns = (-(-side // edge) for side, edge in zip(shape[2:], patch))
+    return frames, rows, columns

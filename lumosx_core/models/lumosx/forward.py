@@ -9,8 +9,9 @@ from torch import nn
 
 from ...errors import LumosXError
 from ..attention import DenseAttention
+from ..latents import token_grid
 from ..wan.config import WAN21_LATENT
-from ..wan.forward import BlockRunner, run_plainly, token_grid, wan_forward
+from ..wan.forward import BlockRunner, run_plainly, wan_forward
 from .method import RelationalMethod
 from .options import RELEASE, RelationalOptions
 from .sequence import Binding, SequenceLayout
@@ -63,7 +64,7 @@ def relational_forward(
 
 def layout_of(model: nn.Module, latent_shape: Sequence[int], binding: Binding) -> SequenceLayout:
     """The sequence that a latent of shape [batch, 16, frames, height, width] becomes."""
-    return SequenceLayout(*token_grid(model, latent_shape), binding)
+    return SequenceLayout(*token_grid(latent_shape, model.patch_size), binding)
 
 
 def _check_sizes(latent: torch.Tensor, references: Sequence[torch.Tensor], binding: Binding) -> None:
