@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 
 import torch
+from einops import rearrange
 
 from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.tiny.seeded import seeded_normal
@@ -134,7 +135,7 @@ def _leave_patterns_alone(weights: dict, picture: torch.Tensor) -> None:
 
 
 def _write_picture_into_tokens(weights: dict, picture: torch.Tensor, constant: torch.Tensor) -> None:
-    kernel = (_PICTURE_SCALE * picture).reshape(DIM, LATENT_CHANNELS, 1, 2, 2)
+    kernel = (_PICTURE_SCALE * picture).reshape(CONFIG.shapes()["patch_embedding.weight"])
     weights["patch_embedding.weight"] = kernel
     weights["patch_embedding.bias"] = _CONSTANT_RMS * math.sqrt(DIM) * constant
 
@@ -200,5 +201,5 @@ def _divide_by_noise_level(weights: dict) -> None:
 def _read_picture_from_tokens(weights: dict, picture: torch.Tensor) -> None:
     read = picture.T * (_TOKEN_RMS / _PICTURE_SCALE)
     # The patch embedding takes channels first, the head gives them last.
-    channels_last = read.reshape(LATENT_CHANNELS, PATCH_AREA, DIM).transpose(0, 1)
-    weights["head.head.weight"] = channels_last.reshape(_PICTURE_DIM, DIM) + weights["head.head.weight"]
+    channels_last = rearrange(read, "(channels patch) dim -> (patch channels) dim", patch=PATCH_AREA)
+    weights["head.head.weight"] = channels_last + weights["head.head.weight"]

@@ -1,1 +1,4 @@
-"""Model families, a folder each: what a model computes, its sizes and its files, without a host."""
+"""Model families, a folder each, and the methods for them: what is computed, sizes and files, without a host.
+
+``families.FAMILIES`` lists the families.
+"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 RESAMPLER_MARKS = ("latents", "proj_in.weight", "layers.0.0.to_kv.weight")
 """Tensors that show a resampler when one prefix stands before all of them."""
@@ -11,7 +11,6 @@ ROLES = {
     "to_v_ref": ("ref", "v"),
 }
 """The word of a name that says which tensor of an adapter layer it is: the adapter, and the part of the layer."""
-_LAYER_WORDS = {f".{word}." for word in ROLES if word != "registers"}
 
 
 def resampler_prefix(names: Collection[str]) -> str | None:
@@ -27,4 +26,10 @@ def is_lynx(names: Collection[str]) -> bool:
         return True
     # IP-Adapters for other models have layers of the same names, beside what embeds their picture.
     of_images = any(name.startswith("image_proj.") for name in names)
-    return not of_images and any(word in f".{name}" for name in names for word in _LAYER_WORDS)
+    return not of_images and any(_is_of_layer(name.split(".")) for name in names)
+
+
+def _is_of_layer(words: Sequence[str]) -> bool:
+    """Whether a name stands for a key or a value of an adapter layer, which has a number."""
+    places = (place for place, word in enumerate(words) if word in ROLES and word != "registers")
+    return any(word.isdecimal() for place in places for word in words[:place])

@@ -17,4 +17,5 @@ def test_the_shortest_prefix_comes_first():
 
 
 def test_a_name_must_have_the_word_as_a_part():
-    assert is_lynx(["3.to_k_ip.weight"]) and not is_lynx(["3.not_to_k_ip.weight", "3.to_k_ipx.weight", "registers"])
+    assert is_lynx(["3.to_k_ip.weight"]) and not is_lynx(["3.not_to_k_ip.weight", "3.to_k_ipx.weight", "3.registers"])
+    assert not is_lynx(["ip_adapter.to_k_ip.weight", "to_v_ref.3.weight"])
