@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..latents import token_grid
 from .block import BlockAttention, BlockInputs, Part, wan_block
 
 BlockRunner = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
@@ -83,13 +84,8 @@ def wan_forward(
         x = run_block(index, x, partial(wan_block, block, method.attention(index), inputs, index == last))
     # What was put in the last block's place may have kept all rows.
     video = _head(model.head, x[:, :method.parts[0].tokens], embedded_time, latent.dtype)
-    return _unpatchify(video, token_grid(model, latent.shape), model.patch_size)[:, :, :frames, :height, :width]
-
-
-def token_grid(model: nn.Module, latent_shape: Sequence[int]) -> tuple[int, int, int]:
-    """Tokens in time, rows and columns of a latent of shape [batch, channels, frames, height, width]."""
-    frames, rows, columns = (-(-side // patch) for side, patch in zip(latent_shape[2:], model.patch_size))
-    return frames, rows, columns
+    grid = token_grid(latent.shape, model.patch_size)
+    return _unpatchify(video, grid, model.patch_size)[:, :, :frames, :height, :width]
 
 
 def _patchify(model: nn.Module, latent: torch.Tensor, following: Sequence[torch.Tensor]) -> torch.Tensor:
