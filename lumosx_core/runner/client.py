@@ -57,11 +57,12 @@ class Server:
         try:
             parts = urllib.parse.urlsplit(url)
             known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+            known = known and not (parts.username or parts.query or parts.fragment)
             self._base = str(URL(url)).rstrip("/")
         except ValueError:
             known = False
-        if not known or parts.username or parts.query or parts.fragment:
-            raise LumosXError(f"server: {url} is no address of a ComfyUI; give one like http://127.0.0.1:8188.")
+        if not known:
+            raise LumosXError(f"server: {url} is not an address of a ComfyUI; give one like http://127.0.0.1:8188.")
         self.url = url.rstrip("/")
 
     def lacks(self, class_types: list[str]) -> list[str]:

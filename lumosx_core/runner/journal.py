@@ -168,9 +168,11 @@ class Journal:
             if dict(tables) != _TABLES or len(tables) != len(_TABLES):
                 raise ValueError("other tables")
             (self.server,), = database.execute("SELECT server FROM batch")
-            for *texts, seed, posts in database.execute("SELECT * FROM under_way ORDER BY rowid"):
-                self.under_way[texts[0]] = Posted(*texts, None if seed is None else int(seed))
-                self.posts[texts[0]] = int(posts)
+            rows = database.execute("SELECT * FROM under_way ORDER BY rowid")
+            for case, name, prompt_id, prefix, workflow, seed, posts in rows:
+                seed = None if seed is None else int(seed)
+                self.under_way[case] = Posted(case, name, prompt_id, prefix, workflow, seed)
+                self.posts[case] = int(posts)
 
     def _read_json(self, state: Any) -> None:
         """Take the state of a journal of version 0.1; the first of them did not count."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..cli import say
 from ..errors import shown
@@ -60,7 +60,7 @@ class _Lines:
 
 
 class _Bar:
-    def __init__(self, bar: object) -> None:
+    def __init__(self, bar: Any) -> None:
         self._bar = bar
 
     def say(self, text: str) -> None:

@@ -295,8 +295,9 @@ class Batch:
     def _write(self, posted: Posted, outcome: Outcome) -> None:
         """Fetch what a case made, write its line and forget its prompt."""
         error, downloaded = outcome.error, []
-        if self.settings.download is not None and not error:
-            downloaded = self._for_case(posted.case, self._download, posted.case, outcome.outputs)
+        folder = self.settings.download
+        if folder is not None and not error:
+            downloaded = self._for_case(posted.case, self._download, posted.case, outcome.outputs, folder)
             if isinstance(downloaded, Outcome):
                 error, downloaded = f"Its output cannot be fetched: {downloaded.error}", []
         self.results.add({
@@ -318,7 +319,7 @@ class Batch:
             times.pop(posted.case, None)
         self.progress.ended(self.results.lines[posted.case], len(self.results.lines))
 
-    def _download(self, case: str, outputs: tuple[dict[str, str], ...]) -> list[str]:
+    def _download(self, case: str, outputs: tuple[dict[str, str], ...], folder: Path) -> list[str]:
         """Fetch one output to DIR/<case>.mp4, several to DIR/<case>/1.mp4 and so on."""
         targets = []
         for number, file in enumerate(outputs, 1):
@@ -331,7 +332,7 @@ class Batch:
                 )
                 continue
             name = case + ending if len(outputs) == 1 else f"{case}/{number}{ending}"
-            target = self.settings.download / name
+            target = folder / name
             self._patiently(self._fetch, file, target)
             targets.append(str(target))
         if not targets:
@@ -376,7 +377,7 @@ class Batch:
                 return answer
 
 
-def _not_written(target: Path, error: OSError) -> LumosXError:
+def _not_written(target: Path, error: BaseException | None) -> LumosXError:
     """A case's own name may be what cannot be written; anything else ends the batch."""
-    kind = LumosXError if error.errno in _NAME_ERRORS else Stop
-    return kind(f"download: {target} cannot be written ({error.strerror}).")
+    kind = LumosXError if getattr(error, "errno", None) in _NAME_ERRORS else Stop
+    return kind(f"download: {target} cannot be written ({getattr(error, 'strerror', error)}).")
