@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 from .errors import LumosXError
@@ -109,6 +111,13 @@ def require(*modules: str, purpose: str = "") -> None:
     absent = missing(modules)
     if absent:
         raise _not_installed([package.title for package in absent], install_line(modules), purpose)
+
+
+def folder_of(module: str) -> Path | None:
+    """Where a package lies, without importing it; None when it is not installed."""
+    spec = find_spec(module)
+    places = spec and spec.submodule_search_locations
+    return Path(places[0]) if places else None
 
 
 @contextmanager

@@ -21,8 +21,8 @@ def first_mistake(error: ValidationError) -> tuple[str, str, str]:
     """What is wrong with the first value that does not fit.
 
     Returns:
-        Where it is, such as ``objects 1 phrase``; a sentence without its full stop, with the value where that helps; and
-        pydantic's name for such mistakes.
+        Where it is, such as ``objects 1 phrase``; a sentence without its full stop, with the value where that helps;
+        and pydantic's name for such mistakes.
     """
     found = error.errors(include_url=False, include_context=False)[0]
     place = " ".join(str(step + 1) if isinstance(step, int) else shown(step[:_LONGEST]) for step in found["loc"])

@@ -1,5 +1,7 @@
 """Nodes that score what the people of a video wear, and how much moves."""
 
+from typing import Any
+
 from comfy_api.latest import io, ui
 
 from ..lumosx_core.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
@@ -42,7 +44,7 @@ def _how():
     )
 
 
-def _outputs():
+def _outputs() -> list[Any]:
     return [
         io.String.Output(display_name="report", tooltip="Who wears what, as text for Preview Any."),
         io.String.Output(display_name="scores_json", tooltip="The same and every frame's numbers, as JSON."),

@@ -196,7 +196,8 @@ def _check_choice(widget: io.Combo.Input, value, is_file: bool) -> None:
         _check_text(widget.id, value)
         _check_path(widget.id, value)
     elif not isinstance(value, str) or value not in widget.options:
-        raise LumosXError(f"{widget.id}: {_shown(value)} is not a choice; choose one of {', '.join(widget.options)}.")
+        choices = ", ".join(map(str, widget.options))
+        raise LumosXError(f"{widget.id}: {_shown(value)} is not a choice; choose one of {choices}.")
 
 
 def _check_text(name: str, value) -> None:

@@ -1,5 +1,7 @@
 """The node that cuts a thing or a person out of a picture."""
 
+from typing import Any
+
 from comfy_api.latest import io, ui
 
 from ..lumosx_core.host.media.cutouts import make_cut_out
@@ -44,7 +46,7 @@ def _inputs():
     ]
 
 
-def _outputs():
+def _outputs() -> list[Any]:
     return [
         io.Image.Output(
             display_name="cut_out",

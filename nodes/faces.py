@@ -1,5 +1,7 @@
 """The node that takes faces out of photos."""
 
+from typing import Any
+
 import torch
 from comfy_api.latest import io, ui
 
@@ -71,7 +73,7 @@ def _more_inputs():
     )
 
 
-def _outputs():
+def _outputs() -> list[Any]:
     return [
         *(
             io.Image.Output(

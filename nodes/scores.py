@@ -1,5 +1,7 @@
 """The node that scores how much the people of a video look like their references."""
 
+from typing import Any
+
 from comfy_api.latest import io, ui
 
 from ..lumosx_core.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
@@ -59,7 +61,7 @@ def _how():
     )
 
 
-def _outputs():
+def _outputs() -> list[Any]:
     return [
         io.String.Output(display_name="report", tooltip="All scores and warnings, as text for Preview Any."),
         io.String.Output(display_name="scores_json", tooltip="The same with every frame's rows, as JSON."),

@@ -1,6 +1,7 @@
 """The pack's own socket types, and what differs between versions of the node API."""
 
 import inspect
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -19,7 +20,7 @@ def advanced(kind, *arguments, **options):
     return kind.Input(*arguments, **options, **({"advanced": True} if "advanced" in known else {}))
 
 
-def aliases(*words: str):
+def aliases(*words: str) -> dict[str, Any]:
     """The words under which the page's search finds a node too, for io.Schema, where the host knows such."""
     known = inspect.signature(io.Schema.__init__).parameters
     return {"search_aliases": list(words)} if "search_aliases" in known else {}

@@ -132,7 +132,7 @@ def check_choice(choice: str, places: Sequence[Place]) -> None:
     backend = BACKENDS[choice]
     refusals = [_unsuited_place(backend, place) for place in places]
     if all(refusals):
-        raise LumosXError(refusals[0])
+        raise LumosXError(str(refusals[0]))
     missing = _missing_package(backend)
     if missing:
         raise LumosXError(missing)

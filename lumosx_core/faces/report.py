@@ -48,9 +48,9 @@ def stranger_warnings(
         same_person, measure: the embedder's.
     """
     return [
-        f"face {number}: its likeness is {candidates[number - 1].likeness:.3f}, below {same_person:g} ({measure}): "
+        f"face {number}: its likeness is {likeness:.3f}, below {same_person:g} ({measure}): "
         "probably somebody else."
-        for number in picked if candidates[number - 1].likeness < same_person
+        for number in picked if (likeness := candidates[number - 1].likeness) is not None and likeness < same_person
     ]
 
 

@@ -108,7 +108,7 @@ def _forwards(graph: Graph, node: str) -> int | None:
     guidance_end = _whole(timed.get("guidance_end_step", steps))
     # A guider without a strength has one conditioning only.
     cfg = guided_by.get("cfg", 1)
-    if None in (steps, start, end, guidance_end) or not isinstance(cfg, int | float):
+    if steps is None or start is None or end is None or guidance_end is None or not isinstance(cfg, int | float):
         return None
     first, last = max(0, start), min(end, steps)
     guided = 0 if cfg == 1 else max(0, min(last, guidance_end) - first)
@@ -133,7 +133,7 @@ def _nodes_alike(graph: Graph, nodes: list[str]) -> list[Any]:
     place = {node: number for number, node in enumerate(nodes)}
     return [
         [_class(graph, node), {
-            name: value if _source(value) is None else [place[_source(value)], value[1]]
+            name: value if (source := _source(value)) is None else [place[source], value[1]]
             for name, value in _inputs(graph, node).items()
         }]
         for node in nodes

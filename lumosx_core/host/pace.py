@@ -61,10 +61,12 @@ def _expected(runs: Iterable[LinkedRun], layout: SequenceLayout, batch: int) -> 
     """How long all samplers behind an encoder will take; None unless each is known on this machine."""
     found, known = [], pace_file()
     for run in runs:
-        work = batch * forward_work(layout, run.model.shape).total
-        found.append(None if run.forwards is None else known.expect(_key(run), work, run.forwards))
-    if None in found:
-        return None
+        if run.model is None or run.forwards is None:
+            return None
+        one = known.expect(_key(run), batch * forward_work(layout, run.model.shape).total, run.forwards)
+        if one is None:
+            return None
+        found.append(one)
     return Expected(sum(one.seconds for one in found), next((one.like for one in found if one.like is not None), None))
 
 
@@ -99,7 +101,9 @@ class Stopwatch:
     def note_end(self, patcher: Any) -> None:
         """Keep what the run that is over has shown; nothing where it cannot be told apart from other ones."""
         end, run = time.perf_counter(), own_run()
-        if self._steps < _FEWEST or self._binding is None or run is None or None in (run.forwards, run.model):
+        if self._steps < _FEWEST or self._binding is None or self._start is None or run is None:
+            return
+        if run.forwards is None or run.model is None:
             return
         module = patcher.model.diffusion_model
         layout, shape = layout_of(module, self._shape, self._binding), WanConfig.of_module(module)
@@ -136,7 +140,7 @@ def _key(run: LinkedRun) -> str:
 
 
 def _machine() -> list[Any]:
-    management = comfy.model_management
+    management: Any = comfy.model_management
     device = management.get_torch_device()
     memory = [round(management.get_total_memory(one) / _GIGABYTE) for one in (device, torch.device("cpu"))]
     named = [management.get_torch_device_name(device), *memory, platform.machine(), os.cpu_count()]

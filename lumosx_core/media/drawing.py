@@ -17,7 +17,7 @@ def inside(box: tuple[float, float, float, float], size: tuple[int, int]) -> tup
     return left, top, max(left, min(right, size[0] - 1)), max(top, min(bottom, size[1] - 1))
 
 
-def font_of(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font.
 
     Args:
@@ -34,7 +34,7 @@ def font_of(size: int) -> ImageFont.FreeTypeFont:
 
 def label(
     draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, ground: Colour, ink: Colour,
-    font: ImageFont.FreeTypeFont, above: bool = False,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont, above: bool = False,
 ) -> None:
     """Words on a coloured ground, pushed inside the picture from the right.
 

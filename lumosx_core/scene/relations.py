@@ -129,7 +129,7 @@ class Subject:
     @property
     def name(self) -> str:
         """How reports call this person."""
-        return (*self.words, self.full_body)[0].phrase
+        return next(word for word in (*self.words, self.full_body) if word is not None).phrase
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -116,14 +117,15 @@ def score_video(
 def _write_scores(scores: VideoScores, frames: VideoFile, plan: IdentityPlan, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_aside(out / "scores.json", _json_bytes(scores.as_json(), indent=1))
-    for name, part, plot in (
+    plots: tuple[tuple[str, Any, Callable[[Any], Any]], ...] = (
         ("plot", scores.identity, plot_identity), ("attributes", scores.attributes, plot_attributes),
         ("motion", scores.motion, plot_motion),
-    ):
+    )
+    for name, part, plot in plots:
         if part is not None:
             write_aside(out / f"{name}.png", as_png(plot(part)))
     if scores.people is not None:
-        write_video(_annotated(frames, scores), out / "annotated.mp4", frames.fps / plan.every)
+        write_video(_annotated(frames, scores, scores.people.frames), out / "annotated.mp4", frames.fps / plan.every)
 
 
 @contextmanager
@@ -264,8 +266,8 @@ def _line(name: str, video: Path, scores: VideoScores) -> dict:
     }
 
 
-def _annotated(frames: VideoFile, scores: VideoScores) -> Iterator[np.ndarray]:
-    watched = {frame.index: frame for frame in scores.people.frames}
+def _annotated(frames: VideoFile, scores: VideoScores, seen: Sequence[Any]) -> Iterator[np.ndarray]:
+    watched = {frame.index: frame for frame in seen}
     for index, pixels in enumerate(frames):
         if index in watched and scores.identity is not None:
             yield annotate_frame(pixels, watched[index], scores.identity)

@@ -31,4 +31,5 @@ class SeenFrame:
 
     def face_of(self, subject: int) -> Face | None:
         """The face taken for a subject, or None."""
-        return None if self.shown[subject] is None else self.faces[self.shown[subject]]
+        face = self.shown[subject]
+        return None if face is None else self.faces[face]

@@ -155,7 +155,7 @@ def _attributes(
     frames: VideoFile, seen: IdentityScores | PresenceScores | None, scene: Scene, equipment: Equipment, tick: Tick
 ) -> AttributeScores:
     check_scene(scene)
-    if isinstance(seen, PresenceScores):
+    if not isinstance(seen, IdentityScores) or isinstance(equipment.models, FacesOnly):
         raise LumosXError("whose clothes they are is told from the faces, and nothing that tells faces apart is there.")
     same_person = equipment.models.embedder.same_person if seen.plan.mode == RECOMMENDED else None
     return score_attributes(frames, seen.frames, scene, equipment.tools(), tick, same_person=same_person)

@@ -54,20 +54,20 @@ class Likeness:
         """
         if mode not in MODES:
             raise LumosXError(f"mode: {mode!r} is not known; choose one of {', '.join(MODES)}.")
-        known = tuple(number for number, picture in enumerate(pictures) if picture is not None)
+        known = {number: picture for number, picture in enumerate(pictures) if picture is not None}
         if not known:
             raise LumosXError(
                 "relations: no subject has a face picture, so there is nothing to compare faces with; link a face "
                 "image to at least one LumosX Subject."
             )
         if mode == RELEASE:
-            references = embedder.embed_crops([pictures[number] for number in known])
+            references = embedder.embed_crops(list(known.values()))
         else:
             references = np.concatenate([
-                embedder.embed_faces(pictures[number], [_main_face(pictures[number], number, detector)])
-                for number in known
+                embedder.embed_faces(picture, [_main_face(picture, number, detector)])
+                for number, picture in known.items()
             ])
-        return cls(embedder, mode, len(pictures), known, references)
+        return cls(embedder, mode, len(pictures), tuple(known), references)
 
     def vectors(self, pixels: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
         """[faces, d] float32 of faces in a frame."""

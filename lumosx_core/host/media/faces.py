@@ -119,7 +119,7 @@ def crop_faces(
     image = _batch(image, f"{NODE} image")
     detector = open_detector(plan.detector, model_folders())
     embedder = open_embedder(plan.embedder, model_folders()) if plan.order == LIKENESS else None
-    wanted = None if like is None else _wanted(like, detector, embedder)
+    wanted = None if like is None or embedder is None else _wanted(like, detector, embedder)
     found = _search(image, detector, embedder, wanted, plan)
     picked = _large_enough(found.candidates, choose(numbers, len(found.candidates)), numbers)
     crops = _crops(image, found.candidates, picked, plan)
@@ -193,7 +193,7 @@ def _search(
         sure = [face for face in faces if face.score >= plan.min_score]
         unsure = [face.score for face in faces if face.score < plan.min_score]
         mine = [Candidate(index, face, judge(pixels, face)) for face in sure]
-        if embedder is not None:
+        if embedder is not None and wanted is not None:
             likeness = likeness_to(embedder, wanted, pixels, sure)
             mine = [replace(one, likeness=value) for one, value in zip(mine, likeness)]
         if not mine:
@@ -284,7 +284,7 @@ def _preview(image: torch.Tensor, found: _Found, picked: Sequence[int]) -> torch
     def drawn(index: int) -> np.ndarray:
         small = found.small[index]
         faces = [
-            (number, moved_to(one.face, image.shape[1:3], small.shape[:2]))
+            (number, moved_to(one.face, (image.shape[1], image.shape[2]), small.shape[:2]))
             for number, one in enumerate(found.candidates, 1) if one.photo == index
         ]
         return draw_faces(small, faces, picked)

@@ -53,6 +53,8 @@ def as_batch(pictures: Iterable[np.ndarray], count: int) -> torch.Tensor:
         if batch is None:
             batch = torch.empty(count, *pixels.shape)
         batch[number] = as_picture(pixels)[0]
+    if batch is None:
+        raise ValueError("there is no picture")
     return batch
 
 

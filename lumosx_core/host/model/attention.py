@@ -107,7 +107,8 @@ class ContainerOverride(Override):
     def container_function(self, *arguments, **options) -> torch.Tensor:
         """It computes attention itself, without a function of ours."""
         self.asked = True
-        return self.other.container_function(*arguments, **options)
+        other: Any = self.other
+        return other.container_function(*arguments, **options)
 
 
 class AttentionWrapper:
@@ -158,5 +159,5 @@ class AttentionWrapper:
             _log.warning("LumosX: %s", sentence)
 
 
-def _origin(other: Callable) -> str:
+def _origin(other: Callable | None) -> str:
     return f"{getattr(other, '__module__', type(other).__module__)}.{getattr(other, '__name__', type(other).__name__)}"

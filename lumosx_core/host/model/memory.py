@@ -170,7 +170,7 @@ def computing_dtype(model: Any) -> torch.dtype:
 
 def _most_free(device: torch.device) -> int:
     """What the host could have for a model and its work once it has taken all others off the card."""
-    management = comfy.model_management
+    management: Any = comfy.model_management
     # A model that is gone leaves its place in the list until the host next looks.
     held = (one for one in management.current_loaded_models if one.model is not None and one.device == device)
     loaded = sum(one.model_loaded_memory() for one in held)

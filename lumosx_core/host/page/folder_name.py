@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -36,6 +37,6 @@ async def check_folder_name(name: str, web_folder: str) -> None:
 
 async def _is_served(name: str, web_folder: str, address: str) -> bool:
     """Whether a static route made as ComfyUI makes it answers for an address; aiohttp itself says so."""
-    request = SimpleNamespace(method="GET", rel_url=URL(f"/extensions/{address}/lumosx.js", encoded=True))
+    request: Any = SimpleNamespace(method="GET", rel_url=URL(f"/extensions/{address}/lumosx.js", encoded=True))
     found, _ = await web.StaticResource(f"/extensions/{name}", web_folder).resolve(request)
     return found is not None

@@ -142,7 +142,7 @@ def note_question(
     run.asked = True
     run.watch.note_step(conditions, x)
     if run.left_out and len(conditions) == 2 and all(conditions):
-        computed = dict(zip(("positive", "negative"), conditions))
+        computed = {name: held for name, held in zip(("positive", "negative"), conditions) if held}
         check_mixture(computed, ", or choose a sampler that leaves it out at cfg 1")
 
 

@@ -83,7 +83,9 @@ class ColourLikeness:
 
 
 def pixels_of(reference: Reference) -> np.ndarray:
-    """A reference's picture as RGB [H, W, 3] uint8."""
+    """The picture of a reference that has one, as RGB [H, W, 3] uint8."""
+    if reference.image is None:
+        raise ValueError(f"{reference.source} has no picture")
     return np.array(from_image(reference.image))
 
 

@@ -75,7 +75,7 @@ class OwnerScore:
         """-L of each watched frame, None where the owner or everybody else is not seen."""
         others = [[value for person, value in enumerate(row) if person != self.owner and value is not None]
                   for row in self.frames]
-        return tuple(None if row[self.owner] is None or not rivals else row[self.owner] - max(rivals)
+        return tuple(None if (own := row[self.owner]) is None or not rivals else own - max(rivals)
                      for row, rivals in zip(self.frames, others))
 
     @property

@@ -109,7 +109,8 @@ def _region(face: Face, others: list[Face], height: int, width: int) -> Region |
     ]
     for other in others:
         _cut_at(box, face, other)
-    found = _whole_pixels(tuple(box))
+    left, top, right, bottom = box
+    found = _whole_pixels((left, top, right, bottom))
     return None if found is None else Region(found, face)
 
 

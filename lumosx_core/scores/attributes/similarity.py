@@ -280,7 +280,7 @@ def _pixel_values(processor: Any, crops: Sequence[np.ndarray], model: torch.nn.M
     return told["pixel_values"].to(model.device)
 
 
-def _token_ids(tokenizer: Any, phrases: Sequence[str], model: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _token_ids(tokenizer: Any, phrases: Sequence[str], model: Any) -> dict[str, torch.Tensor]:
     most = model.config.text_config.max_position_embeddings
     told = tokenizer(list(phrases), padding="max_length", truncation=True, max_length=most, return_tensors="pt")
     return {name: told[name].to(model.device) for name in ("input_ids", "attention_mask")}

@@ -41,14 +41,14 @@ def annotate_frame(pixels: np.ndarray, frame: SeenFrame, scores: IdentityScores)
 
 
 def _corner(draw: ImageDraw.ImageDraw, frame: SeenFrame, scores: IdentityScores, font, size: int) -> None:
-    place = [size // 2, size // 2]
-    label(draw, tuple(place), f"frame {frame.index}", BLACK, WHITE, font)
+    left, top = size // 2, size // 2
+    label(draw, (left, top), f"frame {frame.index}", BLACK, WHITE, font)
     for event in scores.switches.events:
         if event.frame == frame.index:
-            place[1] += round(1.5 * size)
+            top += round(1.5 * size)
             text = f"switch: {scores.title(event.before)} -> {scores.title(event.after)}"
-            label(draw, tuple(place), text, _SWITCH, WHITE, font)
+            label(draw, (left, top), text, _SWITCH, WHITE, font)
     for subject in scores.known:
         if frame.face_of(subject) is None:
-            place[1] += round(1.5 * size)
-            label(draw, tuple(place), f"{scores.title(subject)}  missed", colour_of(subject), WHITE, font)
+            top += round(1.5 * size)
+            label(draw, (left, top), f"{scores.title(subject)}  missed", colour_of(subject), WHITE, font)

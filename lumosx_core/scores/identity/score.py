@@ -42,8 +42,8 @@ class SubjectScore:
 
 def likeness_of(frame: SeenFrame, subject: int, second: bool = False) -> float | None:
     """How much the face taken for a subject looks like its reference, or None for a miss."""
-    face = frame.shown[subject]
-    return None if face is None else float((frame.second if second else frame.similarity)[face, subject])
+    face, likeness = frame.shown[subject], frame.second if second else frame.similarity
+    return None if face is None or likeness is None else float(likeness[face, subject])
 
 
 def identity_score(frames: Sequence[SeenFrame], known: Sequence[int], second: bool = False) -> float:
@@ -113,6 +113,9 @@ def margins(table: np.ndarray) -> list[float | None]:
 
 
 def _between_neighbours(frames: Sequence[SeenFrame], subject: int, embedder: Embedder) -> list[float]:
-    faces = [None if frame.shown[subject] is None else frame.vectors[frame.shown[subject]][None] for frame in frames]
+    faces = [
+        None if (face := frame.shown[subject]) is None or frame.vectors is None else frame.vectors[face][None]
+        for frame in frames
+    ]
     return [float(embedder.similarity(before, after)[0, 0])
             for before, after in zip(faces, faces[1:]) if before is not None and after is not None]

@@ -76,8 +76,8 @@ class Switches:
 
 def left_to_right(frame: SeenFrame) -> tuple[int, ...]:
     """The subjects that a frame shows, from left to right."""
-    shown = [subject for subject, face in enumerate(frame.shown) if face is not None]
-    return tuple(sorted(shown, key=lambda subject: frame.face_of(subject).centre[0]))
+    shown = [(frame.faces[face].centre[0], subject) for subject, face in enumerate(frame.shown) if face is not None]
+    return tuple(subject for _, subject in sorted(shown))
 
 
 def order_swaps(frames: Sequence[SeenFrame], order: str = AS_IT_STARTS, fps: float = 16.0) -> Order:
@@ -129,7 +129,7 @@ def identity_switches(frames: Sequence[SeenFrame]) -> Switches:
                 going_on.append(_Track(face, now))
                 continue
             before = tracks[pairs[number]]
-            if now is not None and before.subject not in (None, now):
+            if now is not None and before.subject is not None and before.subject != now:
                 events.append(Switch(frame.index, before.subject, now))
             going_on.append(before.moved_to(face, now))
         tracks = going_on

@@ -33,7 +33,7 @@ def identity_warnings(scores: MeasuredIdentity) -> list[str]:
         if number in strangers:
             name, usual = scores.names[number], scores.judge.same_person
             found.append(stranger_sentence(number, name, strangers[number], usual))
-        if scores.margins[number] is not None and scores.margins[number] <= 0:
+        if (margin := scores.margins[number]) is not None and margin <= 0:
             others = scores.confusion[number].copy()
             others[number] = np.nan
             other = int(np.nanargmax(others))
@@ -69,8 +69,9 @@ def _alike_warnings(scores: MeasuredIdentity) -> list[str]:
     found = []
     for first in scores.known:
         for second in scores.known:
-            matches = [scores.subjects[number].seen_likeness for number in (first, second)]
-            if first < second and None not in matches and scores.references[first, second] > max(matches):
+            seen = [scores.subjects[number].seen_likeness for number in (first, second)]
+            matches = [likeness for likeness in seen if likeness is not None]
+            if first < second and len(matches) == 2 and scores.references[first, second] > max(matches):
                 found.append(
                     f"The pictures of subjects {first + 1} and {second + 1} are more alike "
                     f"({scores.references[first, second]:.3f}) than either is to its face in the video, so who is who "
