@@ -28,7 +28,6 @@ def test_the_bench_prints_a_table_and_writes_every_figure(tmp_path, capsys):
     assert result["shape"] == {"dim": 256, "ffn_dim": 1024, "layers": 1, "grid": [1, 4, 4], "text_dim": 4096}
     assert [(row["references"], row["tokens"]) for row in result["rows"]] == [(0, 16), (3, 64)]
     for row in result["rows"]:
-        assert row.keys() >= set(forward.COLUMNS)
         assert row["speedup_vs_release"] == row["wall_ms"]["release"]["min"] / row["wall_ms"]["ours"]["min"]
         assert row["time_vs_dense"] == row["wall_ms"]["ours"]["min"] / row["wall_ms"]["dense"]["min"]
         assert row["peak_added_ratio"] == row["peak_added_bytes"]["ours"] / row["peak_added_bytes"]["release"]
@@ -99,6 +98,6 @@ def test_attention_of_another_backend_is_compared_with_the_exact_one(monkeypatch
     shape = Shape(256, 256, 2, (1, 4, 4), 64)
     model = draw_model(shape)
     found = forward.attention_in_8_bits(model, draw_inputs(shape, bind(*SCENES[3])), 2)["rounded"]
-    assert 0.99 < found["cosine"] < 1 and found["speedup"] > 0 and found["ms"]["min"] > 0
+    assert 0.99 < found["cosine"] < 1 and found["ms"]["min"] <= found["ms"]["median"]
     # Without references the forward is ComfyUI's, which asks none of ours.
     assert forward.attention_in_8_bits(model, draw_inputs(shape, bind(*SCENES[0])), 2) == {}

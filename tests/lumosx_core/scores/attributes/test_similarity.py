@@ -128,7 +128,8 @@ def test_phrases_that_are_too_long_are_cut(folders):
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3)])
 def test_slivers_are_pictures_too(folders, size):
     for network in (ClipLikeness, DinoLikeness):
-        assert np.isfinite(network(folders).of_crops([picture(1, *size)])).all()
+        found = network(folders).of_crops([picture(1, *size), picture(1, *size), picture(2, *size)])
+        assert np.array_equal(found[0], found[1]) and not np.allclose(found[0], found[2])
 
 
 def test_networks_stay_on_the_cpu_in_float32_without_gradients(folders):
