@@ -98,7 +98,7 @@ def test_a_head_that_comes_a_byte_now_and_then_is_no_answer(monkeypatch, head):
         with pytest.raises(ServerAway):
             Server(f"http://127.0.0.1:{listening.getsockname()[1]}").queue()
         ended.set()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 def test_https_is_spoken_too():
@@ -136,7 +136,7 @@ def test_a_head_without_end_is_no_answer(monkeypatch, line):
         began = time.monotonic()
         with pytest.raises(ServerAway):
             Server(f"http://127.0.0.1:{listening.getsockname()[1]}").queue()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 def test_what_a_server_packed_is_not_unpacked(answering):

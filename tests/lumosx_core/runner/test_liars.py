@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import threading
 import time
 
@@ -225,11 +226,11 @@ def test_answers_have_a_size(root, add_case, batch, lines, liar, monkeypatch, ca
     assert all("has more than 1000000 bytes" in line["error"] for line in lines())
     liar.answers = {"view": endless}
     assert batch("--retry-failed", "--download", tmp_path / "videos") == 1
-    assert all("cannot be fetched: server: its answer has more than" in line["error"] for line in lines())
+    assert all(re.search("server: .* 1000000 bytes", line["error"]) for line in lines())
     assert list((tmp_path / "videos").iterdir()) == []
     liar.answers = {"view": b"x" * 2_000_000}
     assert batch("--retry-failed", "--download", tmp_path / "videos") == 1
-    assert all("its answer has 2000000 bytes, and 1000000 are the most" in line["error"] for line in lines())
+    assert all(re.search("server: .*2000000 .*1000000", line["error"]) for line in lines())
 
 
 @pytest.mark.parametrize("path", ["history", "queue", "view"])
@@ -272,7 +273,7 @@ def test_a_case_that_the_server_always_loses_fails_once(root, add_case, batch, l
         liar.answers["upload" if how == "closes on upload" else "prompt"] = close
     assert batch() == 1
     line, = lines()
-    assert line["status"] == "failed" and line["error"].startswith("The server lost it 3 times, perhaps because")
+    assert line["status"] == "failed" and "3 times" in line["error"] and "--retry-failed" in line["error"]
     tries = len(liar.posted)
     assert tries == (6 if how == "closes on post" else 3)
     assert batch() == 1 and len(liar.posted) == tries
@@ -341,7 +342,7 @@ def test_a_case_that_is_posted_again_has_its_whole_time(
     queues(liar, *["running"] * 5, "lost", *["running"] * running)
     batch("--timeout", 1)
     assert lines()[0]["status"] == status and len(set(liar.posted)) == 1 and len(liar.posted) == 2
-    assert (lines()[0]["error"] == "It ran longer than 1 minutes and was stopped.") == (status == "failed")
+    assert ("1 minutes" in (lines()[0]["error"] or "")) == (status == "failed")
 
 
 WHOLE = b"\0\0\0\x08ftyp" + b"\0\0\0\x08mdat" + b"\0\0\0\x08moov"
@@ -376,7 +377,7 @@ def test_losses_are_counted_over_restarts_of_the_batch(root, add_case, batch, li
             patched.setattr(run.time, "sleep", sleep)
             assert batch() == 130
         assert len(liar.posted) == number
-    assert batch() == 1 and len(liar.posted) == 3 and "lost it 3 times" in lines()[0]["error"]
+    assert batch() == 1 and len(liar.posted) == 3 and "3 times" in lines()[0]["error"]
 
 
 def test_videos_without_end_are_not_looked_at_for_ever(root, add_case, batch, lines, liar, monkeypatch):
@@ -388,7 +389,7 @@ def test_videos_without_end_are_not_looked_at_for_ever(root, add_case, batch, li
 
     add_case("1")
     liar.answers |= {"history": {}, "view": there}
-    assert batch() == 1 and "lost it 3 times" in lines()[0]["error"]
+    assert batch() == 1 and "3 times" in lines()[0]["error"]
     assert len(asked) == 3 * 100
 
 
@@ -430,5 +431,5 @@ def test_any_error_of_a_case_is_its_line(root, add_case, batch, lines, liar, mon
     monkeypatch.setattr(run, "load_case", odd)
     assert batch() == 1
     errors = {line["case"]: line["error"] for line in lines()}
-    assert errors == {"1": "case: 1 cannot be run (RuntimeError: a?b).", "2": None}
+    assert errors["2"] is None and errors["1"].startswith("case: 1 ") and "RuntimeError: a?b" in errors["1"]
     assert batch() == 1 and len(liar.posted) == 1

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from dataclasses import fields
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -28,12 +29,13 @@ def test_a_folder_of_cases_becomes_videos_and_lines(
     videos = tmp_path / "videos"
     assert batch("--download", videos, "--seed", 7) == 0
     said = capsys.readouterr()
-    assert "Passed over, since they are no cases: empty, torn.part." in said.err and "[3/3] a: done in " in said.err
-    assert said.out == f"3 cases: 3 done, 0 failed; see {root / 'lumosx_results.jsonl'}.\n"
+    assert "empty, torn.part" in said.err and ".hidden" not in said.err and "[3/3] a: done" in said.err
+    assert "3 done, 0 failed" in said.out and str(root / "lumosx_results.jsonl") in said.out
     assert [line["case"] for line in lines()] == [line["name"] for line in lines()] == [odd, "10", "a"]
     for line in lines():
-        assert line["status"] == "done" and line["error"] is None and line["seed"] == 7 and line["seconds"] > 0
-        assert line["started"] < line["finished"] and len(line["outputs"]) == 1
+        assert line["status"] == "done" and line["error"] is None and line["seed"] == 7
+        started, finished = (datetime.fromisoformat(line[name]) for name in ("started", "finished"))
+        assert line["seconds"] == (finished - started).total_seconds() > 0 and len(line["outputs"]) == 1
         assert line["downloaded"] == [str(videos / f"{line['case']}.mp4")] and is_whole(videos / f"{line['case']}.mp4")
         filled = client.history(line["prompt_id"])["prompt"][2]
         assert filled["5"]["inputs"]["seed"] == 7
@@ -43,7 +45,7 @@ def test_a_folder_of_cases_becomes_videos_and_lines(
         "lumosx_results.jsonl", "lumosx_results.jsonl.lock"}
     before = lines()
     assert batch("--seed", 8) == 0 and executed() == 3 and lines() == before
-    assert "3 cases were done earlier with another workflow or seed and stay" in capsys.readouterr().err
+    assert "3 cases were done earlier" in capsys.readouterr().err
 
 
 def test_broken_cases_do_not_stop_good_ones(root, add_case, batch, lines, executed, capsys):
@@ -59,7 +61,7 @@ def test_broken_cases_do_not_stop_good_ones(root, add_case, batch, lines, execut
     assert "4 cases: 2 done, 2 failed" in capsys.readouterr().out
     by_case = {line["case"]: line for line in lines()}
     assert len(lines()) == 4 and [by_case[case]["status"] for case in ("1", "4")] == ["done", "done"]
-    assert re.match("case: objects/blue guitar.png is no readable picture", by_case["2 broken"]["error"])
+    assert re.match("case: objects/blue guitar.png ", by_case["2 broken"]["error"])
     assert by_case["2 broken"]["prompt_id"] is None
     assert "LumosX_RelationalEncode: " in by_case["3 unnamed"]["error"] and by_case["3 unnamed"]["outputs"] == []
     picture.write_bytes(whole)
@@ -74,12 +76,12 @@ def test_a_graph_that_the_server_refuses_fails_its_cases(add_case, root, batch, 
     graph["5"]["inputs"]["steps"] = 0
     workflow.write_text(json.dumps(graph))
     assert batch() == 1 and executed() == 0
-    assert lines()[0]["error"] == "LumosX_Sampler: steps: 0 must be from 1 to 10000; use 1."
+    assert re.match("LumosX_Sampler: steps: 0 .*10000", lines()[0]["error"])
     # ComfyUI would run the other half and say so beside its yes.
     graph["9"] = {"class_type": "PreviewAny", "inputs": {"source": ["2", 3]}}
     workflow.write_text(json.dumps(graph))
     assert batch("--retry-failed") == 1
-    assert lines()[0]["error"].startswith("LumosX_Sampler: steps: 0 must be from 1 to 10000;") and len(lines()) == 1
+    assert re.match("LumosX_Sampler: steps: 0 .*10000", lines()[0]["error"]) and len(lines()) == 1
 
 
 def test_a_case_that_runs_too_long_is_stopped(add_case, root, batch, graph, workflow, lines, client):
@@ -87,7 +89,7 @@ def test_a_case_that_runs_too_long_is_stopped(add_case, root, batch, graph, work
     graph["5"]["inputs"]["steps"] = 5000
     workflow.write_text(json.dumps(graph))
     assert batch("--timeout", 0.01) == 1
-    assert lines()[0]["error"] == "It ran longer than 0.01 minutes and was stopped."
+    assert lines()[0]["status"] == "failed" and "0.01 minutes" in lines()[0]["error"]
     deadline = time.monotonic() + 30
     while client.queue()[0]:
         assert time.monotonic() < deadline, "the prompt goes on"
@@ -132,17 +134,17 @@ def test_after_a_restart_a_whole_video_is_taken_and_a_torn_one_made_again(
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["gone"], "ROOT: there is no folder"),
-    (["ROOT", "--download", "workflow.json"], "download: workflow.json cannot be made"),
-    (["ROOT", "--results", "gone/results.jsonl"], "results: .* cannot be written"),
-    (["ROOT/1"], "ROOT: .* is itself a case"),
-    (["empty"], "ROOT: no folder in .* has a caption.txt"),
-    (["ROOT", "--server", "ftp://127.0.0.1"], "server: .* is not an address of a ComfyUI"),
-    (["ROOT", "--server", "http://user:word@127.0.0.1"], "server: .* is not an address of a ComfyUI"),
-    (["ROOT", "--server", "http://127.0.0.1:99999"], "server: .* is not an address of a ComfyUI"),
-    (["ROOT", "--server", "127.0.0.1:8188"], "server: .* is not an address of a ComfyUI"),
-    (["ROOT", "--workflow", "gone.json"], "workflow: gone.json cannot be read"),
-    (["ROOT", "--server", "http://127.0.0.1:1", "--wait", "0"], "did not answer for 0 s .*nothing is lost"),
+    (["gone"], "ROOT: .*gone"),
+    (["ROOT", "--download", "workflow.json"], "download: workflow.json "),
+    (["ROOT", "--results", "gone/results.jsonl"], "results: .*gone"),
+    (["ROOT/1"], "ROOT: .*/1 "),
+    (["empty"], "ROOT: .*empty.* caption.txt"),
+    (["ROOT", "--server", "ftp://127.0.0.1"], "server: [^ ]*127.0.0.1[^ ]* "),
+    (["ROOT", "--server", "http://user:word@127.0.0.1"], "server: [^ ]*127.0.0.1[^ ]* "),
+    (["ROOT", "--server", "http://127.0.0.1:99999"], "server: [^ ]*127.0.0.1[^ ]* "),
+    (["ROOT", "--server", "127.0.0.1:8188"], "server: [^ ]*127.0.0.1[^ ]* "),
+    (["ROOT", "--workflow", "gone.json"], "workflow: gone.json "),
+    (["ROOT", "--server", "http://127.0.0.1:1", "--wait", "0"], "server: http://127.0.0.1:1 .* 0 s "),
 ])
 def test_what_cannot_work_is_one_sentence(root, add_case, workflow, tmp_path, monkeypatch, capsys, arguments, sentence):
     add_case("1")
@@ -165,7 +167,7 @@ def test_wrong_arguments_leave_with_2(arguments, capsys):
 def test_without_a_workflow_the_stand_ins_are_named(root, add_case, tmp_path, capsys):
     add_case("1")
     assert main([str(root), "--server", "http://127.0.0.1:1", "--wait", "0"]) == 1
-    assert "the demo's stand-in models draw the videos; give your own graph" in capsys.readouterr().err
+    assert "--workflow" in capsys.readouterr().err
 
 
 def test_a_server_without_a_node_is_found_before_anything_is_posted(
@@ -205,5 +207,6 @@ def test_a_redirect_is_not_followed(root, add_case, capsys):
         url = f"http://127.0.0.1:{other.server_port}"
         assert main([str(root), "--server", url]) == 1
         other.shutdown()
-    assert f"server: {url} answered HTTP 302; is it the address of a ComfyUI?" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"server: {url} " in said and "302" in said
     assert len(other.asked) == 1

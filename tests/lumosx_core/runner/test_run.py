@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -60,8 +61,8 @@ def test_a_case_whose_link_leads_out_fails_and_sends_nothing(root, add_case, bat
     (root / "2" / "subjects" / "all").symlink_to("/")
     assert batch() == 1 and executed() == 1
     errors = {line["case"]: line["error"] for line in lines()}
-    assert "objects/key.txt of 1 is a link that leads out of the case" in errors["1"] and errors["3"] is None
-    assert "subjects/all of 2 is a link that leads out of the case" in errors["2"]
+    assert re.match("case: objects/key.txt of 1 .*link", errors["1"]) and errors["3"] is None
+    assert re.match("case: subjects/all of 2 .*link", errors["2"])
     assert "key.txt" not in uploaded(server)
 
 
@@ -92,9 +93,8 @@ def test_a_case_that_is_a_link_out_of_the_root_fails_and_nothing_of_it_is_told(
     (root / "b").symlink_to(tmp_path / "no case")
     assert batch() == 1 and executed() == 1
     errors = {line["case"]: line["error"] for line in lines()}
-    assert errors == {"2": None} | {
-        name: f"case: {name} is a link that leads out of ROOT; put the case itself there." for name in "ab"
-    }
+    assert errors.pop("2") is None and errors.keys() == {"a", "b"}
+    assert all(re.fullmatch(f"case: {name} is a link .*", error) for name, error in errors.items())
     assert "secret.txt" not in uploaded(server)
 
 
@@ -119,7 +119,5 @@ def test_a_case_that_may_not_be_read_stops_no_other(root, add_case, batch, lines
     monkeypatch.setattr(os, "open", lambda path, *rest: denied(path) if path == unreadable else opened(path, *rest))
     assert batch() == 1
     errors = {line["case"]: line["error"] for line in lines()}
-    assert errors == {
-        case: f"case: caption.txt of {case} cannot be read (Permission denied); make the case's files readable."
-        for case in "12"
-    } | {"3": None}
+    assert errors["3"] is None
+    assert all(re.match(f"case: caption.txt of {case} .*Permission denied", errors[case]) for case in "12")

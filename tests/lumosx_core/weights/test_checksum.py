@@ -65,5 +65,5 @@ def test_a_part_that_is_gone_ends_in_a_sentence(tmp_path):
     write(tmp_path, "1.safetensors")
     index = tmp_path / "x.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}))
-    with pytest.raises(LumosXError, match="x.safetensors.index.json: cannot be read .*2.safetensors.*; get its files"):
+    with pytest.raises(LumosXError, match="x.safetensors.index.json: cannot be read .*2.safetensors"):
         source_files(index)

@@ -234,7 +234,7 @@ def test_a_link_to_nowhere_is_not_replaced(source, tmp_path):
         target.symlink_to(tmp_path / "nowhere")
     except OSError:
         pytest.skip("links need a right that this user lacks")
-    with pytest.raises(LumosXError, match="it exists already; delete it first"):
+    with pytest.raises(LumosXError, match="it exists already"):
         convert(source, target, "bf16", lambda done, total, name: pytest.fail("it began"))
 
 
@@ -250,7 +250,7 @@ def test_a_part_that_vanishes_ends_in_a_sentence(weights, tmp_path):
         (tmp_path / "model" / "all" / "gone.distcp").symlink_to(tmp_path / "nowhere")
     except OSError:
         pytest.skip("links need a right that this user lacks")
-    with pytest.raises(LumosXError, match="all: cannot be read .*gone.distcp.*; get its files again"):
+    with pytest.raises(LumosXError, match="all: cannot be read .*gone.distcp"):
         convert(tmp_path / "model", tmp_path / "out.safetensors")
 
 
@@ -267,7 +267,7 @@ def test_bad_numbers_are_refused_and_leave_nothing(weights, tmp_path, bad):
 
 def test_a_disk_without_room_is_told(tmp_path):
     target, whole_disk = tmp_path / "out.gguf", shutil.disk_usage(tmp_path).total
-    with pytest.raises(LumosXError, match=r"out.gguf: it needs \d+.\d+ GB and the disk has \d+.\d+ GB left; make"):
+    with pytest.raises(LumosXError, match=r"out.gguf: it needs \d+.\d+ GB and the disk has \d+.\d+ GB left"):
         _check_space(target, whole_disk)
     _check_space(target, 1)
 

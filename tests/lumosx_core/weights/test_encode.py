@@ -104,7 +104,7 @@ def test_plain_kinds_keep_any_shape(shape):
 def test_numbers_that_are_not_finite_are_refused(kind, bad):
     numbers = torch.zeros(2, 32)
     numbers[1, 5] = bad
-    with pytest.raises(LumosXError, match="a.pt: q holds numbers that are not finite; the file is damaged"):
+    with pytest.raises(LumosXError, match="a.pt: q holds numbers that are not finite"):
         encode_fp8(numbers, "a.pt: q", quiet) if kind == FP8_KIND else encode(numbers, kind, "a.pt: q", quiet)
 
 
@@ -113,7 +113,7 @@ def test_what_float16_cannot_hold_is_refused(kind):
     numbers = torch.full((1, 32), 65504.0)
     encode(numbers, kind, "x", quiet)
     numbers[0, 3] = -70000
-    with pytest.raises(LumosXError, match=f"x holds 70000, which is too large for {kind}; convert to bf16 instead."):
+    with pytest.raises(LumosXError, match=f"x holds 70000, which is too large for {kind}"):
         encode(numbers, kind, "x", quiet)
 
 

@@ -94,7 +94,7 @@ def test_output_that_cannot_be_written_ends_in_a_sentence(source):
     with open("/dev/full", "w") as full:
         answer = run("inspect", source, stdout=full)
     assert answer.returncode == 1
-    assert answer.stderr == "The work is done, but what to say of it cannot be written (No space left on device).\n"
+    assert answer.stderr.count("\n") == 1 and "No space left on device" in answer.stderr
 
 
 def test_letters_that_a_log_has_not_are_escaped(source, tmp_path):

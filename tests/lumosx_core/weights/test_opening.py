@@ -40,7 +40,7 @@ def test_a_folder_may_hold_a_checkpoint_in_all_or_one_index(samples, tmp_path, w
         assert source.path == samples["shards"]
     weights.write_shards(tmp_path / "two")
     weights.write_shards(tmp_path / "two", "other.safetensors.index.json")
-    with pytest.raises(LumosXError, match=r"two: it holds 2 models; give the \*.safetensors.index.json of one"):
+    with pytest.raises(LumosXError, match=r"two: it holds 2 models"):
         open_weights(tmp_path / "two")
 
 
@@ -91,7 +91,7 @@ def test_nothing_there_and_nothing_readable_are_told(samples, tmp_path):
     with pytest.raises(LumosXError, match="holds neither a checkpoint's .metadata nor"):
         open_weights(tmp_path)
     for part in (".metadata", "__0_0.distcp"):
-        with pytest.raises(LumosXError, match="one part of a checkpoint folder; give the folder"):
+        with pytest.raises(LumosXError, match="one part of a checkpoint folder"):
             open_weights(samples["checkpoint"] / part)
 
 
@@ -99,5 +99,5 @@ def test_a_checkpoint_that_lost_its_hidden_file_is_told(samples, tmp_path):
     shutil.copytree(samples["checkpoint"], tmp_path / "all")
     (tmp_path / "all" / ".metadata").unlink()
     for folder in (tmp_path, tmp_path / "all"):
-        with pytest.raises(LumosXError, match="its file .metadata is missing; get the whole folder, with hidden files"):
+        with pytest.raises(LumosXError, match="its file .metadata is missing"):
             open_weights(folder)

@@ -59,5 +59,5 @@ def test_each_format_has_its_ending_and_others_are_refused():
         **dict.fromkeys(("f32", "f16", "bf16", "fp8_scaled"), ".safetensors"),
         **dict.fromkeys(("q8_0", "q5_1", "q5_0", "q4_1", "q4_0"), ".gguf"),
     }
-    with pytest.raises(LumosXError, match="to: iq4_nl cannot be made; choose one of f32, f16, bf16, fp8_scaled, q8_0"):
+    with pytest.raises(LumosXError, match="to: iq4_nl cannot be made"):
         ending("iq4_nl")
