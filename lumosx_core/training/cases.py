@@ -227,8 +227,8 @@ def encode_case(
     )
 
 
-def read_target(path: Path, size: TargetSize) -> torch.Tensor:
-    """A video at 16 frames a second, or an image, from its start: [frames, H, W, 3] in [0, 1], frames 4 n + 1.
+def read_target(path: Path, size: TargetSize, fps: int = FPS) -> torch.Tensor:
+    """A video at so many frames a second, or an image, from its start: [frames, H, W, 3] in [0, 1], frames 4 n + 1.
 
     Each frame is scaled until it covers the size, and its middle is taken.
 
@@ -236,7 +236,7 @@ def read_target(path: Path, size: TargetSize) -> torch.Tensor:
         LumosXError: it cannot be read, or holds no frames.
     """
     if path.name in VIDEOS:
-        pictures = map(Image.fromarray, _at_fps(VideoFile(path), size.frames))
+        pictures = map(Image.fromarray, _at_fps(VideoFile(path), size.frames, fps))
     else:
         pictures = iter([from_image(_open_image(path)[0])])
     fitted = [
@@ -248,11 +248,11 @@ def read_target(path: Path, size: TargetSize) -> torch.Tensor:
     return torch.from_numpy(np.stack(fitted[:count])).float() / 255
 
 
-def _at_fps(video: VideoFile, most: int) -> Iterator[np.ndarray]:
-    """The frames that are shown at each 16th of a second."""
+def _at_fps(video: VideoFile, most: int, fps: int) -> Iterator[np.ndarray]:
+    """The frames that are shown at each of ``fps`` moments of a second."""
     taken = 0
     for number, frame in enumerate(video):
-        while taken < most and round(taken * video.fps / FPS) <= number:
+        while taken < most and round(taken * video.fps / fps) <= number:
             yield frame
             taken += 1
         if taken == most:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import platform
 import sys
 from pathlib import Path
@@ -23,12 +22,9 @@ from ..scene.prompt import NEGATIVE_PROMPT
 from .base import check_base, read_base
 from .cases import EncodedCase, TargetSize, TrainingCase, encode_case, encode_text, find_cases, samples
 from .lora import LAYERS, add_lora, lora_file
+from .options import DTYPES, alpha_of, check_numbers, check_out, checkpoint_of, plan_of
 from .running import run, write_record
 from .trainer import Trainer, TrainingPlan, read_checkpoint
-
-_SIDE_STEP = WAN21_LATENT.token_pixels
-DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
-_WARMUP = 100
 
 
 def add_command(commands: Any) -> None:
@@ -70,7 +66,7 @@ def train_lora(options: argparse.Namespace) -> str:
     matplotlib()
     check_base(options.base)
     cases = find_cases(options.cases)
-    plan = _plan(options)
+    plan = plan_of(options)
     about = _about(options, cases)
     if options.resume is not None:
         read_checkpoint(options.resume, plan, about)
@@ -78,38 +74,18 @@ def train_lora(options: argparse.Namespace) -> str:
     trainer = _trainer(options, plan, about)
     if options.resume is not None:
         trainer.resume(options.resume)
-    stopped_at = _checkpoint(options.out)
+    stopped_at = checkpoint_of(options.out)
     run(trainer, samples(encoded, options.seed, options.drop_references, trainer.step), stopped_at)
     _write(options.out, trainer)
     stopped_at.unlink(missing_ok=True)
     return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
 
 
-def _plan(options: argparse.Namespace) -> TrainingPlan:
-    # What is kept is an average over about the last tenth: pairs grow from zero, so a longer one would lag behind.
-    decay = max(0.0, 1 - 10 / options.steps)
-    warmup = min(_WARMUP, options.steps // 10)
-    return TrainingPlan(options.steps, options.rate, warmup, decay=decay, seed=options.seed)
-
-
 def _check(options: argparse.Namespace) -> None:
     """Everything that is wrong with the options alone."""
-    if options.out.suffix != ".safetensors":
-        raise LumosXError(f"--out: {options.out} does not end in .safetensors; give it that ending.")
-    if not options.out.absolute().parent.is_dir():
-        raise LumosXError(f"--out: there is no folder {options.out.absolute().parent}; make it or choose another.")
-    if not options.overwrite and options.resume is None:
-        if options.out.exists():
-            raise LumosXError(f"--out: {options.out} is there already; choose another name, or add --overwrite.")
-        if _checkpoint(options.out).exists():
-            raise LumosXError(
-                f"--out: {_checkpoint(options.out)} is left of a stopped training; go on with --resume, or add "
-                "--overwrite."
-            )
+    check_out(options)
     _check_encoders(options)
-    _check_numbers(options)
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise LumosXError("--device: this PyTorch finds no CUDA card; use cpu.")
+    check_numbers(options)
 
 
 def _check_encoders(options: argparse.Namespace) -> None:
@@ -121,35 +97,11 @@ def _check_encoders(options: argparse.Namespace) -> None:
             raise LumosXError(f"{name}: there is no file {file}; choose another.")
 
 
-def _check_numbers(options: argparse.Namespace) -> None:
-    for side in options.size:
-        if side < _SIDE_STEP or side % _SIDE_STEP:
-            raise LumosXError(f"--size: {side} is no multiple of {_SIDE_STEP}; use one, such as 832 480.")
-    if not WAN21_LATENT.has_frames(options.frames):
-        raise LumosXError(f"--frames: {options.frames} is not 4 n + 1; use 81, or 1 for stills.")
-    for name in ("rank", "steps"):
-        if getattr(options, name) < 1:
-            raise LumosXError(f"--{name}: {getattr(options, name)} is below 1; use 1 or more.")
-    for name, value in (("rate", options.rate), ("alpha", _alpha(options))):
-        if not 0 < value < math.inf:
-            raise LumosXError(f"--{name}: {value} is not above 0; leave it out, or use a number that is.")
-    if not 0 <= options.drop_references < 1:
-        raise LumosXError(f"--drop-references: {options.drop_references} is no chance; use 0 to 0.9.")
-
-
-def _alpha(options: argparse.Namespace) -> float:
-    return options.rank if options.alpha is None else options.alpha
-
-
-def _checkpoint(out: Path) -> Path:
-    return out.with_suffix(".checkpoint")
-
-
 def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, Any]:
     """What makes this training another one than the next, as it is written down."""
     return {
         "base": options.base.name, "cases": [case.folder.name for case in cases],
-        "rank": options.rank, "alpha": float(_alpha(options)), "layers": options.layers,
+        "rank": options.rank, "alpha": float(alpha_of(options)), "layers": options.layers,
         "size": [*options.size], "frames": options.frames, "drop_references": options.drop_references,
         "dtype": options.dtype or ("bf16" if options.device == "cuda" else "f32"),
     }
@@ -187,7 +139,7 @@ def _say(line: str) -> None:
 def _trainer(options: argparse.Namespace, plan: TrainingPlan, about: dict[str, Any]) -> Trainer:
     dtype = DTYPES[about["dtype"]]
     network = read_base(options.base, dtype)
-    add_lora(network, options.rank, _alpha(options), options.layers, options.seed)
+    add_lora(network, options.rank, alpha_of(options), options.layers, options.seed)
     run_block = _run_block_twice if options.save_memory else None
     return Trainer(network, plan, dtype, torch.device(options.device), about, run_block)
 

@@ -83,6 +83,18 @@ NODES = {
     }),
     "motion": ("LumosX_MotionScore", {"images": ("take", 0)}),
     "best": ("PreviewImage", {"images": ("views", 0)}),
+    "bright": ("ImageToMask", {"image": ("photo", 0), "channel": "red"}),
+    "gate": ("LumosX_SegmentationGate", {
+        "images": ("photo", 0), "masks": ("bright", 0), "phrases": "orange suit", "check_by": "off",
+    }),
+    "faces": ("LumosX_FaceCrop", {"image": ("take", 0)}),
+    "subjects": ("LumosX_ClipSubjects", {"crops": ("faces", 4), "by": "colours", "frames": ("faces", 7)}),
+    "hunyuan": ("UNETLoader", {"unet_name": "hunyuan_video_t2v_720p_bf16.safetensors"}),
+    "llava": ("DualCLIPLoader", {"type": "hunyuan_video"}),
+    "polyvivid_encode": ("LumosX_PolyVividEncode", {
+        "clip": ("llava", 0), "prompt": PROMPT, "relations": ("binder", 0),
+    }),
+    "polyvivid": ("LumosX_PolyVivid", {"model": ("hunyuan", 0), "adapter": "my_people.safetensors"}),
     "loader": ("LumosX_ModelLoader", {"model_name": "lumosx_bf16.safetensors"}),
     "text_encoder": ("LumosX_TextEncoderLoader", {"text_encoder": "models_t5_umt5-xxl-enc-bf16.pth"}),
     "words": ("CLIPTextEncode", {"clip": ("text_encoder", 0)}),

@@ -93,22 +93,22 @@ def encode_subjects(
     if not subjects:
         log_warnings(warnings)
         return PolyVividEncoded(
-            _plain(clip, prompt), _plain(clip, negative_prompt), subjects_report((), None, warnings)
+            plain_text(clip, prompt), plain_text(clip, negative_prompt), subjects_report((), None, warnings)
         )
     tokens = tokenize_template(tokenizer_of(clip), prompt, [one.word for one in subjects])
     log_warnings(warnings)
     pictures = [from_image(one.image) for one in subjects]
     # Vision model and VAE are done before the text encoder starts, so that none is loaded twice.
-    features = [_features(clip_vision, picture, clip) for picture in pictures]
-    latents = [_latent(vae, picture, picture_side) for picture in pictures]
+    features = [picture_features(clip_vision, picture, clip) for picture in pictures]
+    latents = [picture_latent(vae, picture, picture_side) for picture in pictures]
     white = negative_subjects == WHITE
     unwanted = latents
     if white:
-        unwanted = [_latent(vae, Image.new("RGB", (1, 1), "white"), picture_side)] * len(latents)
+        unwanted = [picture_latent(vae, Image.new("RGB", (1, 1), "white"), picture_side)] * len(latents)
     positive = encode_template(clip, prompt, tokens, features)
     negative = [
         with_subjects(entry, unwanted, TextLayout.without_images(entry[0].shape[1], len(subjects)), white)
-        for entry in _plain(clip, negative_prompt)
+        for entry in plain_text(clip, negative_prompt)
     ]
     return PolyVividEncoded(
         [with_subjects(entry, latents, tokens.layout) for entry in positive], negative,
@@ -200,11 +200,12 @@ def _check_choices(picture_side: int, negative_subjects: str) -> None:
         )
 
 
-def _plain(clip: Any, text: str) -> list:
+def plain_text(clip: Any, text: str) -> list:
+    """CONDITIONING of a text as ComfyUI encodes it."""
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
-def _features(clip_vision: Any, picture: Image.Image, clip: Any) -> torch.Tensor:
+def picture_features(clip_vision: Any, picture: Image.Image, clip: Any) -> torch.Tensor:
     """What LLaVA reads in place of ``<image>``, [576, hidden]."""
     if clip_vision is None:
         raise LumosXError(
@@ -224,7 +225,7 @@ def _features(clip_vision: Any, picture: Image.Image, clip: Any) -> torch.Tensor
     return found[0]
 
 
-def _latent(vae: Any, picture: Image.Image, side: int) -> torch.Tensor:
+def picture_latent(vae: Any, picture: Image.Image, side: int) -> torch.Tensor:
     """[1, 16, 1, side / 8, side / 8], scaled as the video's latents are."""
     if vae is None:
         raise LumosXError("vae: nothing is linked, but there are subjects; link HunyuanVideo's VAE.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from ..attention import DenseAttention, dense_attention
 from ..rotary import rotary_table, video_ids
@@ -65,6 +67,7 @@ class HunyuanNetwork(nn.Module):
         guidance: torch.Tensor | None = None,
         attend: DenseAttention = dense_attention,
         run_block: RunBlock | None = None,
+        recompute: bool = False,
     ) -> torch.Tensor:
         """The velocity of a latent video.
 
@@ -75,6 +78,7 @@ class HunyuanNetwork(nn.Module):
             pooled: [batch, vec_in_dim].
             guidance: [batch] or [1], the embedded guidance strength; models without it ignore it.
             run_block: what runs in place of each double block.
+            recompute: compute the single blocks again on the way back instead of keeping what is inside of them.
 
         Returns:
             [batch, out_channels, frames, rows, columns].
@@ -93,7 +97,7 @@ class HunyuanNetwork(nn.Module):
 
         stream = torch.cat([img, txt], dim=1)
         for block in self.single_blocks:
-            stream = block(stream, vec, rotary, attend)
+            stream = recomputed(recompute, block, stream, vec, rotary, attend)
 
         patches = self.final_layer(stream[:, :img.shape[1]], vec)
         pt, ph, pw = self.params.patch_size
@@ -110,3 +114,10 @@ class HunyuanNetwork(nn.Module):
         if self.params.guidance_embed and guidance is not None:
             vec = vec + self.guidance_in(timestep_embedding(guidance, GUIDANCE_FACTOR).to(dtype))
         return vec
+
+
+def recomputed(again: bool, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns; ``again``: computed a second time on the way back, with less memory in between."""
+    if not again:
+        return function(*arguments)
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)

@@ -11,7 +11,7 @@ from ...errors import LumosXError
 from ..attention import DenseAttention, dense_attention
 from ..hunyuan.config import HUNYUAN_LATENT, HunyuanConfig
 from ..hunyuan.layers import timestep_embedding
-from ..hunyuan.network import HunyuanNetwork
+from ..hunyuan.network import HunyuanNetwork, recomputed
 from ..rotary import rotary_table
 from .adapter import PolyVividAdapter
 from .config import AdapterConfig, RunOptions
@@ -133,6 +133,7 @@ def polyvivid_forward(
     layout: TextLayout,
     options: RunOptions = DEFAULTS,
     attend: DenseAttention = dense_attention,
+    recompute: bool = False,
 ) -> torch.Tensor:
     """The velocity of a latent video with subjects; without subjects that of the network itself.
 
@@ -142,6 +143,7 @@ def polyvivid_forward(
         context: [batch, layout.tokens, context_in_dim].
         pooled: [batch, vec_in_dim].
         latents: a picture a subject, see ``subject_tokens``.
+        recompute: compute blocks again on the way back instead of keeping what is inside of them.
 
     Returns:
         [batch, channels, frames, rows, columns].
@@ -163,10 +165,10 @@ def polyvivid_forward(
         nonlocal z_i
         if index not in layers:
             return block(z, z_t, vec, rotary, attend)
-        z_i, z, z_t = adapted_layer(
-            adapter.layer(index), block, shared, z_i, z, z_t, vec,
+        z_i, z, z_t = recomputed(
+            recompute, adapted_layer, adapter.layer(index), block, shared, z_i, z, z_t, vec,
             lambda z, z_t: block(z, z_t, vec, rotary, attend),
         )
         return z, z_t
 
-    return network(x, timesteps, context, pooled, guidance, attend, run_block)
+    return network(x, timesteps, context, pooled, guidance, attend, run_block, recompute)

@@ -1,0 +1,152 @@
+"""Case folders as samples for a PolyVivid adapter: one subject alone, or all of a case together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..cases import load_case
+from ..errors import LumosXError
+from ..media import from_image
+from ..models.polyvivid.positions import TextLayout
+from ..models.polyvivid.subjects import subjects_of
+from .cases import TargetSize, TrainingCase, read_target
+
+FPS = 24
+"""What HunyuanVideo was trained at."""
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """A text stream [1, tokens, hidden], its pooled text [1, width], and how it is made up."""
+
+    context: torch.Tensor
+    pooled: torch.Tensor
+    layout: TextLayout
+
+    def for_subjects(self, count: int) -> EncodedText:
+        """The same; a text that does not mention its subjects gets the layout for so many."""
+        if self.layout.text:
+            return self
+        return EncodedText(self.context, self.pooled, TextLayout.without_images(self.context.shape[1], count))
+
+
+@dataclass(frozen=True)
+class AdapterSample:
+    """The arguments of one forward.
+
+    Attributes:
+        latent: of the target, [1, 16, frames, h, w].
+        subjects: a latent for each subject, [1, 16, 1, h, w].
+        text: of the prompt, with or without the subjects' lines.
+        negative: of an empty prompt.
+    """
+
+    latent: torch.Tensor
+    subjects: tuple[torch.Tensor, ...]
+    text: EncodedText
+    negative: EncodedText
+
+
+@dataclass(frozen=True)
+class EncodedAdapterCase:
+    """A case of which encoders are no longer needed.
+
+    Attributes:
+        latent: of the target.
+        subjects: a latent for each subject.
+        white: the latent of a white picture.
+        together: the prompt with all subjects.
+        alone: the prompt with each subject alone.
+        plain: the prompt without any.
+        negative: an empty prompt.
+    """
+
+    latent: torch.Tensor
+    subjects: tuple[torch.Tensor, ...]
+    white: torch.Tensor
+    together: EncodedText
+    alone: tuple[EncodedText, ...]
+    plain: EncodedText
+    negative: EncodedText
+
+    def sample(self, random: np.random.Generator, single: bool, drop: float) -> AdapterSample:
+        """The case with all subjects or with one by chance.
+
+        Args:
+            single: one subject alone.
+            drop: the chance to leave out the subjects' lines, the same to leave out their pictures, and again the same
+                for both.
+        """
+        one = int(random.integers(len(self.subjects)))
+        subjects, text = ((self.subjects[one],), self.alone[one]) if single else (self.subjects, self.together)
+        fate = random.random()
+        if fate < drop or 2 * drop <= fate < 3 * drop:
+            text = self.plain
+        if drop <= fate < 3 * drop:
+            subjects = (self.white,) * len(subjects)
+        count = len(subjects)
+        return AdapterSample(self.latent, subjects, text.for_subjects(count), self.negative.for_subjects(count))
+
+
+class Encoder(Protocol):
+    """What encodes: ``host.conditioning.polyvivid_training.SubjectsSide``."""
+
+    def features(self, picture: Image.Image) -> torch.Tensor:
+        """What stands for ``<image>``."""
+
+    def text(
+        self, prompt: str, words: Sequence[str] = (), features: Sequence[torch.Tensor] = ()
+    ) -> tuple[torch.Tensor, torch.Tensor, TextLayout]:
+        """Text stream, pooled text and layout."""
+
+    def picture(self, picture: Image.Image, side: int) -> torch.Tensor:
+        """A subject's latent."""
+
+    def video(self, frames: torch.Tensor) -> torch.Tensor:
+        """A target's latent."""
+
+
+def encode_adapter_case(case: TrainingCase, encoder: Encoder, size: TargetSize, side: int) -> EncodedAdapterCase:
+    """Target, subjects and texts of a case.
+
+    Raises:
+        LumosXError: it has no picture, the target cannot be read, or a word spells a control token.
+    """
+    read = load_case(case.folder)
+    try:
+        subjects = subjects_of(read.scene)
+        pictures = [from_image(one.image) for one in subjects]
+        words, features = [one.word for one in subjects], [encoder.features(picture) for picture in pictures]
+        together = EncodedText(*encoder.text(read.prompt, words, features))
+        alone = tuple(
+            EncodedText(*encoder.text(read.prompt, [word], [seen])) for word, seen in zip(words, features)
+        )
+    except LumosXError as error:
+        raise LumosXError(f"case: {case.folder.name}: {error}") from error
+    return EncodedAdapterCase(
+        encoder.video(read_target(case.target, size, FPS)), tuple(encoder.picture(one, side) for one in pictures),
+        encoder.picture(Image.new("RGB", (side, side), "white"), side), together, alone,
+        EncodedText(*encoder.text(read.prompt)), EncodedText(*encoder.text("")),
+    )
+
+
+def adapter_samples(
+    cases: Sequence[EncodedAdapterCase], seed: int, drop: float, single_steps: int, first: int
+) -> Iterator[AdapterSample]:
+    """Samples without end from number ``first`` on: all cases in an order by chance, then again in another.
+
+    Args:
+        single_steps: the first so many show one subject alone.
+    """
+    for index in itertools.count(first):
+        turn, place = divmod(index, len(cases))
+        order = np.random.default_rng([seed, turn]).permutation(len(cases))
+        random = np.random.default_rng([seed, turn, place])
+        yield cases[order[place]].sample(random, index < single_steps, drop)

@@ -1,0 +1,74 @@
+"""What the commands that train on a user's cases have in common: options checked, and how they train."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import torch
+
+from ..errors import LumosXError
+from ..models.wan.config import WAN21_LATENT
+from .trainer import TrainingPlan
+
+DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
+_SIDE_STEP = WAN21_LATENT.token_pixels
+_WARMUP = 100
+
+
+def plan_of(options: argparse.Namespace) -> TrainingPlan:
+    """How to train."""
+    # What is kept is an average over about the last tenth: pairs grow from zero, so a longer one would lag behind.
+    decay = max(0.0, 1 - 10 / options.steps)
+    warmup = min(_WARMUP, options.steps // 10)
+    return TrainingPlan(options.steps, options.rate, warmup, decay=decay, seed=options.seed)
+
+
+def check_out(options: argparse.Namespace) -> None:
+    """Whether the new file can be written without taking another one's place.
+
+    Raises:
+        LumosXError: it cannot.
+    """
+    if options.out.suffix != ".safetensors":
+        raise LumosXError(f"--out: {options.out} does not end in .safetensors; give it that ending.")
+    if not options.out.absolute().parent.is_dir():
+        raise LumosXError(f"--out: there is no folder {options.out.absolute().parent}; make it or choose another.")
+    if not options.overwrite and options.resume is None:
+        if options.out.exists():
+            raise LumosXError(f"--out: {options.out} is there already; choose another name, or add --overwrite.")
+        if checkpoint_of(options.out).exists():
+            raise LumosXError(
+                f"--out: {checkpoint_of(options.out)} is left of a stopped training; go on with --resume, or add "
+                "--overwrite."
+            )
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise LumosXError("--device: this PyTorch finds no CUDA card; use cpu.")
+
+
+def check_numbers(options: argparse.Namespace) -> None:
+    """Raise LumosXError for a number that is out of range."""
+    for side in options.size:
+        if side < _SIDE_STEP or side % _SIDE_STEP:
+            raise LumosXError(f"--size: {side} is no multiple of {_SIDE_STEP}; use one, such as 832 480.")
+    if not WAN21_LATENT.has_frames(options.frames):
+        raise LumosXError(f"--frames: {options.frames} is not 4 n + 1; use 81, or 1 for stills.")
+    for name in ("rank", "steps"):
+        if getattr(options, name) < 1:
+            raise LumosXError(f"--{name}: {getattr(options, name)} is below 1; use 1 or more.")
+    for name, value in (("rate", options.rate), ("alpha", alpha_of(options))):
+        if not 0 < value < math.inf:
+            raise LumosXError(f"--{name}: {value} is not above 0; leave it out, or use a number that is.")
+    if not 0 <= options.drop_references < 1:
+        raise LumosXError(f"--drop-references: {options.drop_references} is no chance; use 0 to 0.9.")
+
+
+def alpha_of(options: argparse.Namespace) -> float:
+    """The rank unless said otherwise."""
+    return options.rank if options.alpha is None else options.alpha
+
+
+def checkpoint_of(out: Path) -> Path:
+    """Where a stopped training leaves what it needs to go on."""
+    return out.with_suffix(".checkpoint")

@@ -1,0 +1,177 @@
+"""A PolyVivid adapter for HunyuanVideo, trained on a user's own cases."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..cli import say
+from ..errors import LumosXError
+from ..models.polyvivid.adapter import PolyVividAdapter
+from ..models.polyvivid.checkpoint import write_adapter
+from ..models.polyvivid.config import MOST_RANK, AdapterConfig
+from ..packages import matplotlib
+from .adapter_cases import EncodedAdapterCase, Encoder, adapter_samples, encode_adapter_case
+from .adapter_trainer import AdapterTrainer
+from .cases import TargetSize, TrainingCase, find_cases
+from .hunyuan_base import check_hunyuan, read_hunyuan
+from .options import DTYPES, alpha_of, check_numbers, check_out, checkpoint_of, plan_of
+from .running import run, write_record
+from .trainer import TrainingPlan, read_checkpoint
+
+_ENCODERS = ("clip_l", "llava", "vision", "vae")
+_MOST_DROPPED = 0.3
+
+
+def add_command(commands: Any) -> None:
+    """Add ``polyvivid`` to the command line."""
+    parser = commands.add_parser("polyvivid", help="train a PolyVivid adapter for HunyuanVideo on your own cases")
+    parser.add_argument("cases", type=Path, help="a case folder with a video.mp4 in it, or a folder of them")
+    parser.add_argument("--base", type=Path, required=True, metavar="FILE", help="HunyuanVideo text-to-video, bf16")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new adapter, .safetensors")
+    parser.add_argument("--clip-l", type=Path, required=True, metavar="FILE", help="clip_l.safetensors")
+    parser.add_argument("--llava", type=Path, required=True, metavar="FILE", help="a file of llava_llama3")
+    parser.add_argument("--vision", type=Path, required=True, metavar="FILE", help="llava_llama3_vision.safetensors")
+    parser.add_argument("--vae", type=Path, required=True, metavar="FILE", help="HunyuanVideo's VAE")
+    parser.add_argument("--size", type=int, nargs=2, default=(848, 480), metavar=("WIDTH", "HEIGHT"),
+                        help="848 480 unless said otherwise")
+    parser.add_argument("--frames", type=int, default=49, help="most frames of a video, 4 n + 1 (%(default)s)")
+    parser.add_argument("--picture-side", type=int, default=384, help="pixels of a subject's square (%(default)s)")
+    parser.add_argument("--rank", type=int, default=64, help="%(default)s")
+    parser.add_argument("--alpha", type=float, help="the rank unless said otherwise")
+    parser.add_argument("--steps", type=int, default=10000, help="%(default)s, one case each")
+    parser.add_argument("--single-steps", type=int, metavar="STEPS",
+                        help="the first so many show one subject alone; half of all unless said otherwise")
+    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="%(default)s")
+    parser.add_argument("--drop-references", type=float, default=0.1, metavar="CHANCE",
+                        help="how often the subjects' lines are left out, their pictures, or both (%(default)s each)")
+    parser.add_argument("--guidance", type=float, default=1.0, help="embedded guidance of the base (%(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu",
+                        help="here %(default)s")
+    parser.add_argument("--dtype", choices=DTYPES, help="to compute in: bf16 on a card, f32 on the CPU")
+    parser.add_argument("--save-memory", action="store_true", help="compute blocks twice rather than keep them")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.set_defaults(run=train_adapter)
+
+
+def train_adapter(options: argparse.Namespace, load: Callable[[argparse.Namespace], Encoder] | None = None) -> str:
+    """Train, write adapter, record and plot, and say where they are; ComfyUI must be importable.
+
+    Args:
+        load: what makes the encoder; ComfyUI's own loaders unless given.
+
+    Raises:
+        LumosXError: what is wrong with an option, the base, a case, an encoder or the checkpoint to go on from.
+    """
+    _check(options)
+    matplotlib()
+    base = check_hunyuan(options.base)
+    config = AdapterConfig.for_base(base, options.rank, float(alpha_of(options)), ref_size=options.picture_side)
+    cases = find_cases(options.cases)
+    plan, about = plan_of(options), _about(options, cases)
+    if options.resume is not None:
+        read_checkpoint(options.resume, plan, about)
+    encoded = _encode(options, cases, load or _load)
+    trainer = _trainer(options, config, plan, about)
+    if options.resume is not None:
+        trainer.resume(options.resume)
+    stopped_at = checkpoint_of(options.out)
+    samples = adapter_samples(encoded, options.seed, options.drop_references, _single_steps(options), trainer.step)
+    run(trainer, samples, stopped_at)
+    _write(options.out, trainer, config)
+    stopped_at.unlink(missing_ok=True)
+    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Everything that is wrong with the options alone."""
+    check_out(options)
+    check_numbers(options)
+    for name in (*_ENCODERS, "resume"):
+        file = getattr(options, name)
+        if file is not None and not file.is_file():
+            raise LumosXError(f"--{name.replace('_', '-')}: there is no file {file}; choose another.")
+    if options.picture_side < 16 or options.picture_side % 16:
+        raise LumosXError(f"--picture-side: {options.picture_side} is not a multiple of 16; use 384.")
+    if options.rank > MOST_RANK:
+        raise LumosXError(f"--rank: {options.rank} is above {MOST_RANK}; use less.")
+    if options.drop_references > _MOST_DROPPED:
+        raise LumosXError(f"--drop-references: {options.drop_references} is above {_MOST_DROPPED}; use less.")
+    if not 0 <= options.guidance < math.inf:
+        raise LumosXError(f"--guidance: {options.guidance} is not a strength; use 0 or more.")
+    if not 0 <= _single_steps(options) <= options.steps:
+        raise LumosXError(f"--single-steps: {options.single_steps} is not from 0 to {options.steps}; use half of it.")
+
+
+def _single_steps(options: argparse.Namespace) -> int:
+    return options.steps // 2 if options.single_steps is None else options.single_steps
+
+
+def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, Any]:
+    """What makes this training another one than the next, as it is written down."""
+    return {
+        "base": options.base.name, "cases": [case.folder.name for case in cases], "rank": options.rank,
+        "alpha": float(alpha_of(options)), "size": [*options.size], "frames": options.frames,
+        "picture_side": options.picture_side, "single_steps": _single_steps(options),
+        "drop_references": options.drop_references, "guidance": options.guidance,
+        "dtype": options.dtype or ("bf16" if options.device == "cuda" else "f32"),
+    }
+
+
+def _load(options: argparse.Namespace) -> Encoder:
+    from ..host.conditioning.polyvivid_training import load_subjects_side
+
+    return load_subjects_side(options.clip_l, options.llava, options.vision, options.vae)
+
+
+def _encode(
+    options: argparse.Namespace, cases: list[TrainingCase], load: Callable[[argparse.Namespace], Encoder]
+) -> list[EncodedAdapterCase]:
+    """All cases; then the encoders make room."""
+    from ..host.training import let_go
+
+    for case in cases:
+        for note in case.notes:
+            say(f"{case.folder.name}: {note}", sys.stderr)
+    encoder, size, encoded = load(options), TargetSize(*options.size, options.frames), []
+    for case in cases:
+        encoded.append(encode_adapter_case(case, encoder, size, options.picture_side))
+        count = len(encoded[-1].subjects)
+        say(f"{case.folder.name}: {count} subject{'' if count == 1 else 's'}", sys.stderr)
+    del encoder
+    let_go()
+    return encoded
+
+
+def _trainer(
+    options: argparse.Namespace, config: AdapterConfig, plan: TrainingPlan, about: dict[str, Any]
+) -> AdapterTrainer:
+    dtype = DTYPES[about["dtype"]]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        adapter = PolyVividAdapter(config)
+    return AdapterTrainer(
+        read_hunyuan(options.base, dtype), adapter, plan, dtype, torch.device(options.device), about, options.guidance,
+        options.save_memory,
+    )
+
+
+def _write(out: Path, trainer: AdapterTrainer, config: AdapterConfig) -> None:
+    adapter = PolyVividAdapter(config)
+    adapter.load_state_dict(trainer.state_dict())
+    write_adapter(out, adapter, trainer.dtype)
+    machine = (
+        f"{platform.system()} {platform.machine()}, device {trainer.device}, Python {platform.python_version()}, "
+        f"torch {torch.__version__}"
+    )
+    about = {"what": "a PolyVivid adapter for HunyuanVideo", **trainer.about, "machine": machine}
+    write_record(out.with_suffix(".json"), trainer, about)
