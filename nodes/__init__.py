@@ -18,7 +18,7 @@ from .encode import LumosXRelationalEncode
 from .faces import LumosXFaceCrop
 from .loader import LumosXModelLoader
 from .model import LumosXModel
-from .polyvivid import LumosXPolyVivid, LumosXPolyVividEncode
+from .polyvivid import LumosXHunyuanCustom, LumosXPolyVivid, LumosXPolyVividEncode
 from .references import LumosXBackground, LumosXObject, LumosXSubject
 from .sampler import LumosXSampler, LumosXSchedule
 from .scores import LumosXIdentityScore
@@ -58,6 +58,7 @@ class LumosXExtension(ComfyExtension):
             LumosXClipSubjects,
             LumosXPolyVividEncode,
             LumosXPolyVivid,
+            LumosXHunyuanCustom,
         ]
 
 

@@ -2,7 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.conditioning.polyvivid import NEGATIVE_SUBJECTS, SAME, encode_subjects
+from ..lumosx_core.host.conditioning.polyvivid import NEGATIVE_SUBJECTS, SAME, encode_subjects, picture_size
+from ..lumosx_core.host.methods.hunyuan_custom import hunyuan_custom_model
 from ..lumosx_core.host.methods.polyvivid import (
     Part,
     adapter_fingerprint,
@@ -55,6 +56,12 @@ def _encode_inputs():
         tooltip="What the negative pass sees in place of the subjects. The same pictures let guidance act on the text; "
         "white pictures let it act on the subjects too. An adapter says what it was trained with (cfg_mode).",
     )
+    for side in ("width", "height"):
+        yield advanced(
+            io.Int, f"picture_{side}", default=0, min=0, max=2048, step=16, optional=True,
+            tooltip=f"The {side} of the video, for LumosX HunyuanCustom, whose pictures are as large as the video. 0 "
+            "for PolyVivid: a square.",
+        )
 
 
 class LumosXPolyVividEncode(Node):
@@ -80,17 +87,19 @@ class LumosXPolyVividEncode(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, picture_side=None, negative_subjects=None):
-        return cls.verdict(picture_side=picture_side, negative_subjects=negative_subjects)
+    def validate_inputs(cls, picture_side=None, negative_subjects=None, picture_width=None, picture_height=None):
+        return cls.verdict(
+            picture_side=picture_side, negative_subjects=negative_subjects, picture_width=picture_width,
+            picture_height=picture_height,
+        )
 
     @classmethod
     def execute(
         cls, clip, prompt, negative_prompt, relations=None, clip_vision=None, vae=None, picture_side=384,
-        negative_subjects=SAME,
+        negative_subjects=SAME, picture_width=0, picture_height=0,
     ) -> io.NodeOutput:
-        encoded = encode_subjects(
-            clip, clip_vision, vae, relations, prompt, negative_prompt, picture_side, negative_subjects
-        )
+        size = picture_size(picture_side, picture_width, picture_height)
+        encoded = encode_subjects(clip, clip_vision, vae, relations, prompt, negative_prompt, size, negative_subjects)
         return io.NodeOutput(encoded.positive, encoded.negative, encoded.report)
 
 
@@ -171,3 +180,25 @@ class LumosXPolyVivid(Node):
     ) -> io.NodeOutput:
         options = RunOptions(strength, layers_of(layers), fractional)
         return io.NodeOutput(*polyvivid_model(model, adapter, options, Part(start_percent, end_percent)))
+
+
+class LumosXHunyuanCustom(Node):
+    """HunyuanCustom's public weights with several subjects."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_HunyuanCustom",
+            display_name="LumosX HunyuanCustom",
+            category=CATEGORY,
+            **aliases("hunyuancustom", "hunyuan", "multi subject", "reference to video"),
+            description="An experiment: several subjects on HunyuanCustom, whose public weights were trained with one. "
+            "Each picture of LumosX PolyVivid Encode stands beside the video at a time of its own. With one subject "
+            "it is what ComfyUI does itself; without any the model is what it was.",
+            inputs=[io.Model.Input("model", tooltip="HunyuanCustom from any loader, for cfg above 1 and shift 13.")],
+            outputs=[io.Model.Output(display_name="model", tooltip="For any sampler.")],
+        )
+
+    @classmethod
+    def execute(cls, model) -> io.NodeOutput:
+        return io.NodeOutput(hunyuan_custom_model(model))

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from .drawing import BLACK, Colour, font_of
 
 MOST_ROWS, MOST_PICTURES = 24, 12
+COLUMNS = 6
 CELL = 112
 _GAP, _TITLE, _FRAME = 8, 24, 4
 _GROUND = (245, 245, 245)
@@ -36,17 +37,19 @@ class SheetRow:
 def draw_sheet(rows: Sequence[SheetRow]) -> np.ndarray:
     """All rows as one RGB picture [H, W, 3] uint8; rows past ``MOST_ROWS`` are counted in a last line."""
     shown, left_out = rows[:MOST_ROWS], len(rows) - MOST_ROWS
-    height = _TITLE + CELL + _GAP
-    width = _GAP + MOST_PICTURES * (CELL + _GAP)
-    sheet = Image.new("RGB", (width, len(shown) * height + _GAP + (_TITLE if left_out > 0 else 0)), _GROUND)
-    draw, font = ImageDraw.Draw(sheet), font_of(16)
-    for number, row in enumerate(shown):
-        top = _GAP + number * height
-        kept = _shown_of(row)
+    places = [_shown_of(row) for row in shown]
+    heights = [_TITLE + -(-len(kept) // COLUMNS) * (CELL + _GAP) for kept in places]
+    size = _GAP + COLUMNS * (CELL + _GAP), sum(heights) + _GAP + (_TITLE if left_out > 0 else 0)
+    sheet = Image.new("RGB", size, _GROUND)
+    draw, font, top = ImageDraw.Draw(sheet), font_of(16), _GAP
+    for row, kept, height in zip(shown, places, heights):
         more = len(row.pictures) - len(kept)
         draw.text((_GAP, top), row.title + (f" (and {more} more)" if more else ""), fill=BLACK, font=font)
         for place, index in enumerate(kept):
-            _paste(sheet, draw, row, index, (_GAP + place * (CELL + _GAP), top + _TITLE))
+            line, column = divmod(place, COLUMNS)
+            corner = _GAP + column * (CELL + _GAP), top + _TITLE + line * (CELL + _GAP)
+            _paste(sheet, draw, row, index, corner)
+        top += height
     if left_out > 0:
         draw.text((_GAP, sheet.height - _TITLE), f"And {left_out} more rows.", fill=BLACK, font=font)
     return np.asarray(sheet)

@@ -94,6 +94,7 @@ NODES = {
     "polyvivid_encode": ("LumosX_PolyVividEncode", {
         "clip": ("llava", 0), "prompt": PROMPT, "relations": ("binder", 0),
     }),
+    "hunyuan_custom": ("LumosX_HunyuanCustom", {"model": ("hunyuan", 0)}),
     "polyvivid": ("LumosX_PolyVivid", {"model": ("hunyuan", 0), "adapter": "my_people.safetensors"}),
     "loader": ("LumosX_ModelLoader", {"model_name": "lumosx_bf16.safetensors"}),
     "text_encoder": ("LumosX_TextEncoderLoader", {"text_encoder": "models_t5_umt5-xxl-enc-bf16.pth"}),

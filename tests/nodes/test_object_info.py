@@ -63,7 +63,9 @@ NODES = {
     ],
     "LumosX_PolyVividEncode": [
         "clip", "prompt", "negative_prompt", "relations", "clip_vision", "vae", "picture_side", "negative_subjects",
+        "picture_width", "picture_height",
     ],
+    "LumosX_HunyuanCustom": ["model"],
     "LumosX_PolyVivid": [
         "model", "adapter", "strength", "start_percent", "end_percent", "layers", "fractional",
     ],
@@ -94,6 +96,7 @@ OUTPUTS = {
     "LumosX_ClipSubjects": ["IMAGE", "IMAGE", "IMAGE", "IMAGE", "IMAGE", "STRING", "IMAGE", "STRING"],
     "LumosX_PolyVividEncode": ["CONDITIONING", "CONDITIONING", "STRING"],
     "LumosX_PolyVivid": ["MODEL", "STRING"],
+    "LumosX_HunyuanCustom": ["MODEL"],
 }
 
 

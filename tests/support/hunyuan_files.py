@@ -15,6 +15,8 @@ SMALL = HunyuanConfig(
     vec_in_dim=768, guidance_embed=True,
 )
 RANK = 4
+SIGMA, SCALE = 0.6, 0.476986
+"""The noise level that tests look at, and what ComfyUI multiplies HunyuanVideo's latents by."""
 
 
 def filled(module, seed, scale=1.0):
@@ -53,3 +55,15 @@ def write_small_adapter(path, adapter=None, dtype=None):
     """An adapter as a file of ComfyUI's model_patches."""
     write_adapter(path, small_adapter() if adapter is None else adapter, dtype)
     return path
+
+
+def velocity(model, conditioning, noise, sigma=SIGMA):
+    """What a MODEL says at one noise level, from one step of ComfyUI's Euler sampler."""
+    import comfy.sample
+    import comfy.samplers
+
+    made = comfy.sample.sample_custom(
+        model, noise, 1.0, comfy.samplers.sampler_object("euler"), torch.tensor([sigma, 0.0]), conditioning,
+        conditioning, torch.zeros_like(noise), disable_pbar=True, seed=0,
+    )
+    return noise - made * SCALE / sigma

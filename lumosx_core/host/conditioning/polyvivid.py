@@ -28,6 +28,7 @@ VISION_SIDE = 336
 STRIDE = 8
 """Pixels of a latent's row or column."""
 PICTURE_STEP = 16
+_SIDES = ("picture_width", "picture_height")
 LATENT_CHANNELS = 16
 _KEY = "llama"
 _KNOWN = ("A man", [32, 893])
@@ -56,7 +57,7 @@ class MissingPolyVividNode(MissingModelNode):
         if name in ("shape", "ndim"):
             raise LumosXError(
                 "model: it does not know PolyVivid's conditioning, so every subject would be ignored; put a LumosX "
-                "PolyVivid node between the model loader and the sampler."
+                "PolyVivid node (or LumosX HunyuanCustom) between the model loader and the sampler."
             )
         raise AttributeError(name)
 
@@ -72,21 +73,22 @@ class PolyVividEncoded:
 
 def encode_subjects(
     clip: Any, clip_vision: Any, vae: Any, scene: Scene | None, prompt: str, negative_prompt: str,
-    picture_side: int, negative_subjects: str = SAME,
+    size: int | tuple[int, int], negative_subjects: str = SAME,
 ) -> PolyVividEncoded:
     """Encode a prompt with the subjects of a scene; without any it is what ComfyUI's own encoder gives.
 
     Args:
         clip: CLIP of HunyuanVideo: clip_l and llava_llama3.
         clip_vision, vae: llava_llama3_vision and HunyuanVideo's VAE; not used without subjects.
-        picture_side: pixels of the white square that each picture is fitted into for the VAE.
+        size: pixels of the white square that each picture is fitted into for the VAE, or width and height.
         negative_subjects: one of NEGATIVE_SUBJECTS.
 
     Raises:
         LumosXError: words that the prompt does not have, another kind of CLIP, vision model or VAE, or a bad size.
     """
     check_kind(clip)
-    _check_choices(picture_side, negative_subjects)
+    size = (size, size) if isinstance(size, int) else size
+    _check_choices(size, negative_subjects)
     subjects = subjects_of(scene)
     check_words(prompt, scene)
     warnings = warnings_of(scene, subjects)
@@ -100,11 +102,11 @@ def encode_subjects(
     pictures = [from_image(one.image) for one in subjects]
     # Vision model and VAE are done before the text encoder starts, so that none is loaded twice.
     features = [picture_features(clip_vision, picture, clip) for picture in pictures]
-    latents = [picture_latent(vae, picture, picture_side) for picture in pictures]
+    latents = [picture_latent(vae, picture, *size) for picture in pictures]
     white = negative_subjects == WHITE
     unwanted = latents
     if white:
-        unwanted = [picture_latent(vae, Image.new("RGB", (1, 1), "white"), picture_side)] * len(latents)
+        unwanted = [picture_latent(vae, Image.new("RGB", (1, 1), "white"), *size)] * len(latents)
     positive = encode_template(clip, prompt, tokens, features)
     negative = [
         with_subjects(entry, unwanted, TextLayout.without_images(entry[0].shape[1], len(subjects)), white)
@@ -191,9 +193,24 @@ def encode_template(clip: Any, prompt: str, tokens: TemplateTokens, features: li
     return [[hidden, options]]
 
 
-def _check_choices(picture_side: int, negative_subjects: str) -> None:
-    if not PICTURE_STEP <= picture_side <= 2048 or picture_side % PICTURE_STEP:
-        raise LumosXError(f"picture_side: {picture_side} is not a multiple of 16 from 16 to 2048; use 384.")
+def picture_size(side: int, width: int, height: int) -> tuple[int, int]:
+    """The size of the subjects' pictures: the square, unless width and height are given.
+
+    Raises:
+        LumosXError: only one of them is.
+    """
+    if bool(width) != bool(height):
+        raise LumosXError(
+            f"picture_{'height' if width else 'width'}: it is 0, but the other is {width or height}; set both, or "
+            "neither for a square."
+        )
+    return (width, height) if width else (side, side)
+
+
+def _check_choices(size: tuple[int, int], negative_subjects: str) -> None:
+    for name, pixels in zip(_SIDES if size[0] != size[1] else ("picture_side",) * 2, size):
+        if not PICTURE_STEP <= pixels <= 2048 or pixels % PICTURE_STEP:
+            raise LumosXError(f"{name}: {pixels} is not a multiple of 16 from 16 to 2048; use 384.")
     if negative_subjects not in NEGATIVE_SUBJECTS:
         raise LumosXError(
             f"negative_subjects: {negative_subjects!r} is not a choice; choose one of {', '.join(NEGATIVE_SUBJECTS)}."
@@ -225,13 +242,13 @@ def picture_features(clip_vision: Any, picture: Image.Image, clip: Any) -> torch
     return found[0]
 
 
-def picture_latent(vae: Any, picture: Image.Image, side: int) -> torch.Tensor:
-    """[1, 16, 1, side / 8, side / 8], scaled as the video's latents are."""
+def picture_latent(vae: Any, picture: Image.Image, width: int, height: int) -> torch.Tensor:
+    """[1, 16, 1, height / 8, width / 8], scaled as the video's latents are."""
     if vae is None:
         raise LumosXError("vae: nothing is linked, but there are subjects; link HunyuanVideo's VAE.")
     comfy.model_management.throw_exception_if_processing_interrupted()
-    latent = vae.encode(to_image(letterbox(picture, side, side)))
-    wanted = (1, LATENT_CHANNELS, 1, side // STRIDE, side // STRIDE)
+    latent = vae.encode(to_image(letterbox(picture, width, height)))
+    wanted = (1, LATENT_CHANNELS, 1, height // STRIDE, width // STRIDE)
     if tuple(latent.shape) != wanted:
         raise LumosXError(
             f"vae: it makes latents of shape {tuple(latent.shape)} instead of {wanted}; load "

@@ -65,7 +65,7 @@ class SubjectsSide:
 
     def picture(self, picture: Image.Image, side: int) -> torch.Tensor:
         """[1, 16, 1, side / 8, side / 8], scaled, float32 on the CPU."""
-        return picture_latent(self._vae, picture, side).float().cpu()
+        return picture_latent(self._vae, picture, side, side).float().cpu()
 
     @torch.no_grad()
     def video(self, frames: torch.Tensor) -> torch.Tensor:

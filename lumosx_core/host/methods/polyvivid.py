@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import comfy.ops
 import comfy.patcher_extension
 import folder_paths
 import torch
-from comfy.ldm.hunyuan_video.model import HunyuanVideo
 from comfy.ldm.modules.attention import optimized_attention
 
 from ...errors import LumosXError
@@ -26,18 +24,16 @@ from ...models.polyvivid.checkpoint import StoredAdapter, read_adapter
 from ...models.polyvivid.config import MOST_LAYERS, RunOptions
 from ...models.polyvivid.file_names import is_adapter
 from ...models.polyvivid.forward import check_text, shared_of, subject_tokens, vec_shift_of, working_layers
-from ...models.polyvivid.layer import adapted_layer
+from ...models.polyvivid.layer import Shared, adapted_layer
 from ...weights.checksum import files_state
 from ...weights.opening import open_weights
-from ..conditioning.polyvivid import ALONE, LATENTS, LAYOUT, STRIDE, MissingPolyVividNode, SubjectsLayout
+from ..conditioning.polyvivid import LATENTS, STRIDE, SubjectsLayout
+from .hunyuan import Patch, SharedByCopies, SubjectsForward, check_hunyuan, with_patches
 
 FOLDER = "model_patches"
 WRAPPER_KEY = "lumosx_polyvivid"
 _OUTSIDE = "lumosx_polyvivid_outside"
-_CHANNELS = 16
 _KEPT = (torch.float32, torch.float16, torch.bfloat16)
-# What the stock forward takes from other methods, each of which changes the streams that the adapter was trained on.
-_FOREIGN = ("ref_latent", "guiding_frame_index", "clip_fea", "txt_byt5")
 _LONGEST_LAYERS = 400
 
 _log = logging.getLogger("LumosX")
@@ -107,7 +103,7 @@ def polyvivid_model(model: Any, name: str, options: RunOptions, part: Part) -> t
         LumosXError: another kind of model, a file that is no adapter or does not fit, or a part without a step.
     """
     module = model.get_model_object("diffusion_model")
-    _check_base(module)
+    check_hunyuan(module)
     if part.start > part.end:
         raise LumosXError(
             f"start_percent: {part.start:g} is after end_percent, {part.end:g}, so no step is left; exchange them."
@@ -132,14 +128,7 @@ def polyvivid_model(model: Any, name: str, options: RunOptions, part: Part) -> t
     return clone, _report(name, stored, options, part)
 
 
-class _Shared:
-    """Copies of a MODEL share it, and with it the weights."""
-
-    def __deepcopy__(self, memo):
-        return self
-
-
-class SubjectsWrapper(_Shared):
+class SubjectsWrapper(SubjectsForward):
     """Runs the adapter around the double blocks, if the conditioning carries subjects."""
 
     def __init__(self, adapter: PolyVividAdapter, options: RunOptions) -> None:
@@ -147,34 +136,17 @@ class SubjectsWrapper(_Shared):
         self.layers = working_layers(adapter.config, options)
         self._said: set[str] = set()
 
-    def __call__(self, executor, *arguments, **keywords):
-        latents, given = keywords.pop(LATENTS, None), keywords.pop(LAYOUT, None)
-        keywords.pop(ALONE, None)
-        bound = inspect.signature(executor.class_obj._forward).bind(*arguments, **keywords)
-        bound.apply_defaults()
-        values = bound.arguments
-        if isinstance(values.get("ref_latent"), MissingPolyVividNode):
-            values["ref_latent"] = None
-        transformer_options = values["transformer_options"]
-        if latents is not None and not transformer_options.get(_OUTSIDE):
-            values["transformer_options"] = self._with_patches(executor.class_obj, latents, given, values)
-        return executor(*bound.args, **bound.kwargs)
+    def works(self, transformer_options: Mapping[str, Any]) -> bool:
+        """Not outside its part of the run."""
+        return not transformer_options.get(_OUTSIDE)
 
-    def _with_patches(
-        self, model: torch.nn.Module, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """The options with the adapter around what runs in each block's place."""
-        foreign = next((name for name in _FOREIGN if values.get(name) is not None), None)
-        if foreign is not None:
-            raise LumosXError(
-                f"positive: it carries {foreign} of another method, which PolyVivid was not trained with; link LumosX "
-                "PolyVivid Encode without nodes of other methods in between."
-            )
+    def change(
+        self, model: torch.nn.Module, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
+    ) -> None:
+        """The adapter around what runs in each block's place."""
         config, x, timesteps = self.adapter.config, values["x"], values["timestep"]
         check_text(given.layout, values["context"].shape[1])
         self._say_sizes(latents)
-        # One row: the host repeats lists over the batch.
-        latents = [latent[:1] for latent in latents]
         options = values["transformer_options"]
 
         def attend(q, k, v, heads):
@@ -185,14 +157,13 @@ class SubjectsWrapper(_Shared):
             vec_shift_of(model, config, timesteps, x.dtype), self.options, attend,
         )
         stream = _Stream(subject_tokens(model, latents, x.shape[0]))
-        replaced = options.get("patches_replace", {})
-        blocks = dict(replaced.get("dit", {}))
-        for index in self.layers:
-            key = "double_block", index
-            blocks[key] = self._patch(model, index, shared, stream, blocks.get(key))
-        return {**options, "patches_replace": {**replaced, "dit": blocks}}
+        values["transformer_options"] = with_patches(
+            options, "double_block", self.layers, lambda index, inner: self._patch(model, index, shared, stream, inner)
+        )
 
-    def _patch(self, model: torch.nn.Module, index: int, shared: Any, stream: _Stream, inner: Callable | None):
+    def _patch(
+        self, model: torch.nn.Module, index: int, shared: Shared, stream: _Stream, inner: Patch | None
+    ) -> Patch:
         """What runs in a block's place: the adapter around the block, or around another node's patch of it."""
         def patch(arguments, extra):
             def base(img, txt):
@@ -222,7 +193,7 @@ class SubjectsWrapper(_Shared):
             _log.warning("LumosX PolyVivid: %s", sentence)
 
 
-class PartWrapper(_Shared):
+class PartWrapper(SharedByCopies):
     """Tells the forward whether a step is in the part of the run in which the adapter works."""
 
     def __init__(self, part: Part) -> None:
@@ -272,21 +243,6 @@ def _built(stored: StoredAdapter) -> PolyVividAdapter:
     dtype = kinds.pop() if len(kinds) == 1 else torch.bfloat16
     adapter = stored.build(comfy.ops.manual_cast.Linear, dtype if dtype in _KEPT else torch.bfloat16)
     return adapter.train(False).requires_grad_(False)
-
-
-def _check_base(module: torch.nn.Module) -> None:
-    """Refuse everything but HunyuanVideo's text-to-video model."""
-    advice = "load a HunyuanVideo text-to-video model."
-    if not isinstance(module, HunyuanVideo):
-        raise LumosXError(f"model: this is a {type(module).__name__}, not a HunyuanVideo; {advice}")
-    extra = [name for name in ("byt5_in", "vision_in", "time_r_in", "cond_type_embedding")
-             if getattr(module, name, None) is not None]
-    if extra or len(module.patch_size) != 3 or module.vector_in is None:
-        raise LumosXError(f"model: this is another HunyuanVideo (1.5, or for pictures), not the first one; {advice}")
-    if module.params.in_channels != _CHANNELS:
-        raise LumosXError(
-            f"model: it has {module.params.in_channels} input channels, so it is an image-to-video variant; {advice}"
-        )
 
 
 def _report(name: str, stored: StoredAdapter, options: RunOptions, part: Part) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lumosx_core.media.contact_sheet import CELL, MOST_PICTURES, MOST_ROWS, SheetRow, draw_sheet
+from lumosx_core.media.contact_sheet import CELL, COLUMNS, MOST_PICTURES, MOST_ROWS, SheetRow, draw_sheet
 
 GREEN = (60, 230, 60)
 
@@ -24,7 +24,8 @@ def test_every_picture_is_there_and_one_is_framed():
 def test_a_long_row_is_cut_but_keeps_its_framed_picture():
     row = SheetRow("a", [filled((1, 2, 3))] * 50 + [filled((200, 0, 0))], GREEN, 50)
     sheet = draw_sheet([row])
-    assert has(sheet, (200, 0, 0)) and sheet.shape[1] <= MOST_PICTURES * (CELL + 10) + 20
+    assert has(sheet, (200, 0, 0)) and sheet.shape[1] <= COLUMNS * (CELL + 10) + 20
+    assert sheet.shape[0] == draw_sheet([SheetRow("a", row.pictures[-MOST_PICTURES:])]).shape[0]
 
 
 def test_many_rows_stay_bounded():

@@ -14,6 +14,7 @@ from lumosx_core.host.conditioning.polyvivid import (
     WHITE,
     MissingPolyVividNode,
     encode_subjects,
+    picture_size,
     tokenizer_of,
 )
 from lumosx_core.models.polyvivid.positions import TextLayout
@@ -181,3 +182,13 @@ def test_a_vision_model_without_llavas_projector_is_refused(models, encode, make
     other.model.multi_modal_projector = None
     with pytest.raises(LumosXError, match="^clip_vision: it makes no image tokens for LLaVA"):
         encode_subjects(clip, other, vae, make_scene(), PROMPT, "", 64)
+
+
+def test_pictures_of_the_videos_size(models, man):
+    latents = encode_subjects(*models, man(), PROMPT, "", (96, 64)).positive[0][1]["model_conds"][LATENTS].cond
+    assert [tuple(latent.shape) for latent in latents] == [(1, 16, 1, 8, 12)] * 2
+    assert picture_size(384, 0, 0) == (384, 384) and picture_size(384, 96, 64) == (96, 64)
+    with pytest.raises(LumosXError, match="^picture_height: it is 0, but the other is 96"):
+        picture_size(384, 96, 0)
+    with pytest.raises(LumosXError, match="^picture_width: 97"):
+        encode_subjects(*models, man(), PROMPT, "", (97, 64))

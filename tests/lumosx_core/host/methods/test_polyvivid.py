@@ -25,9 +25,9 @@ from lumosx_core.host.methods.polyvivid import (
 from lumosx_core.models.polyvivid.config import RunOptions
 from lumosx_core.models.polyvivid.forward import polyvivid_forward
 from lumosx_core.models.polyvivid.positions import TextLayout
-from support.hunyuan_files import SMALL, small_adapter, small_network, write_base, write_small_adapter
+from support import hunyuan_files
+from support.hunyuan_files import SIGMA, SMALL, small_adapter, small_network, write_base, write_small_adapter
 
-SIGMA, SCALE = 0.6, 0.476986
 LAYOUT = TextLayout((7, 3), ((2, 2), (2, 2)), 2)
 ALL = Part()
 
@@ -87,13 +87,7 @@ def adapted(model, adapters):
 
 
 def velocity(model, conditioning, sigma=SIGMA, noise=NOISE):
-    """What the model says at one noise level, from one step of ComfyUI's Euler sampler."""
-    sampler = comfy.samplers.sampler_object("euler")
-    made = comfy.sample.sample_custom(
-        model, noise, 1.0, sampler, torch.tensor([sigma, 0.0]), conditioning, conditioning,
-        torch.zeros_like(noise), disable_pbar=True, seed=0,
-    )
-    return noise - made * SCALE / sigma
+    return hunyuan_files.velocity(model, conditioning, noise, sigma)
 
 
 def reference(network, adapter=None, options=RunOptions(), noise=NOISE):  # noqa: B008
