@@ -12,6 +12,7 @@ import torch
 from ..errors import LumosXError
 from ..faces.catalogue import AUTOMATIC, open_embedder
 from ..faces.face import ModelFolders
+from ..models.polyvivid.cliques import TAU
 from .attributes.colour import ColourLikeness
 from .attributes.regions import squared
 from .attributes.similarity import ClipLikeness
@@ -40,7 +41,7 @@ class CropLikeness:
 
 
 def crop_likeness(
-    crops: Sequence[np.ndarray], by: str, folders: ModelFolders, clip_tau: float, place: Place = nullcontext
+    crops: Sequence[np.ndarray], by: str, folders: ModelFolders, place: Place = nullcontext
 ) -> CropLikeness:
     """Compare crops.
 
@@ -48,7 +49,6 @@ def crop_likeness(
         crops: RGB [H, W, 3] uint8.
         by: one of MEASURES; ``faces`` takes crops of faces.
         folders: where weights are looked for.
-        clip_tau: ``tau`` for CLIP.
         place: keeps a network on a device while it works; default: the CPU.
 
     Raises:
@@ -66,4 +66,4 @@ def crop_likeness(
     clip = ClipLikeness(folders)
     with place(clip.models[0]):
         vectors = clip.of_crops([squared(crop) for crop in crops])
-    return CropLikeness(vectors @ vectors.T, clip_tau, "CLIP ViT-L/14")
+    return CropLikeness(vectors @ vectors.T, TAU, "CLIP ViT-L/14")

@@ -127,7 +127,7 @@ def test_clip_checks_the_phrases(client, graph, add, clip, server):
         ({"frames": "one"}, "frames: 'one' is not a frame's number"),
         ({"phrases": "a\nb"}, "phrases: there are 2 lines for"),
         ({"by": "CLIP"}, "CLIP has no weights here"),
-        ({"tau": 0.000001, "frame_count": 900}, "tau: no 300 of the"),
+        ({"tau": 0.000001, "frame_count": 900}, "tau: no 301 of the"),
         ({"frame_count": 1}, "frame_count: it is 1, but the crops come from"),
     ],
 )

@@ -47,7 +47,12 @@ class SubjectsForward(SharedByCopies, ABC):
                 )
             # One row: the host repeats lists over the batch.
             self.change(executor.class_obj, [latent[:1] for latent in latents], given, values)
-        return executor(*bound.args, **bound.kwargs)
+        made = executor(*bound.args, **bound.kwargs)
+        self.look_back(values)
+        return made
+
+    def look_back(self, values: Mapping[str, Any]) -> None:
+        """Called with the arguments once the forward is over."""
 
     def works(self, transformer_options: Mapping[str, Any]) -> bool:
         """Whether it acts at this step."""

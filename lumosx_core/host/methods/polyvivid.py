@@ -32,7 +32,7 @@ from .hunyuan import Patch, SharedByCopies, SubjectsForward, check_hunyuan, with
 
 FOLDER = "model_patches"
 WRAPPER_KEY = "lumosx_polyvivid"
-_OUTSIDE = "lumosx_polyvivid_outside"
+_OUTSIDE, _STREAM = "lumosx_polyvivid_outside", "lumosx_polyvivid_stream"
 _KEPT = (torch.float32, torch.float16, torch.bfloat16)
 _LONGEST_LAYERS = 400
 
@@ -135,6 +135,7 @@ class SubjectsWrapper(SubjectsForward):
         self.adapter, self.options = adapter, options
         self.layers = working_layers(adapter.config, options)
         self._said: set[str] = set()
+        self._ran = False
 
     def works(self, transformer_options: Mapping[str, Any]) -> bool:
         """Not outside its part of the run."""
@@ -157,9 +158,22 @@ class SubjectsWrapper(SubjectsForward):
             vec_shift_of(model, config, timesteps, x.dtype), self.options, attend,
         )
         stream = _Stream(subject_tokens(model, latents, x.shape[0]))
-        values["transformer_options"] = with_patches(
+        patched = with_patches(
             options, "double_block", self.layers, lambda index, inner: self._patch(model, index, shared, stream, inner)
         )
+        values["transformer_options"] = {**patched, _STREAM: stream}
+
+    def look_back(self, values: Mapping[str, Any]) -> None:
+        """Some nodes compute the blocks in a forward of their own; those that skip steps do not skip the first."""
+        stream = values["transformer_options"].get(_STREAM)
+        if stream is None or not self.layers:
+            return
+        self._ran = self._ran or stream.used
+        if not self._ran:
+            self._say(
+                "no block of the model ran, so the subjects have no effect: another node computes the blocks itself; "
+                "leave it out."
+            )
 
     def _patch(
         self, model: torch.nn.Module, index: int, shared: Shared, stream: _Stream, inner: Patch | None
@@ -171,6 +185,7 @@ class SubjectsWrapper(SubjectsForward):
                 out = extra["original_block"](changed) if inner is None else inner(changed, extra)
                 return out["img"], out["txt"]
 
+            stream.used = True
             stream.tokens, img, txt = adapted_layer(
                 self.adapter.layer(index), model.double_blocks[index], shared, stream.tokens, arguments["img"],
                 arguments["txt"], arguments["vec"], base,
@@ -225,6 +240,7 @@ class _Stream:
 
     def __init__(self, tokens: torch.Tensor) -> None:
         self.tokens = tokens
+        self.used = False
 
 
 def _path_of(name: str) -> Path:

@@ -12,7 +12,7 @@ import torch
 from ...errors import LumosXError
 from ...faces.preview import LEFT_OUT, PICKED
 from ...media.contact_sheet import SheetRow, draw_sheet
-from ...media.cutouts import NOTHING, cut_out
+from ...media.cutouts import cut_out
 from ...media.drawing import font_of
 from ...models.polyvivid.boxes import MOST_BOXES, LabelledBox, boxes_of_frames
 from ...models.polyvivid.cliques import MOST_CROPS
@@ -187,10 +187,7 @@ def _candidates(
         own = masks[:0] if index is None else masks[index:index + 1]
         crop = None
         if index is not None:
-            mask = inside_box(box.edges, own)
-            # Faint edges stay soft, but what no mask marks clearly is no object.
-            picture = frames[frame]
-            crop = cut_out(picture, torch.where(mask > NOTHING, mask, 0.0).to(picture.device)).image
+            crop = cut_out(frames[frame], inside_box(box.edges, own).to(frames[frame].device)).image
         found.append(_Candidate(frame, box.label, crop, box.edges, own))
     return found
 

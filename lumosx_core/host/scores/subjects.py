@@ -17,7 +17,7 @@ from ...faces.quality import sharpness
 from ...media.contact_sheet import SheetRow, draw_sheet
 from ...media.drawing import font_of
 from ...media.views import SHARPNESS_SIDE
-from ...models.polyvivid.cliques import MOST_CROPS, TAU, Consolidation, consolidate
+from ...models.polyvivid.cliques import MOST_CROPS, TAU, Consolidation, consolidate, least_size
 from ...packages import require
 from ...scores.attributes.regions import squared
 from ...scores.crop_likeness import CLIP, CropLikeness, crop_likeness
@@ -116,8 +116,8 @@ def consolidate_crops(
     )
     if not found.subjects:
         raise LumosXError(
-            f"{NODE} tau: no {-(-found.frame_count // 3)} of the {len(pictures)} crops in {found.frame_count} frames "
-            f"look alike enough at {tau:g} ({_closest(likeness.similarity)}); raise tau, or check that frames says "
+            f"{NODE} tau: no {least_size(found.frame_count)} of the {len(pictures)} crops in {found.frame_count} "
+            f"frames look alike enough at {tau:g} ({_closest(likeness.similarity)}); raise tau, or check that frames says "
             "which frame each crop is of."
         )
     log_warnings(f"{NODE}: {warning}" for warning in found.warnings)
@@ -129,7 +129,7 @@ def consolidate_crops(
 
 def _likeness(pixels: Sequence[np.ndarray], plan: SubjectsPlan, clip_vision: Any) -> CropLikeness:
     if clip_vision is None:
-        return crop_likeness(pixels, plan.by, model_folders(), TAU, on_device)
+        return crop_likeness(pixels, plan.by, model_folders(), on_device)
     if plan.by != CLIP:
         raise LumosXError(
             f"clip_vision: a model is linked, but by is {plan.by}, which does not use it; choose {CLIP}, or unlink it."

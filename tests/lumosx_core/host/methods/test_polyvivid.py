@@ -276,6 +276,18 @@ def test_easycache_composes(adapted):
     assert close(made(cached), made(adapted()), 1e-5)
 
 
+def test_a_node_that_computes_the_blocks_itself_is_a_warning(adapted, caplog):
+    model = adapted()
+    model.add_object_patch("diffusion_model.forward_orig", lambda img, *others, **options: torch.zeros_like(img))
+    with caplog.at_level(logging.WARNING):
+        velocity(model, positive())
+        assert caplog.text.count("no block of the model ran, so the subjects have no effect") == 1
+    caplog.clear()
+    velocity(adapted(), positive())
+    velocity(adapted(layers=frozenset()), positive())
+    assert "no block of the model ran" not in caplog.text
+
+
 def test_what_does_not_fit_ends_in_a_sentence(model, adapted, adapters, tiny, tmp_path):
     save_file({"a": torch.zeros(1)}, adapters / "none.safetensors")
     write_small_adapter(adapters / "deep.safetensors", small_adapter())
