@@ -29,7 +29,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.card import attention_of
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed, write_json
-from benchmarks.shapes import SCENES, SHAPES, Shape, bind
+from benchmarks.shapes import SCENES, SHAPES, Shape, drawn_binding
 from lumosx_core.attention.backend_kernels import kernel_order, load_pytorch, place_of
 from lumosx_core.attention.backends import BACKENDS, resolve
 from lumosx_core.errors import LumosXError
@@ -201,7 +201,7 @@ def main(arguments: list[str]) -> int:
     on_card = device.type == "cuda"
     shape = SHAPES[options.shape or ("full" if on_card else "small")]
     dtype = getattr(torch, options.dtype or ("bfloat16" if on_card else "float32"))
-    layout = SequenceLayout(*shape.grid, bind(*SCENES[options.references]))
+    layout = SequenceLayout(*shape.grid, drawn_binding(*SCENES[options.references]))
     with torch.no_grad():
         calls = draw_calls(shape, layout, device, dtype)
         found, missing = find_backends(device, dtype)

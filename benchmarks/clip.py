@@ -64,7 +64,7 @@ class Clip:
     """The small models, the drawn case, and the size and plan of the clip."""
 
     def __init__(self, size: tuple[int, int, int], steps: int):
-        from lumosx_core.host.conditioning.encoder import VideoSize
+        from lumosx_core.host.conditioning.video_size import VideoSize
         from lumosx_core.host.media.cases import BUILT_IN, open_case
         from lumosx_core.host.methods.lumosx import relational_model
         from lumosx_core.host.weights.tiny import load_tiny_models

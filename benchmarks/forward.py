@@ -28,7 +28,7 @@ from benchmarks.counting import count_flops, count_operations
 from benchmarks.live import LiveBytes
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed, write_json
-from benchmarks.shapes import PROMPT_TOKENS, SCENES, SHAPES, Inputs, Shape, bind, draw_inputs, draw_model
+from benchmarks.shapes import PROMPT_TOKENS, SCENES, SHAPES, Inputs, Shape, draw_inputs, draw_model, drawn_binding
 from benchmarks.variants import NAMES, Ours, all_variants
 from tools.golden import relative_error
 
@@ -165,7 +165,7 @@ def main(arguments: list[str]) -> int:
     rows = []
     for references in options.references:
         print(f"{references} references", file=sys.stderr, flush=True)
-        inputs = draw_inputs(shape, bind(*SCENES[references]), device, dtype)
+        inputs = draw_inputs(shape, drawn_binding(*SCENES[references]), device, dtype)
         with card.best_kernels(device):
             row = measure(model, inputs, options.rounds)
             further = measure_on_card(model, inputs, options.rounds, tflops, row) if on_card else {}

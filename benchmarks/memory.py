@@ -22,7 +22,7 @@ from benchmarks.live import LiveBytes
 from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import write_json
 from benchmarks.second_runs import repeat_runs
-from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
+from benchmarks.shapes import SCENES, SHAPES, Shape, draw_inputs, draw_model, drawn_binding
 from lumosx_core.models.lumosx import TableCache, relational_forward
 from lumosx_core.models.lumosx.cost import CHUNK_TOKENS, Chunks, forward_bytes
 from lumosx_core.models.wan.config import WanConfig
@@ -48,7 +48,7 @@ def _measure_forward(
     model: torch.nn.Module, shape: Shape, references: int, chunk_tokens: int, passes: int, device: torch.device,
     dtype: torch.dtype,
 ) -> dict:
-    inputs, tables = draw_inputs(shape, bind(*SCENES[references]), device, dtype), TableCache()
+    inputs, tables = draw_inputs(shape, drawn_binding(*SCENES[references]), device, dtype), TableCache()
     tensors = (inputs.latent, inputs.context, *inputs.references)
     latent, context, *pictures = (tensor.expand(passes, *tensor.shape[1:]).contiguous() for tensor in tensors)
 

@@ -49,7 +49,8 @@ def repeat_runs(models: tuple, runs: int, size: tuple[int, int, int] = (64, 48, 
 
 
 def _run(models: tuple, number: int, people: int, objects: int, size: tuple[int, int, int]) -> None:
-    from lumosx_core.host.conditioning.encoder import VideoSize, encode_scene
+    from lumosx_core.host.conditioning.encoder import encode_scene
+    from lumosx_core.host.conditioning.video_size import VideoSize
     from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 
     model, clip, vae = models
@@ -59,12 +60,12 @@ def _run(models: tuple, number: int, people: int, objects: int, size: tuple[int,
 
 
 def _scene(number: int, people: int, objects: int):
-    from lumosx_core.media import to_image
+    from lumosx_core.media import tensor_from_pil
     from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
     from tools.people import draw_face, random_look
 
     def picture(seed):
-        return to_image(draw_face(random_look(seed)))
+        return tensor_from_pil(draw_face(random_look(seed)))
 
     names = ("man on the left", "woman on the right")[:people]
     subjects = tuple(

@@ -57,7 +57,7 @@ SCENES = {0: (0, ()), 1: (1, ()), 3: (1, (2,)), 6: (2, (2, 2)), 10: (2, (2, 3, 3
 """References -> objects, and the pictures of each person."""
 
 
-def bind(objects: int, people: tuple[int, ...]) -> Binding:
+def drawn_binding(objects: int, people: tuple[int, ...]) -> Binding:
     """Every picture has a phrase of two words of its own; people's faces share one word more."""
     phrases = iter(((4 * number + 2, 4 * number + 4),) for number in range(objects + sum(people)))
     shared = (PROMPT_TOKENS - 1, PROMPT_TOKENS)
@@ -104,7 +104,7 @@ def draw_inputs(
     _, channels, frames, *whole = WAN21_LATENT.grid_shape(shape.grid)
     height, width = latent_size or whole
 
-    def draw(*size):
+    def draw(*size: int) -> torch.Tensor:
         return torch.randn(1, *size, generator=generator).to(device, dtype)
 
     latent = draw(channels, frames, height, width)

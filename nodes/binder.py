@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.conditioning.scene import bind
+from ..lumosx_core.host.conditioning.scene import join_scene
 from .base import Node
 from .panels import with_panel
 from .sockets import SCENE, BackgroundSocket, ReferencesSocket, RelationsSocket, SubjectSocket, aliases
@@ -58,7 +58,7 @@ class LumosXBinder(Node):
 
     @classmethod
     def execute(cls, background=None, relations=None, **slots) -> io.NodeOutput:
-        scene, view = bind(
+        scene, view = join_scene(
             (slots.get(f"subject_{slot}") for slot in SLOTS),
             (slots.get(f"object_{slot}") for slot in SLOTS),
             background,

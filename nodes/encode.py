@@ -2,14 +2,18 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.conditioning.encoder import SAME, UNCONDITIONAL, VideoSize, encode_scene
+from ..lumosx_core.host.conditioning.encoder import encode_scene
+from ..lumosx_core.host.conditioning.pictures import SAME, UNCONDITIONAL
+from ..lumosx_core.host.conditioning.video_size import VideoSize
 from ..lumosx_core.scene.prompt import NEGATIVE_PROMPT
 from .base import Node
 from .panels import with_panel
 from .sockets import SCENE, RelationsSocket, advanced, aliases
 
 
-def _check_size(width, height, frames, unconditional_references):
+def _check_size(
+    width: int | None, height: int | None, frames: int | None, unconditional_references: str | None
+) -> None:
     # A linked value is known only when the node runs; until then any good one stands for it.
     VideoSize(16 if width is None else width, 16 if height is None else height, 1 if frames is None else frames)
 

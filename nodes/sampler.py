@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..lumosx_core.host.sampling.sampler import SamplingPlan, build_schedule, flow_sampling, run_sampler
-from ..lumosx_core.sampling.solvers import DISTILLED, RELEASE
+from ..lumosx_core.sampling.solvers import DISTILLED, RELEASE_SCHEDULE
 from .base import Node, when_known
 from .sockets import CATEGORY, aliases
 
@@ -42,7 +42,7 @@ def _guidance_end_input():
 
 def _schedule_input():
     return io.Combo.Input(
-        "schedule", options=[RELEASE, *DISTILLED], default=RELEASE, optional=True,
+        "schedule", options=[RELEASE_SCHEDULE, *DISTILLED], default=RELEASE_SCHEDULE, optional=True,
         tooltip="release: the release's solver, with steps spaced by shift. CausVid and FastWan are for LoRAs and "
         "checkpoints of that name: 3 steps at the timesteps they were trained at (1000, 757, 522), fresh noise after "
         "each, cfg 1, shift unused. Experimental: how well LumosX keeps faces with them has not been measured.",
@@ -107,7 +107,7 @@ class LumosXSampler(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE, start_step=0, end_step=10000):
+    def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE_SCHEDULE, start_step=0, end_step=10000):
         return cls.verdict(
             _check_part, steps=steps, denoise=denoise, schedule=schedule, start_step=start_step, end_step=end_step
         )
@@ -115,7 +115,7 @@ class LumosXSampler(Node):
     @classmethod
     def execute(
         cls, model, positive, negative, latent, seed, steps, cfg, shift, denoise, start_step, end_step,
-        guidance_end_step=10000, schedule=RELEASE,
+        guidance_end_step=10000, schedule=RELEASE_SCHEDULE,
     ) -> io.NodeOutput:
         plan = SamplingPlan(
             seed, steps, cfg, shift, denoise, start_step, end_step, guidance_end_step, schedule
@@ -146,10 +146,10 @@ class LumosXSchedule(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE):
+    def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE_SCHEDULE):
         return cls.verdict(_check_steps, steps=steps, denoise=denoise, schedule=schedule)
 
     @classmethod
-    def execute(cls, steps, shift, denoise, guidance_end_step=10000, schedule=RELEASE) -> io.NodeOutput:
+    def execute(cls, steps, shift, denoise, guidance_end_step=10000, schedule=RELEASE_SCHEDULE) -> io.NodeOutput:
         sampler, sigmas, _ = flow_sampling(steps, shift, denoise, guidance_end_step, schedule)
         return io.NodeOutput(sampler, sigmas)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks.shapes import SCENES, bind
+from benchmarks.shapes import SCENES, drawn_binding
 from lumosx_core.models.lumosx.cost import forward_work
 from lumosx_core.models.lumosx.sequence import SequenceLayout
 from tools.server import ROOT
@@ -17,7 +17,7 @@ ROWS = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) min \| ([\d.]+) min \|$"
 
 
 def work(frames, references):
-    return forward_work(SequenceLayout(*GRIDS[frames], bind(*SCENES[references]))).total
+    return forward_work(SequenceLayout(*GRIDS[frames], drawn_binding(*SCENES[references]))).total
 
 
 def test_there_is_a_row_for_most_cards():

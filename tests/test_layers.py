@@ -12,7 +12,7 @@ from tools.archive import ROOT
 LAYERS = (
     ("errors", "files", "install_line"),
     ("cli", "packages", "untrusted", "validation"),
-    ("attention", "media", "models.pace", "sampling"),
+    ("attention", "media", "sampling"),
     ("models.attention", "models.latents", "models.rotary", "models.text"),
     ("models.wan", "models.hunyuan"),
     ("scene",),
@@ -20,8 +20,6 @@ LAYERS = (
     ("models.families",),
     ("weights",),
     ("faces", "models", "models.polyvivid.checkpoint"),
-    # They predict what a run costs; once an encoding has one summary, they need no model.
-    ("scene.report", "scene.view", "scene.checks"),
     ("store", "cases"),
     ("scores",),
     ("tiny",),
@@ -34,8 +32,6 @@ LAYERS = (
     ("host.sampling",),
     ("host.methods",),
     ("host.weights",),
-    # It asks weights/tiny.py what the small models do not know.
-    ("host.conditioning.encoder",),
     ("host.media",),
     ("host.scores", "host.page"),
     ("host.training",),

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from lumosx_core.cases import load_case
-from lumosx_core.media import from_image
+from lumosx_core.media import pil_from_tensor
 from lumosx_core.media.video import VideoFile
 from lumosx_core.scores.drawing.plot import colour_of
 
@@ -29,7 +29,7 @@ def make_strip(case_folder, video):
     for number, (reference, owner) in enumerate(tiles):
         left = GAP + number * (tile_width + GAP)
         colour = GREY if owner is None else colour_of(owner)
-        tile = ImageOps.pad(from_image(reference.image), (tile_width - 8, TILE_HEIGHT - 8), color=(255, 255, 255))
+        tile = ImageOps.pad(pil_from_tensor(reference.image), (tile_width - 8, TILE_HEIGHT - 8), color=(255, 255, 255))
         draw.rectangle((left, GAP, left + tile_width - 1, GAP + TILE_HEIGHT - 1), outline=colour, width=3)
         strip.paste(tile, (left + 4, GAP + 4))
         draw.text((left + tile_width / 2, GAP + TILE_HEIGHT + LINE / 2), reference.phrase, colour, font, anchor="mm")

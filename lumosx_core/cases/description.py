@@ -40,7 +40,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Person:
+class CasePerson:
     """One subject."""
 
     face: Entry | None
@@ -53,7 +53,7 @@ class Description:
 
     background: Entry | None
     objects: tuple[Entry, ...]
-    subjects: tuple[Person, ...]
+    subjects: tuple[CasePerson, ...]
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -196,8 +196,8 @@ class _Someone(_Exact):
             raise ValueError("a subject needs a face or an attribute")
         return self
 
-    def person(self) -> Person:
-        return Person(_entry(self.face), tuple(words.entry() for words in self.attributes))
+    def person(self) -> CasePerson:
+        return CasePerson(_entry(self.face), tuple(words.entry() for words in self.attributes))
 
 
 class _Content(_Exact):

@@ -1,4 +1,4 @@
-"""What a case folder holds, told from its names alone: for the board, which shows the pictures through ComfyUI.
+"""What a case folder holds, by its names alone: for the board, which shows the pictures through ComfyUI.
 
 It follows ``case_folder``: whoever changes what a name means there changes it here, and the tests compare both.
 """

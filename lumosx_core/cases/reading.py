@@ -208,7 +208,7 @@ def _described(pictures: _Pictures, description: Description) -> _Found:
     for number, person in enumerate(description.subjects):
         files = [entry.file for entry in (person.face, *person.attributes) if entry is not None and entry.file]
         place = files[0].split("/")[1] if files else ""
-        # Two people of one folder can only be told apart by their number, which is no name of a folder.
+        # Two people of one folder differ only in their number, which is no name of a folder.
         found.people[f"/{number}" if place in found.people else place] = _Person(
             None if person.face is None else read(Kind.FACE, person.face),
             [read(Kind.ATTRIBUTE, entry) for entry in person.attributes],

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from ..errors import LumosXError
 from ..files import DEVICE_NAME
-from ..media.pictures import MOST_PIXELS, from_image, is_picture_name
+from ..media.pictures import MOST_PIXELS, is_picture_name, pil_from_tensor
 from ..scene.relations import Kind, Reference, Scene
 from ..untrusted import shown
-from .description import DESCRIPTION, MOST_REFERENCES, MOST_TEXT, PARTS, Description, Entry, Person
+from .description import DESCRIPTION, MOST_REFERENCES, MOST_TEXT, PARTS, CasePerson, Description, Entry
 from .reading import CAPTION, FACE, FULL_BODY, MOST_CASE_PIXELS, UNFINISHED
 
 try:
@@ -91,7 +91,7 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
             for file, reference in pictures.items():
                 if reference.image is not None:
                     (part / file).parent.mkdir(parents=True, exist_ok=True)
-                    from_image(reference.image).save(part / file)
+                    pil_from_tensor(reference.image).save(part / file)
             for file, text in texts.items():
                 (part / file).write_bytes(text)
             return _swap(part, target) if replace else _number(part, target)
@@ -220,7 +220,7 @@ def _described(scene: Scene) -> tuple[Description, dict[str, Reference]]:
         None if scene.background is None else entry(scene.background, "background"),
         tuple(map(object_entry, scene.objects)),
         tuple(
-            Person(
+            CasePerson(
                 None if subject.face is None else entry(subject.face, f"subjects/{number}", "face_"),
                 tuple(entry(attribute, f"subjects/{number}") for attribute in subject.attributes),
             )
@@ -245,7 +245,7 @@ def _unfinished_beside(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[bool]:
-    """Hold a folder, and let go however this process ends; gives whether nobody else holds it.
+    """Hold a folder until the block or this process ends; yields whether nobody else holds it.
 
     Windows cannot lock a folder; there one counts as held for a day.
     """

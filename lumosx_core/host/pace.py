@@ -1,4 +1,4 @@
-"""How long sampling takes on this machine: noted at the end of a run, and told before the next one."""
+"""How long sampling takes on this machine: noted at the end of a run, and predicted before the next one."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from comfy.cli_args import args
 
 from ..models.lumosx import layout_of
 from ..models.lumosx.cost import forward_work
+from ..models.lumosx.prediction import RELEASE_BYTES, predict
 from ..models.lumosx.sequence import SequenceLayout
-from ..models.pace import Expected, Pace, PaceFile, Size
+from ..models.pace import Pace, PaceFile
 from ..models.wan.config import WAN21_LATENT, WanConfig
-from ..scene.report import Outlook
+from ..scene.duration import Expected, Size
+from ..scene.summary import Outlook
 from .linked import LinkedRun, own_run, runs_behind
 from .model.memory import planned_bytes
 from .socket import BINDING
@@ -51,9 +53,10 @@ def outlook_of(layout: SequenceLayout, batch: int) -> Outlook:
     models = {run.model for run in runs}
     model = models.pop() if len(models) == 1 else None
     if model is None:
-        return Outlook(planned_bytes=planned_bytes(layout))
+        return Outlook(predict(layout), RELEASE_BYTES, planned_bytes=planned_bytes(layout))
     return Outlook(
-        model.name, model.shape, model.nbytes, planned_bytes(layout, model.shape.dim), _expected(runs, layout, batch)
+        predict(layout, model.shape), model.nbytes, model.name, planned_bytes(layout, model.shape.dim),
+        _expected(runs, layout, batch),
     )
 
 

@@ -15,25 +15,24 @@ from ..errors import LumosXError
 from ..models.wan.config import UMT5
 from ..scene.phrases import Tokens
 from ..scene.prompt import tokenizer_text
-from .conditioning.encoder import VideoSize, check_tokens, readable_tokens
+from .conditioning.tokens import ClipTokenizer
+from .conditioning.video_size import VideoSize
 from .weights.text_encoder import load_clip
 
 
 class TextSide:
     """A CLIP holding UMT5, for training."""
 
-    def __init__(self, clip: Any):
+    def __init__(self, clip: Any) -> None:
         self._clip = clip
 
-    def tokenise(self, text: str) -> Tokens:
+    def tokenise(self, text: str, source: str = "prompt") -> Tokens:
         """The tokens that phrases are looked for in.
 
         Raises:
-            LumosXError: another kind of CLIP, or a text that is too long.
+            LumosXError: another kind of CLIP, or a text that is too long, with its source.
         """
-        tokens = self._clip.tokenize(tokenizer_text(text, "prompt"))
-        check_tokens(tokens, "prompt")
-        return readable_tokens(self._clip, tokens)
+        return ClipTokenizer(self._clip)(text, source)
 
     def encode(self, text: str) -> torch.Tensor:
         """[1, tokens, 4096] float32 up to the end token; what follows is zero in ComfyUI too."""
@@ -46,7 +45,7 @@ class TextSide:
 class PictureSide:
     """A VAE of Wan2.1, for training."""
 
-    def __init__(self, vae: Any):
+    def __init__(self, vae: Any) -> None:
         self._vae = vae
 
     @torch.no_grad()

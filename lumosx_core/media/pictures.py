@@ -95,7 +95,7 @@ def decode_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> tuple[torc
         most_pixels: larger ones are refused before they are decoded.
 
     Returns:
-        An IMAGE as ``to_image`` makes it, and whether the file has further frames or pages, which are not read.
+        An IMAGE as ``tensor_from_pil`` makes it, and whether the file has further frames or pages, which are not read.
 
     Raises:
         PictureError: another kind of file, a broken or cut one, too many pixels, or values that have no colour.
@@ -108,7 +108,7 @@ def decode_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> tuple[torc
                 raise PictureError(f"it has more than {_MOST_SCANS} scans")
             # The second picture of an MPO file, which is a JPEG otherwise, is a camera's preview.
             several = getattr(picture, "is_animated", False) and picture.format != "MPO"
-            return to_image(picture), several
+            return tensor_from_pil(picture), several
     except PictureError:
         raise
     except Image.UnidentifiedImageError as error:
@@ -125,7 +125,7 @@ def is_picture_name(path: Path) -> bool:
     return path.suffix.lower() in PICTURES
 
 
-def to_image(picture: Image.Image) -> torch.Tensor:
+def tensor_from_pil(picture: Image.Image) -> torch.Tensor:
     """A PIL picture, turned upright by its EXIF tag and laid on white, as an IMAGE [1, H, W, 3] in [0, 1].
 
     Raises:
@@ -165,7 +165,7 @@ def _in_eight_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray(scaled)
 
 
-def from_image(image: torch.Tensor) -> Image.Image:
+def pil_from_tensor(image: torch.Tensor) -> Image.Image:
     """The first picture of an RGB IMAGE [1, H, W, 3] in [0, 1] as 8-bit PIL, exact for values that came from 8 bits."""
     pixels = (image[0] * 255).round().clamp(0, 255).to(torch.uint8)
     return Image.fromarray(pixels.cpu().numpy())

@@ -10,23 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_aside
+from ..scene.duration import Expected, Size
 
 MOST_RUNS = 64
 """Kept at once; the oldest make room."""
 FARTHEST = 4.0
-"""How many times the work of a known run, or what part of it, a video may be to be told from that run."""
+"""By how much the work of a video may differ from a known run, as a factor either way, to be predicted from it."""
 _LARGEST_FILE = 1 << 16
 _LONGEST_NUMBER = 1e24
 _KEY = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Size:
-    """A video as users name its size: pixels and frames."""
-
-    width: int
-    height: int
-    frames: int
 
 
 @dataclass(frozen=True)
@@ -45,19 +37,6 @@ class Pace:
     work: float
     seconds: float
     size: Size
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What is to be expected of a run.
-
-    Attributes:
-        seconds: of sampling.
-        like: the size of the run that this was told from; None where it was the same work.
-    """
-
-    seconds: float
-    like: Size | None = None
 
 
 class PaceFile:
@@ -115,18 +94,3 @@ def _checked(run: dict[str, Any]) -> Pace:
     if not _KEY.fullmatch(key) or not all(0 < number < _LONGEST_NUMBER for number in (work, seconds)):
         raise ValueError(key)
     return Pace(key, work, seconds, size)
-
-
-def spoken(seconds: float) -> str:
-    """A duration as people say it: "about 12 minutes"."""
-    amount, unit = rounded(seconds)
-    return f"about {amount:g} {unit if amount != 1 else unit[:-1]}"
-
-
-def rounded(seconds: float) -> tuple[float, str]:
-    """A duration with two digits at most, in seconds, minutes or hours."""
-    for length, unit in ((1, "seconds"), (60, "minutes"), (3600, "hours")):
-        amount = seconds / length
-        if amount < 90 or unit == "hours":
-            return (max(1, round(amount)) if amount >= 9.5 or unit == "seconds" else round(amount, 1)), unit
-    raise AssertionError

@@ -17,14 +17,14 @@ TRAINING_TIMESTEPS = 1000
 SHIFTS = 0.01, 1000.0
 """Far beyond any use; further out all levels would be rounded to one."""
 
-RELEASE = "release"
+RELEASE_SCHEDULE = "release"
 DISTILLED = {"CausVid": (1000, 757, 522), "FastWan": (1000, 757, 522)}
 """Whole timesteps at which a distilled model was trained, by name; docs/speed.md links their authors' settings."""
 
 Denoiser = Callable[[torch.Tensor, float, int], torch.Tensor]
-"""``denoise(x, sigma, timestep)``: the guided clean estimate of ``x``, that is x - sigma * velocity."""
+"""``denoise(x, sigma, timestep)``: the guided, denoised estimate of ``x``, that is x - sigma * velocity."""
 Observer = Callable[[int, torch.Tensor, torch.Tensor], None]
-"""``on_step(step, x, clean)``: called after every model call with x before the step and the clean estimate."""
+"""``on_step(step, x, denoised)``: called after every model call with x before the step and the denoised estimate."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class FlowSchedule:
             LumosXError: another name, fewer than one step, or more than the model was trained for.
         """
         if name not in DISTILLED:
-            raise LumosXError(f"schedule: there is no {name}; use {RELEASE} or one of {', '.join(DISTILLED)}.")
+            raise LumosXError(f"schedule: there is no {name}; use {RELEASE_SCHEDULE} or one of {', '.join(DISTILLED)}.")
         timesteps = DISTILLED[name]
         if not 1 <= steps <= len(timesteps):
             raise LumosXError(f"steps: schedule {name} has {len(timesteps)} steps, not {steps}; use {len(timesteps)}.")
@@ -124,17 +124,17 @@ def solve(
         LumosXError: levels that do not fall.
     """
     _check_falling(sigmas)
-    previous_sigma, previous_clean = None, x
+    previous_sigma = previous_denoised = None
     for step, (sigma, next_sigma) in enumerate(zip(sigmas, sigmas[1:])):
-        clean = denoise(x, sigma, schedule.timestep(sigma))
+        denoised = denoise(x, sigma, schedule.timestep(sigma))
         if on_step is not None:
-            on_step(step, x, clean)
-        keep, pull, correction = _coefficients(previous_sigma, sigma, next_sigma)
+            on_step(step, x, denoised)
+        decay, gain, correction = _coefficients(previous_sigma, sigma, next_sigma)
         # The release keeps the linear term in float32 whatever the model's precision is.
-        following = keep * x.float() - pull * clean
+        x_next = decay * x.float() - gain * denoised
         if correction:
-            following = following - 0.5 * pull * (correction * (clean - previous_clean))
-        x, previous_sigma, previous_clean = following, sigma, clean
+            x_next = x_next - 0.5 * gain * (correction * (denoised - previous_denoised))
+        x, previous_sigma, previous_denoised = x_next, sigma, denoised
     return x
 
 
@@ -146,7 +146,7 @@ def renoise(
     fresh_noise: Callable[[], torch.Tensor],
     on_step: Observer | None = None,
 ) -> torch.Tensor:
-    """Walk ``x`` along ``sigmas``, mixing each estimate with fresh noise: x = (1 - sigma) * clean + sigma * noise.
+    """Walk ``x`` along ``sigmas``, mixing each estimate with fresh noise: x = (1 - sigma) * denoised + sigma * noise.
 
     So models distilled by distribution matching (Yin et al., "DMD2", 2024, multistep generator) meet their own
     estimates in training; a solver that follows the flow would give them inputs of another kind.
@@ -163,32 +163,32 @@ def renoise(
     """
     _check_falling(sigmas)
     for step, (sigma, next_sigma) in enumerate(zip(sigmas, sigmas[1:])):
-        clean = denoise(x, sigma, schedule.timestep(sigma))
+        denoised = denoise(x, sigma, schedule.timestep(sigma))
         if on_step is not None:
-            on_step(step, x, clean)
-        x = next_sigma * fresh_noise() + (1 - next_sigma) * clean if next_sigma else clean
+            on_step(step, x, denoised)
+        x = next_sigma * fresh_noise() + (1 - next_sigma) * denoised if next_sigma else denoised
     return x
 
 
 def _check_falling(sigmas: Sequence[float]) -> None:
-    if any(following >= sigma for sigma, following in zip(sigmas, sigmas[1:])):
+    if any(next_sigma >= sigma for sigma, next_sigma in zip(sigmas, sigmas[1:])):
         raise LumosXError("sigmas: the noise levels do not fall at every step; link those of LumosX Schedule.")
 
 
-def _coefficients(previous: float | None, current: float, following: float) -> tuple[float, float, float]:
+def _coefficients(previous: float | None, current: float, target: float) -> tuple[float, float, float]:
     """(sigma_t/sigma_s, alpha_t*(exp(-h)-1), 1/r0) of one step; 1/r0 is 0 where the step is first order.
 
     Computed in float32 like the release does, whose rounding the golden files show.
     """
-    sigma, next_sigma = torch.tensor(current), torch.tensor(following)
+    sigma, next_sigma = torch.tensor(current), torch.tensor(target)
     step_size = _half_log_snr(next_sigma) - _half_log_snr(sigma)
-    keep = next_sigma / sigma
-    pull = (1 - next_sigma) * (torch.exp(-step_size) - 1.0)
+    decay = next_sigma / sigma
+    gain = (1 - next_sigma) * (torch.exp(-step_size) - 1.0)
     # First order without a predecessor, and on the last step, where lambda is infinite.
-    if previous is None or following == 0:
-        return keep.item(), pull.item(), 0.0
+    if previous is None or target == 0:
+        return decay.item(), gain.item(), 0.0
     earlier_step_size = _half_log_snr(sigma) - _half_log_snr(torch.tensor(previous))
-    return keep.item(), pull.item(), (1.0 / (earlier_step_size / step_size)).item()
+    return decay.item(), gain.item(), (1.0 / (earlier_step_size / step_size)).item()
 
 
 def _half_log_snr(sigma: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What binds to which words of a prompt, told before any tokenizer has run: for the board, while a user types.
+"""What binds to which words of a prompt, before any tokenizer has run: for the board, while a user types.
 
 It reads a prompt as ``find_phrase`` reads letters, by whole words, and says nothing for sure that only the tokenizer
 can know: that can find "hat" at the start of "hats" too, as the release does, and it alone can count tokens.
@@ -15,8 +15,7 @@ from typing import Any
 
 from ..errors import LumosXError
 from ..media.sketch import Sketch
-from ..models.wan.config import UMT5
-from .phrases import MOST_COMPARED, Span, claimed_units, nearest_runs
+from .phrases import MOST_COMPARED, Span, bound_places, claimed_units, nearest_runs
 from .prompt import MOST_COMBINATIONS, PromptText, read_prompt, read_text
 from .relations import Kind
 from .verdict import Word, bits_of, find
@@ -77,7 +76,7 @@ class BoardReference:
     """A reference as the board knows it; the phrase may be missing still.
 
     Attributes:
-        id: what the page tells it by, given back untouched.
+        id: the page's own name for it, returned as it is.
         kind: what its picture shows.
         phrase: as typed; None where it comes from a node that cannot be read.
         occurrence: 0 for every occurrence of the phrase, n for the n-th.
@@ -132,6 +131,7 @@ def read_board(
     settled: bool = False,
     frame: tuple[int, int] | None = None,
     deadline: Deadline | None = None,
+    most_tokens: int | None = None,
 ) -> dict[str, Any]:
     """The whole answer for the board, ready for JSON; ranges are UTF-16 offsets into the prompt as it is typed.
 
@@ -148,6 +148,7 @@ def read_board(
     Args:
         settled: the prompt reaches the node as it is, comments and braces included, since it comes from another node.
         frame: width and height of the video in pixels, if known.
+        most_tokens: of a text that the encoder reads; None leaves the length of the prompt alone.
 
     Raises:
         LumosXError: what the encoder will refuse of the prompt or a phrase as a whole, choices nested too deeply, or
@@ -165,7 +166,7 @@ def read_board(
     problems = []
     for own in zip(references, entries, nearest):
         problems += _own_problems(*own)
-    problems += _prompt_problems(texts, combinations, read_all)
+    problems += _prompt_problems(texts, combinations, read_all, most_tokens)
     deadline.check()
     problems += _shared_problems(references, phrases, matches, texts, frame)
     return {"references": entries, "problems": problems}
@@ -191,9 +192,8 @@ def _match(
 
 
 def _bound(occurrence: int, places: tuple[Span, ...], text: PromptText, phrase: PromptText) -> tuple[Span, ...]:
-    if occurrence:
-        return places[occurrence - 1:occurrence]
-    return text.spelled(places, phrase) or places
+    exact = () if occurrence else text.spelled(places, phrase)
+    return bound_places(occurrence, exact, places, places)
 
 
 def _beyond(occurrence: int, places: tuple[Span, ...]) -> bool:
@@ -281,18 +281,22 @@ def _own_problems(reference: BoardReference, entry: dict[str, Any], nearest: lis
     return found
 
 
-def _prompt_problems(texts: Sequence[PromptText], combinations: int, read_all: bool) -> list[dict[str, Any]]:
+def _prompt_problems(
+    texts: Sequence[PromptText], combinations: int, read_all: bool, most_tokens: int | None
+) -> list[dict[str, Any]]:
     """What is wrong with the prompt, or cannot be known of it."""
     found = []
     if not read_all:
         found.append(_problem("choices", values={"count": combinations}))
+    if most_tokens is None:
+        return found
     least, likely = zip(*map(_tokens, texts)) if texts else ([], [])
-    if any(count > UMT5.length for count in least):
+    if any(count > most_tokens for count in least):
         # Other choices can be short enough.
-        code = "too_long" if all(count > UMT5.length for count in least) and read_all else "perhaps_too_long"
-        found.append(_problem(code, values={"count": max(least), "limit": UMT5.length}))
-    elif any(count > UMT5.length for count in likely):
-        found.append(_problem("perhaps_too_long", values={"count": max(likely), "limit": UMT5.length}))
+        code = "too_long" if all(count > most_tokens for count in least) and read_all else "perhaps_too_long"
+        found.append(_problem(code, values={"count": max(least), "limit": most_tokens}))
+    elif any(count > most_tokens for count in likely):
+        found.append(_problem("perhaps_too_long", values={"count": max(likely), "limit": most_tokens}))
     return found
 
 

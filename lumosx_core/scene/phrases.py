@@ -106,13 +106,13 @@ def find_phrase(prompt: Tokens, phrase: Tokens, occurrence: int = 0, source: str
 
 
 def find_phrases(prompt: Tokens, phrases: Sequence[tuple[Tokens, int, str]]) -> list[PhraseMatch]:
-    """Find every phrase of a scene, given with its occurrence and source, as ``find_phrase`` does.
+    """Find every phrase of a scene, each with its occurrence and source, as ``find_phrase`` does.
 
     Raises:
         LumosXError: a phrase is not there, or not that often; the words that it suggests are free.
     """
     text = token_units(prompt)
-    places = [_Places.of(prompt, text, phrase, occurrence) for phrase, occurrence, _ in phrases]
+    places = [PhrasePlaces.of(prompt, text, phrase, occurrence) for phrase, occurrence, _ in phrases]
     matches = []
     for index, (phrase, occurrence, source) in enumerate(phrases):
         own = places[index]
@@ -133,7 +133,7 @@ def find_phrases(prompt: Tokens, phrases: Sequence[tuple[Tokens, int, str]]) -> 
 
 
 @dataclass(frozen=True)
-class _Places:
+class PhrasePlaces:
     """Where a phrase is in a prompt.
 
     Attributes:
@@ -147,19 +147,33 @@ class _Places:
     bound: tuple[Span, ...]
 
     @classmethod
-    def of(cls, prompt: Tokens, text: Sequence[Unit], phrase: Tokens, occurrence: int) -> _Places:
-        """``text`` has the words of ``prompt``."""
+    def of(cls, prompt: Tokens, text: Sequence[Unit], phrase: Tokens, occurrence: int) -> PhrasePlaces:
+        """Look for a phrase in a prompt, of which ``text`` has the words."""
         # Empty brackets leave a token for a space, which nothing that a user sees would be bound by.
         exact = exact_spans(prompt.ids, phrase.ids) if _plain_text(phrase) else ()
         letters = unit_spans(text, token_units(phrase))
         # An occurrence that the ids find too keeps the tokens that the release would mark.
         every = tuple(next((span for span in exact if _overlap(span, place)), place) for place in letters) or exact
-        return cls(exact, every, every[occurrence - 1:occurrence] if occurrence else exact or letters)
+        return cls(exact, every, bound_places(occurrence, exact, letters, every))
 
     @property
     def claimed(self) -> tuple[Span, ...]:
-        """What nothing else should be told to use, also where the asked occurrence is not there."""
+        """What is not suggested to another phrase, also where the asked occurrence is not there."""
         return self.bound or self.all
+
+
+def bound_places(
+    occurrence: int, exact: tuple[Span, ...], letters: tuple[Span, ...], every: tuple[Span, ...]
+) -> tuple[Span, ...]:
+    """The places that a reference binds.
+
+    Args:
+        occurrence: 0 for all, n for the n-th of ``every``.
+        exact: those that are spelled as the phrase is; if there are any, occurrence 0 binds them alone.
+        letters: those that read like the phrase.
+        every: the places as they are counted.
+    """
+    return every[occurrence - 1:occurrence] if occurrence else exact or letters
 
 
 def marked_text(prompt: Tokens, spans: Sequence[Span]) -> str:
@@ -220,7 +234,8 @@ def phrase_starts(text: Sequence[str], phrase: Sequence[str], most: int | None =
         most: no more than so many are looked for.
     """
     if phrase and is_korean(phrase[-1]):
-        text = [phrase[-1] if has_particle(word, phrase[-1]) else word for word in text]
+        same = {word for word in set(text) if has_particle(word, phrase[-1])}
+        text = [phrase[-1] if word in same else word for word in text] if same else text
     return occurrences(text, phrase, most)
 
 

@@ -36,8 +36,8 @@ class Reference:
         phrase: words that occur in the prompt, e.g. "white jacket". White space is tidied.
         image: [1, H, W, 3], values in [0, 1]. None only for a face or an attribute: the words bind, nothing is shown.
         occurrence: 0 binds every occurrence of the phrase in the prompt, n only the n-th.
-        source: the node input it came from, named in messages; its kind if nothing is given.
-        full_body: an object that is a whole person, given under the person's words.
+        source: the node input it came from, named in messages; its kind by default.
+        full_body: an object that is a whole person, under the person's words.
 
     Raises:
         LumosXError: an empty phrase or one longer than ``LONGEST_PHRASE``, a missing or misshapen image, a negative
@@ -51,7 +51,7 @@ class Reference:
     source: str = ""
     full_body: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "phrase", " ".join(self.phrase.split()))
         object.__setattr__(self, "source", self.source or self.kind.value)
         if self.full_body and self.kind is not Kind.OBJECT:
@@ -78,7 +78,7 @@ class Reference:
 
     @property
     def bound_words(self) -> tuple[str, int]:
-        """What it binds to, the same for references that no prompt can tell apart."""
+        """What it binds to, the same for references that no prompt can distinguish."""
         return self.phrase.casefold(), self.occurrence
 
     @cached_property
@@ -92,7 +92,7 @@ class Subject:
     """A person: a face and what belongs to it.
 
     Attributes:
-        face: the face, or None when only attributes are given.
+        face: the face, or None when there are only attributes.
         attributes: clothes and things of this person, in order.
         full_body: the whole person, for a scene to take as a stand-alone reference (see ``Scene.of_people``).
 
@@ -104,7 +104,7 @@ class Subject:
     attributes: tuple[Reference, ...] = ()
     full_body: Reference | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.face is not None and self.face.kind is not Kind.FACE:
             raise _misplaced(self.face, Kind.FACE)
         wrong = [reference for reference in self.attributes if reference.kind is not Kind.ATTRIBUTE]
@@ -149,7 +149,7 @@ class Scene:
     objects: tuple[Reference, ...] = ()
     subjects: tuple[Subject, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.background is not None and self.background.kind is not Kind.BACKGROUND:
             raise _misplaced(self.background, Kind.BACKGROUND)
         wrong = [reference for reference in self.objects if reference.kind is not Kind.OBJECT]
@@ -207,6 +207,18 @@ class Scene:
             spans_of: the tokens that a reference binds to; until they are known, equal phrases share all their words.
             frame: width and height of the video in pixels, if known.
         """
+        if spans_of is None and frame is None:
+            return list(self._unbound_findings)
+        return self._find(spans_of, frame)
+
+    @cached_property
+    def _unbound_findings(self) -> tuple[Finding, ...]:
+        """The findings before any prompt is known, for whoever asks first and everybody after."""
+        return tuple(self._find(None, None))
+
+    def _find(
+        self, spans_of: Callable[[Reference], Iterable[tuple[int, int]]] | None, frame: tuple[int, int] | None
+    ) -> list[Finding]:
         # By place: one person who is linked twice is two people with equal references.
         owners = [None for _ in self.non_human]
         owners += [index for index, subject in enumerate(self.subjects) for _ in subject.words]

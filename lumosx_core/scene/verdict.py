@@ -28,7 +28,7 @@ class Word:
     Attributes:
         kind: the value of its ``Kind``.
         phrase: as typed.
-        bound_words: the same for references that no prompt can tell apart.
+        bound_words: the same for references that no prompt can distinguish.
         person: index of the person that it belongs to; None for a background, an object or a full body.
         shown: whether it has a picture.
         full_body: an object that is a whole person.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from ..models.lumosx.cost import GIGABYTE
-from ..models.lumosx.sequence import Binding, SequenceLayout
-from ..models.pace import Expected, rounded
-from ..models.wan.config import UMT5
-from .phrases import PhraseMatch, Span, Tokens, Unit, marked_text, token_units
+from .binding import BoundPrompt
+from .duration import Expected, rounded
+from .phrases import Span, Unit, marked_text, token_units
 from .prompt import PromptText, read_text
 from .relations import Reference, Scene
-from .report import UNKNOWN, Outlook, binder_report, predict
+from .report import binder_report
+from .summary import GIGABYTE, EncodingSummary, Outlook
 from .verdict import Finding
 
 
@@ -29,37 +28,17 @@ def scene_view(scene: Scene) -> dict[str, Any]:
     }
 
 
-def encoding_view(
-    typed: str,
-    scene: Scene,
-    matches: Mapping[Reference, PhraseMatch],
-    prompt: Tokens,
-    layout: SequenceLayout,
-    size: tuple[int, int, int],
-    findings: Sequence[Finding],
-    outlook: Outlook = UNKNOWN,
-    more_warnings: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Which words each reference binds to, and what it costs.
-
-    Args:
-        typed: the prompt as the node received it.
-        matches: where each phrase was found.
-        prompt: the tokens that were searched.
-        layout: the sequence that the model will see.
-        size: width and height in pixels, and frames.
-        findings: what is probably not meant, see ``Scene.findings``; the indices of words are those of ``references``.
-        outlook: what is known of the run that follows.
-        more_warnings: sentences about other things than the scene.
-    """
-    text, units = read_text(typed), token_units(prompt)
+def encoding_view(summary: EncodingSummary) -> dict[str, Any]:
+    """Which words each reference binds to, and what it costs."""
+    scene, prompt, counts = summary.bound.scene, summary.bound.tokens, summary.tokens
+    text, units = read_text(summary.prompt), token_units(prompt)
     # Words of another spelling, such as a token that the tokenizer does not know, have no sure place.
     aligned = [unit.text for unit in text.units] == [unit.text for unit in units]
     people = {word: number for number, subject in enumerate(scene.subjects) for word in subject.words}
     people |= {body: scene.owner_of(body) for body in scene.full_bodies}
 
     def bound(word: Reference) -> dict[str, Any]:
-        match = matches[word]
+        match = summary.bound.matches[word]
         return {
             **_words(word),
             "person": people.get(word),
@@ -69,23 +48,23 @@ def encoding_view(
             "ranges": _typed_ranges(text, units, match.spans) if aligned else None,
             "token_spans": [list(span) for span in match.spans],
             "exact": match.exact,
-            "tokens": 0 if word.image is None else layout.frame_tokens,
+            "tokens": 0 if word.image is None else counts.frame,
             "thumbnail": None,
         }
 
-    width, height, frames = size
+    width, height, frames = summary.size
     return {
-        "prompt": typed,
+        "prompt": summary.prompt,
         "references": [bound(word) for word in scene.words],
-        "people": _people(scene, layout.binding),
+        "people": _people(summary.bound),
         "tokens": {
-            "video": layout.video_tokens, "references": layout.tokens - layout.video_tokens, "total": layout.tokens,
-            "prompt": len(prompt.ids) + 1, "prompt_limit": UMT5.length,
+            "video": counts.video, "references": counts.references, "total": counts.total,
+            "prompt": counts.prompt, "prompt_limit": counts.prompt_limit,
             "width": width, "height": height, "frames": frames,
         },
-        "prediction": _prediction(layout, outlook),
-        "warnings": [*(finding.text for finding in findings), *more_warnings],
-        "findings": [finding_view(finding) for finding in findings],
+        "prediction": _prediction(summary.outlook),
+        "warnings": list(summary.warnings),
+        "findings": [finding_view(finding) for finding in summary.findings],
     }
 
 
@@ -102,11 +81,11 @@ def _words(word: Reference) -> dict[str, Any]:
     }
 
 
-def _people(scene: Scene, binding: Binding) -> list[dict[str, Any]]:
+def _people(bound: BoundPrompt) -> list[dict[str, Any]]:
     """A person has words of its own if other people together do not claim all of them."""
-    claims = [{token for span in spans for token in range(*span)} for spans in binding.subject_spans]
+    claims = [{token for span in spans for token in range(*span)} for spans in bound.subject_spans]
     found = []
-    for index, subject in enumerate(scene.subjects):
+    for index, subject in enumerate(bound.scene.subjects):
         others = set().union(*claims[:index], *claims[index + 1:])
         found.append({"name": subject.name, "own_words": not claims[index] <= others})
     return found
@@ -123,8 +102,8 @@ def _typed_ranges(text: PromptText, units: list[Unit], spans: Iterable[Span]) ->
     return ranges
 
 
-def _prediction(layout: SequenceLayout, outlook: Outlook) -> dict[str, Any]:
-    prediction = predict(layout, outlook.shape)
+def _prediction(outlook: Outlook) -> dict[str, Any]:
+    prediction = outlook.prediction
     return {
         "step_tflop": _rounded(prediction.step_tflop),
         "activation_gb": _rounded(prediction.activation_gigabytes),
@@ -138,7 +117,7 @@ def _prediction(layout: SequenceLayout, outlook: Outlook) -> dict[str, Any]:
 
 
 def _here(expected: Expected) -> dict[str, Any]:
-    """How long sampling takes on this machine, and the size of the run that this was told from if it is another."""
+    """How long sampling takes on this machine, and the size of the run that this goes by if it is another."""
     amount, unit = rounded(expected.seconds)
     like = expected.like
     return {"amount": amount, "unit": unit, "like": None if like is None else vars(like)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..media.pictures import from_image
+from ..media.pictures import pil_from_tensor
 from ..scene.relations import Scene
 
 
@@ -27,6 +27,6 @@ def people_of(scene: Scene) -> tuple[Person, ...]:
     """The subjects of a scene, in order."""
     return tuple(
         Person(subject.name, None if subject.face is None or subject.face.image is None
-               else np.array(from_image(subject.face.image)))
+               else np.array(pil_from_tensor(subject.face.image)))
         for subject in scene.subjects
     )

@@ -19,8 +19,8 @@ Tick = Callable[[int, int], None]
 """Called with the frames done and their whole number, which is 0 while it is not known."""
 
 RECOMMENDED = "recommended"
-RELEASE = "release"
-MODES = (RECOMMENDED, RELEASE)
+RELEASE_MODE = "release"
+MODES = (RECOMMENDED, RELEASE_MODE)
 # The release's boxes are enlarged upwards and downwards only.
 _RELEASE_MARGINS = Margins(sides=0.0)
 
@@ -60,7 +60,7 @@ class Likeness:
                 "relations: no subject has a face picture, so there is nothing to compare faces with; link a face "
                 "image to at least one LumosX Subject."
             )
-        if mode == RELEASE:
+        if mode == RELEASE_MODE:
             references = embedder.embed_crops(list(known.values()))
         else:
             references = np.concatenate([
@@ -73,7 +73,7 @@ class Likeness:
         """[faces, d] float32 of faces in a frame."""
         if not faces:
             return np.zeros((0, self.references.shape[1]), np.float32)
-        if self.mode == RELEASE:
+        if self.mode == RELEASE_MODE:
             height, width = pixels.shape[:2]
             boxes = [crop_box(face, _RELEASE_MARGINS, width, height) for face in faces]
             return self.embedder.embed_crops([pixels[top:bottom, left:right] for left, top, right, bottom in boxes])
@@ -200,6 +200,6 @@ def _main_face(picture: np.ndarray, subject: int, detector: Detector) -> Face:
     if not faces:
         raise LumosXError(
             f"relations: no face is found in the picture of subject {subject + 1}; give it a picture of a face with "
-            f"hair and ears, or score with LumosX Identity Score, whose mode {RELEASE} takes the picture whole."
+            f"hair and ears, or score with LumosX Identity Score, whose mode {RELEASE_MODE} takes the picture whole."
         )
     return largest(faces)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..cases import load_case
 from ..errors import LumosXError
-from ..media import from_image
+from ..media import pil_from_tensor
 from ..models.polyvivid.positions import TextLayout
 from ..models.polyvivid.subjects import subjects_of
 from .cases import TargetSize, TrainingCase, read_target
@@ -122,7 +122,7 @@ def encode_adapter_case(case: TrainingCase, encoder: Encoder, size: TargetSize, 
     read = load_case(case.folder)
     try:
         subjects = subjects_of(read.scene)
-        pictures = [from_image(one.image) for one in subjects]
+        pictures = [pil_from_tensor(one.image) for one in subjects]
         words, features = [one.word for one in subjects], [encoder.features(picture) for picture in pictures]
         together = EncodedText(*encoder.text(read.prompt, words, features))
         alone = tuple(

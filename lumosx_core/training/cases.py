@@ -12,16 +12,16 @@ import torch
 from PIL import Image, ImageOps
 
 from ..cases import load_case
-from ..cases.reading import CAPTION, UNFINISHED, natural
+from ..cases.reading import CAPTION, UNFINISHED, Case, natural
 from ..errors import LumosXError
-from ..media import from_image, letterbox, to_image
+from ..media import letterbox, pil_from_tensor, tensor_from_pil
 from ..media.pictures import MOST_BYTES, PictureError, decode_picture
 from ..media.video import VideoFile
 from ..models.lumosx.sequence import Binding
 from ..models.wan.config import WAN21_LATENT
-from ..scene.phrases import Span, find_phrases
-from ..scene.prompt import read_text
-from ..scene.relations import Reference, Scene
+from ..scene.binding import BoundPrompt, Tokenizer, bind_prompt, letter_tokens
+from ..scene.phrases import Span
+from ..scene.relations import Reference
 from ..untrusted import children, inside, read_inside, shown
 from .examples import Encode, Tokenise
 from .trainer import Sample
@@ -79,7 +79,7 @@ class CaseText:
 
     Attributes:
         context: its prompt, [1, tokens, text_dim].
-        spans: where ``words_of`` its scene are, in tokens.
+        spans: where the ``words`` of its scene are, in tokens.
     """
 
     context: torch.Tensor
@@ -157,14 +157,8 @@ def _check_case(folder: Path) -> TrainingCase:
         VideoFile(target)
     elif _open_image(target)[1]:
         notes.append(f"{target.name} has several frames or pages; the first is used.")
-    prompt = read_text(case.prompt)
-    for word in words_of(case.scene):
-        # The tokenizer may find more than whole words, never less than both of these.
-        if word.phrase.casefold() not in case.prompt.casefold() and not prompt.places(read_text(word.phrase)):
-            raise LumosXError(
-                f"case: \"{word.phrase}\" ({word.source}) is not in the prompt of {folder.name}; use words that its "
-                f"{CAPTION} contains, or add these to it."
-            )
+    # Nothing that the real tokenizer, which is not loaded yet, would find is missed.
+    _bind(letter_tokens, case, folder)
     return TrainingCase(folder, target, (*notes, *case.scene.warnings()))
 
 
@@ -183,11 +177,6 @@ def _find_target(folder: Path) -> Path:
     )
 
 
-def words_of(scene: Scene) -> list[Reference]:
-    """Everything that binds: background, objects, then face and attributes of each person."""
-    return [*scene.non_human, *(word for subject in scene.subjects for word in subject.words)]
-
-
 def encode_text(case: TrainingCase, tokenise: Tokenise, encode: Encode) -> CaseText:
     """The prompt of a case, once every phrase is found in it.
 
@@ -195,13 +184,15 @@ def encode_text(case: TrainingCase, tokenise: Tokenise, encode: Encode) -> CaseT
         LumosXError: a phrase that is not in the prompt, or a prompt that is too long.
     """
     read = load_case(case.folder)
+    bound = _bind(tokenise, read, case.folder)
+    return CaseText(encode(read.prompt), tuple(map(bound.spans_of, read.scene.words)))
+
+
+def _bind(tokenizer: Tokenizer, case: Case, folder: Path) -> BoundPrompt:
     try:
-        tokens = tokenise(read.prompt)
-        phrases = [(tokenise(word.phrase), word.occurrence, word.source) for word in words_of(read.scene)]
-        spans = tuple(match.spans for match in find_phrases(tokens, phrases))
+        return bind_prompt(tokenizer, case.scene, case.prompt)
     except LumosXError as error:
-        raise LumosXError(f"case: {case.folder.name}: {error}") from error
-    return CaseText(encode(read.prompt), spans)
+        raise LumosXError(f"case: {folder.name}: {error}") from error
 
 
 def encode_case(
@@ -217,9 +208,10 @@ def encode_case(
     def encoded(reference: Reference, spans: tuple[Span, ...]) -> Word:
         if reference.image is None:
             return Word(spans, None)
-        return Word(spans, encode(to_image(letterbox(from_image(reference.image), size.width, size.height))))
+        fitted = letterbox(pil_from_tensor(reference.image), size.width, size.height)
+        return Word(spans, encode(tensor_from_pil(fitted)))
 
-    words = iter([encoded(word, spans) for word, spans in zip(words_of(read.scene), text.spans)])
+    words = iter([encoded(word, spans) for word, spans in zip(read.scene.words, text.spans)])
     return EncodedCase(
         encode(read_target(case.target, size)), text.context, negative,
         tuple(itertools.islice(words, len(read.scene.non_human))),
@@ -238,7 +230,7 @@ def read_target(path: Path, size: TargetSize, fps: int = FPS) -> torch.Tensor:
     if path.name in VIDEOS:
         pictures = map(Image.fromarray, _at_fps(VideoFile(path), size.frames, fps))
     else:
-        pictures = iter([from_image(_open_image(path)[0])])
+        pictures = iter([pil_from_tensor(_open_image(path)[0])])
     fitted = [
         np.asarray(ImageOps.fit(picture, (size.width, size.height), Image.Resampling.BICUBIC)) for picture in pictures
     ]

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from ..media import letterbox
-from ..models.lumosx.sequence import Binding, bind_scene
-from ..scene.phrases import Tokens, find_phrases
+from ..models.lumosx.sequence import Binding
+from ..scene.binding import Tokenizer, bind_prompt
 from ..scene.relations import Scene
 from ..tiny.codec import BlockTransformCodec, normalised, world_codec
 from ..tiny.world.cast import Split
@@ -20,7 +20,7 @@ from ..tiny.world.relations import scene_of
 from ..tiny.world.scenery import HEIGHT, WIDTH
 from ..tiny.world.script import Script, draw_lesson, draw_script, reworded
 
-Tokenise = Callable[[str], Tokens]
+Tokenise = Tokenizer
 Encode = Callable[[str], torch.Tensor]
 
 LENGTHS = (1, 3, 5)
@@ -53,10 +53,7 @@ def bind(scene: Scene, prompt: str, tokenise: Tokenise) -> Binding:
     Raises:
         LumosXError: a phrase that is not in the prompt.
     """
-    tokens = tokenise(prompt)
-    phrases = [(tokenise(word.phrase), word.occurrence, word.source) for word in scene.words]
-    matches = dict(zip(scene.words, find_phrases(tokens, phrases)))
-    return bind_scene(scene, lambda word: matches[word].spans)
+    return Binding.of(bind_prompt(tokenise, scene, prompt))
 
 
 def encode_pictures(codec: BlockTransformCodec, pictures: list[Image.Image]) -> torch.Tensor:

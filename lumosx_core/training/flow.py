@@ -7,7 +7,7 @@ from torch import nn
 
 from ..models import attention
 from ..models.lumosx import RelationalOptions, relational_forward
-from ..models.lumosx.options import RELEASE
+from ..models.lumosx.options import RELEASE_OPTIONS
 from ..models.lumosx.sequence import Binding
 from ..models.wan.forward import BlockRunner
 from ..sampling.solvers import TRAINING_TIMESTEPS
@@ -31,7 +31,7 @@ def velocity_loss(
     sigmas: torch.Tensor,
     noise: torch.Tensor,
     dtype: torch.dtype,
-    options: RelationalOptions = RELEASE,
+    options: RelationalOptions = RELEASE_OPTIONS,
     run_block: BlockRunner | None = None,
 ) -> torch.Tensor:
     """Mean squared error of the velocity, noise - latent, at x = (1 - sigma) * latent + sigma * noise.

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.attention import draw_calls, drop_failing, find_backends, main, measure_backends, measure_ways, table
-from benchmarks.shapes import SCENES, Shape, bind
+from benchmarks.shapes import SCENES, Shape, drawn_binding
 from lumosx_core.attention.backends import BACKENDS
 from lumosx_core.models.lumosx.sequence import SequenceLayout
 
@@ -13,7 +13,7 @@ SHAPE = Shape(dim=256, ffn_dim=256, layers=1, grid=(2, 4, 6))
 
 
 def test_rows_and_reasons_make_up_all_there_is():
-    layout = SequenceLayout(*SHAPE.grid, bind(*SCENES[6]))
+    layout = SequenceLayout(*SHAPE.grid, drawn_binding(*SCENES[6]))
     calls = draw_calls(SHAPE, layout, CPU, torch.float32)
     found, missing = find_backends(CPU, torch.float32)
     found = drop_failing(found, missing, calls, SHAPE.heads)
@@ -28,7 +28,7 @@ def test_rows_and_reasons_make_up_all_there_is():
 
 
 def test_the_shape_of_each_call():
-    layout = SequenceLayout(*SHAPE.grid, bind(*SCENES[6]))
+    layout = SequenceLayout(*SHAPE.grid, drawn_binding(*SCENES[6]))
     calls = draw_calls(SHAPE, layout, CPU, torch.float32)
     assert {kind: [tuple(q.shape[:2]) + (k.shape[1],) for q, k, _ in found] for kind, found in calls.items()} == {
         "video": [(1, 48, 192)], "groups": [(2, 24, 24), (2, 48, 48)], "text": [(1, 48, 512)],

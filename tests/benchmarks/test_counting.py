@@ -7,7 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.counting import count_flops, count_operations
 from benchmarks.live import LiveBytes
-from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
+from benchmarks.shapes import SCENES, SHAPES, Shape, draw_inputs, draw_model, drawn_binding
 from benchmarks.variants import Ours, all_variants, dense, release
 from lumosx_core.models.lumosx.cost import forward_work, prompt_flops
 from lumosx_core.models.wan.config import UMT5, WanConfig
@@ -25,7 +25,7 @@ def model():
 @pytest.fixture(scope="module")
 def inputs():
     """Number of references -> inputs."""
-    return {references: draw_inputs(SHAPE, bind(*scene)) for references, scene in SCENES.items()}
+    return {references: draw_inputs(SHAPE, drawn_binding(*scene)) for references, scene in SCENES.items()}
 
 
 def made(run):
@@ -77,7 +77,7 @@ def test_the_baselines_do_the_work_that_ours_leaves_out(model, inputs, reference
 def test_at_the_measured_shape_ours_does_so_much_of_the_dense_work(references, share):
     """What the time against both baselines comes from; the tests above tie these formulas to what is counted."""
     shape = SHAPES["small"]
-    layout = draw_inputs(shape, bind(*SCENES[references])).layout
+    layout = draw_inputs(shape, drawn_binding(*SCENES[references])).layout
     sizes = WanConfig(shape.dim, shape.ffn_dim, shape.layers)
     assert forward_work(layout, sizes, text_keys=128).total <= share * everything(layout, sizes)
 
@@ -94,7 +94,7 @@ def test_ours_makes_no_tensor_over_pairs_of_tokens_nor_over_heads_and_text(model
 
 def test_the_release_s_largest_tensors_are_its_mask_and_its_bias(model, inputs):
     """With few tokens the bias is the larger one."""
-    few = draw_inputs(Shape(256, 256, 3, (1, 8, 8), 64), bind(*SCENES[3]))
+    few = draw_inputs(Shape(256, 256, 3, (1, 8, 8), 64), drawn_binding(*SCENES[3]))
     assert count_operations(release(model, few)).largest_elements == few.layout.tokens * 2 * UMT5.length
     many = inputs[10]
     assert count_operations(release(model, many)).largest_elements == many.layout.tokens**2
@@ -119,7 +119,7 @@ def test_added_memory_is_at_most_a_third_of_the_release_s(references):
     """At the shape that the target is set for; two blocks show what four would."""
     full = SHAPES["small"]
     shape = Shape(full.dim, full.ffn_dim, 2, full.grid)
-    model, given = draw_model(shape), draw_inputs(shape, bind(*SCENES[references]))
+    model, given = draw_model(shape), draw_inputs(shape, drawn_binding(*SCENES[references]))
     peaks = {}
     for name, run in (("ours", Ours(model, given)), ("release", release(model, given))):
         with torch.no_grad(), LiveBytes() as live:

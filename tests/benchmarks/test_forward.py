@@ -10,7 +10,7 @@ from benchmarks import card, forward
 from benchmarks.dense import pytorch_attention
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed
-from benchmarks.shapes import SCENES, SHAPES, Shape, bind, draw_inputs, draw_model
+from benchmarks.shapes import SCENES, SHAPES, Shape, draw_inputs, draw_model, drawn_binding
 from benchmarks.variants import NAMES, Ours
 from lumosx_core.models.wan.config import WAN21_1_3B
 
@@ -65,7 +65,8 @@ def test_a_time_is_in_milliseconds():
 
 
 def test_the_shapes_are_those_of_the_targets_and_of_the_real_model():
-    assert [draw_inputs(SHAPES["small"], bind(*SCENES[count])).layout.tokens for count in (6, 10)] == [5850, 7410]
+    inputs = [draw_inputs(SHAPES["small"], drawn_binding(*SCENES[count])) for count in (6, 10)]
+    assert [each.layout.tokens for each in inputs] == [5850, 7410]
     assert SHAPES["full"].config == WAN21_1_3B
     assert {references: objects + sum(people) for references, (objects, people) in SCENES.items()} == {
         references: references for references in SCENES
@@ -75,7 +76,7 @@ def test_the_shapes_are_those_of_the_targets_and_of_the_real_model():
 def test_streamed_weights_give_the_same_velocity():
     """The host's partial loading, on a CPU: only where the weights lie changes."""
     shape = Shape(256, 256, 2, (1, 4, 4), 64)
-    model, inputs = draw_model(shape), draw_inputs(shape, bind(*SCENES[3]))
+    model, inputs = draw_model(shape), draw_inputs(shape, drawn_binding(*SCENES[3]))
     with torch.no_grad():
         resident = Ours(model, inputs)()
         with card.streamed(model, torch.device("cpu")):
@@ -97,7 +98,7 @@ def test_attention_of_another_backend_is_compared_with_the_exact_one(monkeypatch
     monkeypatch.setattr(card, "eight_bit_attention", lambda device, dtype: {"rounded": rounded})
     shape = Shape(256, 256, 2, (1, 4, 4), 64)
     model = draw_model(shape)
-    found = forward.attention_in_8_bits(model, draw_inputs(shape, bind(*SCENES[3])), 2)["rounded"]
+    found = forward.attention_in_8_bits(model, draw_inputs(shape, drawn_binding(*SCENES[3])), 2)["rounded"]
     assert 0.99 < found["cosine"] < 1 and found["ms"]["min"] <= found["ms"]["median"]
     # Without references the forward is ComfyUI's, which asks none of ours.
-    assert forward.attention_in_8_bits(model, draw_inputs(shape, bind(*SCENES[0])), 2) == {}
+    assert forward.attention_in_8_bits(model, draw_inputs(shape, drawn_binding(*SCENES[0])), 2) == {}

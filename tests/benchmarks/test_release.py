@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from benchmarks.dense import pytorch_attention
 from benchmarks.release import release_forward
-from benchmarks.shapes import SCENES, Shape, bind, draw_inputs, draw_model
+from benchmarks.shapes import SCENES, Shape, draw_inputs, draw_model, drawn_binding
 from benchmarks.variants import Ours, dense, release
 from lumosx_core.models.lumosx import RelationalOptions, relational_forward
 from tools.golden import FORWARD_BOUND, golden_binding, relative_error, wan_model
@@ -41,14 +41,14 @@ def test_the_release_s_way_meets_the_golden_files(file):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("references", [count for count in SCENES if count])
 def test_ours_is_the_release_s_result_for_every_scene(model, references, size):
-    inputs = draw_inputs(SHAPE, bind(*SCENES[references]), latent_size=SIZES[size])
+    inputs = draw_inputs(SHAPE, drawn_binding(*SCENES[references]), latent_size=SIZES[size])
     with torch.no_grad():
         assert relative_error(Ours(model, inputs)(), release(model, inputs)()) <= 1e-6
 
 
 def test_without_references_all_are_plain_wan(model):
     """ComfyUI's timestep embedding is in float32, the release's in float64. Odd sizes it pads in a way of its own."""
-    inputs = draw_inputs(SHAPE, bind(*SCENES[0]))
+    inputs = draw_inputs(SHAPE, drawn_binding(*SCENES[0]))
     with torch.no_grad():
         stock = dense(model, inputs)()
         assert torch.equal(Ours(model, inputs)(), stock)
@@ -56,7 +56,7 @@ def test_without_references_all_are_plain_wan(model):
 
 
 def test_the_dense_baseline_is_ours_without_its_mechanisms(model):
-    inputs = draw_inputs(SHAPE, bind(*SCENES[6]))
+    inputs = draw_inputs(SHAPE, drawn_binding(*SCENES[6]))
     given = (inputs.latent, inputs.timestep, inputs.context, inputs.references, inputs.binding, pytorch_attention)
     off = RelationalOptions(ratio=0.0, r2pe=False, csam=False)
     with torch.no_grad():

@@ -7,10 +7,10 @@ from lumosx_core.tiny.text import train_tokenizer
 
 
 def small_tokenizer():
-    """A function from a text to its Tokens."""
+    """A ``Tokenizer``; it refuses nothing."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=train_tokenizer())
 
-    def tokenize(text):
+    def tokenize(text, source="prompt"):
         ids = processor.encode(text)
         return Tokens(tuple(ids), tuple(processor.id_to_piece(ids)))
 

@@ -94,16 +94,16 @@ class Board {
     return new Map(same.map(({ id }) => [id, afterEdit(known.ranges.get(id) ?? [], known.text, text)]));
   }
 
-  /** Which pictures the encoder was given: what it says of one is nothing about another in its place. */
+  /** Which pictures the encoder received: what it says of one does not hold for another in its place. */
   notePictures(checked) {
-    if (!checked || this.given?.result === checked.result) return;
-    this.given = { result: checked.result, images: imagesOf(this.scene) };
+    if (!checked || this.encoded?.result === checked.result) return;
+    this.encoded = { result: checked.result, images: imagesOf(this.scene) };
   }
 
   state(checked) {
     const answer = this.fresh || this.answer ? this.answer : null;
     const images = imagesOf(this.scene);
-    const isSame = (id) => images.get(id) === this.given?.images.get(id);
+    const isSame = (id) => images.get(id) === this.encoded?.images.get(id);
     const { encoders, chosen } = this.scene.prompt;
     return {
       scene: this.scene,

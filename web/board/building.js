@@ -58,7 +58,7 @@ function beside(node) {
   return { x: node.pos[0] - LOADER_SIZE[0] - AWAY, y: node.pos[1] };
 }
 
-/** Whether a place can be given another picture from here. @param {{node: object | null, slot: object | null}} place */
+/** Whether a place can receive another picture from here. @param {{node: object | null, slot: object | null}} place */
 export function canTakePicture({ node, slot }, root) {
   if (!node?.graph || !slot || inputIndex(node, slot.image) < 0) return false;
   const own = linkAt(node, inputIndex(node, slot.image));

@@ -69,7 +69,7 @@ function addWords(element, actions) {
   Object.assign(element, { field, which });
 }
 
-/** Draw the face of a person; `face` is null when only attributes are given, but it can be named. */
+/** Draw the face of a person; `face` is null when there are only attributes, but it can be named. */
 export function drawFace(element, face, person, index, context) {
   const vacant = { id: person.id, kind: "face", phrase: "", occurrence: 0, image: null, node: null, slot: null, shown: false, paused: null };
   const stand = face ?? person.face ?? vacant;

@@ -6,7 +6,7 @@ import { pairUp, sameWords } from "./pairs.js";
  * Add what the last run had beyond the scene; nothing when that was a run of another scene.
  * @param {import("./scene.js").Scene} scene
  * @param {object | undefined} binding the ui output of LumosX_Binder
- * @param {(told: object, id: string) => import("./scene.js").Reference} readOnly
+ * @param {(reported: object, id: string) => import("./scene.js").Reference} readOnly
  */
 export function addLastRun(scene, binding, readOnly) {
   if (!binding || !scene.unseen.length) return;
@@ -16,8 +16,8 @@ export function addLastRun(scene, binding, readOnly) {
   if (!people || !things || !background) return;
   if (things.length && !lacks(scene, "scene", "subject", "object")) return;
   if (background.length && !lacks(scene, "scene", "background")) return;
-  scene.people = people.map(({ row, told }, index) => {
-    const added = told.map((each, place) => readOnly(each, `last:${index}:${place}`));
+  scene.people = people.map(({ row, more }, index) => {
+    const added = more.map((each, place) => readOnly(each, `last:${index}:${place}`));
     if (row) return added.length ? { ...row, references: [...row.references.filter(says), ...added] } : row;
     const whose = { id: `last:${index}`, node: null, title: "", face: null, partial: false };
     return { ...whose, references: added, readOnly: true, body: false };
@@ -30,8 +30,8 @@ export function addLastRun(scene, binding, readOnly) {
 function pairedPeople(scene, people) {
   const rows = [...scene.people];
   const found = people.map((person) => {
-    const told = rows.length ? beyond(rows[0], person) : null;
-    return told ? { row: rows.shift(), told } : { row: null, told: person.references };
+    const more = rows.length ? beyond(rows[0], person) : null;
+    return more ? { row: rows.shift(), more } : { row: null, more: person.references };
   });
   const strangers = found.some(({ row }) => !row) && !lacks(scene, "scene", "subject");
   return rows.length || strangers ? null : found;
@@ -39,8 +39,8 @@ function pairedPeople(scene, people) {
 
 /** What a person of a run has beyond a row; null when that is somebody else. */
 function beyond(row, person) {
-  const told = pairUp(row.references.filter(says), person.references, sameWords)?.left;
-  return told && (row.partial || !told.length) ? told : null;
+  const more = pairUp(row.references.filter(says), person.references, sameWords)?.left;
+  return more && (row.partial || !more.length) ? more : null;
 }
 
 function says(reference) {

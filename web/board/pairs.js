@@ -3,12 +3,12 @@
 /**
  * Every reference with its counterpart in a run, and what nobody has taken; null when a reference has none.
  * @param {object[]} references those whose words the page cannot read take what the others leave
- * @param {object[]} told
- * @param {(reference: object, told: object) => boolean} alike
+ * @param {object[]} reported what the run said of each
+ * @param {(reference: object, reported: object) => boolean} alike
  * @returns {{pairs: [object, object][], left: object[]} | null}
  */
-export function pairUp(references, told, alike) {
-  const left = [...told];
+export function pairUp(references, reported, alike) {
+  const left = [...reported];
   const pairs = [];
   const readable = (reference) => reference.known !== false;
   for (const reference of [...references.filter(readable), ...references.filter((each) => !readable(each))]) {
@@ -20,10 +20,10 @@ export function pairUp(references, told, alike) {
 }
 
 /** Whether both have the same words, as far as the page can read them. */
-export function sameWords(reference, told) {
-  if (reference.kind !== told.kind) return false;
+export function sameWords(reference, reported) {
+  if (reference.kind !== reported.kind) return false;
   if (reference.known === false) return true;
-  return tidy(reference.phrase) === tidy(told.phrase) && reference.occurrence === told.occurrence;
+  return tidy(reference.phrase) === tidy(reported.phrase) && reference.occurrence === reported.occurrence;
 }
 
 function tidy(phrase) {

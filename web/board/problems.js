@@ -128,7 +128,7 @@ function othersOf({ person }, references, scene) {
   return others.sort((one, other) => one - other).map((each) => say("person", { number: each + 1 })).join(", ");
 }
 
-/** Occurrences that tell a reference from others with its words. */
+/** Occurrences that distinguish a reference from others with its words. */
 function parting({ occurrence }, places) {
   return occurrence || places < 2 ? [] : occurrences(places);
 }

@@ -32,7 +32,7 @@ export function exchangeWords(text, first, second) {
  * @param {Range} words
  * @param {Range[]} siblings what else the first person has
  * @param {{range: Range, isThing: boolean}} after the last words of the other person
- * @returns {string | null} null when it cannot be told what belongs to these words
+ * @returns {string | null} null when nobody can say what belongs to these words
  */
 export function moveWords(text, words, siblings, { range: [, end], isThing }) {
   const cut = cutOf(text, words, siblings);

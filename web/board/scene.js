@@ -16,7 +16,7 @@ const LONGEST_CHAIN = 64;
 /**
  * A picture and its words, as the graph has them.
  * @typedef {object} Reference
- * @property {string} id told apart on the board
+ * @property {string} id of its own on the board
  * @property {"face" | "attribute" | "object" | "background"} kind
  * @property {string} phrase
  * @property {number} occurrence
@@ -73,7 +73,7 @@ export function readScene(binder, host, cases, encoderKey) {
   const scene = { people: [], objects: [], background: null, twoBackgrounds: false, unseen: [], cases: [] };
   addBinder(scene, { node, path }, { host, root, cases, seen: new Set() });
   const binding = host.app.nodeOutputs?.[outputKey(node)]?.lumosx_binding?.[0];
-  addLastRun(scene, binding, (told, id) => readOnly(told, id, host));
+  addLastRun(scene, binding, (reported, id) => readOnly(reported, id, host));
   number(scene);
   return { ...scene, prompt: promptsOf(node, scene, { host, root, cases, encoderKey }) };
 }

@@ -52,19 +52,19 @@ export function checkedBy(scene, host) {
   if (!result || result.prompt !== scene.prompt.text) return null;
   const references = referencesOf(scene);
   const pairs = references.every((each) => each.known) ? pairsOf(references, result.references) : null;
-  if (!pairs || pairs.some(([, told]) => told.ranges === null)) return null;
-  const ids = new Map(pairs.map(([reference, told]) => [told, reference.id]));
+  if (!pairs || pairs.some(([, reported]) => reported.ranges === null)) return null;
+  const ids = new Map(pairs.map(([reference, reported]) => [reported, reference.id]));
   const found = (result.findings ?? []).map(({ code, words, people, values }) => (
     { level: "warning", code, references: words.map((index) => ids.get(result.references[index])), people, values }
   ));
-  return { ranges: new Map(pairs.map(([reference, told]) => [reference.id, told.ranges])), found, result };
+  return { ranges: new Map(pairs.map(([reference, reported]) => [reference.id, reported.ranges])), found, result };
 }
 
 /**
  * The problems to show: the encoder's of words, once it has seen them, and of pictures whichever of both has seen them.
  * @param {object | null} answer of the server
  * @param {ReturnType<typeof checkedBy>} checked
- * @param {(id: string) => boolean} isSame whether a reference has the picture that the encoder was given
+ * @param {(id: string) => boolean} isSame whether a reference has the picture that the encoder received
  */
 export function foundBy(answer, checked, isSame) {
   const guessed = answer?.problems ?? [];

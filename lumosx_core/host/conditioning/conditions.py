@@ -86,7 +86,7 @@ def check_parts(references: Sequence[Any], shape: Sequence[int]) -> None:
 
     Args:
         references: each [batch, 16, 1, height, width].
-        shape: what the model is given, [batch, 16, frames, height, width].
+        shape: what the model receives, [batch, 16, frames, height, width].
 
     Raises:
         LumosXError: height or width is another one.

@@ -113,7 +113,7 @@ def _picture_inputs(vae: Any, content: str) -> list[str] | None:
         return None
     if vae.patcher.model is not vae.first_stage_model:
         return None
-    # Later versions of ComfyUI can be told to hand latents on in half precision.
+    # Later versions of ComfyUI can be set to pass latents on in half precision.
     kind = getattr(comfy.model_management, "intermediate_dtype", lambda: torch.float32)()
     return ["picture", content, str(vae.vae_dtype), str(kind)]
 

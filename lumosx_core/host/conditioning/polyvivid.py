@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ...errors import LumosXError
-from ...media import from_image, letterbox, to_image
+from ...media import letterbox, pil_from_tensor, tensor_from_pil
 from ...models.polyvivid.positions import IMAGE_GRID, TextLayout
 from ...models.polyvivid.subjects import check_words, subjects_of, subjects_report, warnings_of
 from ...models.polyvivid.template import IMAGE_ID, TemplateTokens, tokenize_template
@@ -99,7 +99,7 @@ def encode_subjects(
         )
     tokens = tokenize_template(tokenizer_of(clip), prompt, [one.word for one in subjects])
     log_warnings(warnings)
-    pictures = [from_image(one.image) for one in subjects]
+    pictures = [pil_from_tensor(one.image) for one in subjects]
     # Vision model and VAE are done before the text encoder starts, so that none is loaded twice.
     features = [picture_features(clip_vision, picture, clip) for picture in pictures]
     latents = [picture_latent(vae, picture, *size) for picture in pictures]
@@ -230,7 +230,7 @@ def picture_features(clip_vision: Any, picture: Image.Image, clip: Any) -> torch
             "llava_llama3_vision.safetensors."
         )
     comfy.model_management.throw_exception_if_processing_interrupted()
-    square = to_image(letterbox(picture, VISION_SIDE, VISION_SIDE))
+    square = tensor_from_pil(letterbox(picture, VISION_SIDE, VISION_SIDE))
     found = getattr(clip_vision.encode_image(square, crop=False), "mm_projected", None)
     width = clip.cond_stage_model.llama.transformer.get_input_embeddings().weight.shape[1]
     wanted = (1, IMAGE_GRID[0] * IMAGE_GRID[1], width)
@@ -247,7 +247,7 @@ def picture_latent(vae: Any, picture: Image.Image, width: int, height: int) -> t
     if vae is None:
         raise LumosXError("vae: nothing is linked, but there are subjects; link HunyuanVideo's VAE.")
     comfy.model_management.throw_exception_if_processing_interrupted()
-    latent = vae.encode(to_image(letterbox(picture, width, height)))
+    latent = vae.encode(tensor_from_pil(letterbox(picture, width, height)))
     wanted = (1, LATENT_CHANNELS, 1, height // STRIDE, width // STRIDE)
     if tuple(latent.shape) != wanted:
         raise LumosXError(

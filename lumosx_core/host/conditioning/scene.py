@@ -23,7 +23,7 @@ def attributes_of(
     """The attributes of a LumosX Subject: its slots in order, then what is linked to ``more_attributes``.
 
     Args:
-        values: what the node was given by input name, its other pictures (``face``, ``full_body``) among it.
+        values: the node's inputs by name, with its other pictures (``face``, ``full_body``).
         slots: the numbers of the attributes.
         more: references to append.
 
@@ -85,7 +85,7 @@ def background_of(image: torch.Tensor, phrase: str, occurrence: int) -> Referenc
     return _reference(Kind.BACKGROUND, "LumosX Background", "image", image, "phrase", phrase, occurrence)
 
 
-def bind(
+def join_scene(
     subjects: Iterable[Subject | None],
     objects: Iterable[tuple[Reference, ...] | None],
     background: Reference | None,

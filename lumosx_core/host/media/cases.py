@@ -21,6 +21,7 @@ from ...cases.writing import (
 )
 from ...errors import LumosXError
 from ...files import DEVICE_NAME
+from ...scene.binding import missing_phrases
 from ...scene.relations import Scene
 from ...scene.report import binder_report
 from ...tiny.demo_case import write_demo_case
@@ -207,7 +208,9 @@ def _new_folder(name: str) -> Path:
 
 
 def _missing_phrases(scene: Scene, prompt: str) -> list[str]:
-    text = " ".join(prompt.split()).casefold()
-    words = (*scene.non_human, *(word for subject in scene.subjects for word in subject.words))
-    phrases = dict.fromkeys(word.phrase for word in words if word.phrase.casefold() not in text)
-    return [f"\"{phrase}\" is not in the prompt, letter by letter; it may bind to nothing." for phrase in phrases]
+    try:
+        missing = missing_phrases(scene, prompt)
+    except LumosXError as error:
+        # The case is saved, and a run of it will stop with the same sentence.
+        return [str(error)]
+    return [f"\"{phrase}\" is not in the prompt, so a run of this case will stop." for phrase in missing]

@@ -9,7 +9,7 @@ import comfy.utils
 import numpy as np
 import torch
 
-from ...media.pictures import from_image, one_picture
+from ...media.pictures import one_picture, pil_from_tensor
 
 
 class ImageFrames:
@@ -34,7 +34,7 @@ class ImageFrames:
 
 def as_pixels(picture: torch.Tensor) -> np.ndarray:
     """An RGB picture [1, H, W, 3] in [0, 1] as [H, W, 3] uint8."""
-    return np.array(from_image(picture))
+    return np.array(pil_from_tensor(picture))
 
 
 def as_picture(pixels: np.ndarray) -> torch.Tensor:

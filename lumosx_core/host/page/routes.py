@@ -23,6 +23,7 @@ from pydantic import Field, ValidationError, field_validator
 from ...cases.description import Entry
 from ...cases.names import CaseNames, Named, list_case
 from ...errors import LumosXError
+from ...models.wan.config import UMT5
 from ...scene.checks import SECONDS, BoardReference, Deadline, read_board
 from ...scene.relations import LONGEST_PHRASE, Kind
 from ...tiny.demo_case import write_demo_case
@@ -102,18 +103,18 @@ def register() -> None:
 
     @running.routes.post(BOARD)
     async def board(request: web.Request) -> web.Response:
-        async def answer():
+        async def answer() -> web.Response:
             if request.content_type != "application/json":
                 return _refused("board: the request is not JSON; send it as application/json.", 415)
             body = await _body(request)
             return await board_turn.answer(request, lambda deadline: answer_board(body, deadline), SECONDS)
 
-        return await _told(request, answer)
+        return await _answered(request, answer)
 
     @running.routes.get(CASE)
     async def case(request: web.Request) -> web.Response:
         name, full_body = request.query.get("name"), request.query.get("full_body", LEAVE_OUT)
-        return await _told(
+        return await _answered(
             request, lambda: case_turn.answer(request, lambda _: answer_case(name, full_body), CASE_SECONDS)
         )
 
@@ -128,7 +129,7 @@ class _Turn:
     async def answer(
         self, request: web.Request, work: Callable[[Deadline], dict[str, Any]], seconds: float
     ) -> web.Response:
-        """The JSON that ``work`` returns in a thread; the thread is told to end when the client is gone."""
+        """The JSON that ``work`` returns in a thread; its deadline is over when the client is gone."""
         if self._waiting >= MOST_WAITING:
             return _refused("board: too many questions are waiting; ask again later.", 503)
         self._waiting += 1
@@ -146,7 +147,7 @@ class _Turn:
     ) -> web.Response:
         deadline = Deadline(seconds)
         running = asyncio.ensure_future(asyncio.to_thread(work, deadline))
-        # What cannot be told to end, such as a drive that does not answer, is not waited for much longer.
+        # Work that does not look at the deadline, such as a read from a drive that hangs, is not waited for long.
         end = asyncio.get_running_loop().time() + seconds + 1
         try:
             while not running.done():
@@ -166,7 +167,7 @@ def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-async def _told(request: web.Request, answer: Callable[[], Awaitable[web.Response]]) -> web.Response:
+async def _answered(request: web.Request, answer: Callable[[], Awaitable[web.Response]]) -> web.Response:
     if not _is_own_page(request):
         return _refused("board: the request comes from another site; only this server's own page may ask.", 403)
     try:
@@ -214,7 +215,7 @@ def _same_host(origin: str, host: str) -> bool:
 
 
 def answer_board(body: bytes, deadline: Deadline | None = None) -> dict[str, Any]:
-    """What the board is told, see ``read_board``.
+    """The answer for the board, see ``read_board``.
 
     Raises:
         LumosXError: anything but the JSON that the page sends, too much of it, or the time is over.
@@ -232,7 +233,8 @@ def answer_board(body: bytes, deadline: Deadline | None = None) -> dict[str, Any
         then = "it is checked when the node runs" if "too_long" in kind else "send what fits"
         raise LumosXError(f"board: {place}: {what}; {then}.") from error
     frame = None if asked.frame is None else (asked.frame.width, asked.frame.height)
-    return read_board(asked.prompt, _with_pictures(asked.references, deadline), asked.settled, frame, deadline)
+    references = _with_pictures(asked.references, deadline)
+    return read_board(asked.prompt, references, asked.settled, frame, deadline, UMT5.length)
 
 
 def answer_case(name: str | None, full_body: str = LEAVE_OUT) -> dict[str, Any]:
@@ -283,7 +285,7 @@ def _with_pictures(references: list[_Reference], deadline: Deadline) -> list[Boa
 
 
 def _case(case: CaseNames, folder: Path | None) -> dict[str, Any]:
-    def told(named: Named) -> dict[str, Any]:
+    def row(named: Named) -> dict[str, Any]:
         kind, entry = named
         return {
             "kind": kind.value, "phrase": " ".join(entry.phrase.split()), "occurrence": entry.occurrence,
@@ -292,9 +294,9 @@ def _case(case: CaseNames, folder: Path | None) -> dict[str, Any]:
 
     return {
         "prompt": case.prompt,
-        "people": [{"references": [told(named) for named in person]} for person in case.people],
-        "objects": [told(named) for named in case.objects],
-        "background": None if case.background is None else told(case.background),
+        "people": [{"references": [row(named) for named in person]} for person in case.people],
+        "objects": [row(named) for named in case.objects],
+        "background": None if case.background is None else row(case.background),
     }
 
 

@@ -14,7 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ...errors import LumosXError
-from ...sampling.solvers import RELEASE, FlowSchedule, renoise, solve
+from ...sampling.solvers import RELEASE_SCHEDULE, FlowSchedule, renoise, solve
 from ..conditioning.scene import log_warnings
 from ..socket import BINDING, TIMESTEP
 from .guidance import GuidanceEnd
@@ -47,10 +47,10 @@ class SamplingPlan:
     start_step: int = 0
     end_step: int = 10000
     guidance_end_step: int = 10000
-    schedule: str = RELEASE
+    schedule: str = RELEASE_SCHEDULE
 
 
-def build_schedule(steps: int, shift: float, denoise: float = 1.0, name: str = RELEASE) -> FlowSchedule:
+def build_schedule(steps: int, shift: float, denoise: float = 1.0, name: str = RELEASE_SCHEDULE) -> FlowSchedule:
     """The whole schedule; the arguments are those of ``SamplingPlan``.
 
     With ``denoise`` below 1 a run takes the last ``steps`` of a longer schedule, as KSampler does.
@@ -63,15 +63,15 @@ def build_schedule(steps: int, shift: float, denoise: float = 1.0, name: str = R
         raise LumosXError(f"denoise: {denoise} is not in [{LEAST_DENOISE}, 1]; use 1 to start from noise.")
     if steps > MOST_STEPS:
         raise LumosXError(f"steps: {steps} is above {MOST_STEPS}; use fewer (the release uses 50).")
-    if name == RELEASE:
+    if name == RELEASE_SCHEDULE:
         return FlowSchedule.build(int(steps / denoise), shift)
     if denoise < 1:
-        raise LumosXError(f"denoise: schedule {name} starts from noise; use 1, or schedule {RELEASE}.")
+        raise LumosXError(f"denoise: schedule {name} starts from noise; use 1, or schedule {RELEASE_SCHEDULE}.")
     return FlowSchedule.distilled(name, steps)
 
 
 def flow_sampling(
-    steps: int, shift: float, denoise: float = 1.0, guidance_end_step: int = 10000, name: str = RELEASE
+    steps: int, shift: float, denoise: float = 1.0, guidance_end_step: int = 10000, name: str = RELEASE_SCHEDULE
 ) -> tuple[Any, torch.Tensor, FlowSchedule]:
     """SAMPLER, SIGMAS (float32, ``steps + 1`` levels) and the schedule behind them, from numbers of ``SamplingPlan``.
 
@@ -94,26 +94,34 @@ class _SolverFunction:
         guidance_end: the noise level at which guidance has ended.
     """
 
-    def __init__(self, schedule: FlowSchedule, guidance_end: float):
+    def __init__(self, schedule: FlowSchedule, guidance_end: float) -> None:
         self.schedule = schedule
         self.guidance_end = guidance_end
 
     @torch.no_grad()
-    def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def __call__(
+        self,
+        model: Callable[..., torch.Tensor],
+        x: torch.Tensor,
+        sigmas: torch.Tensor,
+        extra_args: dict[str, Any] | None = None,
+        callback: Callable[[dict[str, Any]], None] | None = None,
+        disable: bool | None = None,
+    ) -> torch.Tensor:
         arguments = extra_args or {}
         options = arguments.get("model_options", {})
         guidance = GuidanceEnd(self.guidance_end)
         ones = x.new_ones(x.shape[0])
         bar = tqdm(total=len(sigmas) - 1, disable=disable)
 
-        def denoise(x, sigma, timestep):
+        def denoise(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:
             own = guidance.options({**options, TIMESTEP: timestep}, sigma)
             return model(x, sigma * ones, **{**arguments, "model_options": own})
 
-        def report(step, x, clean):
+        def report(step: int, x: torch.Tensor, denoised: torch.Tensor) -> None:
             bar.update()
             if callback is not None:
-                callback({"i": step, "denoised": clean, "x": x, "sigma": sigmas[step], "sigma_hat": sigmas[step]})
+                callback({"i": step, "denoised": denoised, "x": x, "sigma": sigmas[step], "sigma_hat": sigmas[step]})
 
         with bar:
             if self.schedule.renoised:
@@ -153,7 +161,7 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
         ])
     sampler, _, schedule = flow_sampling(plan.steps, plan.shift, plan.denoise, plan.guidance_end_step, plan.schedule)
     levels = schedule.last(plan.steps).window(plan.start_step, plan.end_step)
-    if plan.schedule != RELEASE and plan.cfg != 1:
+    if plan.schedule != RELEASE_SCHEDULE and plan.cfg != 1:
         log_warnings([f"cfg: {plan.cfg} with schedule {plan.schedule}, whose models need no guidance; use 1."])
     sigmas = torch.tensor(levels, dtype=torch.float32)
     samples = fitting_samples(model, latent)

@@ -117,8 +117,8 @@ def consolidate_crops(
     if not found.subjects:
         raise LumosXError(
             f"{NODE} tau: no {least_size(found.frame_count)} of the {len(pictures)} crops in {found.frame_count} "
-            f"frames look alike enough at {tau:g} ({_closest(likeness.similarity)}); raise tau, or check that frames says "
-            "which frame each crop is of."
+            f"frames look alike enough at {tau:g} ({_closest(likeness.similarity)}); raise tau, or check that "
+            "frames says which frame each crop is of."
         )
     log_warnings(f"{NODE}: {warning}" for warning in found.warnings)
     subjects = [pictures[one.representative] for one in found.subjects]

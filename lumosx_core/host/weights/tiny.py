@@ -19,14 +19,11 @@ import torch
 
 from ...errors import LumosXError
 from ...files import write_aside
-from ...media import from_image
 from ...models.lumosx import RelationalOptions
 from ...models.wan.config import UMT5, WAN21_LATENT
-from ...scene.relations import Reference
 from ...tiny import text
-from ...tiny.codec import BlockTransformCodec, world_codec
-from ...tiny.decoder import SCALE, PaintingCodec, painting_codec
-from ...tiny.known import MOST_FRAMES, SIZE, looks_like_a_photograph
+from ...tiny.codec import world_codec
+from ...tiny.decoder import SCALE, painting_codec
 from ...tiny.preview import RGB_BIAS, RGB_FACTORS
 from ...tiny.trained import TRAINED, VERSION, VERSION_KEY
 from ..methods.lumosx import relational_model
@@ -79,32 +76,6 @@ def load_tiny_transformer(disable_dynamic: bool = False) -> Any:
 def load_tiny_clip() -> comfy.sd.CLIP:
     """The CLIP alone; raises as ``load_tiny_models``."""
     return _load_clip(_text_encoder_file())
-
-
-def doubts(vae: Any, references: tuple[Reference, ...], width: int, height: int, frames: int) -> list[str]:
-    """What the small models do not know of a video, if a VAE is theirs: one sentence each.
-
-    Args:
-        references: the pictures of the scene.
-        width, height, frames: of the video to make.
-    """
-    if not isinstance(getattr(vae, "first_stage_model", None), PaintingCodec | BlockTransformCodec):
-        return []
-    found = []
-    if (width, height) != SIZE or frames > MOST_FRAMES:
-        found.append(
-            f"width, height, frames: the small models know {SIZE[0]} x {SIZE[1]} with up to {MOST_FRAMES} frames, so "
-            f"{width} x {height} with {frames} may come out as smears; set what they know, or link real models."
-        )
-    photographs = [one.phrase for one in references if looks_like_a_photograph(from_image(one.image))]
-    if photographs:
-        phrases = ", ".join(f"\"{phrase}\"" for phrase in dict.fromkeys(photographs))
-        found.append(
-            f"The small models know drawn pictures only, and the pictures of {phrases} look like photographs, of which "
-            "they make smears; take drawings such as the demo's, or link real models (LumosX Model Loader, Load CLIP, "
-            "Load VAE)."
-        )
-    return found
 
 
 def _text_encoder_file() -> Path:

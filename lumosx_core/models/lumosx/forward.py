@@ -13,7 +13,7 @@ from ..latents import token_grid
 from ..wan.config import WAN21_LATENT
 from ..wan.forward import BlockRunner, run_plainly, wan_forward
 from .method import RelationalMethod
-from .options import RELEASE, RelationalOptions
+from .options import RELEASE_OPTIONS, RelationalOptions
 from .sequence import Binding, SequenceLayout
 from .tables import TableCache
 
@@ -26,7 +26,7 @@ def relational_forward(
     references: list[torch.Tensor],
     binding: Binding,
     dense: DenseAttention,
-    options: RelationalOptions = RELEASE,
+    options: RelationalOptions = RELEASE_OPTIONS,
     run_block: BlockRunner = run_plainly,
     cache: TableCache | None = None,
     dense_text: bool = False,

@@ -24,5 +24,5 @@ class RelationalOptions:
     float32_residual: bool = True
 
 
-RELEASE = RelationalOptions()
+RELEASE_OPTIONS = RelationalOptions()
 """What the release samples with."""

@@ -6,13 +6,12 @@ frame of ``height * width`` tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
+from ...scene.binding import BoundPrompt
 from ...scene.phrases import Span
-from ...scene.relations import Reference, Scene
 from ..wan.config import UMT5
 
 
@@ -29,6 +28,12 @@ class Binding:
     non_human_spans: tuple[tuple[Span, ...], ...]
     subject_spans: tuple[tuple[Span, ...], ...]
     subject_images: tuple[int, ...]
+
+    @classmethod
+    def of(cls, bound: BoundPrompt) -> Binding:
+        """What binds the references of a scene to a prompt."""
+        images = tuple(len(subject.references) for subject in bound.scene.subjects)
+        return cls(bound.non_human_spans, bound.subject_spans, images)
 
     @property
     def references(self) -> int:
@@ -55,17 +60,6 @@ class Binding:
             people = people - (people.sum(0) - people) / (len(people) - 1)
         owners = [subject for subject, images in enumerate(self.subject_images) for _ in range(images)]
         return torch.cat([non_human, people[owners]])
-
-
-def bind_scene(scene: Scene, spans_of: Callable[[Reference], tuple[Span, ...]]) -> Binding:
-    """The binding of a scene, given where in the prompt the words of each reference are."""
-    return Binding(
-        non_human_spans=tuple(spans_of(reference) for reference in scene.non_human),
-        subject_spans=tuple(
-            tuple(span for word in subject.words for span in spans_of(word)) for subject in scene.subjects
-        ),
-        subject_images=tuple(len(subject.references) for subject in scene.subjects),
-    )
 
 
 @dataclass(frozen=True)

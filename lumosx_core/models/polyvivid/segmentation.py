@@ -15,7 +15,7 @@ from ...errors import LumosXError
 
 LEAST_SIMILARITY = 0.2
 """A start for cosines of CLIP ViT-L/14 between a segment and its phrase; the paper gives no number."""
-Box = Sequence[float]
+BoxSides = Sequence[float]
 """Left, top, right, bottom in pixels; right and bottom are outside."""
 
 
@@ -36,7 +36,7 @@ class GateVerdict:
     reason: str = ""
 
 
-def largest_object(box: Box, masks: torch.Tensor) -> tuple[int | None, int]:
+def largest_object(box: BoxSides, masks: torch.Tensor) -> tuple[int | None, int]:
     """The mask with the largest area inside a box, the first among equals, and this area.
 
     Args:
@@ -56,7 +56,7 @@ def largest_object(box: Box, masks: torch.Tensor) -> tuple[int | None, int]:
     return (areas.index(area), area) if area else (None, 0)
 
 
-def inside_box(box: Box, masks: torch.Tensor) -> torch.Tensor:
+def inside_box(box: BoxSides, masks: torch.Tensor) -> torch.Tensor:
     """Masks [masks, height, width] with nothing left outside a box."""
     left, top, right, bottom = _pixels(box, masks.shape[2], masks.shape[1])
     cut = torch.zeros_like(masks)
@@ -65,7 +65,7 @@ def inside_box(box: Box, masks: torch.Tensor) -> torch.Tensor:
 
 
 def segmentation_gate(
-    boxes: Sequence[Box],
+    boxes: Sequence[BoxSides],
     masks: Sequence[torch.Tensor],
     similarities: Sequence[float],
     least_similarity: float = LEAST_SIMILARITY,
@@ -104,7 +104,7 @@ def _verdict(mask: int | None, area: int, similarity: float, least: float) -> Ga
     return GateVerdict(mask, area, True)
 
 
-def _pixels(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
+def _pixels(box: BoxSides, width: int, height: int) -> tuple[int, int, int, int]:
     """The pixels that a box touches, inside the picture."""
     edges = torch.as_tensor(box, dtype=torch.float64)
     if edges.shape != (4,) or not edges.isfinite().all():

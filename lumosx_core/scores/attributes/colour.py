@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...media.pictures import from_image
+from ...media.pictures import pil_from_tensor
 from ...packages import opencv, scipy
 from ...scene.relations import Kind, Reference
 from .regions import FACE, HAIR, HEAD, LEGS, NECK, TORSO
@@ -86,7 +86,7 @@ def pixels_of(reference: Reference) -> np.ndarray:
     """The picture of a reference that has one, as RGB [H, W, 3] uint8."""
     if reference.image is None:
         raise ValueError(f"{reference.source} has no picture")
-    return np.array(from_image(reference.image))
+    return np.array(pil_from_tensor(reference.image))
 
 
 def _thing(pixels: np.ndarray) -> np.ndarray:

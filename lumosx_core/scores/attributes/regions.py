@@ -9,7 +9,7 @@ import numpy as np
 from ...faces.face import Face
 from ..seen import SeenFrame
 
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 
 WHOLE, HEAD, HAIR, FACE, NECK, TORSO, LEGS = "whole", "head", "hair", "face", "neck", "torso", "legs"
 
@@ -30,10 +30,10 @@ class Region:
         face: the face it was told from.
     """
 
-    box: Box
+    box: PixelBox
     face: Face
 
-    def window(self, part: str) -> Box | None:
+    def window(self, part: str) -> PixelBox | None:
         """A part of the region; None if the frame cuts it off.
 
         Args:
@@ -68,7 +68,7 @@ def person_regions(frame: SeenFrame, height: int, width: int) -> tuple[Region | 
     )
 
 
-def cut(pixels: np.ndarray, box: Box) -> np.ndarray:
+def cut(pixels: np.ndarray, box: PixelBox) -> np.ndarray:
     """The pixels [h, w, 3] of a box in a picture [H, W, 3]."""
     left, top, right, bottom = box
     return pixels[top:bottom, left:right]
@@ -84,7 +84,7 @@ def squared(pixels: np.ndarray) -> np.ndarray:
     return square
 
 
-def picture_windows(height: int, width: int) -> list[Box]:
+def picture_windows(height: int, width: int) -> list[PixelBox]:
     """Squares that cover a picture of height x width pixels, for a thing that may be anywhere in it.
 
     As large as the picture allows, and two thirds of that; neighbours overlap by half at least.
@@ -128,6 +128,6 @@ def _cut_at(box: list[float], face: Face, other: Face) -> None:
         box[axis] = max(box[axis], line)
 
 
-def _whole_pixels(box: tuple[float, float, float, float]) -> Box | None:
+def _whole_pixels(box: tuple[float, float, float, float]) -> PixelBox | None:
     left, top, right, bottom = (int(round(edge)) for edge in box)
     return (left, top, right, bottom) if right > left and bottom > top else None

@@ -20,7 +20,7 @@ from ..seen import SeenFrame
 from ..watching import Tick, check_every, watch
 from .colour import ColourLikeness
 from .owners import AttributeScores, FrameView, ObjectScore, OwnerScore
-from .regions import WHOLE, Box, Region, cut, person_regions, picture_windows, squared
+from .regions import WHOLE, PixelBox, Region, cut, person_regions, picture_windows, squared
 from .similarity import ClipLikeness, Comparer, DinoLikeness, Located, OwlLocator
 
 EVERYTHING, COLOUR, CLIP, DINO = "everything there is", "colour", "CLIP", "DINOv2"
@@ -30,10 +30,10 @@ LOCATE = (REGION, OWL)
 
 _NETWORKS = {CLIP: ClipLikeness, DINO: DinoLikeness}
 
-Spot = tuple[Box, bool]
+Spot = tuple[PixelBox, bool]
 """A box of a frame, and whether it is laid on a white square."""
 
-Place = Callable[[torch.nn.Module], AbstractContextManager]
+Placement = Callable[[torch.nn.Module], AbstractContextManager]
 """Puts a model on the device where it computes, and takes it back at the end."""
 
 
@@ -91,7 +91,7 @@ def attribute_scores_of_case(
     folders: ModelFolders,
     plan: AttributePlan = AttributePlan(),
     tick: Tick = lambda done, total: None,
-    place: Place = nullcontext,
+    place: Placement = nullcontext,
 ) -> AttributeScores:
     """Find the people of a video and tell whether each attribute is on its owner, and each object in the picture.
 
@@ -123,7 +123,7 @@ def score_attributes(
     scene: Scene,
     tools: Tools,
     tick: Tick = lambda done, total: None,
-    place: Place = nullcontext,
+    place: Placement = nullcontext,
     same_person: float | None = None,
 ) -> AttributeScores:
     """As ``attribute_scores_of_case``, for a video whose people were found before.
@@ -319,7 +319,7 @@ def _compare(
     }
 
 
-def _moved(place: Located | None, box: Box) -> Located | None:
+def _moved(place: Located | None, box: PixelBox) -> Located | None:
     """From pixels of a box to pixels of the picture."""
     if place is None:
         return None

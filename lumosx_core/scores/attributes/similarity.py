@@ -19,7 +19,7 @@ from ...faces.face import ModelFolders
 from ...packages import transformers
 from ...scene.relations import Reference
 from .colour import pixels_of
-from .regions import WHOLE, Box
+from .regions import WHOLE, PixelBox
 
 CLIP_FOLDER, DINO_FOLDER, OWL_FOLDER = "clip-vit-large-patch14", "dinov2-base", "owlv2-base-patch16-ensemble"
 LEAST_SURE = 0.1
@@ -223,7 +223,7 @@ class Located:
         score: how sure the locator is, in [0, 1].
     """
 
-    box: Box
+    box: PixelBox
     score: float
 
 
@@ -263,7 +263,7 @@ def _grey_square(pixels: np.ndarray) -> np.ndarray:
     return square
 
 
-def _owl_box(box: np.ndarray, height: int, width: int) -> Box:
+def _owl_box(box: np.ndarray, height: int, width: int) -> PixelBox:
     """From centre and size, as shares of the square that the picture is laid on, to whole pixels of the picture.
 
     A box with nothing of the picture in it becomes the whole picture, as in the release.

@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import LumosXError
 from ...faces.face import Embedder
 from ..seen import SeenFrame
-from ..watching import MODES, RECOMMENDED, RELEASE, check_every
+from ..watching import MODES, RECOMMENDED, RELEASE_MODE, check_every
 from .score import SubjectScore, strangers
 from .swaps import AS_IT_STARTS, ORDERS, Order, Switches
 
@@ -121,4 +121,4 @@ class MeasuredIdentity:
     @property
     def strangers(self) -> dict[int, float]:
         """See ``identity.strangers``; none in mode release, whose faces are not aligned."""
-        return {} if self.plan.mode == RELEASE else strangers(self.frames, self.judge.same_person)
+        return {} if self.plan.mode == RELEASE_MODE else strangers(self.frames, self.judge.same_person)

@@ -28,7 +28,7 @@ class ModelNames:
     embedder: str = AUTOMATIC
     second_embedder: str = NO_SECOND
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, known in (
             ("detector", DETECTORS), ("embedder", EMBEDDERS), ("second_embedder", SECOND_EMBEDDERS),
         ):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..people import Person
 from ..seen import SeenFrame
-from ..watching import RELEASE, Likeness, Tick, watch_for
+from ..watching import RELEASE_MODE, Likeness, Tick, watch_for
 from .measured import IdentityPlan, Judge, MeasuredIdentity
 from .models import ScoreModels
 from .score import confusion, identity_score, likeness_of, margins, subject_score
@@ -60,7 +60,7 @@ class IdentityScores(MeasuredIdentity):
 
     def _subject_row(self, number: int) -> dict:
         row = {"subject": number + 1, "name": self.names[number], "has_picture": number in self.known}
-        judged = self.plan.mode != RELEASE and self.subjects[number].seen_likeness is not None
+        judged = self.plan.mode != RELEASE_MODE and self.subjects[number].seen_likeness is not None
         return {
             **row, **asdict(self.subjects[number]), "ahead_of_others": self.margins[number],
             "recognised": number not in self.strangers if judged else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..watching import RELEASE
+from ..watching import RELEASE_MODE
 from .measured import MeasuredIdentity
 
 # Shown in fewer frames than this share, a subject is worth a warning.
@@ -57,9 +57,9 @@ def comparison_notes(scores: MeasuredIdentity) -> list[str]:
               for judge in judges if judge.score == "ArcSim" and not judge.name.startswith("ArcFace")]
     if scores.judge.score != "ArcSim" and any(judge.score == "CurSim" for judge in judges):
         found.append("The release's CurSim goes over ArcFace's choice of who is who: take ArcFace first for that.")
-    if scores.judge.comparable and (scores.plan.mode != RELEASE or scores.plan.every != 1):
+    if scores.judge.comparable and (scores.plan.mode != RELEASE_MODE or scores.plan.every != 1):
         found.append("Papers' numbers are of mode release over every frame; these are not comparable with them.")
-    if scores.plan.mode == RELEASE:
+    if scores.plan.mode == RELEASE_MODE:
         found.append(f"The release finds faces by YOLOv9-face, not by {scores.detector}; boxes differ a little.")
         found.append("Whether somebody is in the video at all is told in mode recommended only, as it aligns faces.")
     return found

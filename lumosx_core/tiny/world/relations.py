@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from PIL import Image
 
-from ...media import to_image
+from ...media import tensor_from_pil
 from ...scene.relations import Kind, Reference, Scene, Subject
 from .clip import shown
 from .script import Script
@@ -26,7 +26,7 @@ def scene_of(script: Script, pictures: Iterable[Image.Image] | None = None) -> S
     given = iter(pictures) if pictures is not None else None
 
     def reference(kind: Kind, phrase: str, occurrence: int = 0) -> Reference:
-        picture = torch.ones(1, 1, 1, 3) if given is None else to_image(next(given))
+        picture = torch.ones(1, 1, 1, 3) if given is None else tensor_from_pil(next(given))
         return Reference(kind, phrase, picture, occurrence=occurrence)
 
     def subject(number: int) -> Subject:

@@ -13,17 +13,17 @@ WIDTH, HEIGHT, FRAMES = 64, 48, 9
 @pytest.fixture(scope="session")
 def astronaut():
     """One woman, [1, 512, 512, 3]."""
-    from lumosx_core.media import to_image
+    from lumosx_core.media import tensor_from_pil
 
-    return to_image(Image.open(astronaut_file()))
+    return tensor_from_pil(Image.open(astronaut_file()))
 
 
 @pytest.fixture(scope="session")
 def six():
     """Six people at a table, [1, 886, 1280, 3]."""
-    from lumosx_core.media import to_image
+    from lumosx_core.media import tensor_from_pil
 
-    return to_image(Image.open(six_people_file()))
+    return tensor_from_pil(Image.open(six_people_file()))
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +53,10 @@ def tiny(placed_file):
 def picture():
     """picture(seed) draws an RGB picture [1, H, W, 3] that no other seed draws."""
     def draw(seed):
-        from lumosx_core.media import to_image
+        from lumosx_core.media import tensor_from_pil
         from tools.people import draw_face, random_look
 
-        return to_image(draw_face(random_look(seed)))
+        return tensor_from_pil(draw_face(random_look(seed)))
 
     return draw
 
@@ -85,7 +85,8 @@ def make_scene(picture):
 @pytest.fixture(scope="session")
 def encode(tiny):
     """encode(scene, frames=9, batch=1) through the real CLIP and VAE."""
-    from lumosx_core.host.conditioning.encoder import VideoSize, encode_scene
+    from lumosx_core.host.conditioning.encoder import encode_scene
+    from lumosx_core.host.conditioning.video_size import VideoSize
 
     def run(scene, frames=FRAMES, batch=1, negative="blurred, static"):
         _, clip, vae = tiny

@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.conditioning.encoder import VideoSize, encode_scene
+from lumosx_core.host.conditioning.encoder import encode_scene
+from lumosx_core.host.conditioning.video_size import VideoSize
 from lumosx_core.host.training import PictureSide, TextSide, let_go, load_picture_side, load_text_side
 from lumosx_core.host.weights.tiny import TEXT_ENCODER_FILE, load_tiny_clip, load_tiny_vae
-from lumosx_core.media import from_image, letterbox, to_image
-from lumosx_core.models.lumosx.sequence import bind_scene
-from lumosx_core.scene.phrases import find_phrase
+from lumosx_core.media import letterbox, pil_from_tensor, tensor_from_pil
+from lumosx_core.models.lumosx.sequence import Binding
+from lumosx_core.scene.binding import bind_prompt
 from tools.weight_files import wan_umt5_names
 
 from .conftest import FRAMES, HEIGHT, PROMPT, WIDTH
@@ -42,10 +43,9 @@ def test_texts_pictures_and_bindings_are_those_of_relational_encode(make_scene):
     context = side.encode(PROMPT)
     assert not context.requires_grad and torch.allclose(embedded[:, :context.shape[1]].float(), context, atol=1e-5)
     assert not embedded[:, context.shape[1]:].any()
-    tokens = side.tokenise(PROMPT)
-    found = bind_scene(scene, lambda word: find_phrase(tokens, side.tokenise(word.phrase)).spans)
+    found = Binding.of(bind_prompt(side.tokenise, scene, PROMPT))
     latents = [
-        pictures.encode(to_image(letterbox(from_image(reference.image), WIDTH, HEIGHT)))
+        pictures.encode(tensor_from_pil(letterbox(pil_from_tensor(reference.image), WIDTH, HEIGHT)))
         for reference in scene.references
     ]
     sent = [entry.cond for entry in options["model_conds"].values()]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.media import cutouts, to_image
+from lumosx_core.media import cutouts, tensor_from_pil
 from lumosx_core.media.cutouts import SOFT, TRAINING, Box, cut_out, estimated_mask, fitting_mask
 from support.drawing import GREEN, draw_jacket
 
@@ -42,7 +42,7 @@ def pasted(thing, background, enlarged=1):
     truth = np.zeros((background.height, background.width), bool)
     truth[at[1]:at[1] + size[1], at[0]:at[0] + size[0]] = np.asarray(mask) > 127
     margin = min(size) // 16
-    return to_image(background), truth, Box(
+    return tensor_from_pil(background), truth, Box(
         at[0] - margin, at[1] - margin, size[0] + 2 * margin, size[1] + 2 * margin
     )
 
@@ -283,7 +283,7 @@ def test_a_large_photograph_is_cut_out_at_its_own_size(monkeypatch):
 
 
 def test_the_same_box_gives_the_same_mask():
-    image = to_image(photograph("astronaut.png").resize((256, 256)))
+    image = tensor_from_pil(photograph("astronaut.png").resize((256, 256)))
     box = Box(10, 3, 220, 252)
     first = estimated_mask(image, box)
     assert torch.equal(estimated_mask(image, box), first)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.media import from_image, letterbox, one_picture, pictures, to_image
+from lumosx_core.media import letterbox, one_picture, pictures, pil_from_tensor, tensor_from_pil
 from lumosx_core.media.pictures import PictureError, decode_picture
 
 sides = st.integers(1, 60)
@@ -28,7 +28,7 @@ def noise(width, height, mode="RGB"):
 @given(sides, sides)
 def test_eight_bits_survive_the_round_trip(width, height):
     picture = noise(width, height)
-    assert from_image(to_image(picture)).tobytes() == picture.tobytes()
+    assert pil_from_tensor(tensor_from_pil(picture)).tobytes() == picture.tobytes()
 
 
 @given(sides, sides, st.integers(8, 64), st.integers(8, 64))
@@ -45,7 +45,7 @@ def test_a_letterbox_is_centred_on_white_and_keeps_the_shape(width, height, canv
 
 def test_transparency_becomes_white_not_the_hidden_colour():
     picture = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
-    assert (to_image(picture) == 1).all()
+    assert (tensor_from_pil(picture) == 1).all()
     hidden = torch.zeros(1, 4, 4, 4)
     assert (one_picture(hidden, "x") == 1).all()
     half = torch.cat([torch.zeros(1, 1, 1, 3), torch.full((1, 1, 1, 1), 0.25)], -1)
@@ -58,14 +58,14 @@ def test_transparency_becomes_white_not_the_hidden_colour():
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "RGBa", "La"])
 def test_every_kind_of_transparency_becomes_white(mode):
     picture = Image.new(mode.upper(), (4, 4), (0,) * len(mode))
-    assert (to_image(picture.convert(mode)) == 1).all()
+    assert (tensor_from_pil(picture.convert(mode)) == 1).all()
 
 
 def test_palette_transparency_becomes_white():
     picture = Image.new("P", (2, 2), 0)
     picture.putpalette([0, 0, 0, 255, 0, 0])
     picture.info["transparency"] = 0
-    assert (to_image(picture) == 1).all()
+    assert (tensor_from_pil(picture) == 1).all()
 
 
 def test_exif_turns_the_picture_upright(tmp_path):
@@ -73,13 +73,13 @@ def test_exif_turns_the_picture_upright(tmp_path):
     exif[274] = 6
     noise(6, 4).save(tmp_path / "turned.jpg", exif=exif)
     with Image.open(tmp_path / "turned.jpg") as picture:
-        assert to_image(picture).shape == (1, 6, 4, 3)
+        assert tensor_from_pil(picture).shape == (1, 6, 4, 3)
 
 
 def test_grey_and_single_pictures_become_rgb():
     assert one_picture(torch.rand(4, 5, 3), "x").shape == (1, 4, 5, 3)
     assert one_picture(torch.rand(1, 4, 5, 1), "x").shape == (1, 4, 5, 3)
-    assert to_image(noise(5, 4, "L")).shape == (1, 4, 5, 3)
+    assert tensor_from_pil(noise(5, 4, "L")).shape == (1, 4, 5, 3)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_sixteen_bit_grey_is_scaled_not_cut(tmp_path):
     values = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
     Image.fromarray(values).save(tmp_path / "deep.png")
     with Image.open(tmp_path / "deep.png") as picture:
-        image = to_image(picture)
+        image = tensor_from_pil(picture)
     assert image.mean() == pytest.approx(0.5, abs=0.01) and image.shape == (1, 64, 64, 3)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from lumosx_core.media import from_image, letterbox, to_image
+from lumosx_core.media import letterbox, pil_from_tensor, tensor_from_pil
 from lumosx_core.media.sketch import _EXAMPLE_LIGHT, Sketch
 from lumosx_core.tiny.demo_case import write_demo_case
 from support.photographs import astronaut_file
@@ -17,7 +17,7 @@ from tools.people import draw_face, random_look
 
 
 def of(picture):
-    return Sketch.of(to_image(picture))
+    return Sketch.of(tensor_from_pil(picture))
 
 
 def noisy(deviation, colour=0.5, size=256):
@@ -130,7 +130,7 @@ def test_how_large_it_is_in_the_video_is_what_the_letterbox_leaves():
 
 
 def test_values_of_any_kind_are_read():
-    image = to_image(photograph())
-    for other in (image.half(), image[:, ::1, ::1].to(torch.float64), from_image(image)):
+    image = tensor_from_pil(photograph())
+    for other in (image.half(), image[:, ::1, ::1].to(torch.float64), pil_from_tensor(image)):
         sketch = of(other) if isinstance(other, Image.Image) else Sketch.of(other)
         assert sketch.shows_same(Sketch.of(image)) and (sketch.width, sketch.height) == (512, 512)

@@ -4,10 +4,9 @@ import json
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lumosx_core.models.pace import FARTHEST, MOST_RUNS, Expected, Pace, PaceFile, Size, rounded, spoken
+from lumosx_core.models.pace import FARTHEST, MOST_RUNS, Pace, PaceFile
+from lumosx_core.scene.duration import Expected, Size
 
 KEY, OTHER = "a" * 64, "b" * 64
 SMALL, LARGE = Size(416, 240, 33), Size(832, 480, 81)
@@ -87,18 +86,3 @@ def test_several_servers_on_one_file_never_see_half_of_it(file):
     while any(thread.is_alive() for thread in threads):
         assert json.loads(file.path.read_text())["runs"]
     assert file.expect(OTHER, 1e12, 1) == Expected(1.0)
-
-
-@pytest.mark.parametrize(("seconds", "words"), [
-    (0.01, "about 1 second"), (1.4, "about 1 second"), (45, "about 45 seconds"), (89.4, "about 89 seconds"),
-    (90, "about 1.5 minutes"), (723, "about 12 minutes"), (5340, "about 89 minutes"), (5400, "about 1.5 hours"),
-    (360000, "about 100 hours"),
-])
-def test_durations_as_people_say_them(seconds, words):
-    assert spoken(seconds) == words
-
-
-@given(st.floats(min_value=10, max_value=1e6))
-def test_rounding_is_never_far_off(seconds):
-    amount, unit = rounded(seconds)
-    assert amount * {"seconds": 1, "minutes": 60, "hours": 3600}[unit] == pytest.approx(seconds, rel=0.06)

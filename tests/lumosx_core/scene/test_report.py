@@ -5,22 +5,29 @@ import re
 import pytest
 import torch
 
-from benchmarks.shapes import SCENES, bind
+from benchmarks.shapes import SCENES, drawn_binding
 from lumosx_core.models.lumosx.cost import GIGABYTE, Chunks, forward_work, peak_bytes
+from lumosx_core.models.lumosx.prediction import RELEASE_BYTES, predict
 from lumosx_core.models.lumosx.sequence import SequenceLayout
+from lumosx_core.scene.binding import BoundPrompt
 from lumosx_core.scene.phrases import PhraseMatch, Tokens
 from lumosx_core.scene.relations import Kind, Reference, Scene
-from lumosx_core.scene.report import Prediction, encoding_report, predict
+from lumosx_core.scene.report import encoding_report
+from lumosx_core.scene.summary import EncodingSummary, Outlook, Prediction, TokenCounts
 
 BODY = Reference(Kind.OBJECT, "man", torch.rand(1, 4, 4, 3), full_body=True)
 LAMP = Reference(Kind.OBJECT, "lamp", torch.rand(1, 4, 4, 3))
+LAMP_ALONE = Tokens((5,), ("lamp",))
 LINE = re.compile(r"one step with guidance is (\S+) TFLOP; activations need (\S+) GB for each video")
 
 
-def report_of(layout):
-    return encoding_report(
-        Scene(objects=(LAMP,)), {LAMP: PhraseMatch(((0, 1),), True)}, Tokens((5,), ("lamp",)), layout, ()
-    )
+def report_of(layout, matches=None, tokens=LAMP_ALONE):
+    """Of the lamp alone, unless there are other matches."""
+    matches = matches or {LAMP: PhraseMatch(((0, 1),), True)}
+    counts = TokenCounts(layout.frames, layout.height, layout.width, layout.binding.references, 2, 512)
+    bound = BoundPrompt(Scene(objects=tuple(matches)), tokens, matches)
+    outlook = Outlook(predict(layout), RELEASE_BYTES)
+    return encoding_report(EncodingSummary("", bound, (832, 480, 81), counts, (), outlook))
 
 
 def predicted(layout):
@@ -29,31 +36,31 @@ def predicted(layout):
 
 
 def test_a_full_body_is_told_from_an_object():
-    layout = SequenceLayout(5, 15, 26, bind(*SCENES[3]))
+    layout = SequenceLayout(5, 15, 26, drawn_binding(*SCENES[3]))
     matches = {reference: PhraseMatch(((0, 1),), True) for reference in (LAMP, BODY)}
-    report = encoding_report(Scene(objects=(LAMP, BODY)), matches, Tokens((5,), ("lamp",)), layout, ())
+    report = report_of(layout, matches)
     assert '- object "lamp" -> ' in report and '- object "man" (full body) -> ' in report
 
 
 def test_the_prediction_is_that_of_both_passes_with_the_chunks_that_run():
-    layout = SequenceLayout(21, 30, 52, bind(*SCENES[6]))
+    layout = SequenceLayout(21, 30, 52, drawn_binding(*SCENES[6]))
     work, memory = predicted(layout)
     assert work == pytest.approx(2 * forward_work(layout).total / 1e12, rel=5e-3) == pytest.approx(735, abs=1)
     assert memory == pytest.approx(peak_bytes(layout, chunks=Chunks(8192)) / GIGABYTE, rel=5e-2)
 
 
 def test_more_references_predict_more_of_both():
-    figures = [predicted(SequenceLayout(21, 30, 52, bind(*SCENES[references]))) for references in (0, 3, 6, 10)]
+    figures = [predicted(SequenceLayout(21, 30, 52, drawn_binding(*SCENES[count]))) for count in (0, 3, 6, 10)]
     assert figures == sorted(figures) and figures[0][1] < figures[-1][1]
 
 
 def test_a_small_video_is_not_rounded_to_nothing():
-    work, memory = predicted(SequenceLayout(1, 3, 4, bind(*SCENES[1])))
+    work, memory = predicted(SequenceLayout(1, 3, 4, drawn_binding(*SCENES[1])))
     assert work > 0 and memory > 0
 
 
 def test_it_says_that_it_is_a_prediction_and_for_what():
-    layout = SequenceLayout(5, 15, 26, bind(*SCENES[3]))
+    layout = SequenceLayout(5, 15, 26, drawn_binding(*SCENES[3]))
     line, _ = report_of(layout).splitlines()[-2:]
     assert line.startswith("- Predicted for the 1.3B model in bf16") and "2.8 GB in bf16" in line
 
@@ -67,9 +74,10 @@ def test_a_class_of_time_reaches_up_to_its_work(ratio, name):
 
 
 def test_tokens_are_told_from_the_first_to_the_last():
-    layout, tokens = SequenceLayout(5, 15, 26, bind(*SCENES[1])), Tokens(tuple(range(9)), ("lamp",) * 9)
+    layout = SequenceLayout(5, 15, 26, drawn_binding(*SCENES[1]))
+    tokens = Tokens(tuple(range(9)), ("lamp",) * 9)
     match = PhraseMatch(((2, 3), (5, 8)), False)
-    report = encoding_report(Scene(objects=(LAMP,)), {LAMP: match}, tokens, layout, ())
+    report = report_of(layout, {LAMP: match}, tokens)
     assert '"lamp" (2 times) at token 2, 5-7, matched by letters, 390 tokens' in report
 
 
@@ -87,12 +95,5 @@ def test_tokens_are_told_from_the_first_to_the_last():
     ],
 )
 def test_the_class_of_time_is_that_of_the_work_beside_the_trained_size(grid, references, expected):
-    last = report_of(SequenceLayout(*grid, bind(*SCENES[references]))).splitlines()[-1]
+    last = report_of(SequenceLayout(*grid, drawn_binding(*SCENES[references]))).splitlines()[-1]
     assert last == f"- Time: {expected} the work of 832 x 480 with 81 frames and no references."
-
-
-def test_work_is_compared_with_the_same_video_without_references():
-    grid = (9, 15, 26)
-    prediction, alone = (predict(SequenceLayout(*grid, bind(*SCENES[references]))) for references in (6, 0))
-    assert prediction.work_ratio == pytest.approx(prediction.step_tflop / alone.step_tflop) and alone.work_ratio == 1
-    assert prediction.class_ratio == pytest.approx(alone.class_ratio * prediction.work_ratio)

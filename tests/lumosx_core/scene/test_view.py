@@ -1,14 +1,18 @@
 """What the panels show: plain values that say what the reports say."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
 
+from lumosx_core.models.lumosx.prediction import RELEASE_BYTES, predict
 from lumosx_core.models.lumosx.sequence import Binding, SequenceLayout
+from lumosx_core.scene.binding import BoundPrompt, bind_prompt
 from lumosx_core.scene.phrases import PhraseMatch, Tokens, find_phrase
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scene.report import binder_report
+from lumosx_core.scene.summary import EncodingSummary, Outlook, TokenCounts
 from lumosx_core.scene.view import encoding_view, scene_view
 
 DRAWN = object()
@@ -25,17 +29,20 @@ def tokens(*pieces):
 
 def view_of(typed, scene, prompt=None):
     """The view of a scene on a tokenizer that makes one token of a word, at 832 x 480 with 81 frames."""
-    prompt = prompt or tokens(*typed.split())
-    matches = {word: find_phrase(prompt, tokens(*word.phrase.split()), word.occurrence) for word in scene.words}
-    binding = Binding(
-        tuple(matches[one].spans for one in scene.non_human),
-        tuple(tuple(span for word in person.words for span in matches[word].spans) for person in scene.subjects),
-        tuple(len(person.references) for person in scene.subjects),
-    )
-    layout = SequenceLayout(21, 30, 52, binding)
-    findings = scene.findings(lambda word: matches[word].spans, (832, 480))
-    view = encoding_view(typed, scene, matches, prompt, layout, (832, 480, 81), findings)
-    return json.loads(json.dumps(view, allow_nan=False))
+    bound = bind_prompt(lambda text, source: tokens(*text.split()), scene, typed)
+    if prompt is not None:
+        bound = dataclasses.replace(bound, tokens=prompt, matches={
+            word: find_phrase(prompt, tokens(*word.phrase.split()), word.occurrence) for word in scene.words
+        })
+    return json.loads(json.dumps(encoding_view(summary_of(typed, bound)), allow_nan=False))
+
+
+def summary_of(typed, bound):
+    """Of 832 x 480 with 81 frames."""
+    layout = SequenceLayout(21, 30, 52, Binding.of(bound))
+    counts = TokenCounts(21, 30, 52, layout.binding.references, len(bound.tokens.ids) + 1, 512)
+    findings = tuple(bound.findings((832, 480)))
+    return EncodingSummary(typed, bound, (832, 480, 81), counts, findings, Outlook(predict(layout), RELEASE_BYTES))
 
 
 def test_a_scene_is_told_as_its_report_tells_it():
@@ -105,10 +112,7 @@ def test_no_place_for_a_part_of_a_word():
     """Ids find "hat" in "hats", as the release does."""
     prompt = Tokens((1, 2, 3), ("\u2581red", "\u2581hat", "s"))
     reference = of(Kind.OBJECT, "hat")
-    layout = SequenceLayout(1, 3, 4, Binding((((1, 2),),), (), ()))
-    match = {reference: PhraseMatch(((1, 2),), True)}
-    view = encoding_view("red hats", Scene(objects=(reference,)), match, prompt, layout, (64, 48, 1), ())
-    assert view["references"][0]["ranges"] is None
-    match = {reference: PhraseMatch(((0, 3),), True)}
-    view = encoding_view("red hats", Scene(objects=(reference,)), match, prompt, layout, (64, 48, 1), ())
-    assert view["references"][0]["ranges"] == [[0, 8]]
+    scene = Scene(objects=(reference,))
+    for span, ranges in (((1, 2), None), ((0, 3), [[0, 8]])):
+        bound = BoundPrompt(scene, prompt, {reference: PhraseMatch((span,), True)})
+        assert encoding_view(summary_of("red hats", bound))["references"][0]["ranges"] == ranges

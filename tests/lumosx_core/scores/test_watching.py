@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.scores.watching import RECOMMENDED, RELEASE, Likeness, assign, watch
+from lumosx_core.scores.watching import RECOMMENDED, RELEASE_MODE, Likeness, assign, watch
 from support.coloured_faces import BLUE, GREEN, RED, ColourDetector, ColourEmbedder, drawn
 
 SIMILARITIES = st.tuples(st.integers(0, 4), st.integers(1, 4)).flatmap(
@@ -76,7 +76,7 @@ def pictures(*colours):
 
 def test_the_release_takes_boxes_and_pictures_whole():
     embedder = ColourEmbedder()
-    watch([drawn([(RED, 40), (GREEN, 120)])], pictures(RED, GREEN), ColourDetector(), embedder, RELEASE)
+    watch([drawn([(RED, 40), (GREEN, 120)])], pictures(RED, GREEN), ColourDetector(), embedder, RELEASE_MODE)
     # Two references of 40 x 80, then two boxes of 20 x 20, from 26.6 (17 % up) to 50.7 (3 % of 23.4 down).
     assert embedder.crops == [(80, 40, 3)] * 2 + [(24, 20, 3)] * 2
     assert embedder.aligned == 0
@@ -151,7 +151,8 @@ def test_what_cannot_be_watched_ends_in_a_sentence(frames, references, options, 
 
 
 def test_the_release_needs_no_face_in_a_picture():
-    frames = watch([drawn([(RED, 40)])], [drawn([], 9, 9) + np.uint8(9)], ColourDetector(), ColourEmbedder(), RELEASE)
+    nobody = drawn([], 9, 9) + np.uint8(9)
+    frames = watch([drawn([(RED, 40)])], [nobody], ColourDetector(), ColourEmbedder(), RELEASE_MODE)
     assert frames[0].shown == (0,)
 
 

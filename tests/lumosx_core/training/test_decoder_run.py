@@ -86,11 +86,11 @@ def test_what_the_model_makes_is_near_what_was_noised(monkeypatch):
 
     monkeypatch.setattr("lumosx_core.training.made_latents.relational_forward", perfect)
 
-    def tokenise(text):
+    def tokenise(text, source):
         from lumosx_core.host.training import TextSide
         from lumosx_core.host.weights.tiny import load_tiny_clip
 
-        return TextSide(load_tiny_clip()).tokenise(text)
+        return TextSide(load_tiny_clip()).tokenise(text, source)
 
     maker = LatentMaker(small_network(), tokenise, lambda text: torch.zeros(1, 8, 4096), torch.float32)
     made = maker.make(0)

@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.conditioning.encoder import find_words
+from lumosx_core.host.conditioning.tokens import ClipTokenizer
+from lumosx_core.models.wan.config import UMT5
+from lumosx_core.scene.binding import bind_prompt
 from lumosx_core.scene.checks import BoardReference, Deadline, read_board
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 
@@ -71,7 +73,8 @@ def run(clip, prompt, references):
         made = [Reference(each.kind, each.phrase, PICTURE, each.occurrence) for each in references]
         people = [Subject(one) if one.kind is Kind.FACE else Subject(None, (one,)) for one in made
                   if one.kind is not Kind.OBJECT]
-        find_words(clip, Scene(None, tuple(one for one in made if one.kind is Kind.OBJECT), tuple(people)), prompt)
+        scene = Scene(None, tuple(one for one in made if one.kind is Kind.OBJECT), tuple(people))
+        bind_prompt(ClipTokenizer(clip), scene, prompt)
     except LumosXError as error:
         return str(error)
     return None
@@ -80,7 +83,7 @@ def run(clip, prompt, references):
 def verdict(prompt, references):
     """"red", "amber", "green", or "none" where the board says why it has no verdict."""
     try:
-        answer = read_board(prompt, references, settled=True, deadline=Deadline(60))
+        answer = read_board(prompt, references, settled=True, deadline=Deadline(60), most_tokens=UMT5.length)
         levels = {each["level"] for each in answer["problems"]}
     except LumosXError:
         return "none"
@@ -155,7 +158,7 @@ def test_two_people_called_the_same_are_a_warning_here_and_there(clip):
 def test_both_suggest_the_same_and_it_runs_once_taken(clip, prompt, phrases, expected):
     references = [thing(phrase) for phrase in phrases]
     references = [dataclasses.replace(each, id=str(number)) for number, each in enumerate(references)]
-    answer = read_board(prompt, references, settled=True, deadline=Deadline(60))
+    answer = read_board(prompt, references, settled=True, deadline=Deadline(60), most_tokens=UMT5.length)
     (problem,) = [each for each in answer["problems"] if each["code"] == "missing"]
     stopped = run(clip, prompt, references)
     missing = references[int(problem["references"][0])]

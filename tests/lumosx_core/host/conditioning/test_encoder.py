@@ -1,5 +1,7 @@
 """Binding through ComfyUI's real CLIP and VAE objects."""
 
+from collections import Counter
+
 import comfy.latent_formats
 import pytest
 import torch
@@ -7,7 +9,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.conditioning.encoder import UNCONDITIONAL, VideoSize, encode_scene
+from lumosx_core.host import pace
+from lumosx_core.host.conditioning import summary
+from lumosx_core.host.conditioning.encoder import encode_scene
+from lumosx_core.host.conditioning.pictures import UNCONDITIONAL
+from lumosx_core.host.conditioning.scene import join_scene
+from lumosx_core.host.conditioning.video_size import VideoSize
+from lumosx_core.models.lumosx import prediction
+from lumosx_core.scene import relations
 from lumosx_core.scene.phrases import Tokens, token_units
 from lumosx_core.scene.prompt import NEGATIVE_PROMPT, clean_text, read_text
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
@@ -51,12 +60,12 @@ def test_outputs_have_the_shapes_of_the_host(models, make_scene):
 
 
 def test_references_are_letterboxed_encoded_one_by_one_and_normalised(models, one):
-    from lumosx_core.media import from_image, letterbox, to_image
+    from lumosx_core.media import letterbox, pil_from_tensor, tensor_from_pil
 
     clip, vae = models
     scene = one("a man")
     references, _ = conditions(encode_scene(clip, vae, scene, "a man walks", "", SIZE).positive)
-    fitted = to_image(letterbox(from_image(scene.references[0].image), 64, 48))
+    fitted = tensor_from_pil(letterbox(pil_from_tensor(scene.references[0].image), 64, 48))
     expected = comfy.latent_formats.Wan21().process_in(vae.encode(fitted))
     assert torch.equal(references[0], expected)
 
@@ -226,6 +235,31 @@ def test_a_picture_that_is_nearly_nothing_in_this_video_is_warned_about(models, 
     assert finding == {"code": "thin_picture", "words": [0], "people": [], "values": {"width": 64, "height": 1}}
     assert 'The picture of "lamp" is 900 x 4 pixels' in caplog.text
     assert scene.warnings() == ()
+
+
+def test_warnings_and_cost_are_worked_out_once(models, make_scene, monkeypatch):
+    """Once for a scene, whoever asks; and once for an encoding of it."""
+    counted = Counter()
+
+    def count(module, name):
+        original = getattr(module, name)
+
+        def counting(*arguments, **options):
+            counted[name] += 1
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(module, name, counting)
+
+    for module, name in ((relations, "find"), (pace, "predict"), (prediction, "peak_bytes"), (summary, "doubts")):
+        count(module, name)
+    made = make_scene()
+    scene, _ = join_scene(made.subjects, [made.objects], made.background, None)
+    assert counted == {"find": 1}
+    prompt = "man on the left red hat woman on the right blue scarf sunny park lamp"
+    encode_scene(*models, scene, prompt, "", SIZE)
+    assert counted == {"find": 2, "predict": 1, "peak_bytes": 1, "doubts": 1}
+    encode_scene(*models, scene, prompt, "", SIZE)
+    assert counted["find"] == 3
 
 
 def test_texts_are_cleaned_as_in_the_release():

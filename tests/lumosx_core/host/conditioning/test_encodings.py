@@ -15,8 +15,10 @@ import torch
 
 from benchmarks.second_runs import live_tensors
 from lumosx_core.host.conditioning import encodings
-from lumosx_core.host.conditioning.encoder import UNCONDITIONAL, VideoSize, encode_scene
+from lumosx_core.host.conditioning.encoder import encode_scene
 from lumosx_core.host.conditioning.encodings import Encodings, encodings_folder
+from lumosx_core.host.conditioning.pictures import UNCONDITIONAL
+from lumosx_core.host.conditioning.video_size import VideoSize
 from lumosx_core.host.weights.tiny import FIXED, load_tiny_models
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.store import TensorStore

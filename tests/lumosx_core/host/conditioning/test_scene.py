@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.conditioning.scene import attributes_of, background_of, bind, log_warnings, objects_of, subject_of
+from lumosx_core.host.conditioning.scene import (
+    attributes_of,
+    background_of,
+    join_scene,
+    log_warnings,
+    objects_of,
+    subject_of,
+)
 
 IMAGE = torch.rand(1, 4, 5, 3)
 SLOTS = (1, 2, 3)
@@ -73,11 +80,11 @@ def test_words_without_a_face_still_name_the_person():
 def test_binding_keeps_order_adds_to_what_was_there_and_logs_warnings(caplog):
     man, woman = (subject_of(phrase, IMAGE, 0, ()) for phrase in ("man", "woman"))
     chain = objects_of(IMAGE, "table", objects_of(IMAGE, "lamp", None, 0), 0)
-    first, view = bind([man, None], [chain], background_of(IMAGE, "room", 0), None)
+    first, view = join_scene([man, None], [chain], background_of(IMAGE, "room", 0), None)
     assert [r.phrase for r in first.references] == ["room", "lamp", "table", "man"]
     assert 'Background: "room"' in view["report"] and "4 reference pictures, 1 subject." in view["report"]
     cup = objects_of(IMAGE, "cup", None, 0)
-    second, view = bind([woman, subject_of("man", IMAGE, 0, ())], [None, cup], None, first)
+    second, view = join_scene([woman, subject_of("man", IMAGE, 0, ())], [None, cup], None, first)
     assert [r.phrase for r in second.references] == ["room", "lamp", "table", "cup", "man", "woman", "man"]
     assert '**Warning:** Subject 1 ("man") and subject 3 ("man")' in view["report"]
     assert "cancel out" in caplog.text
@@ -87,7 +94,7 @@ def test_binding_keeps_order_adds_to_what_was_there_and_logs_warnings(caplog):
 def test_two_backgrounds_are_refused():
     room = background_of(IMAGE, "room", 0)
     with pytest.raises(LumosXError, match="background: the linked relations have one already"):
-        bind([], [], room, bind([], [], room, None)[0])
+        join_scene([], [], room, join_scene([], [], room, None)[0])
 
 
 def test_a_full_body_stands_under_the_persons_words():
@@ -106,9 +113,9 @@ def test_a_full_body_stands_under_the_persons_words():
 
 def test_binding_puts_full_bodies_behind_the_objects():
     lamp = objects_of(IMAGE, "lamp", None, 0)
-    first, _ = bind([subject_of("man", None, 0, (), IMAGE)], [lamp], None, None)
+    first, _ = join_scene([subject_of("man", None, 0, (), IMAGE)], [lamp], None, None)
     woman = subject_of("woman", IMAGE, 0, (), IMAGE)
-    second, view = bind([woman], [objects_of(IMAGE, "cup", None, 0)], None, first)
+    second, view = join_scene([woman], [objects_of(IMAGE, "cup", None, 0)], None, first)
     report = view["report"]
     assert [r.phrase for r in second.objects] == ["lamp", "man", "cup", "woman"]
     assert [r.full_body for r in second.objects] == [False, True, False, True]

@@ -8,7 +8,7 @@ import torch
 from lumosx_core.errors import LumosXError
 from lumosx_core.faces.catalogue import CENTERFACE
 from lumosx_core.faces.picking import LEFT_TO_RIGHT
-from lumosx_core.host.conditioning.scene import attributes_of, bind, objects_of, subject_of
+from lumosx_core.host.conditioning.scene import attributes_of, join_scene, objects_of, subject_of
 from lumosx_core.host.media.faces import CropPlan, crop_faces
 from lumosx_core.host.media.views import ViewsPlan, choose_views
 from lumosx_core.media.views import BEST, EACH, FACE, THING
@@ -58,7 +58,7 @@ def test_each_becomes_an_attribute_of_the_person(views):
 
 def test_each_becomes_an_object(views):
     best, others, _ = choose_views(inputs(*views.values()), None, plan(THING, EACH, "white lamp"))
-    scene, _ = bind([], [objects_of(best, "white lamp", others, 0)], None, None)
+    scene, _ = join_scene([], [objects_of(best, "white lamp", others, 0)], None, None)
     assert [one.phrase for one in scene.objects] == ["white lamp"] * 3
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.scores.attributes import score_attributes, score_motion
-from lumosx_core.media import to_image
+from lumosx_core.media import tensor_from_pil
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.attributes.score import AttributePlan
 from support.drawing import draw_dress, draw_jacket
@@ -32,8 +32,8 @@ def faces():
 @pytest.fixture(scope="module")
 def scene(faces):
     return Scene(None, (), tuple(
-        Subject(Reference(Kind.FACE, f"person {number}", to_image(face)),
-                (Reference(Kind.ATTRIBUTE, phrase, to_image(thing)),))
+        Subject(Reference(Kind.FACE, f"person {number}", tensor_from_pil(face)),
+                (Reference(Kind.ATTRIBUTE, phrase, tensor_from_pil(thing)),))
         for number, (face, phrase, thing) in enumerate(zip(faces, ("green jacket", "yellow dress"), (JACKET, DRESS)), 1)
     ))
 

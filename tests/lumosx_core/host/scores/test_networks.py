@@ -12,7 +12,7 @@ from lumosx_core.faces.release_networks import ARCFACE, CURRICULARFACE, FaceNetw
 from lumosx_core.host.scores.attributes import score_attributes
 from lumosx_core.host.scores.identity import score_images
 from lumosx_core.host.scores.networks import on_device, room_for_embedders
-from lumosx_core.media import to_image
+from lumosx_core.media import tensor_from_pil
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.attributes.score import AttributePlan
 from lumosx_core.scores.identity.measured import IdentityPlan
@@ -78,8 +78,8 @@ def networks(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def scene():
-    face = Reference(Kind.FACE, "person", to_image(Image.fromarray(people_of_photograph()[0].picture)))
-    return Scene(None, (), (Subject(face, (Reference(Kind.ATTRIBUTE, "green jacket", to_image(JACKET)),)),))
+    face = Reference(Kind.FACE, "person", tensor_from_pil(Image.fromarray(people_of_photograph()[0].picture)))
+    return Scene(None, (), (Subject(face, (Reference(Kind.ATTRIBUTE, "green jacket", tensor_from_pil(JACKET)),)),))
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,6 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.host.weights import tiny
 from lumosx_core.host.weights.loader import SMALL, list_models
 from lumosx_core.host.weights.text_encoder import list_text_encoders
-from lumosx_core.media import to_image
-from lumosx_core.scene.relations import Kind, Reference
 from lumosx_core.tiny.codec import denormalised, normalised, world_codec
 from lumosx_core.tiny.text import END_ID
 from lumosx_core.tiny.world.cast import Split
@@ -124,21 +122,6 @@ def test_previews_have_the_colours_of_the_drawn_world(models):
 def test_a_second_copy_of_the_model_has_them_too():
     build, arguments = tiny.load_tiny_transformer().cached_patcher_init
     assert type(build(*arguments).model.latent_format) is tiny.WorldLatents
-
-
-def test_what_the_small_models_do_not_know_is_said(models, astronaut):
-    drawn = Image.new("RGB", (64, 64), (200, 30, 30))
-    known = (Reference(Kind.FACE, "man", to_image(drawn)), Reference(Kind.ATTRIBUTE, "hat", to_image(drawn)))
-    photographed = (*known, Reference(Kind.FACE, "woman", astronaut))
-    for vae in (models[2], tiny.load_tiny_vae(tiny.FIXED)):
-        assert tiny.doubts(vae, known, 128, 96, 17) == []
-        [size] = tiny.doubts(vae, known, 832, 480, 81)
-        assert size.startswith("width, height, frames: ") and "128 x 96" in size and "832 x 480 with 81" in size
-        assert tiny.doubts(vae, known, 128, 96, 21) != [] != tiny.doubts(vae, known, 96, 128, 17)
-        [picture] = tiny.doubts(vae, photographed, 128, 96, 5)
-        assert "\"woman\"" in picture and "\"man\"" not in picture
-    real = comfy.sd.VAE(sd=comfy.ldm.wan.vae.WanVAE(dim=4, z_dim=16).state_dict())
-    assert tiny.doubts(real, photographed, 832, 480, 81) == []
 
 
 def test_model_is_wan_t2v(models):

@@ -8,7 +8,7 @@ import torch
 from benchmarks.counting import count_flops
 from benchmarks.dense import pytorch_attention
 from benchmarks.live import LiveBytes
-from benchmarks.shapes import SCENES, Shape, bind, draw_inputs, draw_model
+from benchmarks.shapes import SCENES, Shape, draw_inputs, draw_model, drawn_binding
 from lumosx_core.models.lumosx import RelationalOptions, TableCache, relational_forward
 from lumosx_core.models.lumosx.cost import (
     GIGABYTE,
@@ -37,7 +37,7 @@ SMALL = Shape(dim=256, ffn_dim=1024, layers=2, grid=(3, 9, 14), text_dim=64)
 
 def full_size(references):
     """480 x 832, 81 frames."""
-    return SequenceLayout(21, 30, 52, bind(*SCENES[references]))
+    return SequenceLayout(21, 30, 52, drawn_binding(*SCENES[references]))
 
 
 @pytest.mark.parametrize("references", TABLE)
@@ -76,7 +76,7 @@ def dtype_of(model):
 def call(model, references, chunk_tokens=0, batch=1, float32_residual=True):
     """(a forward that finds the run's tables, its layout, its text keys)."""
     dtype = dtype_of(model)
-    inputs, tables = draw_inputs(SMALL, bind(*SCENES[references]), dtype=dtype), TableCache()
+    inputs, tables = draw_inputs(SMALL, drawn_binding(*SCENES[references]), dtype=dtype), TableCache()
     options = RelationalOptions(float32_residual=float32_residual)
     rows = [x.expand(batch, *x.shape[1:]).contiguous() for x in (inputs.latent, inputs.context, *inputs.references)]
     latent, context, *pictures = rows
@@ -117,7 +117,7 @@ def test_the_peak_of_the_real_forward_is_foreseen(model, references, chunk_token
 def test_what_stays_through_a_run_is_foreseen(model):
     """Of both prompts rotary table, keys and values; besides, float32 copies that ComfyUI holds."""
     dtype, options = dtype_of(model), RelationalOptions()
-    inputs = draw_inputs(SMALL, bind(*SCENES[6]), dtype=dtype)
+    inputs = draw_inputs(SMALL, drawn_binding(*SCENES[6]), dtype=dtype)
     layout, cache = inputs.layout, TableCache()
     with torch.inference_mode():
         kept = [cache.find(model, text, layout, options) for text in (inputs.context, inputs.context / 2)]
@@ -136,7 +136,7 @@ def test_streamed_weights_take_four_copies_of_the_largest_layer():
 
 
 def test_chunks_come_by_themselves_where_the_feed_forward_would_be_the_peak():
-    assert plan_forward(SequenceLayout(5, 30, 52, bind(*SCENES[3]))).chunk_tokens == 0
+    assert plan_forward(SequenceLayout(5, 30, 52, drawn_binding(*SCENES[3]))).chunk_tokens == 0
     layout = full_size(6)
     plan = plan_forward(layout)
     assert plan.chunk_tokens == 8192 and not plan.sequential

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.media import to_image
+from lumosx_core.media import tensor_from_pil
 from lumosx_core.scene.relations import Kind, Reference
 from lumosx_core.scores.attributes.colour import ColourLikeness
 from support.drawing import draw_dress, draw_jacket
@@ -16,7 +16,7 @@ COLOUR = ColourLikeness()
 
 
 def likeness(picture, crop):
-    reference = Reference(Kind.ATTRIBUTE, "thing", to_image(picture))
+    reference = Reference(Kind.ATTRIBUTE, "thing", tensor_from_pil(picture))
     return float(COLOUR.of_references([reference])["colour"][0] @ COLOUR.of_crops([np.asarray(crop)])[0])
 
 

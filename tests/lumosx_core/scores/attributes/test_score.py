@@ -10,8 +10,8 @@ from PIL import Image
 from lumosx_core.cases import load_case
 from lumosx_core.errors import LumosXError
 from lumosx_core.faces.face import ModelFolders
-from lumosx_core.media import to_image
-from lumosx_core.media.pictures import from_image
+from lumosx_core.media import tensor_from_pil
+from lumosx_core.media.pictures import pil_from_tensor
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.attributes.score import (
     AttributePlan,
@@ -32,7 +32,7 @@ NOTHING = ModelFolders()
 
 
 def reference(kind, phrase, picture):
-    return Reference(kind, phrase, to_image(picture))
+    return Reference(kind, phrase, tensor_from_pil(picture))
 
 
 def drawn_scene(phrases=("green jacket", "yellow dress"), objects=()):
@@ -88,8 +88,8 @@ def test_clothes_that_change_hands_halfway_leak_in_half_of_the_frames():
 @pytest.mark.parametrize("ground", [(120, 140, 110), (245, 245, 245), (20, 20, 25)])
 def test_jackets_of_real_photographs_are_told_apart(case, phrases, ground):
     scene = load_case(PHOTOGRAPHS / case).scene
-    faces = [from_image(subject.face.image) for subject in scene.subjects]
-    things = [from_image(next(attribute.image for attribute in subject.attributes if attribute.phrase == phrase))
+    faces = [pil_from_tensor(subject.face.image) for subject in scene.subjects]
+    things = [pil_from_tensor(next(attribute.image for attribute in subject.attributes if attribute.phrase == phrase))
               for subject, phrase in zip(scene.subjects, phrases)]
     for order, expected in (
         (things, ["on the right person"] * 2), (things[::-1], ["on subject 2 instead", "on subject 1 instead"])
@@ -322,7 +322,7 @@ def test_what_somebody_else_wears_is_told_of_nobody():
 
 def test_full_bodies_and_the_background_are_left_out_and_told():
     scene = drawn_scene(objects=[("lamp", JACKET)])
-    body = Reference(Kind.OBJECT, "man", to_image(FACES[0]), full_body=True)
+    body = Reference(Kind.OBJECT, "man", tensor_from_pil(FACES[0]), full_body=True)
     ground = reference(Kind.BACKGROUND, "a park", DRESS)
     scene = Scene(ground, (*scene.objects, body), scene.subjects)
     found = score(scene, [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)], by="colour")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.faces.face import ModelFolders
-from lumosx_core.media import to_image
+from lumosx_core.media import tensor_from_pil
 from lumosx_core.scene.relations import Kind, Reference
 from lumosx_core.scores.attributes.similarity import ClipLikeness, DinoLikeness, OwlLocator
 from support.transformers_folders import CLIP, DINO, OWL, write_clip, write_dino, write_owl
@@ -37,7 +37,7 @@ def picture(seed, height=40, width=40):
 
 
 def reference(phrase, pixels):
-    return Reference(Kind.ATTRIBUTE, phrase, to_image(Image.fromarray(pixels)))
+    return Reference(Kind.ATTRIBUTE, phrase, tensor_from_pil(Image.fromarray(pixels)))
 
 
 def test_clip_gives_what_transformers_gives(folders, root):

@@ -16,7 +16,7 @@ from lumosx_core.scores.identity.score import confusion, margins
 from lumosx_core.scores.identity.summary import score_identity
 from lumosx_core.scores.identity.swaps import Switch, left_to_right
 from lumosx_core.scores.people import Person
-from lumosx_core.scores.watching import MODES, RECOMMENDED, RELEASE
+from lumosx_core.scores.watching import MODES, RECOMMENDED, RELEASE_MODE
 from support import face_videos
 from support.face_videos import LEFT, RIGHT, altered, frame_of, people_of_case, people_of_photograph
 
@@ -163,4 +163,4 @@ def test_a_reference_without_a_face_is_named(models, pair):
     nobody = Person("nobody", frame_of())
     with pytest.raises(LumosXError, match="relations: no face is found in the picture of subject 2; give it a picture"):
         score_identity(face_videos.still_video(*pair, frames=1), [pair[0], nobody], models)
-    score_identity(face_videos.still_video(*pair, frames=1), [pair[0], nobody], models, IdentityPlan(RELEASE))
+    score_identity(face_videos.still_video(*pair, frames=1), [pair[0], nobody], models, IdentityPlan(RELEASE_MODE))

@@ -1,0 +1,37 @@
+"""What the small models of LumosX Tiny Models do not know of a video."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...media import pil_from_tensor
+from ...scene.relations import Reference
+from ...tiny.codec import BlockTransformCodec
+from ...tiny.decoder import PaintingCodec
+from ...tiny.known import MOST_FRAMES, SIZE, looks_like_a_photograph
+
+
+def doubts(vae: Any, references: tuple[Reference, ...], width: int, height: int, frames: int) -> list[str]:
+    """What the small models do not know of a video, if a VAE is theirs: one sentence each.
+
+    Args:
+        references: the pictures of the scene.
+        width, height, frames: of the video to make.
+    """
+    if not isinstance(getattr(vae, "first_stage_model", None), PaintingCodec | BlockTransformCodec):
+        return []
+    found = []
+    if (width, height) != SIZE or frames > MOST_FRAMES:
+        found.append(
+            f"width, height, frames: the small models know {SIZE[0]} x {SIZE[1]} with up to {MOST_FRAMES} frames, so "
+            f"{width} x {height} with {frames} may come out as smears; set what they know, or link real models."
+        )
+    photographs = [one.phrase for one in references if looks_like_a_photograph(pil_from_tensor(one.image))]
+    if photographs:
+        phrases = ", ".join(f"\"{phrase}\"" for phrase in dict.fromkeys(photographs))
+        found.append(
+            f"The small models know drawn pictures only, and the pictures of {phrases} look like photographs, of which "
+            "they make smears; take drawings such as the demo's, or link real models (LumosX Model Loader, Load CLIP, "
+            "Load VAE)."
+        )
+    return found

@@ -1,0 +1,21 @@
+"""Conditioning entries: what the host's samplers take, with the references in it."""
+
+from __future__ import annotations
+
+import torch
+
+from ...models.lumosx.sequence import Binding
+from ..socket import model_conditions
+
+
+def with_references(conditioning: list, latents: list[torch.Tensor], binding: Binding) -> list:
+    """A CONDITIONING with references; the one that is passed in stays as it is.
+
+    Args:
+        conditioning: pairs of a text's embedding and its options.
+        latents: normalised, in token order, each [1, 16, 1, height, width].
+        binding: what they are bound to.
+    """
+    extra = model_conditions(latents, binding)
+    return [[text, {**options, "model_conds": {**options.get("model_conds", {}), **extra}}]
+            for text, options in conditioning]
