@@ -16,7 +16,7 @@ FLAGS = (
     "--disable-component-update", "--disable-sync",
 )
 WINDOW = {"width": 1700, "height": 1000}
-START_MILLISECONDS = 240_000
+START_MILLISECONDS, WAIT_MILLISECONDS = 240_000, 90_000
 CLASSIC, VUE = "classic", "vue"
 MODES = (CLASSIC, VUE)
 # The page asks these for news and sizes of files; tests run without the world outside.
@@ -55,6 +55,7 @@ class ComfyPage:
 
     def __init__(self, page: Page, url: str):
         self.page, self.url, self.errors, self.errors_at_start = page, url, [], []
+        page.set_default_timeout(WAIT_MILLISECONDS)
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
 
