@@ -23,7 +23,11 @@ def test_umt5_ends_a_prompt_and_pads_it(prompt):
 
 
 def test_llava_ends_a_prompt():
-    assert llama_tokenizer()(template_string("A man waves.", ()))[-1] == LLAVA.end
+    try:
+        tokenize = llama_tokenizer()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    assert tokenize(template_string("A man waves.", ()))[-1] == LLAVA.end
 
 
 def test_comfyui_keeps_llava_s_tokens_under_the_key_with_this_pad_and_width(monkeypatch):
