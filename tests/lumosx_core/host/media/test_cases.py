@@ -198,6 +198,13 @@ def test_phrases_that_the_prompt_lacks_are_warned_about(outputs, caplog):
     _, report = write_case(SCENE, "A dark room", "n", "case", replace=False)
     assert '**Warning:** "lamp" is not in the prompt' in report and '"lamp" is not in the prompt' in caplog.text
     assert "Warning" not in write_case(SCENE, "The LAMP", "n", "case", replace=False)[1]
+    red = Scene(objects=(Reference(Kind.OBJECT, "red lamp", torch.rand(1, 4, 4, 3)),))
+    assert "Warning" not in write_case(red, "A (red,  lamp:1.2)", "n", "case", replace=False)[1]
+
+
+def test_a_prompt_that_no_run_takes_is_saved_and_warned_about(outputs):
+    name, report = write_case(SCENE, "A (lamp:inf)", "n", "case", replace=False)
+    assert "**Warning:** prompt: inf cannot be the weight" in report and read_case(name)[1] == "A (lamp:inf)"
 
 
 def test_what_the_release_reads_otherwise_is_warned_about(outputs, caplog):
