@@ -406,7 +406,9 @@ def state(prompt, phrase, occurrence):
 
 
 WORDS = st.lists(
-    st.sampled_from(["man", "Man", "woman", "red", "hat", "on", "left,", "man's", "男人", "白色", "café", "🎩"]),
+    st.sampled_from(
+        ["man", "Man", "woman", "red", "hat", "on", "left,", "man's", "男人", "白色", "café", "🎩", "남자가"]
+    ),
     max_size=8,
 ).map(" ".join)
 LETTERS = st.text(st.characters(exclude_characters="(){}|\\/*\0\1\2", exclude_categories=["Cs"]), max_size=12)

@@ -18,6 +18,7 @@ PICTURE = torch.rand(1, 24, 24, 3, generator=torch.Generator().manual_seed(1))
 EXISTING, MISSING = "embedding:lumosx_there", "embedding:not_there"
 
 WORDS = ["man", "Man", "men", "red", "hat", "hats", "on", "the", "left", "男人", "白色夹克", "café", "\U0001f3a9"]
+WORDS += ["남자", "남자가", "친구들은"]
 SIGNS = [
     ", ", "!", "(", ")", ":1.2)", "(red hat:1.2)", "\\(", "\\)", "\\", "&amp;", "&#x68;at", "\u0301", "e", "\u2019s",
     "，", "ｈａｔ", "t-shirt", "\u3000", "{a|b}", "// x", "/* red */", "__hat__", EXISTING, MISSING, "embedding:",
@@ -112,6 +113,8 @@ def thing(phrase, occurrence=0):
 @example(("man \\(", [thing("(")]))
 @example(("hat (( ))", [thing("(( ))")]))
 @example(("男人 男人男人", [thing("男人", 3)]))
+@example(("왼쪽의 남자가 남자친구와 웃는다", [thing("남자", 1)]))
+@example(("남자친구와 웃는다", [thing("남자")]))
 def test_never_green_where_the_run_stops_and_never_red_where_it_runs(clip, board):
     said, stopped = agree(clip, *board)
     event(f"{said}, {'stops' if stopped else 'runs'}")
