@@ -86,7 +86,8 @@ def is_whole_mp4(path: Path) -> bool:
     """Whether a file is an MP4 that was written to its end.
 
     Its boxes must fill it exactly, and the index (``moov``), which FFmpeg writes last, must be among them: a server
-    that is killed in the middle leaves a box of size 0 or one that is longer than the file.
+    that is killed in the middle leaves a box of size 0 or one that is longer than the file. PyAV would not notice an
+    index without its end: FFmpeg plays such a file, without its sound or its workflow.
     """
     size, position, kinds, boxes = path.stat().st_size, 0, set(), 0
     with path.open("rb") as file:
