@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from lumosx_core.runner.protocol import Refused, ServerAway, reason
 from tools.client import ComfyClient, ExecutionFailed, Interrupted, PromptRejected
 from tools.server import ROOT, ComfyServer, ServerError
@@ -19,7 +21,6 @@ from tools.server import ROOT, ComfyServer, ServerError
 WORKFLOW = ROOT / "tests" / "workflows" / "demo.json"
 CASE_FOLDER = "lumosx_cases"
 TIMEOUT_SECONDS = 3600
-BAR_WIDTH = 24
 # Sampling takes most of the time, so it takes most of the bar.
 SAMPLER_WEIGHT = 20
 QUIET_SECONDS = 20
@@ -155,7 +156,10 @@ class Progress:
         self._stream = stream or sys.stderr
         self._started = time.monotonic()
         self._last_line = (-1, 0.0)
-        self._width = 0
+        self._bar = tqdm(
+            total=sum(self._weights.values()), file=self._stream, disable=not self._stream.isatty(),
+            bar_format="{percentage:3.0f}% |{bar}| {desc} ({elapsed})",
+        )
 
     def on_event(self, kind, data):
         """Take an event of the prompt from ComfyClient.run."""
@@ -184,25 +188,18 @@ class Progress:
         done += part * self._weights.get(self._current, 0)
         fraction = done / sum(self._weights.values())
         seconds = time.monotonic() - self._started
-        line = f"{fraction:4.0%} {text} {step}".rstrip() + f" ({seconds:.0f} s)"
-        if self._stream.isatty():
-            filled = round(BAR_WIDTH * fraction)
-            self._redraw(f"[{'#' * filled}{'-' * (BAR_WIDTH - filled)}] {line}")
+        text = f"{text} {step}".rstrip()
+        if not self._bar.disable:
+            self._bar.n = done
+            # It draws the bar too.
+            self._bar.set_description_str(text)
         elif int(fraction * 10) > self._last_line[0] or seconds >= self._last_line[1] + QUIET_SECONDS:
             self._last_line = (int(fraction * 10), seconds)
-            print(line, file=self._stream, flush=True)
-
-    def _redraw(self, line):
-        line = line[: shutil.get_terminal_size().columns - 1]
-        self._stream.write("\r" + line.ljust(self._width))
-        self._stream.flush()
-        self._width = len(line)
+            print(f"{fraction:4.0%} {text} ({seconds:.0f} s)", file=self._stream, flush=True)
 
     def close(self):
         """End the line."""
-        if self._width:
-            self._stream.write("\n")
-            self._stream.flush()
+        self._bar.close()
 
 
 def make_video(options, prompt, comfyui_dir, models):

@@ -176,7 +176,9 @@ def test_progress_on_a_terminal_stays_on_one_line():
     stream = Terminal()
     replay(demo.Progress(PACK_WORKFLOW, stream), 4)
     assert stream.getvalue().count("\n") == 1
-    assert "\r[###########-------------]  48% LumosX_Sampler 2/4 (0 s)" in stream.getvalue()
+    drawn = stream.getvalue().split("\r")
+    assert any("48%" in line and "LumosX_Sampler 2/4" in line for line in drawn)
+    assert "100%" in drawn[-1] and "Done" in drawn[-1]
 
 
 @pytest.fixture
