@@ -11,6 +11,7 @@ import io
 import json
 import os
 import ssl
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Coroutine, Iterator
@@ -21,6 +22,12 @@ from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
 from yarl import URL
+
+# Not wait_for, which takes a Ctrl-C for nothing when it comes together with an answer.
+if sys.version_info >= (3, 11):
+    from asyncio import timeout
+else:
+    from async_timeout import timeout
 
 from ..errors import LumosXError
 from ..untrusted import read_inside
@@ -150,7 +157,8 @@ class Server:
                 allow_redirects=False,
             )
             with _as_away("it does not answer in time"):
-                answer = await asyncio.wait_for(request, REQUEST_SECONDS + size / LEAST_RATE)
+                async with timeout(REQUEST_SECONDS + size / LEAST_RATE):
+                    answer = await request
             try:
                 if not 200 <= answer.status < 300:
                     raise await self._refusal(answer)
@@ -197,7 +205,8 @@ async def _read(answer: aiohttp.ClientResponse, most: int, began: float, take: C
         raise Refused(f"server: its answer has {expected} bytes, and {most} are the most; look at what it runs.")
     while True:
         with _as_away():
-            piece = await asyncio.wait_for(answer.content.readany(), REQUEST_SECONDS)
+            async with timeout(REQUEST_SECONDS):
+                piece = await answer.content.readany()
         if not piece:
             return
         received += len(piece)
