@@ -6,7 +6,6 @@ import argparse
 import math
 import platform
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..models.polyvivid.adapter import PolyVividAdapter
 from ..models.polyvivid.checkpoint import write_adapter
 from ..models.polyvivid.config import MOST_RANK, AdapterConfig
 from ..packages import matplotlib
+from ..weights.opening import open_weights
 from .adapter_cases import EncodedAdapterCase, Encoder, adapter_samples, encode_adapter_case
 from .adapter_trainer import AdapterTrainer
 from .cases import TargetSize, TrainingCase, find_cases
@@ -26,7 +26,13 @@ from .options import DTYPES, alpha_of, check_numbers, check_out, checkpoint_of, 
 from .running import run, write_record
 from .trainer import TrainingPlan, read_checkpoint
 
-_ENCODERS = ("clip_l", "llava", "vision", "vae")
+_ENCODERS = {
+    "clip_l": ("text_model.encoder.layers.1.mlp.fc1.weight", "clip_l.safetensors"),
+    "llava": ("model.layers.0.self_attn.k_proj.weight", "llava_llama3_fp16.safetensors"),
+    "vision": ("multi_modal_projector.linear_1.bias", "llava_llama3_vision.safetensors"),
+    "vae": ("decoder.conv_in.conv.weight", "hunyuan_video_vae_bf16.safetensors"),
+}
+"""A tensor that each file has, and its usual name. ComfyUI loads others too, and leaves their weights to chance."""
 _MOST_DROPPED = 0.3
 
 
@@ -63,24 +69,23 @@ def add_command(commands: Any) -> None:
     parser.set_defaults(run=train_adapter)
 
 
-def train_adapter(options: argparse.Namespace, load: Callable[[argparse.Namespace], Encoder] | None = None) -> str:
+def train_adapter(options: argparse.Namespace) -> str:
     """Train, write adapter, record and plot, and say where they are; ComfyUI must be importable.
-
-    Args:
-        load: what makes the encoder; ComfyUI's own loaders unless given.
 
     Raises:
         LumosXError: what is wrong with an option, the base, a case, an encoder or the checkpoint to go on from.
     """
     _check(options)
     matplotlib()
+    for name, (tensor, usual) in _ENCODERS.items():
+        _check_encoder(f"--{name.replace('_', '-')}", getattr(options, name), tensor, usual)
     base = check_hunyuan(options.base)
     config = AdapterConfig.for_base(base, options.rank, float(alpha_of(options)), ref_size=options.picture_side)
     cases = find_cases(options.cases)
     plan, about = plan_of(options), _about(options, cases)
     if options.resume is not None:
         read_checkpoint(options.resume, plan, about)
-    encoded = _encode(options, cases, load or _load)
+    encoded = _encode(options, cases)
     trainer = _trainer(options, config, plan, about)
     if options.resume is not None:
         trainer.resume(options.resume)
@@ -112,6 +117,12 @@ def _check(options: argparse.Namespace) -> None:
         raise LumosXError(f"--single-steps: {options.single_steps} is not from 0 to {options.steps}; use half of it.")
 
 
+def _check_encoder(option: str, path: Path, tensor: str, usual: str) -> None:
+    with open_weights(path) as source:
+        if not any(name.endswith(tensor) for name in source.tensors):
+            raise LumosXError(f"{option}: {path} has no {tensor}; give {usual}.")
+
+
 def _single_steps(options: argparse.Namespace) -> int:
     return options.steps // 2 if options.single_steps is None else options.single_steps
 
@@ -133,16 +144,14 @@ def _load(options: argparse.Namespace) -> Encoder:
     return load_subjects_side(options.clip_l, options.llava, options.vision, options.vae)
 
 
-def _encode(
-    options: argparse.Namespace, cases: list[TrainingCase], load: Callable[[argparse.Namespace], Encoder]
-) -> list[EncodedAdapterCase]:
+def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[EncodedAdapterCase]:
     """All cases; then the encoders make room."""
     from ..host.training import let_go
 
     for case in cases:
         for note in case.notes:
             say(f"{case.folder.name}: {note}", sys.stderr)
-    encoder, size, encoded = load(options), TargetSize(*options.size, options.frames), []
+    encoder, size, encoded = _load(options), TargetSize(*options.size, options.frames), []
     for case in cases:
         encoded.append(encode_adapter_case(case, encoder, size, options.picture_side))
         count = len(encoded[-1].subjects)

@@ -93,8 +93,14 @@ def load_subjects_side(clip_l: Path, llava: Path, vision: Path, vae: Path) -> Su
     files = [str(clip_l), str(llava)]
     clip = _loaded("--llava", lambda: comfy.sd.load_clip(files, clip_type=comfy.sd.CLIPType.HUNYUAN_VIDEO))
     seen = _loaded("--vision", lambda: comfy.clip_vision.load(str(vision)))
-    pictures = _loaded("--vae", lambda: comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(vae), safe_load=True)))
+    pictures = _loaded("--vae", lambda: _vae_of(vae))
     return SubjectsSide(clip, seen, pictures)
+
+
+def _vae_of(path: Path) -> Any:
+    vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path), safe_load=True))
+    vae.throw_exception_if_invalid()
+    return vae
 
 
 def _loaded(option: str, load: Any) -> Any:

@@ -4,12 +4,12 @@ import argparse
 import dataclasses
 import itertools
 import json
-import os
 import signal
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.conditioning.polyvivid_training import SubjectsSide
@@ -84,20 +84,30 @@ def encoded(case_folder, encoder):
     return encode_adapter_case(case, encoder, TargetSize(64, 48, 5), SIDE)
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Options for files that have what tells each encoder; ComfyUI's loaders know these models in one size only."""
+    folder, options = tmp_path_factory.mktemp("encoders"), []
+    for name, (tensor, usual) in polyvivid_run._ENCODERS.items():
+        save_file({tensor: torch.zeros(1)}, folder / usual)
+        options += [f"--{name.replace('_', '-')}", str(folder / usual)]
+    return options
+
+
 @pytest.fixture
-def train(case_folder, hunyuan, encoder, tmp_path):
+def train(case_folder, hunyuan, files, encoder, tmp_path, monkeypatch):
     """train(*more) runs a short training of adapter.safetensors; what is given later counts."""
-    anything = str(hunyuan)
+    monkeypatch.setattr(polyvivid_run, "_load", lambda options: encoder)
 
     def run(*more, out=tmp_path / "adapter.safetensors"):
         commands = argparse.ArgumentParser().add_subparsers()
         polyvivid_run.add_command(commands)
         options = commands.choices["polyvivid"].parse_args([
-            str(case_folder), "--base", str(hunyuan), "--out", str(out), "--clip-l", anything, "--llava", anything,
-            "--vision", anything, "--vae", anything, "--size", "64", "48", "--frames", "5", "--picture-side", str(SIDE),
+            str(case_folder), "--base", str(hunyuan), "--out", str(out), *files,
+            "--size", "64", "48", "--frames", "5", "--picture-side", str(SIDE),
             "--rank", "2", "--steps", str(STEPS), "--device", "cpu", "--rate", "1e-3", *map(str, more),
         ])
-        return train_adapter(options, lambda options: encoder)
+        return train_adapter(options)
 
     return run
 
@@ -221,13 +231,18 @@ def test_another_base_is_refused(base, hunyuan, tmp_path):
         check_hunyuan(base)
 
 
-def test_the_command_line_refuses_files_that_are_no_encoders(case_folder, hunyuan, tmp_path, capsys, comfyui_dir):
-    """All the way through ComfyUI's own loaders, which do not know these files."""
+def test_files_that_are_no_encoders_are_refused_at_once(train, hunyuan):
+    """ComfyUI loads them, and leaves all weights to chance."""
+    usual_names = {"--clip-l": "clip_l", "--llava": "llava_llama3", "--vision": "vision", "--vae": "vae"}
+    for option, usual in usual_names.items():
+        with pytest.raises(LumosXError, match=rf"^{option}: .* has no .*; give .*{usual}.*\.safetensors"):
+            train(option, hunyuan)
+
+
+def test_the_command_line_knows_the_command(case_folder, hunyuan, files, tmp_path, capsys, comfyui_dir):
     arguments = [
-        "polyvivid", str(case_folder), "--base", str(hunyuan), "--out", str(tmp_path / "adapter.safetensors"),
-        "--device", "cpu", "--comfyui", str(comfyui_dir),
-        *(part for name in ("clip-l", "llava", "vision", "vae") for part in (f"--{name}", os.fspath(hunyuan))),
+        "polyvivid", str(case_folder), "--base", str(tmp_path / "gone.safetensors"), "--out",
+        str(tmp_path / "adapter.safetensors"), "--device", "cpu", "--comfyui", str(comfyui_dir), *files,
     ]
     assert main(arguments) == 1
-    said = capsys.readouterr().err
-    assert any(said.startswith(name) for name in ("--llava: ", "--vision: ", "clip: ")), said
+    assert "gone.safetensors: there is no such file" in capsys.readouterr().err
