@@ -93,7 +93,7 @@ def test_faces_of_several_photos_become_people(client, graph, add, uploaded, ser
     both = add("ImageBatch", image1=[one, 0], image2=[two, 0])
     subjects = add("LumosX_ClipSubjects", crops=[both, 0], by="colours", frames="0, 1", tau=2.0)
     run = client.run({**graph, "r": {"class_type": "PreviewAny", "inputs": {"source": [subjects, 7]}}}, timeout=300)
-    assert "1 subjects in 2 frames" in run.outputs["r"]["text"][0]
+    assert "1 subject in 2 frames" in run.outputs["r"]["text"][0]
 
 
 def test_clip_checks_the_phrases(client, graph, add, clip, server):

@@ -67,8 +67,8 @@ class Consolidation:
     def report(self) -> str:
         """What was found, a line a subject."""
         lines = [
-            f"{len(self.subjects)} subjects in {self.frame_count} frames; a subject needs at least "
-            f"{least_size(self.frame_count)} crops."
+            f"{len(self.subjects)} subject{'' if len(self.subjects) == 1 else 's'} in {self.frame_count} frames; a "
+            f"subject needs at least {least_size(self.frame_count)} crops."
         ]
         for number, one in enumerate(self.subjects, start=1):
             phrase = f" \"{one.phrase}\"" if one.phrase else ""
