@@ -2,7 +2,7 @@
 
 import pytest
 
-from browser.boards import ADD_MODELS, PEOPLE, attributes, build, chip, drag, row, settled, widget
+from browser.boards import ADD_MODELS, PEOPLE, PROMPT, attributes, build, chip, drag, row, settled, widget
 
 
 def marks(board):
@@ -424,6 +424,32 @@ def test_one_of_several_prompts_is_chosen(comfy):
     settled(comfy)
     assert summary(board) == "5 things to mend"
     assert board.locator(".lumosx-prompt").inner_text() == "Nobody is here."
+
+
+def test_the_prompt_of_polyvivids_encoder_is_read_as_it_is_typed(comfy):
+    """Braces are letters to it, and it reads any number of words; to the relational encoder neither is so."""
+    board = build(comfy)
+    typed = PROMPT.replace("man on the left", "{man|boy} on the left") + " and on" * 600
+    other = comfy.run("""(prompt) => {
+      const other = scene.add('LumosX_PolyVividEncode', 1220, 800);
+      scene.set(other, 'prompt', prompt);
+      scene.set(app.graph.getNodeById(scene.encoder), 'prompt', prompt);
+      scene.link(app.graph.getNodeById(scene.binder), other, 'relations');
+      return String(other.id);
+    }""", typed)
+    settled(comfy)
+    relational = board.locator(".lumosx-problem").all_inner_texts()
+    board.locator(".lumosx-encoder").select_option(other)
+    settled(comfy)
+    polyvivid = board.locator(".lumosx-problem").all_inner_texts()
+    assert board.locator(".lumosx-prompt textarea").input_value() == typed
+    assert any("512" in each for each in relational) and not any("512" in each for each in polyvivid)
+    assert "Not in the prompt" in row(board, 1).locator(".lumosx-problem").first.inner_text()
+    board.locator(".lumosx-prompt textarea").fill(PROMPT)
+    settled(comfy)
+    assert summary(board) == "Everything binds"
+    held = "(id) => app.graph.getNodeById(id).widgets.find(({ name }) => name === 'prompt').value"
+    assert comfy.run(held, int(other)) == PROMPT
 
 
 def test_what_only_the_run_knows_is_shown_after_it(comfy):

@@ -18,6 +18,7 @@ const RETRY_MILLISECONDS = 5000;
 const CASE_MILLISECONDS = 10_000;
 const LEAST_HEIGHT = 210;
 const FIRST_SIZE = [520, 800];
+const TOO_LONG = ["too_long", "perhaps_too_long"];
 
 /**
  * Give a Binder its board.
@@ -104,10 +105,11 @@ class Board {
     const answer = this.fresh || this.answer ? this.answer : null;
     const images = imagesOf(this.scene);
     const isSame = (id) => images.get(id) === this.encoded?.images.get(id);
-    const { encoders, chosen } = this.scene.prompt;
+    const { encoders, chosen, unlimited } = this.scene.prompt;
+    const found = foundBy(answer, checked, isSame).filter(({ code }) => !unlimited || !TOO_LONG.includes(code));
     return {
       scene: this.scene,
-      problems: problemsOf(this.scene, foundBy(answer, checked, isSame)),
+      problems: problemsOf(this.scene, found),
       ranges: this.ranges(checked),
       counts: new Map((answer?.references ?? []).map((each) => [each.id, each.count])),
       checked: checked !== null,
