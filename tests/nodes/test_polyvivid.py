@@ -122,7 +122,7 @@ def test_without_relations_everything_is_as_with_comfyuis_own_nodes(graph, laten
 
 def test_a_model_without_the_node_says_so(client, graph):
     graph["7"]["inputs"]["model"] = ["3", 0]
-    assert "put a LumosX PolyVivid node between" in str(failure(client, graph))
+    assert "put a LumosX PolyVivid node" in str(failure(client, graph))
 
 
 @pytest.mark.parametrize(("node", "inputs", "sentence"), [
