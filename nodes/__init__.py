@@ -17,6 +17,14 @@ from .cutout import LumosXCutOut
 from .encode import LumosXRelationalEncode
 from .faces import LumosXFaceCrop
 from .loader import LumosXModelLoader
+from .lynx import (
+    LumosXLoadLynxIdentity,
+    LumosXLynx,
+    LumosXLynxGuidance,
+    LumosXLynxIdentity,
+    LumosXLynxLoader,
+    LumosXSaveLynxIdentity,
+)
 from .model import LumosXModel
 from .polyvivid import LumosXHunyuanCustom, LumosXPolyVivid, LumosXPolyVividEncode
 from .references import LumosXBackground, LumosXObject, LumosXSubject
@@ -59,6 +67,12 @@ class LumosXExtension(ComfyExtension):
             LumosXPolyVividEncode,
             LumosXPolyVivid,
             LumosXHunyuanCustom,
+            LumosXLynxLoader,
+            LumosXLynxIdentity,
+            LumosXLynx,
+            LumosXLynxGuidance,
+            LumosXSaveLynxIdentity,
+            LumosXLoadLynxIdentity,
         ]
 
 

@@ -14,6 +14,7 @@ import torch
 from comfy_api.latest import io
 
 from ..lumosx_core.errors import LumosXError
+from ..lumosx_core.models.lynx.adapters import Adapters, Person
 from ..lumosx_core.scene.relations import Reference, Scene, Subject
 
 _LONGEST_NAME = 255
@@ -35,6 +36,8 @@ _CARRIED = {
     "LUMOSX_REFERENCES": lambda value: isinstance(value, tuple) and all(isinstance(one, Reference) for one in value),
     "LUMOSX_BACKGROUND": lambda value: isinstance(value, Reference),
     "LUMOSX_RELATIONS": lambda value: isinstance(value, Scene),
+    "LUMOSX_LYNX": lambda value: isinstance(value, Adapters),
+    "LUMOSX_LYNX_IDENTITY": lambda value: isinstance(value, Person),
 }
 
 

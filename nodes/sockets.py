@@ -7,11 +7,14 @@ from comfy_api.latest import io
 
 SCENE, PICTURES, SCORES = "LumosX/scene", "LumosX/pictures", "LumosX/scores"
 CATEGORY = "LumosX/model"
+LYNX = "LumosX/Lynx"
 
 SubjectSocket = io.Custom("LUMOSX_SUBJECT")
 ReferencesSocket = io.Custom("LUMOSX_REFERENCES")
 BackgroundSocket = io.Custom("LUMOSX_BACKGROUND")
 RelationsSocket = io.Custom("LUMOSX_RELATIONS")
+LynxSocket = io.Custom("LUMOSX_LYNX")
+LynxIdentitySocket = io.Custom("LUMOSX_LYNX_IDENTITY")
 
 
 def advanced(kind, *arguments, **options):

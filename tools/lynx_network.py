@@ -56,7 +56,9 @@ def _self_forward(layer, function, additions, x, freqs, transformer_options=None
 
 
 def _cross_forward(layer, function, additions, x, context, transformer_options=None, context_img_len=None):
-    return function(layer, x, context, dense, additions)
+    # Image tokens come before the text in models that have a branch for them.
+    image_tokens = context_img_len if hasattr(layer, "k_img") else 0
+    return function(layer, x, context, dense, additions, **({"image_tokens": image_tokens} if image_tokens else {}))
 
 
 def features(model, latent, text):

@@ -110,9 +110,25 @@ NODES = {
     "custom": ("SamplerCustomAdvanced", {
         "sampler": ("schedule", 0), "sigmas": ("schedule", 1), "latent_image": ("encode", 2),
     }),
+    "lynx": ("LumosX_LynxLoader", {
+        "file_1": "lynx_full/resampler.safetensors", "file_2": "lynx_full/ip_layers.safetensors",
+        "file_3": "lynx_full/ref_layers.safetensors",
+    }),
+    "face": ("LumosX_LynxIdentity", {
+        "lynx": ("lynx", 0), "image": ("photo", 0), "vae": ("tiny", 2), "clip": ("text_encoder", 0), "name": "Eileen",
+    }),
+    "card": ("LumosX_LoadLynxIdentity", {"card": "Eileen.safetensors [output]", "lynx": ("lynx", 0)}),
+    "wan": ("UNETLoader", {}),
+    "with_face": ("LumosX_Lynx", {"model": ("wan", 0), "identity": ("face", 0)}),
+    "guided": ("LumosX_LynxGuidance", {
+        "model": ("with_face", 0), "positive": ("words", 0), "negative": ("words", 0),
+    }),
 }
-# It would really convert, so it comes after the run.
-CONVERT = ("LumosX_ConvertWeights", {"source": "LumosX_models/", "format": "q8_0", "file_name": "lumosx_q8_0"})
+# They would really write files, so they come after the run.
+AFTER_THE_RUN = {
+    "convert": ("LumosX_ConvertWeights", {"source": "LumosX_models/", "format": "q8_0", "file_name": "lumosx_q8_0"}),
+    "save_card": ("LumosX_SaveLynxIdentity", {"name": "Eileen"}),
+}
 
 _BUILD = """nodes => {
     const made = {};
@@ -186,7 +202,7 @@ def graph():
 def pictured():
     """Return which node of the graph stands for which node id: the first of its kind."""
     first = {}
-    for name, (kind, _) in {**NODES, "convert": CONVERT}.items():
+    for name, (kind, _) in {**NODES, **AFTER_THE_RUN}.items():
         if kind.startswith("LumosX_"):
             first.setdefault(kind, name)
     return first
@@ -237,7 +253,7 @@ def build_and_run(comfy):
     entry = comfy.queue(timeout=600)
     if entry["status"]["status_str"] != "success":
         raise RuntimeError(f"The graph of the pictures failed: {entry['status']['messages'][-1]}")
-    comfy.run(_BUILD, [["convert", list(CONVERT)]])
+    comfy.run(_BUILD, [[name, list(node)] for name, node in AFTER_THE_RUN.items()])
     comfy.page.wait_for_function(_STILL)
     # Board and result view look for what is new now and then.
     comfy.page.wait_for_timeout(3000)

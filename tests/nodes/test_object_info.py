@@ -69,6 +69,16 @@ NODES = {
     "LumosX_PolyVivid": [
         "model", "adapter", "strength", "start_percent", "end_percent", "layers", "fractional",
     ],
+    "LumosX_LynxLoader": ["file_1", "file_2", "file_3"],
+    "LumosX_LynxIdentity": [
+        "lynx", "name", "detector", "image", "vae", "clip", "average", "id_crop", "ref_crop",
+    ],
+    "LumosX_Lynx": [
+        "model", "identity", "id_scale", "ref_scale", "start_percent", "end_percent", "blocks", "mask", "rows",
+    ],
+    "LumosX_LynxGuidance": ["model", "positive", "negative", "image_cfg"],
+    "LumosX_SaveLynxIdentity": ["identity", "name", "replace"],
+    "LumosX_LoadLynxIdentity": ["card", "lynx"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -97,6 +107,12 @@ OUTPUTS = {
     "LumosX_PolyVividEncode": ["CONDITIONING", "CONDITIONING", "STRING"],
     "LumosX_PolyVivid": ["MODEL", "STRING"],
     "LumosX_HunyuanCustom": ["MODEL"],
+    "LumosX_LynxLoader": ["LUMOSX_LYNX", "STRING"],
+    "LumosX_LynxIdentity": ["LUMOSX_LYNX_IDENTITY", "IMAGE", "IMAGE", "STRING"],
+    "LumosX_Lynx": ["MODEL"],
+    "LumosX_LynxGuidance": ["MODEL", "CONDITIONING", "CONDITIONING", "CONDITIONING"],
+    "LumosX_SaveLynxIdentity": ["STRING"],
+    "LumosX_LoadLynxIdentity": ["LUMOSX_LYNX_IDENTITY", "IMAGE", "STRING"],
 }
 
 
@@ -122,7 +138,9 @@ def test_ids_order_and_types(info, name):
     assert [*order.get("required", []), *order.get("optional", [])] == NODES[name]
     assert node["output"] == OUTPUTS[name]
     assert node["display_name"].startswith("LumosX ")
-    assert node["category"] in ("LumosX/scene", "LumosX/model", "LumosX/pictures", "LumosX/scores")
+    assert node["category"] in (
+        "LumosX/scene", "LumosX/model", "LumosX/pictures", "LumosX/scores", "LumosX/Lynx"
+    )
     assert {input["id"] for input in released.nodes_of({name: node})[name]["inputs"]} == set(NODES[name])
 
 

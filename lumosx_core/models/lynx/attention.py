@@ -29,6 +29,10 @@ class KeysValues:
         """For a batch whose row b belongs to person ``rows[b]``: [batch, tokens, width]."""
         return KeysValues(self.keys[rows], self.values[rows])
 
+    def to(self, target: torch.Tensor | torch.device | str | None) -> KeysValues:
+        """On a device, or on that of a tensor and in its dtype; None leaves them where they are."""
+        return self if target is None else KeysValues(self.keys.to(target), self.values.to(target))
+
 
 @dataclass(frozen=True)
 class Addition:

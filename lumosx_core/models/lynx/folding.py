@@ -64,7 +64,8 @@ def project_identities(
 
 
 def fold_identities(
-    kind: Kind, projected: Iterable[tuple[int, KeysValues]], norms: Mapping[int, Norm] | list[Norm]
+    kind: Kind, projected: Iterable[tuple[int, KeysValues]], norms: Mapping[int, Norm] | list[Norm],
+    keep_on: torch.device | str | None = None,
 ) -> dict[int, KeysValues]:
     """Block to the ID adapter's keys and values.
 
@@ -72,8 +73,9 @@ def fold_identities(
         kind: of the ID layers.
         projected: from ``project_identities`` or an identity card; blocks that are left out stay without the adapter.
         norms: of a block's ``cross_attn.norm_k``.
+        keep_on: device of what comes out; None for the device that it was computed on.
     """
-    return {block: normalise(kind, keys_values, norms[block]) for block, keys_values in projected}
+    return {block: normalise(kind, pair, norms[block]).to(keep_on) for block, pair in projected}
 
 
 def fold_references(
@@ -82,6 +84,7 @@ def fold_references(
     norms: Mapping[int, Norm] | list[Norm],
     blocks: Iterable[int] | None = None,
     dtype: torch.dtype = torch.float32,
+    keep_on: torch.device | str | None = None,
 ) -> dict[int, KeysValues]:
     """Block to the reference adapter's keys and values.
 
@@ -92,6 +95,7 @@ def fold_references(
         norms: of a block's ``self_attn.norm_k``.
         blocks: those that have the adapter; None for all.
         dtype: to compute in, on the features' device.
+        keep_on: device of what comes out; None for the features' device.
     """
     chosen = set(reader.sizes.blocks if blocks is None else blocks)
     folded = {}
@@ -99,5 +103,5 @@ def fold_references(
         if block in chosen:
             # Without a name for the layer, which would keep it while the next is read.
             projected = project(reader.read(block, dtype, feature.device), feature)
-            folded[block] = normalise("ref", projected, norms[block])
+            folded[block] = normalise("ref", projected, norms[block]).to(keep_on)
     return folded

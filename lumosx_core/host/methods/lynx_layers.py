@@ -1,0 +1,89 @@
+"""Lynx's adapters in the attention layers of a running Wan transformer, by hooks that last for one forward.
+
+A layer's query is seen where its norm gives it, before any rotary embedding, and the adapters' share is added to what
+goes into its output projection. Whatever lies in between stays the host's or another node's: every attention backend,
+quantised layer, LoRA and variant of Wan works, and no order of nodes matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from ...errors import LumosXError
+from ...models.lynx.attention import Addition, add_attention
+
+QUERIES_AT_ONCE = 8192
+"""Enough to keep any card busy; what is computed for them at once stays small beside the transformer's own work."""
+
+Additions = Mapping[int, Sequence[Addition]]
+"""Block to what the adapters add in it."""
+
+
+@contextmanager
+def added(model: nn.Module, id_additions: Additions, ref_additions: Additions) -> Iterator[None]:
+    """While this is open, a transformer's forward has the adapters' shares in it.
+
+    Args:
+        model: ComfyUI's WanModel or one derived from it.
+        id_additions: for the text cross-attention.
+        ref_additions: for the self-attention.
+
+    Raises:
+        LumosXError: in the forward, where another node has replaced an attention layer beyond recognition.
+    """
+    handles: list[Any] = []
+    try:
+        for index, block in enumerate(model.blocks):
+            # Blocks that another node compiled hold the plain one inside.
+            block = getattr(block, "_orig_mod", block)
+            for layer, additions in (
+                (block.self_attn, ref_additions.get(index, ())), (block.cross_attn, id_additions.get(index, ()))
+            ):
+                if additions:
+                    share = _Share(index, additions, layer.num_heads)
+                    handles.append(layer.norm_q.register_forward_hook(share.note))
+                    handles.append(layer.o.register_forward_pre_hook(share.add))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@dataclass
+class _Share:
+    """What the adapters add in one layer, from its query to its output projection."""
+
+    block: int
+    additions: Sequence[Addition]
+    heads: int
+    share: torch.Tensor | None = None
+
+    def note(self, norm: nn.Module, given: tuple[torch.Tensor, ...], q: torch.Tensor) -> None:
+        """q is [batch, tokens, width]."""
+        for addition in self.additions:
+            if addition.mask is not None and addition.mask.shape[1] != q.shape[1]:
+                raise LumosXError(
+                    f"mask: the model has {q.shape[1]} tokens where the video has {addition.mask.shape[1]}, so it is "
+                    "not known which belong to the region; unlink mask, or remove what adds frames or references."
+                )
+        # At once, since a host may rotate q in place.
+        here = [replace(addition, folded=addition.folded.to(q)) for addition in self.additions]
+        self.share = add_attention(torch.zeros_like(q), q, here, self.heads, QUERIES_AT_ONCE)
+
+    def add(self, projection: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        """given[0] is [batch, tokens, width]."""
+        share, self.share = self.share, None
+        attended, *others = given
+        if share is None or share.shape != attended.shape:
+            raise LumosXError(
+                f"model: another node replaced the attention of block {self.block} in a way that LumosX Lynx does not "
+                "know; remove that node, or leave LumosX Lynx out."
+            )
+        # Not in place: a backend may still hold what it gave.
+        return attended + share, *others

@@ -1,0 +1,69 @@
+"""Where in a video a person acts: pixels of a mask and rows of a batch as a mask over tokens. Untrained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ...errors import LumosXError
+from ...models.lumosx.sequence import FRAME_STRIDE
+from .lynx_run import LynxRun
+
+if TYPE_CHECKING:
+    from .lynx import Appearance
+
+
+def region_of_tokens(
+    appearance: Appearance, model: nn.Module, x: torch.Tensor, run: LynxRun, options: Mapping[str, Any]
+) -> torch.Tensor | None:
+    """[batch or 1, tokens, 1] in [0, 1]; None for everywhere.
+
+    Args:
+        model: the transformer, for the size of its patches.
+        x: what it is given, [batch, channels, frames, height, width].
+        options: the transformer options of this forward.
+
+    Raises:
+        LumosXError: the mask has another number of pictures than the video.
+    """
+    if appearance.region is None and appearance.rows is None:
+        return None
+    grid = tuple(-(-side // patch) for side, patch in zip(x.shape[2:], model.patch_size))
+    mask = torch.ones(1, grid[0] * grid[1] * grid[2], 1)
+    if appearance.region is not None:
+        frames = _latent_frames(appearance.region, run.frames)
+        window = options.get("context_window")
+        if window is not None and len(frames) > 1:
+            frames = frames[window.index_list]
+        if len(frames) not in (1, grid[0]):
+            raise LumosXError(
+                f"mask: another node hands the model {grid[0]} frames of a video of {run.frames}, so it is not known "
+                "which pictures of the mask belong to them; use a mask of one picture."
+            )
+        areas = F.interpolate(frames[:, None].float(), size=grid[1:], mode="area")[:, 0]
+        mask = areas.expand(grid[0], -1, -1).reshape(1, -1, 1)
+    if appearance.rows is not None:
+        # Conditionings that run together have the whole batch each.
+        batch = len(x) // max(1, len(options.get("cond_or_uncond", [0])))
+        chosen = torch.tensor([row % batch in appearance.rows for row in range(len(x))])
+        mask = mask * chosen[:, None, None]
+    return mask.to(x.device)
+
+
+def _latent_frames(region: torch.Tensor, frames: int) -> torch.Tensor:
+    """Pictures of a mask [n, height, width] as one for each latent frame, or as the one that there is."""
+    pixels = FRAME_STRIDE * (frames - 1) + 1
+    if len(region) in (1, frames):
+        return region
+    if len(region) != pixels:
+        raise LumosXError(
+            f"mask: it has {len(region)} pictures, but the video has {pixels} frames; use one picture, or one for each "
+            "frame."
+        )
+    # The first latent frame stands for one frame, every other for four.
+    later = region[1:].unflatten(0, (-1, FRAME_STRIDE)).mean(dim=1)
+    return torch.cat([region[:1], later])

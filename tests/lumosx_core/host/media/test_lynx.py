@@ -1,0 +1,150 @@
+"""A person for Lynx from real photos, with real detectors and a recogniser of random numbers; and identity cards."""
+
+import shutil
+from pathlib import Path
+
+import comfy.latent_formats
+import folder_paths
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import lumosx_core.host.media.lynx as identities
+from lumosx_core.errors import LumosXError
+from lumosx_core.faces.centerface import CenterFace
+from lumosx_core.host.media.frames import as_picture, as_pixels
+from lumosx_core.host.media.lynx import FacePlan, make_person
+from lumosx_core.host.media.lynx_cards import card_path, list_cards, load_card, save_card
+from lumosx_core.models.lynx.adapters import ID_LAYERS, PARTS, REF_LAYERS, RESAMPLER, Adapters
+from lumosx_core.models.lynx.alignment import aligned_crop
+from lumosx_core.models.lynx.identity import identity_tokens
+from lumosx_core.models.lynx.recogniser import FaceRecogniser, load_recogniser, recogniser_input
+from support.lynx_people import write_adapters
+
+PLAN = FacePlan("CenterFace", name="Eileen")
+
+
+@pytest.fixture(scope="module")
+def recogniser_file(tmp_path_factory):
+    """The network's file in half precision; 0.1 of every drawn number keeps its 50 layers from overflowing."""
+    torch.manual_seed(0)
+    state = {name: tensor.half() if tensor.is_floating_point() else tensor
+             for name, tensor in FaceRecogniser().state_dict().items()}
+    path = tmp_path_factory.mktemp("recogniser") / "recognition_arcface_ir_se50.safetensors"
+    save_file(state, path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def with_recogniser(recogniser_file, monkeypatch):
+    monkeypatch.setattr(identities, "recogniser_path", lambda: recogniser_file)
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory):
+    return write_adapters(tmp_path_factory.mktemp("adapters"))
+
+
+def without(adapters, part):
+    kept = [one for one in PARTS if one in adapters and one != part]
+    return Adapters({one: adapters.files[one] for one in kept}, {one: adapters.sizes[one] for one in kept})
+
+
+def test_a_photo_becomes_what_the_core_makes_of_its_largest_face(tiny, astronaut, adapters, recogniser_file):
+    _, clip, vae = tiny
+    person, of_ids, of_reference, report = make_person(adapters, astronaut, None, None, vae, clip, PLAN)
+    pixels = as_pixels(astronaut)
+    (face,) = CenterFace().detect(pixels)
+    crops = [aligned_crop(torch.from_numpy(pixels), face.landmarks, size) for size in (112, 256)]
+    assert torch.equal(of_ids, as_picture(crops[0].numpy())) and torch.equal(of_reference, as_picture(crops[1].numpy()))
+    identity = person.identity
+    with torch.no_grad():
+        embedding = load_recogniser(recogniser_file)(recogniser_input(crops[0][None]))[0]
+        assert torch.equal(identity.tokens, identity_tokens(adapters.resampler(), embedding))
+    encoded = torch.cat([vae.encode(one) for one in (of_reference, torch.full_like(of_reference, 0.5))])
+    assert torch.equal(identity.reference.latents, comfy.latent_formats.Wan21().process_in(encoded.float()))
+    assert identity.reference.latents.shape == (2, 16, 1, 32, 32)
+    expected = clip.encode_from_tokens_scheduled(clip.tokenize("image of a face"))[0][0]
+    assert torch.equal(identity.reference.padded_text(), expected.float())
+    assert identity.kind == "full" and identity.name == "Eileen" and sorted(identity.projected) == [0, 1, 2, 3]
+    assert torch.equal(identity.preview, crops[1]) and f"{face.width:.0f} px" in report
+
+
+def test_manual_crops_stand_in_for_a_photo(tiny, astronaut, adapters):
+    _, clip, vae = tiny
+    person, of_ids, of_reference, _ = make_person(adapters, astronaut, None, None, vae, clip, PLAN)
+    again, *_ = make_person(adapters, None, of_ids, of_reference, vae, clip, PLAN)
+    assert torch.equal(again.identity.tokens, person.identity.tokens)
+    assert torch.equal(again.identity.reference.latents, person.identity.reference.latents)
+
+
+def test_several_photos_are_averaged_only_when_asked(tiny, astronaut, adapters):
+    _, clip, vae = tiny
+    photos = torch.cat([astronaut, astronaut.flip(2)])
+    with pytest.raises(LumosXError, match="^image: 2 pictures are linked"):
+        make_person(adapters, photos, None, None, vae, clip, PLAN)
+    person, of_ids, _, report = make_person(adapters, photos, None, None, vae, clip, FacePlan("CenterFace", True))
+    one, *_ = make_person(adapters, astronaut, None, None, vae, clip, PLAN)
+    assert len(of_ids) == 2 and "untrained" in report
+    assert not torch.equal(person.identity.tokens, one.identity.tokens)
+    assert torch.equal(person.identity.reference.latents, one.identity.reference.latents)
+
+
+def test_without_reference_layers_neither_vae_nor_clip_is_needed(astronaut, adapters):
+    person, *_ = make_person(without(adapters, REF_LAYERS), astronaut, None, None, None, None, PLAN)
+    assert person.identity.reference is None
+
+
+def test_what_is_missing_is_a_sentence_that_names_the_input(tiny, astronaut, adapters):
+    _, clip, vae = tiny
+    noise = torch.rand(1, 200, 200, 3, generator=torch.Generator().manual_seed(0))
+    for name, given in {
+        "image: nothing is linked here nor at id_crop and ref_crop": (adapters, None, None, None, vae, clip),
+        "image: nothing is linked here nor at ref_crop": (adapters, None, astronaut, None, vae, clip),
+        "image: CenterFace finds no face in photo 1": (adapters, noise, None, None, vae, clip),
+        "vae: nothing is linked": (adapters, astronaut, None, None, None, clip),
+        "clip: nothing is linked": (adapters, astronaut, None, None, vae, None),
+        "lynx: no resampler": (without(adapters, RESAMPLER), astronaut, None, None, vae, clip),
+    }.items():
+        with pytest.raises(LumosXError, match=f"^{name}"):
+            make_person(*given, PLAN)
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    for name in ("input", "output"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
+    return tmp_path
+
+
+def test_a_card_brings_the_person_back(tiny, astronaut, adapters, folders):
+    _, clip, vae = tiny
+    person, *_ = make_person(adapters, astronaut, None, None, vae, clip, PLAN)
+    names = [save_card(person, "Eileen", replace)[0] for replace in (False, False, True)]
+    assert names == ["Eileen.safetensors [output]", "Eileen_2.safetensors [output]", "Eileen.safetensors [output]"]
+    assert list_cards() == sorted(set(names))
+    (folders / "input" / "lynx").mkdir()
+    shutil.copy(card_path(names[0]), folders / "input" / "lynx" / "other.safetensors")
+    for name in (names[0], "other.safetensors"):
+        again, preview, report = load_card(name, without(adapters, ID_LAYERS))
+        assert torch.equal(again.identity.tokens, person.identity.tokens)
+        assert torch.equal(again.identity.reference.latents, person.identity.reference.latents)
+        assert REF_LAYERS in again.adapters and RESAMPLER not in again.adapters
+        assert preview.shape == (1, 256, 256, 3) and report.startswith("Eileen: full identity")
+        assert set(again.identity.made_with) == {RESAMPLER, ID_LAYERS, REF_LAYERS}
+
+
+@pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "none.safetensors", "", "a\0b"])
+def test_no_card_leads_out_of_its_folder(folders, name):
+    (folders / "input" / "lynx").mkdir()
+    Path(folders / "input" / "secret.safetensors").write_bytes(b"")
+    for ending in ("", " [output]"):
+        with pytest.raises(LumosXError, match="^card: "):
+            card_path(name + ending)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "con", "x" * 101, "a:b"])
+def test_a_card_needs_a_name_that_every_system_takes(adapters, name):
+    with pytest.raises(LumosXError, match="^name: "):
+        save_card(None, name, False)

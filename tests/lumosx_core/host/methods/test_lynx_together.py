@@ -1,0 +1,129 @@
+"""Lynx with other variants of Wan, other kinds of weights and other nodes: each against the plain composition."""
+
+import copy
+from types import SimpleNamespace
+
+import comfy.model_patcher
+import comfy.ops
+import comfy.sd
+import pytest
+import torch
+from comfy.ldm.wan.model import VaceWanModel, WanModel
+from comfy_extras.nodes_context_windows import ContextWindowsManualNode
+from comfy_extras.nodes_easycache import EasyCacheNode
+from comfy_extras.nodes_model_advanced import ModelSamplingSD3
+
+from lumosx_core.host.methods.lynx import Appearance, lynx_model
+from lumosx_core.models.lynx.adapters import ID_LAYERS, REF_LAYERS
+from support.lynx_people import BLOCKS, WIDTH, conditioning, make_person, random, relative, sample, write_adapters
+from tools import lynx_network
+from tools.golden import drawn_weight
+from tools.weight_files import small_transformer
+
+SIZES = {
+    "dim": WIDTH, "ffn_dim": 512, "freq_dim": 256, "text_dim": 4096, "num_heads": 2, "num_layers": BLOCKS,
+    "cross_attn_norm": True,
+}
+VARIANTS = {
+    "Wan2.1 T2V": (WanModel, {}),
+    "Wan2.2 I2V": (WanModel, {"in_dim": 36}),
+    "Wan2.1 I2V": (WanModel, {"in_dim": 36, "model_type": "i2v"}),
+    "VACE": (VaceWanModel, {"vace_layers": 2, "vace_in_dim": 96}),
+}
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory):
+    return make_person(write_adapters(tmp_path_factory.mktemp("lynx")))
+
+
+def load(name, **options):
+    """A variant of Wan with drawn weights, through ComfyUI's loader."""
+    kind, sizes = VARIANTS[name]
+    network = kind(**SIZES, **sizes, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
+    weights = {key: drawn_weight(key, tuple(value.shape), 3) for key, value in network.state_dict().items()}
+    with torch.inference_mode(False):
+        return comfy.sd.load_diffusion_model_state_dict(weights, model_options=options)
+
+
+def plain_model(patcher, person, appearance=Appearance()):  # noqa: B008
+    """A copy of a MODEL with the adapters inside its layers."""
+    model = copy.deepcopy(patcher.model)
+    network, identity = model.diffusion_model, person.identity
+    dtype = model.manual_cast_dtype or model.get_dtype()
+    with torch.no_grad():
+        with person.adapters.open(ID_LAYERS) as found:
+            ids = lynx_network.fold_ids(found, identity.tokens, network)
+        features = lynx_network.features(
+            network, identity.reference.latents.to(dtype), identity.reference.padded_text().to(dtype)
+        )
+        with person.adapters.open(REF_LAYERS) as found:
+            refs = lynx_network.fold_refs(found, [one.float() for one in features], network)
+    lynx_network.put_in(
+        network, lynx_network.at_scale(ids, appearance.id_scale, [0]),
+        lynx_network.at_scale(refs, appearance.ref_scale, [0]),
+    )
+    return comfy.model_patcher.ModelPatcher(model, patcher.load_device, patcher.offload_device)
+
+
+def texts(**more):
+    return [[[tensor, {**options, **more}] for tensor, options in conditioning(seed)] for seed in (1, 2)]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_on_every_variant_of_wan_it_is_the_plain_composition(person, name):
+    base = load(name)
+    more = {"clip_vision_output": SimpleNamespace(penultimate_hidden_states=random(1, 257, 1280, seed=9))}
+    given = texts(**(more if name == "Wan2.1 I2V" else {}))
+    measured = sample(lynx_model(base, person, Appearance(0.7, 0.6)), *given, steps=1)
+    expected = sample(plain_model(base, person, Appearance(0.7, 0.6)), *given, steps=1)
+    assert relative(measured, expected) < 2e-5
+    assert relative(sample(base, *given, steps=1), expected) > 1e-3
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.02), (torch.float8_e4m3fn, 0.02)])
+def test_weights_of_fewer_bits(person, dtype, tolerance):
+    """The adapters are computed in the model's own precision, whatever its weights are kept in."""
+    with torch.inference_mode(False):
+        base = comfy.sd.load_diffusion_model_state_dict(small_transformer(), model_options={"dtype": dtype})
+    measured = sample(lynx_model(base, person, Appearance()), *texts(), steps=1)
+    without = sample(base, *texts(), steps=1)
+    expected = sample(plain_model(base, person), *texts(), steps=1)
+    assert relative(measured, expected) < tolerance < relative(without, expected)
+
+
+def easy_cache(model):
+    return EasyCacheNode.execute(model, 0.5, 0.0, 1.0, False).result[0]
+
+
+def context_windows(model):
+    return ContextWindowsManualNode.execute(
+        model, context_length=2, context_overlap=1, context_schedule="standard_static", context_stride=1,
+        closed_loop=False, fuse_method="pyramid", dim=2,
+    ).result[0]
+
+
+def shift(model):
+    return ModelSamplingSD3().patch(model, 3.0)[0]
+
+
+def scaled_queries(model):
+    """A node that replaces the forward of attention layers, as NAG and Enhance-A-Video do."""
+    model = model.clone()
+    for index in range(BLOCKS):
+        for name in ("self_attn", "cross_attn"):
+            path = f"diffusion_model.blocks.{index}.{name}.forward"
+            inner = model.get_model_object(path)
+            model.add_object_patch(path, lambda x, *given, inner=inner, **more: 1.1 * inner(0.9 * x, *given, **more))
+    return model
+
+
+@pytest.mark.parametrize("other", [easy_cache, context_windows, shift, scaled_queries])
+@pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
+def test_together_with_another_node(person, other, behind):
+    base = load("Wan2.1 T2V")
+    model = other(lynx_model(base, person, Appearance())) if behind else lynx_model(other(base), person, Appearance())
+    measured = sample(model, *texts(), steps=4)
+    expected = sample(other(plain_model(base, person)), *texts(), steps=4)
+    assert relative(measured, expected) < 5e-5
+    assert relative(sample(other(base), *texts(), steps=4), expected) > 1e-3
