@@ -16,7 +16,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # What newcomers type.
 FIRST_WORDS = ("person", "character", "multi person", "outfit", "clothes", "consistency")
 # Names that stay as they are in every language.
-PROPER_NAMES = {"CLIP", "VAE", "CFG"}
+PROPER_NAMES = {"CLIP", "VAE", "CFG", "LumosX PolyVivid", "LumosX HunyuanCustom"}
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

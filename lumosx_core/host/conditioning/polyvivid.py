@@ -49,15 +49,16 @@ class SubjectsLayout:
 
 
 class MissingPolyVividNode(MissingModelNode):
-    """As its base, for a HunyuanVideo without a LumosX PolyVivid node, which looks for one reference."""
+    """As its base, for a HunyuanVideo without a LumosX PolyVivid node, which looks for one reference, and for a Wan."""
 
     NAME: ClassVar[str] = "ref_latent"
+    NAMES: ClassVar[tuple[str, ...]] = (NAME, MissingModelNode.NAME)
 
     def __getattr__(self, name: str):
         if name in ("shape", "ndim"):
             raise LumosXError(
-                "model: it does not know PolyVivid's conditioning, so every subject would be ignored; put a LumosX "
-                "PolyVivid node (or LumosX HunyuanCustom) between the model loader and the sampler."
+                "model: it does not know PolyVivid's conditioning, so every subject would be ignored; load HunyuanVideo, "
+                "and put a LumosX PolyVivid node (or LumosX HunyuanCustom) between the model loader and the sampler."
             )
         raise AttributeError(name)
 
@@ -271,6 +272,6 @@ def with_subjects(entry: list, latents: list[torch.Tensor], layout: TextLayout, 
         LATENTS: comfy.conds.CONDList(latents),
         LAYOUT: comfy.conds.CONDConstant(SubjectsLayout(layout, white)),
         ALONE: RunsAlone(True),
-        MissingPolyVividNode.NAME: comfy.conds.CONDConstant(MissingPolyVividNode()),
+        **{name: comfy.conds.CONDConstant(MissingPolyVividNode()) for name in MissingPolyVividNode.NAMES},
     }
     return [text, {**options, "model_conds": {**options.get("model_conds", {}), **conditions}}]

@@ -33,6 +33,9 @@ class SubjectsForward(SharedByCopies, ABC):
     def __call__(self, executor, *arguments, **keywords):
         latents, given = keywords.pop(LATENTS, None), keywords.pop(LAYOUT, None)
         keywords.pop(ALONE, None)
+        for name in MissingPolyVividNode.NAMES:
+            if isinstance(keywords.get(name), MissingPolyVividNode):
+                del keywords[name]
         bound = inspect.signature(executor.class_obj._forward).bind(*arguments, **keywords)
         bound.apply_defaults()
         values = bound.arguments

@@ -313,6 +313,12 @@ def test_an_unpatched_model_says_that_the_node_is_missing(model):
         velocity(model, positive())
 
 
+def test_a_wan_says_so_too(tiny):
+    entry = [torch.zeros(1, LAYOUT.tokens, 4096), {"pooled_output": POOLED}]
+    with pytest.raises(LumosXError, match="^model: it does not know PolyVivid's conditioning"):
+        velocity(tiny[0], [with_subjects(entry, LATENTS, LAYOUT)])
+
+
 @pytest.mark.parametrize(("text", "layers"), [
     ("", None), (" ", None), ("0", {0}), ("0-2, 5", {0, 1, 2, 5}), ("7;7 1", {1, 7}),
 ])
