@@ -26,14 +26,25 @@ class MissingModelNode:
     """
 
     NAME: ClassVar[str] = "time_dim_concat"
+    SENTENCE: ClassVar[str] = (
+        "model: it does not know LumosX conditioning, so every reference would be ignored; "
+        "put a LumosX Model node between the model loader and the sampler."
+    )
 
     def __getattr__(self, name: str):
         if name in ("shape", "ndim"):
-            raise LumosXError(
-                "model: it does not know LumosX conditioning, so every reference would be ignored; "
-                "put a LumosX Model node between the model loader and the sampler."
-            )
+            raise LumosXError(self.SENTENCE)
         raise AttributeError(name)
+
+
+@dataclass(frozen=True)
+class MissingLynxNode(MissingModelNode):
+    """The same for conditionings of LumosX Lynx Guidance on a model without Lynx."""
+
+    SENTENCE: ClassVar[str] = (
+        "model: positive and negative come from LumosX Lynx Guidance, but this model has no Lynx, so the face would be "
+        "ignored; link the model output of LumosX Lynx Guidance."
+    )
 
 
 OWN = frozenset({REFERENCES, BINDING, MissingModelNode.NAME})

@@ -19,9 +19,11 @@ from ...models.lynx.attention import Addition, KeysValues
 from ...models.lynx.identity import NOBODY, PERSON
 from ...models.lynx.sizes import AdapterSizes, check_base
 from ...models.lynx.window import Window
+from ...models.wan.forward import token_grid
 from ..conditioning.scene import log_warnings
-from ..socket import BINDING, LYNX_BRANCH
-from .lynx_branches import guides, mark_conditioning, mark_unmarked, rows_of, with_three_branches
+from ..model.memory import computing_dtype
+from ..socket import BINDING, LYNX_BRANCH, MissingLynxNode
+from .lynx_branches import image_scale_of, mark_conditioning, mark_unmarked, rows_of, with_three_branches
 from .lynx_folds import Folded, Folds
 from .lynx_layers import added
 from .lynx_regions import region_of_tokens
@@ -78,9 +80,11 @@ def lynx_model(model: Any, person: Person, appearance: Appearance) -> Any:
     earlier = lynx_wrapper(model)
     people = (*(earlier.people if earlier else ()), (folds, appearance))
     clone = model.clone()
-    for kind, wrapper in {
-        _KINDS.OUTER_SAMPLE: LynxRunWrapper(people), _KINDS.DIFFUSION_MODEL: LynxWrapper(people)
-    }.items():
+    wrappers = {
+        _KINDS.OUTER_SAMPLE: LynxRunWrapper(people), _KINDS.DIFFUSION_MODEL: LynxWrapper(people),
+        _KINDS.PREPARE_SAMPLING: _with_room_for_shares,
+    }
+    for kind, wrapper in wrappers.items():
         clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
         clone.add_wrapper_with_key(kind, WRAPPER_KEY, wrapper)
     return clone
@@ -121,6 +125,22 @@ def lynx_guidance(
     )
 
 
+def _with_room_for_shares(executor, patcher, noise_shape, conds, *arguments, **options):
+    """A PREPARE_SAMPLING wrapper: the host's estimate has to hold a share for every token besides its own."""
+    model = patcher.model
+    if len(noise_shape) != 5:
+        # Newer hosts pack latents of several kinds into one row of numbers.
+        return executor(patcher, noise_shape, conds, *arguments, **options)
+    width, _ = _shape_of(model.diffusion_model)
+    batch, channels, frames, *size = noise_shape
+    tokens = batch * math.prod(token_grid(model.diffusion_model, noise_shape))
+    needed = model.memory_required(noise_shape)
+    share = tokens * width * computing_dtype(model).itemsize / max(1, needed)
+    # The estimate is in proportion to the frames.
+    shape = [batch, channels, math.ceil(frames * (1 + share)), *size]
+    return executor(patcher, shape, conds, *arguments, **options)
+
+
 class LynxRunWrapper:
     """An OUTER_SAMPLE wrapper: looks at a run before the model is loaded, and says which conditioning has whom."""
 
@@ -132,10 +152,13 @@ class LynxRunWrapper:
         guider = executor.class_obj
         patcher, model_options = guider.model_patcher, guider.model_options
         self._refuse(guider)
-        guider.conds = mark_unmarked(guider.conds)
-        alone = type(guider).predict_noise is comfy.samplers.CFGGuider.predict_noise and math.isclose(guider.cfg, 1.0)
+        plain = type(guider).predict_noise is comfy.samplers.CFGGuider.predict_noise
+        # With three branches a plain guider gets nobody from the function that the guidance put onto the model.
+        image_scale = image_scale_of(model_options) if plain else None
+        guider.conds = mark_unmarked(guider.conds, NOBODY if image_scale is None else PERSON)
+        alone = plain and math.isclose(guider.cfg, 1.0)
         computed = {name: entries for name, entries in guider.conds.items() if not (alone and name == "negative")}
-        rows = rows_of(computed) | ({NOBODY} if guides(model_options) and not alone else set())
+        rows = rows_of(computed) | ({NOBODY} if image_scale not in (None, 1) and not alone else set())
         sampling = patcher.get_model_object("model_sampling")
         windows = [
             Window(*(sampling.percent_to_sigma(percent) for percent in (one.start_percent, one.end_percent)))
@@ -171,6 +194,8 @@ class LynxWrapper:
         self, executor, x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options={}, **kwargs
     ):
         mark, run = kwargs.pop(LYNX_BRANCH, None), run_of(transformer_options)
+        if isinstance(time_dim_concat, MissingLynxNode):
+            time_dim_concat = None
         with contextlib.ExitStack() as stack:
             if mark is not None and run is not None:
                 self._put_in(stack, executor.class_obj, x, mark, run, transformer_options)

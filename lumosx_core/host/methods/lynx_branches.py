@@ -12,7 +12,7 @@ import torch
 
 from ...models.lynx.guidance import as_two_branches
 from ...models.lynx.identity import NOBODY, PERSON
-from ..socket import LYNX_BRANCH
+from ..socket import LYNX_BRANCH, MissingLynxNode
 from .lynx_run import run_of
 
 _NEGATIVE = "negative"
@@ -26,15 +26,21 @@ def mark_conditioning(conditioning: Sequence[Sequence[Any]], row: int) -> list[l
     Args:
         row: ``PERSON`` or ``NOBODY``.
     """
-    return [[tensor, _marked(options, row)] for tensor, options in conditioning]
+    guard = {MissingLynxNode.NAME: comfy.conds.CONDConstant(MissingLynxNode())}
+    marked = ([tensor, _marked(options, row)] for tensor, options in conditioning)
+    return [
+        [tensor, {**options, "model_conds": {**guard, **options["model_conds"]}}] for tensor, options in marked
+    ]
 
 
-def mark_unmarked(conditionings: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[Mapping[str, Any]]]:
-    """A guider's entries, each with a mark: without one the negative has nobody and all others the person."""
+def mark_unmarked(
+    conditionings: Mapping[str, Sequence[Mapping[str, Any]]], negative: int
+) -> dict[str, list[Mapping[str, Any]]]:
+    """A guider's entries, each with a mark: those without one get the person, and the negative the row ``negative``."""
     return {
         name: [
             entry if LYNX_BRANCH in entry.get("model_conds", {})
-            else _marked(entry, NOBODY if name == _NEGATIVE else PERSON)
+            else _marked(entry, negative if name == _NEGATIVE else PERSON)
             for entry in entries
         ]
         for name, entries in conditionings.items()
@@ -57,7 +63,7 @@ class ThreeBranches:
     """A pre-CFG function: turns v_c and v_i into the pair that ordinary guidance makes the three-branch result of.
 
     Args:
-        image_scale: s_i of v_u + s_i (v_i - v_u) + s_t (v_c - v_i); s_t is the sampler's cfg.
+        image_scale: s_i of v_u + s_i (v_i - v_u) + s_t (v_c - v_i); s_t is the sampler's cfg. At 1 v_u cancels out.
     """
 
     def __init__(self, image_scale: float) -> None:
@@ -70,7 +76,7 @@ class ThreeBranches:
         run = run_of(options.get("transformer_options", {}))
         guided = arguments["cond_scale"] > 1 and len(conditions) > 1 and conditions[1] is not None
         # Where no adapter acts, nobody and the person are the same.
-        if not guided or run is None or not run.active(float(sigma.max())):
+        if self.image_scale == 1 or not guided or run is None or not run.active(float(sigma.max())):
             return given
         nobody = [_as_nobody(entry) for entry in conditions[1]]
         (v_u,) = comfy.samplers.calc_cond_batch(arguments["model"], [nobody], arguments["input"], sigma, options)
@@ -83,11 +89,12 @@ def _as_nobody(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_three_branches(model_options: Mapping[str, Any], image_scale: float) -> dict[str, Any]:
-    """A MODEL's options with three branches; an earlier scale is replaced, and at 1 two branches are enough."""
+    """A MODEL's options with three branches; an earlier scale is replaced."""
     others = [one for one in model_options.get(_PRE_CFG, []) if not isinstance(one, ThreeBranches)]
-    return {**model_options, _PRE_CFG: others + ([] if image_scale == 1 else [ThreeBranches(image_scale)])}
+    return {**model_options, _PRE_CFG: [*others, ThreeBranches(image_scale)]}
 
 
-def guides(model_options: Mapping[str, Any]) -> bool:
-    """Whether three branches are computed."""
-    return any(isinstance(one, ThreeBranches) for one in model_options.get(_PRE_CFG, []))
+def image_scale_of(model_options: Mapping[str, Any]) -> float | None:
+    """s_i of the three branches; None without them."""
+    scales = (one.image_scale for one in model_options.get(_PRE_CFG, []) if isinstance(one, ThreeBranches))
+    return next(scales, None)

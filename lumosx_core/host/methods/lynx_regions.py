@@ -11,6 +11,7 @@ from torch import nn
 
 from ...errors import LumosXError
 from ...models.lumosx.sequence import FRAME_STRIDE
+from ...models.wan.forward import token_grid
 from .lynx_run import LynxRun
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ def region_of_tokens(
     """
     if appearance.region is None and appearance.rows is None:
         return None
-    grid = tuple(-(-side // patch) for side, patch in zip(x.shape[2:], model.patch_size))
+    grid = token_grid(model, x.shape)
     mask = torch.ones(1, grid[0] * grid[1] * grid[2], 1)
     if appearance.region is not None:
         frames = _latent_frames(appearance.region, run.frames)
         window = options.get("context_window")
         if window is not None and len(frames) > 1:
-            frames = frames[window.index_list]
+            # Later hosts put the frame before a window in front of it.
+            anchor = getattr(window, "causal_anchor_index", None)
+            frames = frames[([] if anchor is None else [anchor]) + list(window.index_list)]
         if len(frames) not in (1, grid[0]):
             raise LumosXError(
                 f"mask: another node hands the model {grid[0]} frames of a video of {run.frames}, so it is not known "

@@ -125,6 +125,8 @@ def test_guidance_by_image_and_text_through_every_sampler(base, adapters, texts,
     noise, sigmas = random(*SIZE, seed=5), sigmas_of(base, steps)
     expected = plain.sample(noise, sigmas, velocity)
     assert relative(sample(guided, positive, negative, steps, text_scale), expected) < 1e-5 * 4
+    # Whoever links only the model gets the same.
+    assert relative(sample(guided, *texts, steps, text_scale), expected) < 1e-5 * 4
     assert relative(dual(model, positive, negative, nobody, (text_scale, image_scale), sigmas), expected) < 1e-5 * 4
     # One step of LumosX Sampler is an Euler step, down to no noise.
     one = plain.sample(noise, torch.tensor([1.0, 0.0]), velocity)
@@ -340,6 +342,12 @@ def test_references_of_lumosx_are_a_sentence(base, adapters, encode, make_scene)
     model = lynx_model(base, make_person(adapters()), Appearance())
     with pytest.raises(LumosXError, match="^positive: .* LumosX Relational Encode"):
         sample(model, encoded.positive, encoded.negative, steps=1)
+
+
+def test_marked_conditionings_on_a_model_without_lynx_are_a_sentence(base, adapters, texts):
+    _, positive, negative, _ = lynx_guidance(lynx_model(base, make_person(adapters()), Appearance()), *texts, 2.0)
+    with pytest.raises(LumosXError, match="^model: .* this model has no Lynx"):
+        sample(base, positive, negative, steps=1, cfg=5.0)
 
 
 def test_what_does_not_fit_is_a_sentence(base, adapters, texts, tmp_path):

@@ -1,10 +1,10 @@
 """Lynx with other variants of Wan, other kinds of weights and other nodes: each against the plain composition."""
 
-import copy
+import inspect
 from types import SimpleNamespace
 
-import comfy.model_patcher
 import comfy.ops
+import comfy.patcher_extension
 import comfy.sd
 import pytest
 import torch
@@ -47,9 +47,9 @@ def load(name, **options):
 
 
 def plain_model(patcher, person, appearance=Appearance()):  # noqa: B008
-    """A copy of a MODEL with the adapters inside its layers."""
-    model = copy.deepcopy(patcher.model)
-    network, identity = model.diffusion_model, person.identity
+    """A MODEL that nobody else has, with the adapters inside its layers."""
+    model, identity = patcher.model, person.identity
+    network = model.diffusion_model
     dtype = model.manual_cast_dtype or model.get_dtype()
     with torch.no_grad():
         with person.adapters.open(ID_LAYERS) as found:
@@ -63,7 +63,7 @@ def plain_model(patcher, person, appearance=Appearance()):  # noqa: B008
         network, lynx_network.at_scale(ids, appearance.id_scale, [0]),
         lynx_network.at_scale(refs, appearance.ref_scale, [0]),
     )
-    return comfy.model_patcher.ModelPatcher(model, patcher.load_device, patcher.offload_device)
+    return patcher
 
 
 def texts(**more):
@@ -76,7 +76,7 @@ def test_on_every_variant_of_wan_it_is_the_plain_composition(person, name):
     more = {"clip_vision_output": SimpleNamespace(penultimate_hidden_states=random(1, 257, 1280, seed=9))}
     given = texts(**(more if name == "Wan2.1 I2V" else {}))
     measured = sample(lynx_model(base, person, Appearance(0.7, 0.6)), *given, steps=1)
-    expected = sample(plain_model(base, person, Appearance(0.7, 0.6)), *given, steps=1)
+    expected = sample(plain_model(load(name), person, Appearance(0.7, 0.6)), *given, steps=1)
     assert relative(measured, expected) < 2e-5
     assert relative(sample(base, *given, steps=1), expected) > 1e-3
 
@@ -85,10 +85,13 @@ def test_on_every_variant_of_wan_it_is_the_plain_composition(person, name):
 def test_weights_of_fewer_bits(person, dtype, tolerance):
     """The adapters are computed in the model's own precision, whatever its weights are kept in."""
     with torch.inference_mode(False):
-        base = comfy.sd.load_diffusion_model_state_dict(small_transformer(), model_options={"dtype": dtype})
+        base, other = (
+            comfy.sd.load_diffusion_model_state_dict(small_transformer(), model_options={"dtype": dtype})
+            for _ in range(2)
+        )
     measured = sample(lynx_model(base, person, Appearance()), *texts(), steps=1)
     without = sample(base, *texts(), steps=1)
-    expected = sample(plain_model(base, person), *texts(), steps=1)
+    expected = sample(plain_model(other, person), *texts(), steps=1)
     assert relative(measured, expected) < tolerance < relative(without, expected)
 
 
@@ -97,9 +100,11 @@ def easy_cache(model):
 
 
 def context_windows(model):
+    known = inspect.signature(ContextWindowsManualNode.execute).parameters
+    newer = {"freenoise": False} if "freenoise" in known else {}
     return ContextWindowsManualNode.execute(
         model, context_length=2, context_overlap=1, context_schedule="standard_static", context_stride=1,
-        closed_loop=False, fuse_method="pyramid", dim=2,
+        closed_loop=False, fuse_method="pyramid", dim=2, **newer,
     ).result[0]
 
 
@@ -124,6 +129,34 @@ def test_together_with_another_node(person, other, behind):
     base = load("Wan2.1 T2V")
     model = other(lynx_model(base, person, Appearance())) if behind else lynx_model(other(base), person, Appearance())
     measured = sample(model, *texts(), steps=4)
-    expected = sample(other(plain_model(base, person)), *texts(), steps=4)
+    expected = sample(other(plain_model(load("Wan2.1 T2V"), person)), *texts(), steps=4)
     assert relative(measured, expected) < 5e-5
     assert relative(sample(other(base), *texts(), steps=4), expected) > 1e-3
+
+
+def test_a_mask_for_each_frame_moves_along_with_the_windows(person):
+    base = load("Wan2.1 T2V")
+    everywhere, first = torch.ones(9, 8, 8), torch.zeros(9, 8, 8)
+    first[0] = 1
+    later = everywhere - first
+    whole = sample(context_windows(lynx_model(base, person, Appearance(region=everywhere))), *texts(), steps=1)
+    expected = sample(context_windows(plain_model(load("Wan2.1 T2V"), person)), *texts(), steps=1)
+    assert relative(whole, expected) < 2e-5
+    halves = [Appearance(region=mask) for mask in (first, later)]
+    both = lynx_model(lynx_model(base, person, halves[0]), person, halves[1])
+    assert relative(sample(context_windows(both), *texts(), steps=1), expected) < 2e-5
+
+
+def test_the_host_is_told_of_the_room_for_shares(person):
+    base, asked = load("Wan2.1 T2V"), []
+
+    def watch(executor, patcher, noise_shape, *arguments, **options):
+        asked.append(patcher.model.memory_required(noise_shape))
+        return executor(patcher, noise_shape, *arguments, **options)
+
+    for model in (base, lynx_model(base, person, Appearance())):
+        model = model.clone()
+        model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING, "watch", watch)
+        sample(model, *texts(), steps=1)
+    # 3 x 4 x 5 tokens of 256 float32 numbers.
+    assert asked[1] - asked[0] >= 3 * 4 * 5 * 256 * 4
