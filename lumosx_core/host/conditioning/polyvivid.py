@@ -13,6 +13,7 @@ from PIL import Image
 
 from ...errors import LumosXError
 from ...media import letterbox, pil_from_tensor, tensor_from_pil
+from ...models.hunyuan.config import HUNYUAN_LATENT
 from ...models.polyvivid.positions import IMAGE_GRID, TextLayout
 from ...models.polyvivid.subjects import check_words, subjects_of, subjects_report, warnings_of
 from ...models.polyvivid.template import IMAGE_ID, TemplateTokens, tokenize_template
@@ -25,11 +26,8 @@ SAME, WHITE = "same as positive", "white pictures"
 NEGATIVE_SUBJECTS = (SAME, WHITE)
 VISION_SIDE = 336
 """Pixels of LLaVA's square pictures."""
-STRIDE = 8
-"""Pixels of a latent's row or column."""
 PICTURE_STEP = 16
 _SIDES = ("picture_width", "picture_height")
-LATENT_CHANNELS = 16
 _KEY = "llama"
 _KNOWN = ("A man", [32, 893])
 """A text and its ids: some versions of transformers lose the spaces."""
@@ -57,8 +55,9 @@ class MissingPolyVividNode(MissingModelNode):
     def __getattr__(self, name: str):
         if name in ("shape", "ndim"):
             raise LumosXError(
-                "model: it does not know PolyVivid's conditioning, so every subject would be ignored; load HunyuanVideo, "
-                "and put a LumosX PolyVivid node (or LumosX HunyuanCustom) between the model loader and the sampler."
+                "model: it does not know PolyVivid's conditioning, so every subject would be ignored; load "
+                "HunyuanVideo, and put a LumosX PolyVivid node (or LumosX HunyuanCustom) between the model loader and "
+                "the sampler."
             )
         raise AttributeError(name)
 
@@ -249,7 +248,7 @@ def picture_latent(vae: Any, picture: Image.Image, width: int, height: int) -> t
         raise LumosXError("vae: nothing is linked, but there are subjects; link HunyuanVideo's VAE.")
     comfy.model_management.throw_exception_if_processing_interrupted()
     latent = vae.encode(tensor_from_pil(letterbox(picture, width, height)))
-    wanted = (1, LATENT_CHANNELS, 1, height // STRIDE, width // STRIDE)
+    wanted = HUNYUAN_LATENT.shape(width, height, 1)
     if tuple(latent.shape) != wanted:
         raise LumosXError(
             f"vae: it makes latents of shape {tuple(latent.shape)} instead of {wanted}; load "

@@ -14,11 +14,10 @@ import torch
 from PIL import Image
 
 from ...errors import LumosXError
+from ...models.hunyuan.config import HUNYUAN_LATENT
 from ...models.polyvivid.positions import TextLayout
 from ...models.polyvivid.template import tokenize_template
 from .polyvivid import (
-    LATENT_CHANNELS,
-    STRIDE,
     check_kind,
     encode_template,
     picture_features,
@@ -26,8 +25,6 @@ from .polyvivid import (
     plain_text,
     tokenizer_of,
 )
-
-FRAME_STRIDE = 4
 
 
 class SubjectsSide:
@@ -76,7 +73,7 @@ class SubjectsSide:
         """
         latent = self._vae.encode(frames)
         count, height, width = frames.shape[:3]
-        wanted = (1, LATENT_CHANNELS, (count - 1) // FRAME_STRIDE + 1, height // STRIDE, width // STRIDE)
+        wanted = HUNYUAN_LATENT.shape(width, height, count)
         if tuple(latent.shape) != wanted:
             raise LumosXError(
                 f"--vae: it makes latents of shape {tuple(latent.shape)} instead of {wanted}; give HunyuanVideo's VAE."

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 import folder_paths
 import torch
 
-from ...cases.writing import RESERVED
 from ...errors import LumosXError
+from ...files import DEVICE_NAME
 from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, RESAMPLER, Adapters, Person
 from ...models.lynx.card import read_card, write_card
 from ...models.lynx.identity import Identity
@@ -28,7 +28,7 @@ _MOST_CARDS = 4096
 _MOST_BYTES = 200
 # What Windows allows in a name, which is less than the others do.
 _NAME = re.compile(
-    rf"(?!{RESERVED.pattern})" r"(?![\s.])[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,100}(?<![\s.])", re.IGNORECASE
+    rf"(?!{DEVICE_NAME.pattern})" r"(?![\s.])[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,100}(?<![\s.])", re.IGNORECASE
 )
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...errors import LumosXError
-from ...models.lumosx.sequence import FRAME_STRIDE
+from ...models.wan.config import WAN21_LATENT
 from ...models.wan.forward import token_grid
 from .lynx_run import LynxRun
 
@@ -59,7 +59,7 @@ def region_of_tokens(
 
 def _latent_frames(region: torch.Tensor, frames: int) -> torch.Tensor:
     """Pictures of a mask [n, height, width] as one for each latent frame, or as the one that there is."""
-    pixels = FRAME_STRIDE * (frames - 1) + 1
+    pixels = WAN21_LATENT.video_frames(frames)
     if len(region) in (1, frames):
         return region
     if len(region) != pixels:
@@ -68,5 +68,5 @@ def _latent_frames(region: torch.Tensor, frames: int) -> torch.Tensor:
             "frame."
         )
     # The first latent frame stands for one frame, every other for four.
-    later = region[1:].unflatten(0, (-1, FRAME_STRIDE)).mean(dim=1)
+    later = region[1:].unflatten(0, (-1, WAN21_LATENT.frame_stride)).mean(dim=1)
     return torch.cat([region[:1], later])

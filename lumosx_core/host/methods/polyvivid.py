@@ -18,7 +18,7 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 
 from ...errors import LumosXError
-from ...models.hunyuan.config import HunyuanConfig
+from ...models.hunyuan.config import HUNYUAN_LATENT, HunyuanConfig
 from ...models.polyvivid.adapter import PolyVividAdapter
 from ...models.polyvivid.checkpoint import StoredAdapter, read_adapter
 from ...models.polyvivid.config import MOST_LAYERS, RunOptions
@@ -27,7 +27,7 @@ from ...models.polyvivid.forward import check_text, shared_of, subject_tokens, v
 from ...models.polyvivid.layer import Shared, adapted_layer
 from ...weights.checksum import files_state
 from ...weights.opening import open_weights
-from ..conditioning.polyvivid import LATENTS, STRIDE, SubjectsLayout
+from ..conditioning.polyvivid import LATENTS, SubjectsLayout
 from .hunyuan import Patch, SharedByCopies, SubjectsForward, check_hunyuan, with_patches
 
 FOLDER = "model_patches"
@@ -195,7 +195,7 @@ class SubjectsWrapper(SubjectsForward):
         return patch
 
     def _say_sizes(self, latents: Sequence[torch.Tensor]) -> None:
-        sides = {STRIDE * side for latent in latents for side in latent.shape[3:]}
+        sides = {side for latent in latents for side in HUNYUAN_LATENT.pixels(latent.shape)}
         if sides != {self.adapter.config.ref_size}:
             self._say(
                 f"picture_side: the pictures are {sorted(sides)} pixels wide or high, but the adapter was trained with "
