@@ -14,6 +14,8 @@ from ..models.lumosx.sequence import Binding
 REFERENCES = "lumosx_references"
 BINDING = "lumosx_binding"
 TIMESTEP = "lumosx_timestep"
+LYNX_WRAPPER = "lumosx_lynx"
+"""Key of what LumosX Lynx puts onto a MODEL."""
 LYNX_BRANCH = "lumosx_lynx_branch"
 """Says of a conditioning which row of Lynx's identities acts in it; see ``methods.lynx_branches``."""
 

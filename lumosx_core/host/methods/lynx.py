@@ -22,14 +22,13 @@ from ...models.lynx.window import Window
 from ...models.wan.forward import token_grid
 from ..conditioning.scene import log_warnings
 from ..model.memory import computing_dtype
-from ..socket import BINDING, LYNX_BRANCH, MissingLynxNode
+from ..socket import BINDING, LYNX_BRANCH, LYNX_WRAPPER, MissingLynxNode
 from .lynx_branches import image_scale_of, mark_conditioning, mark_unmarked, rows_of, with_three_branches
 from .lynx_folds import Folded, Folds
 from .lynx_layers import added
 from .lynx_regions import region_of_tokens
 from .lynx_run import RUN, LynxRun, run_of
 
-WRAPPER_KEY = "lumosx_lynx"
 _COMPILED = "torch.compile"
 _ATTENTION = ("q", "k", "v", "o", "norm_q", "norm_k", "num_heads")
 _KINDS = comfy.patcher_extension.WrappersMP
@@ -85,14 +84,14 @@ def lynx_model(model: Any, person: Person, appearance: Appearance) -> Any:
         _KINDS.PREPARE_SAMPLING: _with_room_for_shares,
     }
     for kind, wrapper in wrappers.items():
-        clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
-        clone.add_wrapper_with_key(kind, WRAPPER_KEY, wrapper)
+        clone.remove_wrappers_with_key(kind, LYNX_WRAPPER)
+        clone.add_wrapper_with_key(kind, LYNX_WRAPPER, wrapper)
     return clone
 
 
 def lynx_wrapper(model: Any) -> LynxWrapper | None:
     """What LumosX Lynx has put onto a MODEL."""
-    return next(iter(model.get_wrappers(_KINDS.DIFFUSION_MODEL, WRAPPER_KEY)), None)
+    return next(iter(model.get_wrappers(_KINDS.DIFFUSION_MODEL, LYNX_WRAPPER)), None)
 
 
 def lynx_guidance(

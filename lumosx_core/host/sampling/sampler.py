@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import comfy.patcher_extension
 import comfy.sample
 import comfy.samplers
 import comfy.utils
@@ -16,11 +17,12 @@ from tqdm.auto import tqdm
 from ...errors import LumosXError
 from ...sampling.solvers import RELEASE_SCHEDULE, FlowSchedule, renoise, solve
 from ..conditioning.scene import log_warnings
-from ..socket import BINDING, TIMESTEP
+from ..socket import BINDING, LYNX_WRAPPER, TIMESTEP
 from .guidance import GuidanceEnd
 from .latents import fitting_samples
 
 MOST_STEPS, LEAST_DENOISE = 10000, 0.01
+_DIFFUSION_MODEL = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,8 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
     """Sample a LATENT with progress, live preview and interrupts of the host.
 
     Args:
-        model: a MODEL with the relational forward.
-        positive, negative: outputs of LumosX Relational Encode.
+        model: a MODEL with the relational forward, or with Lynx.
+        positive, negative: outputs of LumosX Relational Encode, or with Lynx any CONDITIONINGs.
         latent: LATENT with ``samples`` [batch, 16, frames, height, width].
         plan: the numbers.
 
@@ -154,7 +156,8 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
     Raises:
         LumosXError: as ``flow_sampling`` and ``fitting_samples``, or no step to run.
     """
-    if not any(BINDING in options.get("model_conds", {}) for _, options in positive):
+    with_references = any(BINDING in options.get("model_conds", {}) for _, options in positive)
+    if not with_references and not model.get_wrappers(_DIFFUSION_MODEL, LYNX_WRAPPER):
         log_warnings([
             "no reference reaches LumosX Sampler: positive holds no LumosX conditioning. Link it to LumosX Relational "
             "Encode; nodes that mix conditionings, such as ConditioningAverage, keep it only from their first input."
