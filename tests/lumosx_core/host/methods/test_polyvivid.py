@@ -263,6 +263,18 @@ def test_half_precision_adapters_keep_their_dtype(adapted, adapters, network):
     assert close(velocity(model, positive()), reference(network), 2e-2)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_costs_no_more_than_it_costs_the_base(base_file, network, adapted, dtype):
+    model = load(base_file, dtype=dtype)
+    model.set_model_compute_dtype(dtype)
+    with torch.no_grad():
+        base = network(SIGMA * NOISE, torch.tensor([1000 * SIGMA]), CONTEXT, POOLED, torch.tensor([6.0]))
+    plain = velocity(model, [[CONTEXT, {"pooled_output": POOLED}]])
+    bound = 1.2 * ((plain - base).norm() / base.norm()).item()
+    assert 0 < bound < 0.4
+    assert close(velocity(adapted(base=model), positive()), reference(network), bound)
+
+
 def test_easycache_composes(adapted):
     nodes = pytest.importorskip("comfy_extras.nodes_easycache")
     cached = nodes.EasyCacheNode.execute(adapted(), 0.0, 0.0, 1.0, False).result[0]
