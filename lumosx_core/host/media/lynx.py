@@ -79,6 +79,8 @@ def make_person(
             a file is missing or damaged.
     """
     _check_inputs(adapters, image, id_crop, ref_crop, vae, clip)
+    unused = _without_effect(adapters, image, id_crop, ref_crop, vae, clip)
+    log_warnings(f"{NODE} {sentence}" for sentence in unused)
     crops = _crops(image, id_crop, ref_crop, plan)
     recogniser = _recogniser(recogniser_path())
     with torch.no_grad():
@@ -90,7 +92,7 @@ def make_person(
         _reference(vae, clip, crops.of_reference) if REF_LAYERS in adapters else None,
     )
     identity = replace(identity, projected=_projected(adapters, tokens))
-    report = "\n".join([*crops.report, *_likeness(embeddings)])
+    report = "\n".join([*crops.report, *_likeness(embeddings), *unused])
     pictures = as_batch((crop.numpy() for crop in crops.of_ids), len(crops.of_ids))
     return Person(identity, adapters), pictures, as_batch([crops.of_reference.numpy()], 1), report
 
@@ -121,6 +123,23 @@ def _check_inputs(
                     f"{name}: nothing is linked, but the reference layers need the {name.upper()} of the Wan model; "
                     "link it, or choose no file with reference layers in LumosX Lynx Loader."
                 )
+
+
+def _without_effect(
+    adapters: Adapters, image: torch.Tensor | None, id_crop: torch.Tensor | None, ref_crop: torch.Tensor | None,
+    vae: Any, clip: Any,
+) -> list[str]:
+    """A sentence for each input that is linked for nothing."""
+    sentences = []
+    if image is not None and id_crop is not None and ref_crop is not None:
+        sentences.append("image: it has no effect, since both crops are linked; unlink it, or one of them.")
+    if REF_LAYERS not in adapters:
+        sentences += [
+            f"{name}: it has no effect, since no file holds reference layers; choose one in LumosX Lynx Loader, or "
+            "unlink it."
+            for name, given in (("ref_crop", ref_crop), ("vae", vae), ("clip", clip)) if given is not None
+        ]
+    return sentences
 
 
 def _crops(

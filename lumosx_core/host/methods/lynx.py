@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,21 @@ class Appearance:
             )
 
 
+@dataclass(frozen=True, eq=False)
+class Role:
+    """One person on one MODEL.
+
+    Attributes:
+        folds: what the adapters become.
+        blocks: ``ID_LAYERS`` and ``REF_LAYERS`` to the blocks in which they act.
+        appearance: how the person appears.
+    """
+
+    folds: Folds
+    blocks: Mapping[str, frozenset[int]]
+    appearance: Appearance
+
+
 def lynx_model(model: Any, person: Person, appearance: Appearance) -> Any:
     """A clone of a MODEL that makes videos with a person; people of earlier LumosX Lynx nodes stay.
 
@@ -75,9 +90,9 @@ def lynx_model(model: Any, person: Person, appearance: Appearance) -> Any:
         LumosXError: another kind of model, adapters for another size, a block that has no adapter, or nothing to add.
     """
     appearance.check()
-    folds = _folds(model.get_model_object("diffusion_model"), person, appearance)
+    blocks = _blocks(model.get_model_object("diffusion_model"), person, appearance)
     earlier = lynx_wrapper(model)
-    people = (*(earlier.people if earlier else ()), (folds, appearance))
+    people = (*(earlier.people if earlier else ()), Role(Folds.of(person), blocks, appearance))
     clone = model.clone()
     wrappers = {
         _KINDS.OUTER_SAMPLE: LynxRunWrapper(people), _KINDS.DIFFUSION_MODEL: LynxWrapper(people),
@@ -143,7 +158,7 @@ def _with_room_for_shares(executor, patcher, noise_shape, conds, *arguments, **o
 class LynxRunWrapper:
     """An OUTER_SAMPLE wrapper: looks at a run before the model is loaded, and says which conditioning has whom."""
 
-    def __init__(self, people: Sequence[tuple[Folds, Appearance]]) -> None:
+    def __init__(self, people: Sequence[Role]) -> None:
         self.people = people
 
     def __call__(self, executor, noise, latent_image, sampler, sigmas, *arguments, **options):
@@ -161,7 +176,7 @@ class LynxRunWrapper:
         sampling = patcher.get_model_object("model_sampling")
         windows = [
             Window(*(sampling.percent_to_sigma(percent) for percent in (one.start_percent, one.end_percent)))
-            for _, one in self.people
+            for one in (role.appearance for role in self.people)
         ]
         run = LynxRun((patcher.patches_uuid, id(patcher.model)), windows, frozenset(rows), noise.shape[2])
         transformer_options = {**model_options.get("transformer_options", {}), RUN: run}
@@ -176,7 +191,7 @@ class LynxRunWrapper:
                     f"{name}: it carries references of LumosX Relational Encode, which do not work together with "
                     "LumosX Lynx; encode the prompt with CLIP Text Encode, or remove LumosX Lynx."
                 )
-        if guider.model_patcher.hook_patches and any(folds.ref_blocks for folds, _ in self.people):
+        if guider.model_patcher.hook_patches and any(role.blocks[REF_LAYERS] for role in self.people):
             raise LumosXError(
                 "positive: it carries LoRA hooks, which change weights between steps, while Lynx's reference features "
                 "are made once a run; load the LoRA onto the model, or set ref_scale of LumosX Lynx to 0."
@@ -186,7 +201,7 @@ class LynxRunWrapper:
 class LynxWrapper:
     """A DIFFUSION_MODEL wrapper: the adapters' shares are in the forward while it runs."""
 
-    def __init__(self, people: Sequence[tuple[Folds, Appearance]]) -> None:
+    def __init__(self, people: Sequence[Role]) -> None:
         self.people = people
 
     def __call__(
@@ -207,20 +222,21 @@ class LynxWrapper:
         """x is [batch, channels, frames, height, width], mark [batch, 1]."""
         sigma = float(options["sigmas"].max())
         wanted = [int(row) for row in mark.flatten().tolist()]
-        additions: tuple[dict, dict] = {}, {}
-        for (folds, appearance), window in zip(self.people, run.windows):
+        additions: dict[str, dict[int, list[Addition]]] = {ID_LAYERS: {}, REF_LAYERS: {}}
+        for role, window in zip(self.people, run.windows):
             if not window.holds(sigma):
                 continue
-            folded = folds.find(model, run.key, run.rows | set(wanted), x)
+            appearance = role.appearance
             mask = region_of_tokens(appearance, model, x, run, options)
-            for of_blocks, pairs, scale in zip(
-                additions, (folded.ids, folded.refs), (appearance.id_scale, appearance.ref_scale)
-            ):
-                for block, pair in pairs.items():
-                    addition = Addition(_of_rows(pair, folded, wanted), scale, mask)
-                    of_blocks.setdefault(block, []).append(addition)
-        if any(additions):
-            stack.enter_context(added(model, *additions))
+            for part, scale in ((ID_LAYERS, appearance.id_scale), (REF_LAYERS, appearance.ref_scale)):
+                if not role.blocks[part]:
+                    continue
+                folded = role.folds.find(part, model, run.key, run.rows | set(wanted), x)
+                for block in role.blocks[part]:
+                    addition = Addition(_of_rows(folded.pairs[block], folded, wanted), scale, mask)
+                    additions[part].setdefault(block, []).append(addition)
+        if any(additions.values()):
+            stack.enter_context(added(model, additions[ID_LAYERS], additions[REF_LAYERS]))
 
 
 def _of_rows(pair: KeysValues, folded: Folded, wanted: Sequence[int]) -> KeysValues:
@@ -232,39 +248,45 @@ def _of_rows(pair: KeysValues, folded: Folded, wanted: Sequence[int]) -> KeysVal
     return KeysValues(pair.keys[one], pair.values[one])
 
 
-def _folds(diffusion_model: nn.Module, person: Person, appearance: Appearance) -> Folds:
-    """Which blocks get which adapter.
+def _blocks(diffusion_model: nn.Module, person: Person, appearance: Appearance) -> dict[str, frozenset[int]]:
+    """In which blocks each adapter acts.
 
     Raises:
         LumosXError: see ``lynx_model``.
     """
     width, blocks = _shape_of(diffusion_model)
-    identity, sizes = person.identity, person.adapters.sizes
-    id_blocks: Iterable[int] = ()
-    if identity.projected is not None:
-        (first, *_), id_blocks = identity.projected.values(), tuple(identity.projected)
-        token_width = identity.tokens.shape[2]
-        check_base(AdapterSizes(identity.kind, token_width, first.keys.shape[2], 0, tuple(id_blocks)), width, blocks)
-    elif ID_LAYERS in sizes:
-        check_base(sizes[ID_LAYERS], width, blocks)
-        id_blocks = sizes[ID_LAYERS].blocks
-    ref_blocks: Iterable[int] = ()
-    if REF_LAYERS in sizes and identity.reference is not None:
-        check_base(sizes[REF_LAYERS], width, blocks)
-        ref_blocks = sizes[REF_LAYERS].blocks
-    chosen = frozenset(range(blocks)) if appearance.blocks is None else appearance.blocks
-    if chosen - set(range(blocks)):
-        raise LumosXError(f"blocks: the model has blocks 0 to {blocks - 1}, but {max(chosen)} is named; name others.")
-    folds = Folds(
-        person, chosen & frozenset(id_blocks if appearance.id_scale else ()),
-        chosen & frozenset(ref_blocks if appearance.ref_scale else ()),
-    )
-    if not id_blocks and not ref_blocks:
+    sizes = _layers_of(person)
+    if not sizes:
         raise LumosXError(
             "identity: it has neither ID layers nor reference layers, so it would have no effect; choose their files "
             "in LumosX Lynx Loader."
         )
-    return folds
+    for one in sizes.values():
+        check_base(one, width, blocks)
+    chosen = frozenset(range(blocks)) if appearance.blocks is None else appearance.blocks
+    if chosen - set(range(blocks)):
+        raise LumosXError(f"blocks: the model has blocks 0 to {blocks - 1}, but {max(chosen)} is named; name others.")
+    return {
+        part: chosen & frozenset(sizes[part].blocks if part in sizes and scale else ())
+        for part, scale in ((ID_LAYERS, appearance.id_scale), (REF_LAYERS, appearance.ref_scale))
+    }
+
+
+def _layers_of(person: Person) -> dict[str, AdapterSizes]:
+    """The adapters that can act for a person: those whose keys and values it brings along, and those in files."""
+    identity, files = person.identity, person.adapters.sizes
+    found = {}
+    if identity.projected is not None:
+        keys = next(iter(identity.projected.values())).keys
+        found[ID_LAYERS] = AdapterSizes(
+            identity.kind, identity.tokens.shape[2], keys.shape[2], keys.shape[1] - identity.tokens.shape[1],
+            tuple(identity.projected),
+        )
+    elif ID_LAYERS in files:
+        found[ID_LAYERS] = files[ID_LAYERS]
+    if REF_LAYERS in files and identity.reference is not None:
+        found[REF_LAYERS] = files[REF_LAYERS]
+    return found
 
 
 def _shape_of(model: nn.Module) -> tuple[int, int]:

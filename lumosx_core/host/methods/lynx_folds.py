@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -20,95 +20,91 @@ from ...models.lynx.identity import Reference, projected_identity
 from ...models.lynx.reference import reference_features
 
 MOST_KEPT = 2
-"""Kept at once: a run with a LoRA and one without do not take turns in making them anew."""
+"""Kept of each adapter at once: Wan2.2 has two models, and a run with a LoRA and one without may take turns."""
+_KEPT = "folds"
 
 
 @dataclass(frozen=True)
 class Folded:
-    """Keys and values of both adapters, on the CPU.
+    """Keys and values of one adapter, on the CPU.
 
     Attributes:
         rows: which of ``PERSON`` and ``NOBODY`` they hold, in order.
-        ids, refs: block to [rows, tokens, width]; without the blocks that have no adapter.
+        pairs: block to [rows, tokens, width]; all blocks that have the adapter.
     """
 
     rows: tuple[int, ...]
-    ids: Mapping[int, KeysValues]
-    refs: Mapping[int, KeysValues]
+    pairs: Mapping[int, KeysValues]
 
     @property
     def nbytes(self) -> int:
         """Of all keys and values."""
-        pairs = [*self.ids.values(), *self.refs.values()]
-        return sum(tensor.nbytes for pair in pairs for tensor in (pair.keys, pair.values))
+        return sum(tensor.nbytes for pair in self.pairs.values() for tensor in (pair.keys, pair.values))
 
 
 class Folds:
-    """What one person becomes on one MODEL.
+    """What one person becomes on each MODEL; it lives as long as the person.
 
     Args:
         person: whose tokens and reference are folded.
-        id_blocks, ref_blocks: blocks that have the adapter.
     """
 
-    def __init__(self, person: Person, id_blocks: frozenset[int], ref_blocks: frozenset[int]) -> None:
-        self.person = person
-        self.id_blocks, self.ref_blocks = id_blocks, ref_blocks
-        self._kept: list[tuple[object, weakref.ref[nn.Module], Folded]] = []
+    def __init__(self, person: Person) -> None:
+        self._identity, self._adapters = person.identity, person.adapters
+        self._kept: dict[str, list[tuple[object, weakref.ref[nn.Module], Folded]]] = {ID_LAYERS: [], REF_LAYERS: []}
 
-    def find(self, model: nn.Module, key: object, rows: Sequence[int], like: torch.Tensor) -> Folded:
+    @classmethod
+    def of(cls, person: Person) -> Folds:
+        """Those of a person, so that another scale, mask or choice of blocks makes nothing anew."""
+        return person.kept.setdefault(_KEPT, cls(person))
+
+    def find(self, part: str, model: nn.Module, key: object, rows: Iterable[int], like: torch.Tensor) -> Folded:
         """Keys and values for a forward.
 
         Args:
+            part: ``ID_LAYERS`` or ``REF_LAYERS``.
             model: the diffusion model, its weights ready to run.
-            key: changes whenever its weights do; None: nothing is kept.
+            key: changes whenever its weights do.
             rows: of ``PERSON`` and ``NOBODY``.
             like: a tensor of the device and dtype to compute on and in.
 
         Raises:
             LumosXError: an adapter's file is gone, damaged or was changed.
         """
-        key = None if key is None else (key, like.dtype)
-        kept = [one for one in self._kept if one[1]() is not None]
+        key, rows = (key, like.dtype), tuple(sorted(set(rows)))
+        kept = [one for one in self._kept[part] if one[1]() is not None]
         for known, owner, folded in kept:
-            if key is not None and known == key and owner() is model and set(rows) <= set(folded.rows):
+            if known == key and owner() is model and set(rows) <= set(folded.rows):
                 return folded
-        # Before the new ones are made, since both would be held otherwise.
-        self._kept = [one for one in kept if one[0] != key or one[1]() is not model][-(MOST_KEPT - 1):]
-        folded = self._fold(model, tuple(sorted(set(rows))), like)
-        if key is not None:
-            self._kept.append((key, weakref.ref(model), folded))
+        others = [one for one in kept if one[0] != key or one[1]() is not model]
+        # Let go of before the new ones are made, or more would be held for a while.
+        self._kept[part] = others[-(MOST_KEPT - 1):]
+        fold = self._fold_ids if part == ID_LAYERS else self._fold_refs
+        folded = Folded(rows, fold(model, rows, like))
+        self._kept[part].append((key, weakref.ref(model), folded))
         return folded
 
-    def _fold(self, model: nn.Module, rows: tuple[int, ...], like: torch.Tensor) -> Folded:
-        blocks = [getattr(block, "_orig_mod", block) for block in model.blocks]
-        return Folded(rows, self._fold_ids(blocks, rows, like), self._fold_refs(model, blocks, rows, like))
-
-    def _fold_ids(
-        self, blocks: Sequence[nn.Module], rows: tuple[int, ...], like: torch.Tensor
-    ) -> dict[int, KeysValues]:
-        identity, adapters = self.person.identity, self.person.adapters
-        if not self.id_blocks:
-            return {}
+    def _fold_ids(self, model: nn.Module, rows: tuple[int, ...], like: torch.Tensor) -> dict[int, KeysValues]:
+        identity, adapters = self._identity, self._adapters
         with ExitStack() as files:
             needed = identity.projected is None and ID_LAYERS in adapters
             reader = files.enter_context(adapters.reader(ID_LAYERS)) if needed else None
-            chosen = (
+            projected = (
                 (block, pair.of_rows(torch.tensor(rows)))
                 for block, pair in projected_identity(identity, reader, like.device, like.dtype)
-                if block in self.id_blocks
             )
-            return fold_identities(identity.kind, chosen, [block.cross_attn.norm_k for block in blocks], "cpu")
+            return fold_identities(identity.kind, projected, _norms(model, "cross_attn"), "cpu")
 
-    def _fold_refs(
-        self, model: nn.Module, blocks: Sequence[nn.Module], rows: tuple[int, ...], like: torch.Tensor
-    ) -> dict[int, KeysValues]:
-        if not self.ref_blocks:
-            return {}
-        norms = [block.self_attn.norm_k for block in blocks]
-        with self.person.adapters.reader(REF_LAYERS) as reader:
-            features = _features(model, self.person.identity.reference, rows, like)
-            return fold_references(reader, features, norms, self.ref_blocks, like.dtype, "cpu")
+    def _fold_refs(self, model: nn.Module, rows: tuple[int, ...], like: torch.Tensor) -> dict[int, KeysValues]:
+        with self._adapters.reader(REF_LAYERS) as reader:
+            features = _features(model, self._identity.reference, rows, like)
+            norms = _norms(model, "self_attn")
+            return fold_references(reader, features, norms, dtype=like.dtype, keep_on="cpu")
+
+
+def _norms(model: nn.Module, layer: str) -> list[nn.Module]:
+    """Each block's norm of the keys in a layer."""
+    return [getattr(getattr(block, "_orig_mod", block), layer).norm_k for block in model.blocks]
 
 
 def _features(model: nn.Module, reference: Reference, rows: tuple[int, ...], like: torch.Tensor):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...errors import LumosXError
 from ...weights.opening import open_weights
@@ -97,7 +98,9 @@ class Person:
     Attributes:
         identity: of one person.
         adapters: of the same kind; reference layers are read from there when the person is put onto a model.
+        kept: what a host makes of the person once and finds again, such as folded keys and values.
     """
 
     identity: Identity
     adapters: Adapters
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -95,6 +95,14 @@ def test_without_reference_layers_neither_vae_nor_clip_is_needed(astronaut, adap
     assert person.identity.reference is None
 
 
+def test_what_is_linked_for_nothing_is_said(tiny, astronaut, adapters, caplog):
+    _, clip, vae = tiny
+    *_, report = make_person(adapters, astronaut, astronaut, astronaut, vae, clip, PLAN)
+    assert "image: it has no effect" in report and "image: it has no effect" in caplog.text
+    *_, report = make_person(without(adapters, REF_LAYERS), astronaut, None, None, vae, clip, PLAN)
+    assert "vae: it has no effect" in report and "clip: it has no effect" in report
+
+
 def test_what_is_missing_is_a_sentence_that_names_the_input(tiny, astronaut, adapters):
     _, clip, vae = tiny
     noise = torch.rand(1, 200, 200, 3, generator=torch.Generator().manual_seed(0))

@@ -212,10 +212,20 @@ def test_a_reference_pass_once_a_run_and_none_in_the_next(base, adapters, texts,
 def test_without_guidance_only_the_person_is_folded(base, adapters, texts):
     model = lynx_model(base, make_person(adapters()), Appearance())
     sample(model, *texts, steps=1)
-    ((folds, _),) = lynx_wrapper(model).people
-    ((_, _, folded),) = folds._kept
+    (role,) = lynx_wrapper(model).people
+    kept = [folded for entries in role.folds._kept.values() for _, _, folded in entries]
     # Keys and values of 7 tokens (3 and 4 registers) and of 16 (a reference of 8 x 8), in 4 blocks.
-    assert folded.rows == (0,) and folded.nbytes == 4 * 2 * (7 + 16) * 256 * 4
+    assert [folded.rows for folded in kept] == [(0,), (0,)]
+    assert sum(folded.nbytes for folded in kept) == 4 * 2 * (7 + 16) * 256 * 4
+
+
+def test_other_scales_masks_and_blocks_make_nothing_anew(base, adapters, texts, monkeypatch):
+    person, counts = make_person(adapters()), Counts(monkeypatch)
+    appearances = [Appearance(), Appearance(0.5, 0.6), Appearance(blocks=frozenset({1})), Appearance(end_percent=0.9),
+                   Appearance(region=torch.ones(1, 8, 8)), Appearance(id_scale=0.0)]
+    results = [sample(lynx_model(base, person, one), *texts, steps=1) for one in appearances]
+    assert (counts.passes, counts.read) == (1, 8)
+    assert relative(results[1], results[0]) > 1e-3 < relative(results[2], results[0])
 
 
 @pytest.mark.parametrize("behind", [False, True])
