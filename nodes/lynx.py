@@ -64,8 +64,8 @@ class LumosXLynxLoader(Node):
 
     @classmethod
     def fingerprint_inputs(cls, file_1=None, file_2=NONE, file_3=NONE):
-        names = (file_1, file_2, file_3)
-        return "" if None in names else adapters_fingerprint(names)
+        names = [name for name in (file_1, file_2, file_3) if name is not None]
+        return adapters_fingerprint(names) if len(names) == 3 else ""
 
     @classmethod
     def execute(cls, file_1, file_2=NONE, file_3=NONE) -> io.NodeOutput:
@@ -132,6 +132,10 @@ class LumosXLynxIdentity(Node):
     def fingerprint_inputs(cls, detector=None, **others):
         # None stands for a linked value, which is known only when the node runs.
         return weights_state() if detector in (INSIGHTFACE, None) else ""
+
+    @classmethod
+    def validate_inputs(cls, detector=None):
+        return cls.verdict(detector=detector)
 
     @classmethod
     def execute(

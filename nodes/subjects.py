@@ -1,5 +1,7 @@
 """Nodes that find the subjects of a clip: a gate for segments, and one reference for each subject."""
 
+from typing import Any
+
 from comfy_api.latest import io, ui
 
 from ..lumosx_core.host.scores.segmentation_gate import CHECKS, CLIP, gate_segments
@@ -15,7 +17,7 @@ from .base import Node
 from .sockets import PICTURES, advanced, aliases
 
 
-def _crops_outputs():
+def _crops_outputs() -> list[Any]:
     return [
         io.Image.Output(
             display_name="crops", is_output_list=True,
@@ -131,7 +133,7 @@ def _subjects_inputs():
     )
 
 
-def _subjects_outputs():
+def _subjects_outputs() -> list[Any]:
     return [
         *(
             io.Image.Output(

@@ -124,7 +124,7 @@ def solve(
         LumosXError: levels that do not fall.
     """
     _check_falling(sigmas)
-    previous_sigma = previous_denoised = None
+    previous_sigma, previous_denoised = None, x
     for step, (sigma, next_sigma) in enumerate(zip(sigmas, sigmas[1:])):
         denoised = denoise(x, sigma, schedule.timestep(sigma))
         if on_step is not None:

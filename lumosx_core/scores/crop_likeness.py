@@ -25,6 +25,11 @@ COLOUR_TAU = 0.1
 Place = Callable[[torch.nn.Module], AbstractContextManager[None]]
 
 
+def _in_place(model: torch.nn.Module) -> AbstractContextManager[None]:
+    """The ``Place`` that leaves a model where it is."""
+    return nullcontext()
+
+
 @dataclass(frozen=True, eq=False)
 class CropLikeness:
     """All crops compared with each other.
@@ -41,7 +46,7 @@ class CropLikeness:
 
 
 def crop_likeness(
-    crops: Sequence[np.ndarray], by: str, folders: ModelFolders, place: Place = nullcontext
+    crops: Sequence[np.ndarray], by: str, folders: ModelFolders, place: Place = _in_place
 ) -> CropLikeness:
     """Compare crops.
 

@@ -22,7 +22,7 @@ from ...models.lynx.alignment import ID_SIZE, REF_SIZE, aligned_crop
 from ...models.lynx.identity import Identity, Reference, identity_tokens, project_identities
 from ...models.lynx.recogniser import FaceRecogniser, load_recogniser, mean_embedding, recogniser_input
 from ...models.lynx.reference import PROMPT
-from ...models.lynx.sizes import AdapterSizes
+from ...models.lynx.sizes import AdapterSizes, Kind
 from ..conditioning.scene import log_warnings
 from ..weights.checkpoints import state_of
 from ..weights.face_models import model_folders
@@ -207,14 +207,14 @@ def _manual(crop: torch.Tensor, source: str, size: int, report: list[str]) -> li
     return pictures
 
 
-def _kind(adapters: Adapters) -> str:
-    sizes = adapters.sizes.get(ID_LAYERS)
-    if isinstance(sizes, AdapterSizes):
+def _kind(adapters: Adapters) -> Kind:
+    if (sizes := adapters.layers(ID_LAYERS)) is not None:
         return sizes.kind
     # Without ID layers only the reference adapter acts; the width of tokens tells the two kinds apart.
-    reference = adapters.sizes.get(REF_LAYERS)
-    width = adapters.sizes[RESAMPLER].token_width
-    return "lite" if isinstance(reference, AdapterSizes) and width != reference.width else "full"
+    reference, resampler = adapters.layers(REF_LAYERS), adapters.sizes[RESAMPLER]
+    if reference is None or isinstance(resampler, AdapterSizes) or resampler.token_width == reference.width:
+        return "full"
+    return "lite"
 
 
 def _reference(vae: Any, clip: Any, crop: torch.Tensor) -> Reference:
@@ -231,10 +231,11 @@ def _reference(vae: Any, clip: Any, crop: torch.Tensor) -> Reference:
 
 
 def _projected(adapters: Adapters, tokens: torch.Tensor) -> dict | None:
-    if ID_LAYERS not in adapters:
+    sizes = adapters.layers(ID_LAYERS)
+    if sizes is None:
         return None
     device = comfy.model_management.get_torch_device()
-    projected, bar = {}, comfy.utils.ProgressBar(len(adapters.sizes[ID_LAYERS].blocks))
+    projected, bar = {}, comfy.utils.ProgressBar(len(sizes.blocks))
     with adapters.reader(ID_LAYERS) as reader, torch.no_grad():
         for block, pair in project_identities(reader, tokens, device):
             comfy.model_management.throw_exception_if_processing_interrupted()

@@ -122,13 +122,14 @@ def describe(identity: Identity) -> str:
 
 
 def _check_adapters(identity: Identity, adapters: Adapters) -> None:
-    if identity.projected is None and ID_LAYERS in adapters:
-        sizes = adapters.sizes[ID_LAYERS]
-        if (identity.kind, identity.tokens.shape[2]) != (sizes.kind, sizes.input_width):
-            raise LumosXError(
-                f"lynx: the card is for {identity.kind} ID layers, but the files hold {sizes.kind} ones; choose those "
-                "that the card was made with."
-            )
+    sizes = adapters.layers(ID_LAYERS)
+    if identity.projected is not None or sizes is None:
+        return
+    if (identity.kind, identity.tokens.shape[2]) != (sizes.kind, sizes.input_width):
+        raise LumosXError(
+            f"lynx: the card is for {identity.kind} ID layers, but the files hold {sizes.kind} ones; choose those that "
+            "the card was made with."
+        )
     if identity.reference is not None and REF_LAYERS not in adapters:
         log_warnings([
             "card: it has a picture for the reference layers, which have no effect, since none are linked at lynx; "

@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from ...errors import LumosXError
+from ...models.latents import token_grid
 from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, Person
 from ...models.lynx.attention import Addition, KeysValues
 from ...models.lynx.identity import NOBODY, PERSON
 from ...models.lynx.sizes import AdapterSizes, check_base
 from ...models.lynx.window import Window
-from ...models.wan.forward import token_grid
+from ...models.wan.config import WanConfig
 from ..conditioning.scene import log_warnings
 from ..model.memory import computing_dtype
 from ..socket import BINDING, LYNX_BRANCH, LYNX_WRAPPER, MissingLynxNode
@@ -145,9 +146,9 @@ def _with_room_for_shares(executor, patcher, noise_shape, conds, *arguments, **o
     if len(noise_shape) != 5:
         # Newer hosts pack latents of several kinds into one row of numbers.
         return executor(patcher, noise_shape, conds, *arguments, **options)
-    width, _ = _shape_of(model.diffusion_model)
+    width = _config_of(model.diffusion_model).dim
     batch, channels, frames, *size = noise_shape
-    tokens = batch * math.prod(token_grid(model.diffusion_model, noise_shape))
+    tokens = batch * math.prod(token_grid(noise_shape, model.diffusion_model.patch_size))
     needed = model.memory_required(noise_shape)
     share = tokens * width * computing_dtype(model).itemsize / max(1, needed)
     # The estimate is in proportion to the frames.
@@ -227,7 +228,7 @@ class LynxWrapper:
             if not window.holds(sigma):
                 continue
             appearance = role.appearance
-            mask = region_of_tokens(appearance, model, x, run, options)
+            mask = region_of_tokens(appearance.region, appearance.rows, model, x, run, options)
             for part, scale in ((ID_LAYERS, appearance.id_scale), (REF_LAYERS, appearance.ref_scale)):
                 if not role.blocks[part]:
                     continue
@@ -254,7 +255,8 @@ def _blocks(diffusion_model: nn.Module, person: Person, appearance: Appearance) 
     Raises:
         LumosXError: see ``lynx_model``.
     """
-    width, blocks = _shape_of(diffusion_model)
+    config = _config_of(diffusion_model)
+    blocks = config.num_layers
     sizes = _layers_of(person)
     if not sizes:
         raise LumosXError(
@@ -262,7 +264,7 @@ def _blocks(diffusion_model: nn.Module, person: Person, appearance: Appearance) 
             "in LumosX Lynx Loader."
         )
     for one in sizes.values():
-        check_base(one, width, blocks)
+        check_base(one, config)
     chosen = frozenset(range(blocks)) if appearance.blocks is None else appearance.blocks
     if chosen - set(range(blocks)):
         raise LumosXError(f"blocks: the model has blocks 0 to {blocks - 1}, but {max(chosen)} is named; name others.")
@@ -289,8 +291,8 @@ def _layers_of(person: Person) -> dict[str, AdapterSizes]:
     return found
 
 
-def _shape_of(model: nn.Module) -> tuple[int, int]:
-    """Width and number of blocks of a Wan transformer."""
+def _config_of(model: nn.Module) -> WanConfig:
+    """The sizes of a Wan transformer."""
     blocks = getattr(model, "blocks", None) or ()
     plain = [getattr(block, "_orig_mod", block) for block in blocks]
     for block in plain:
@@ -299,7 +301,7 @@ def _shape_of(model: nn.Module) -> tuple[int, int]:
                 plain = []
     if not plain or not hasattr(model, "rope_encode"):
         raise LumosXError(f"model: this is a {type(model).__name__}, not a Wan model; load a Wan 14B model.")
-    return model.time_projection[1].out_features // 6, len(plain)
+    return WanConfig.of_module(model)
 
 
 @contextlib.contextmanager

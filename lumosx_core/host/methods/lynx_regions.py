@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ...errors import LumosXError
+from ...models.latents import token_grid
 from ...models.wan.config import WAN21_LATENT
-from ...models.wan.forward import token_grid
 from .lynx_run import LynxRun
-
-if TYPE_CHECKING:
-    from .lynx import Appearance
 
 
 def region_of_tokens(
-    appearance: Appearance, model: nn.Module, x: torch.Tensor, run: LynxRun, options: Mapping[str, Any]
+    region: torch.Tensor | None, rows: Collection[int] | None, model: nn.Module, x: torch.Tensor, run: LynxRun,
+    options: Mapping[str, Any],
 ) -> torch.Tensor | None:
     """[batch or 1, tokens, 1] in [0, 1]; None for everywhere.
 
     Args:
+        region: a mask of the video in pixels; None is everywhere.
+        rows: of the batch; None is all.
         model: the transformer, for the size of its patches.
         x: what it is given, [batch, channels, frames, height, width].
         options: the transformer options of this forward.
@@ -31,12 +31,12 @@ def region_of_tokens(
     Raises:
         LumosXError: the mask has another number of pictures than the video.
     """
-    if appearance.region is None and appearance.rows is None:
+    if region is None and rows is None:
         return None
-    grid = token_grid(model, x.shape)
+    grid = token_grid(x.shape, model.patch_size)
     mask = torch.ones(1, grid[0] * grid[1] * grid[2], 1)
-    if appearance.region is not None:
-        frames = _latent_frames(appearance.region, run.frames)
+    if region is not None:
+        frames = _latent_frames(region, run.frames)
         window = options.get("context_window")
         if window is not None and len(frames) > 1:
             # Later hosts put the frame before a window in front of it.
@@ -49,10 +49,10 @@ def region_of_tokens(
             )
         areas = F.interpolate(frames[:, None].float(), size=grid[1:], mode="area")[:, 0]
         mask = areas.expand(grid[0], -1, -1).reshape(1, -1, 1)
-    if appearance.rows is not None:
+    if rows is not None:
         # Conditionings that run together have the whole batch each.
         batch = len(x) // max(1, len(options.get("cond_or_uncond", [0])))
-        chosen = torch.tensor([row % batch in appearance.rows for row in range(len(x))])
+        chosen = torch.tensor([row % batch in rows for row in range(len(x))])
         mask = mask * chosen[:, None, None]
     return mask.to(x.device)
 

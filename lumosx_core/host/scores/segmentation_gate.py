@@ -85,8 +85,8 @@ def gate_segments(
     log_warnings(f"{NODE}: {note}" for note in notes)
     sheet = as_picture(draw_sheet(_rows(found, verdicts)))
     return (
-        [one.crop for one in kept], "\n".join(one.phrase for one in kept), " ".join(str(one.frame) for one in kept),
-        sheet, report,
+        [one.crop for one in kept if one.crop is not None], "\n".join(one.phrase for one in kept),
+        " ".join(str(one.frame) for one in kept), sheet, report,
     )
 
 
@@ -212,7 +212,7 @@ def _similarities(shown: Sequence[_Candidate], clip: ClipLikeness) -> list[float
         return []
     phrases = list(dict.fromkeys(one.phrase for one in shown))
     with on_device(clip.models[0]):
-        pictures = clip.of_crops([squared(as_pixels(one.crop)) for one in shown])
+        pictures = clip.of_crops([squared(as_pixels(one.crop)) for one in shown if one.crop is not None])
         words = clip.of_phrases(phrases)
     return [float(picture @ words[phrases.index(one.phrase)]) for picture, one in zip(pictures, shown)]
 

@@ -33,6 +33,11 @@ class Adapters:
     files: Mapping[str, Path] = field(default_factory=dict)
     sizes: Mapping[str, ResamplerSizes | AdapterSizes] = field(default_factory=dict)
 
+    def layers(self, part: str) -> AdapterSizes | None:
+        """The sizes of ID layers or of reference layers; None without them."""
+        sizes = self.sizes.get(part)
+        return sizes if isinstance(sizes, AdapterSizes) else None
+
     @classmethod
     def of_files(cls, paths: Sequence[Path]) -> Adapters:
         """The parts that some files hold, recognised by the names and shapes of their tensors.
