@@ -66,7 +66,8 @@ def _outputs() -> list[Any]:
         io.String.Output(display_name="report", tooltip="All scores and warnings, as text for Preview Any."),
         io.String.Output(display_name="scores_json", tooltip="The same with every frame's rows, as JSON."),
         io.Image.Output(
-            display_name="plot", tooltip="Likeness of everybody over the frames. Stopped where faces are only counted.",
+            display_name="plot",
+            tooltip="Likeness of everybody over the frames, or the number of faces where they are only counted.",
         ),
         io.Image.Output(
             display_name="annotated",

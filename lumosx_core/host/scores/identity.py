@@ -18,7 +18,7 @@ from ...media.drawing import font_of
 from ...packages import matplotlib, require
 from ...scene.relations import Scene
 from ...scores.drawing.annotate import annotate_frame
-from ...scores.drawing.plot import as_png, plot_identity
+from ...scores.drawing.plot import as_png, plot_identity, plot_presence
 from ...scores.figures import strict_json
 from ...scores.identity.measured import IdentityPlan
 from ...scores.identity.models import FacesOnly, ModelNames, open_models
@@ -37,7 +37,7 @@ _MOST_BYTES = 150
 _MOST_FOLDERS = 16
 
 # What ComfyUI gives to the outputs of a node; a blocker stops what is linked to its own only.
-Outputs = tuple[str, str, torch.Tensor | ExecutionBlocker, torch.Tensor, float | ExecutionBlocker]
+Outputs = tuple[str, str, torch.Tensor, torch.Tensor, float | ExecutionBlocker]
 
 
 def score_images(
@@ -50,9 +50,9 @@ def score_images(
         save_as: a prefix under the output folder for JSON and plot; empty for no files.
 
     Returns:
-        Report, JSON, plot [1, H, W, 3], annotated watched frames [n, H, W, 3] and score; of counted faces no plot and
-        no score, but what stops these outputs with the sentence that says what is missing. And the picture for the
-        node itself: the plot, or the first annotated frame.
+        Report, JSON, plot [1, H, W, 3], annotated watched frames [n, H, W, 3] and score; of counted faces a plot of
+        their number, and no score, but what stops this output with the sentence that says what is missing. And the
+        picture for the node itself: the plot of likeness, or the first annotated frame.
 
     Raises:
         LumosXError: a scene without a face picture, a model or a package that is missing, a name that will not do, or
@@ -135,14 +135,14 @@ def _watched(
 
 def _counted(frames: ImageFrames, scores: PresenceScores, save_as: str) -> tuple[Outputs, torch.Tensor]:
     text = strict_json(scores.as_json())
-    report = scores.report() + _saved(save_as, text, None)
+    plot = plot_presence(scores)
+    report = scores.report() + _saved(save_as, text, plot)
     log_warnings([scores.reason])
     annotated = as_batch((number_faces(frames[frame.index], frame) for frame in scores.frames), len(scores.frames))
-    blocker = ExecutionBlocker(scores.reason)
-    return (report, text, blocker, annotated, blocker), annotated[:1]
+    return (report, text, as_picture(plot), annotated, ExecutionBlocker(scores.reason)), annotated[:1]
 
 
-def _saved(save_as: str, text: str, plot: np.ndarray | None) -> str:
+def _saved(save_as: str, text: str, plot: np.ndarray) -> str:
     """Write the files if there is a name for them; the report's line about it.
 
     A disk that fails costs the files only, since the scores may have taken an hour.
@@ -157,16 +157,16 @@ def _saved(save_as: str, text: str, plot: np.ndarray | None) -> str:
         return f"\n\n- **Warning:** {warning}"
 
 
-def _written(save_as: str, text: str, plot: np.ndarray | None) -> str:
-    """Write JSON and, if there is one, plot under the host's next number: both or none; their names."""
-    height, width = (0, 0) if plot is None else plot.shape[:2]
+def _written(save_as: str, text: str, plot: np.ndarray) -> str:
+    """Write JSON and plot under the host's next number: both or none; their names."""
+    height, width = plot.shape[:2]
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
         save_as.strip(), folder_paths.get_output_directory(), width, height
     )
     # ComfyUI counts on names that end in an underscore; without it the next run would take the same number.
     stem = f"{name}_{counter:05}_"
     # Half a character in a phrase becomes JSON's own way of writing it.
-    files = {".json": text.encode(errors="backslashreplace"), **({} if plot is None else {".png": as_png(plot)})}
+    files = {".json": text.encode(errors="backslashreplace"), ".png": as_png(plot)}
     with ExitStack() as stack:
         moves = []
         for ending, content in files.items():

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ...packages import matplotlib
 from ..attributes.owners import AttributeScores
+from ..identity.presence import PresenceScores
 from ..identity.score import likeness_of
 from ..identity.summary import IdentityScores
 from ..motion import MotionScore
@@ -44,6 +45,22 @@ def plot_identity(scores: IdentityScores) -> np.ndarray:
     axes.axhline(0, color="0.75", linewidth=0.8, zorder=0)
     title = f"{scores.judge.score}: {scores.score:.3f}, mode {scores.plan.mode}"
     return _drawn(canvas, axes, title, f"likeness to the reference ({scores.judge.measure})", labels)
+
+
+def plot_presence(scores: PresenceScores) -> np.ndarray:
+    """RGB [H, W, 3] uint8: how many faces each watched frame shows, and how many are wanted.
+
+    Raises:
+        LumosXError: matplotlib is missing.
+    """
+    canvas, axes = _empty_plot()
+    wanted, found = len(scores.known), [len(frame.faces) for frame in scores.frames]
+    _draw_line(axes, [frame.index for frame in scores.frames], found, COLOURS[0], "-", "faces found")
+    axes.axhline(wanted, color="0.3", linewidth=1.2, linestyle=(0, (4, 3)), label=f"faces wanted: {wanted}")
+    axes.set_ylim(0, 1.2 * max(wanted, *found))
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    return _drawn(canvas, axes, f"All faces in {scores.complete:.0%} of the frames; nobody is told apart", "faces",
+                  Labels())
 
 
 def plot_attributes(scores: AttributeScores) -> np.ndarray:

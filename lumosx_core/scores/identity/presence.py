@@ -96,7 +96,7 @@ class PresenceScores:
         return "\n\n".join([
             f"- **Warning:** {self.reason}",
             f"- Faces were counted only, in {nth}, found by {self.detector}: nobody was told apart, so there is no "
-            "likeness, order, switch or plot. One face is wanted for each subject with a face picture.",
+            "likeness, order or switch. One face is wanted for each subject with a face picture.",
             markdown_table(header, [(len(self.frames), len(self.known), *shares)]),
         ])
 

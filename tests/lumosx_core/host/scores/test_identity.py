@@ -186,7 +186,7 @@ def nothing_installed(monkeypatch, tmp_path):
     monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
 
 
-def test_without_an_embedder_faces_are_counted_and_only_plot_and_score_stop(
+def test_without_an_embedder_faces_are_counted_and_only_the_score_stops(
     scene, pair, output, nothing_installed, caplog
 ):
     images = image_of(still_video(*pair, frames=3, leaves_at=2))
@@ -196,20 +196,21 @@ def test_without_an_embedder_faces_are_counted_and_only_plot_and_score_stop(
     assert [frame["faces"] for frame in values["frames"]] == [2, 2, 1]
     assert report.startswith(f"- **Warning:** {values['missing']}") and values["missing"] in caplog.text
     assert "pip install dlib-bin" in values["missing"] and "backbone.pth" in values["missing"]
-    for blocker in (plot, score):
-        assert isinstance(blocker, ExecutionBlocker) and blocker.message == values["missing"]
+    assert isinstance(score, ExecutionBlocker) and score.message == values["missing"]
+    another, _ = score_images(image_of(still_video(*pair, frames=3)), scene, IdentityPlan(), ModelNames())
+    assert plot.shape == another[2].shape and not torch.equal(plot, another[2])
     assert annotated.shape == images.shape and torch.equal(shown, annotated[:1])
     assert 0 < (annotated != images).any(dim=3).float().mean() < 0.2 and list(output.iterdir()) == []
 
 
-def test_counted_faces_are_saved_as_json_alone(scene, pair, output, nothing_installed):
+def test_counted_faces_are_saved_with_their_plot(scene, pair, output, nothing_installed):
     images = image_of(still_video(*pair, frames=1))
     for number in (1, 2):
         (report, text, *_), _ = score_images(images, scene, IdentityPlan(), ModelNames(), "run")
         stem = f"run_0000{number}_"
-        assert report.endswith(f"- Saved as {stem}.json.")
+        assert report.endswith(f"- Saved as {stem}.json and {stem}.png.")
         assert json.loads((output / f"{stem}.json").read_text(encoding="utf-8")) == json.loads(text)
-    assert len(list(output.iterdir())) == 2
+    assert len(list(output.iterdir())) == 4
 
 
 def test_a_named_embedder_that_is_missing_stays_an_error(scene, output, nothing_installed):
