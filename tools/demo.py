@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,7 +20,9 @@ from tools.server import ROOT, ComfyServer, ServerError
 
 WORKFLOW = ROOT / "tests" / "workflows" / "demo.json"
 CASE_FOLDER = "lumosx_cases"
+RELATIONS_OFF = {"ratio": 0.0}
 TIMEOUT_SECONDS = 3600
+FRAME_MS = 1000 // 16
 # Sampling takes most of the time, so it takes most of the bar.
 SAMPLER_WEIGHT = 20
 QUIET_SECONDS = 20
@@ -46,18 +48,26 @@ class Options:
     host_log: Path | None
     workflow: Path
     strip: Path | None = None
+    relations: bool = True
 
 
 def parse(argv):
     """Return the checked Options for a command line; raises DemoError when one of them cannot work."""
     parser = _Parser(prog="dev.py demo", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--case", metavar="FOLDER", help="a case folder of your own (default: a built-in case)")
+    parser.add_argument("--case", metavar="FOLDER", help="a case folder of your own (default: two people alike)")
     parser.add_argument("--prompt", metavar="TEXT", help="replaces the case's caption")
     parser.add_argument("--out", metavar="FILE", default="lumosx_demo.mp4", help="where the video goes (%(default)s)")
     parser.add_argument("--seed", metavar="N", type=int, help="seed of the sampler (default: the workflow's own)")
     parser.add_argument("--host-log", metavar="FILE", help="keep what ComfyUI prints in this file")
     parser.add_argument("--workflow", metavar="FILE", default=WORKFLOW, help="another workflow in API form")
-    parser.add_argument("--strip", metavar="FILE", help="also a picture: references above, frames below")
+    parser.add_argument(
+        "--strip", metavar="FILE",
+        help="also a picture: references above, frames below; a .webp moves, and shows the same with relations off",
+    )
+    parser.add_argument(
+        "--relations", choices=("on", "off"), default="on",
+        help="off: the same model without MCAM, which lets words look at their references (%(default)s)",
+    )
     arguments = parser.parse_args(argv)
     if arguments.seed is not None and not 0 <= arguments.seed < 2**64:
         raise DemoError(f"--seed must be between 0 and {2**64 - 1}, not {arguments.seed}.")
@@ -69,6 +79,7 @@ def parse(argv):
         host_log=_checked_log(arguments.host_log) if arguments.host_log is not None else None,
         workflow=Path(arguments.workflow).resolve(),
         strip=_checked_strip(arguments.strip) if arguments.strip is not None else None,
+        relations=arguments.relations == "on",
     )
 
 
@@ -90,8 +101,8 @@ def _checked_log(text):
 
 def _checked_strip(text):
     path = Path(text).expanduser().absolute()
-    if path.suffix.lower() not in (".png", ".jpg"):
-        raise DemoError(f"--strip must name a .png or .jpg file, not {text}.")
+    if path.suffix.lower() not in (".png", ".jpg", ".webp"):
+        raise DemoError(f"--strip must name a .png, .jpg or .webp file, not {text}.")
     _check_writable(_aside(path), path, "--strip")
     return path
 
@@ -132,6 +143,8 @@ def load_workflow(options):
         prompt[_find_node(prompt, "LumosX_RelationalEncode", options.workflow)]["inputs"]["prompt"] = options.prompt
     if options.seed is not None:
         prompt[_find_node(prompt, "LumosX_Sampler", options.workflow)]["inputs"]["seed"] = options.seed
+    if not options.relations:
+        prompt[_find_node(prompt, "LumosX_Model", options.workflow)]["inputs"].update(RELATIONS_OFF)
     _find_node(prompt, "SaveVideo", options.workflow)
     return prompt
 
@@ -252,12 +265,11 @@ def main(argv):
     # Ending by signal must unwind the stack too: it stops the server and removes what is half written.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        options = parse(argv)
-        prompt = load_workflow(options)
-        state = Path(os.environ["LUMOSX_TEST_STATE"])
-        make_video(options, prompt, os.environ["LUMOSX_TEST_COMFYUI"], state / "models")
-        if options.strip is not None:
-            _write_strip(options)
+        with tempfile.TemporaryDirectory(prefix="lumosx-case-") as drawn:
+            options = _with_case(parse(argv), Path(drawn))
+            _run(options)
+            if options.strip is not None:
+                _write_strip(options, Path(drawn))
     except KeyboardInterrupt:
         return _fail("Stopped.", 130)
     except Interrupted:
@@ -272,15 +284,41 @@ def main(argv):
     return 0
 
 
-def _write_strip(options):
-    from lumosx_core.tiny.demo_case import write_demo_case
-    from tools.strip import make_strip
+def _with_case(options, folder):
+    """The options with a case that is drawn, where the workflow is the demo's own and no case is named."""
+    if options.case is not None or options.workflow != WORKFLOW:
+        return options
+    from tools.similar_case import write_similar_case
 
-    with tempfile.TemporaryDirectory() as drawn:
-        strip = make_strip(options.case or write_demo_case(drawn), options.out)
+    return replace(options, case=write_similar_case(folder / "demo"))
+
+
+def _run(options):
+    models = Path(os.environ["LUMOSX_TEST_STATE"]) / "models"
+    make_video(options, load_workflow(options), os.environ["LUMOSX_TEST_COMFYUI"], models)
+
+
+def _write_strip(options, folder):
+    """Write the picture of the case and its video; a moving one shows the same without relations, too."""
+    from tools.strip import make_animation, make_strip
+
+    case, moves = options.case, options.strip.suffix.lower() == ".webp"
+    if case is None:
+        from lumosx_core.tiny.demo_case import write_demo_case
+
+        case = write_demo_case(folder / "case")
+    if moves:
+        off = replace(options, relations=False, out=folder / "off.mp4")
+        _run(off)
+        first, *others = make_animation(case, {"with relations": options.out, "relations off": off.out})
+        how = {"format": "WEBP", "save_all": True, "append_images": others, "duration": FRAME_MS, "loop": 0,
+               "quality": 80, "method": 6}
+    else:
+        first = make_strip(case, options.out)
+        how = {"format": "JPEG" if options.strip.suffix.lower() == ".jpg" else "PNG", "quality": 90}
     part = _aside(options.strip)
     try:
-        strip.save(part, format="JPEG" if options.strip.suffix.lower() == ".jpg" else "PNG", quality=90)
+        first.save(part, **how)
         os.replace(part, options.strip)
     finally:
         part.unlink(missing_ok=True)

@@ -10,33 +10,63 @@ from lumosx_core.media.video import VideoFile
 from lumosx_core.scores.drawing.plot import colour_of
 
 FRAMES = 4
+ANIMATION_WIDTH = 1060
 WIDTH, GAP, TILE_HEIGHT, LINE = 1280, 12, 132, 22
 GREY = (120, 120, 120)
 
 
 def make_strip(case_folder, video):
-    """Return the picture of a case folder and a video file."""
+    """Return the picture of a case folder and a few frames of a video file."""
+    frames = _spread([Image.fromarray(frame) for frame in VideoFile(Path(video))])
+    return _below(_tiles(case_folder, WIDTH), frames)
+
+
+def make_animation(case_folder, videos):
+    """Return the frames of a picture that moves: the case above, and below it videos of one length side by side.
+
+    Args:
+        case_folder: whose references are shown.
+        videos: files by the words that are written under each.
+    """
+    tiles = _tiles(case_folder, ANIMATION_WIDTH)
+    clips = [[Image.fromarray(frame) for frame in VideoFile(Path(video))] for video in videos.values()]
+    return [_below(tiles, frames, list(videos)) for frames in zip(*clips, strict=True)]
+
+
+def _tiles(case_folder, width):
+    """All references in a row, framed in their owners' colours, with their phrases below."""
     case = load_case(Path(case_folder))
     owners = [None] * len(case.scene.non_human)
     owners += [number for number, subject in enumerate(case.scene.subjects) for _ in subject.references]
-    tiles = list(zip(case.scene.references, owners))
-    tile_width = (WIDTH - GAP * (len(tiles) + 1)) // len(tiles)
-    frames = _spread([Image.fromarray(frame) for frame in VideoFile(Path(video))])
-    frame_width = (WIDTH - GAP * (len(frames) + 1)) // len(frames)
-    frame_height = frame_width * frames[0].height // frames[0].width
-    strip = Image.new("RGB", (WIDTH, TILE_HEIGHT + LINE + frame_height + 4 * GAP), (255, 255, 255))
-    draw, font = ImageDraw.Draw(strip), ImageFont.load_default(14)
-    for number, (reference, owner) in enumerate(tiles):
+    shown = list(zip(case.scene.references, owners))
+    tile_width = (width - GAP * (len(shown) + 1)) // len(shown)
+    row = Image.new("RGB", (width, TILE_HEIGHT + LINE + 2 * GAP), (255, 255, 255))
+    draw, font = ImageDraw.Draw(row), ImageFont.load_default(14)
+    for number, (reference, owner) in enumerate(shown):
         left = GAP + number * (tile_width + GAP)
         colour = GREY if owner is None else colour_of(owner)
         tile = ImageOps.pad(pil_from_tensor(reference.image), (tile_width - 8, TILE_HEIGHT - 8), color=(255, 255, 255))
         draw.rectangle((left, GAP, left + tile_width - 1, GAP + TILE_HEIGHT - 1), outline=colour, width=3)
-        strip.paste(tile, (left + 4, GAP + 4))
+        row.paste(tile, (left + 4, GAP + 4))
         draw.text((left + tile_width / 2, GAP + TILE_HEIGHT + LINE / 2), reference.phrase, colour, font, anchor="mm")
+    return row
+
+
+def _below(tiles, frames, words=None):
+    """Frames side by side under the tiles, with a line of words under each if there are some."""
+    width = (tiles.width - GAP * (len(frames) + 1)) // len(frames)
+    height = width * frames[0].height // frames[0].width
+    line = LINE + GAP if words else 0
+    whole = Image.new("RGB", (tiles.width, tiles.height + height + 2 * GAP + line), (255, 255, 255))
+    whole.paste(tiles)
+    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(16)
     for number, frame in enumerate(frames):
-        place = GAP + number * (frame_width + GAP), TILE_HEIGHT + LINE + 2 * GAP
-        strip.paste(frame.resize((frame_width, frame_height), Image.Resampling.LANCZOS), place)
-    return strip
+        left = GAP + number * (width + GAP)
+        whole.paste(frame.resize((width, height), Image.Resampling.LANCZOS), (left, tiles.height))
+        if words:
+            middle = left + width / 2, tiles.height + height + GAP + LINE / 2
+            draw.text(middle, words[number], (60, 60, 60), font, anchor="mm")
+    return whole
 
 
 def _spread(frames):

@@ -8,11 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from lumosx_core.media.video import write_video
+from lumosx_core.tiny.demo_case import write_demo_case
 from tools import demo
 from tools.client import ExecutionFailed, PromptRejected, Run
 from tools.server import ServerError
+from tools.strip import make_animation
 
 CORE_WORKFLOW = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 9, "color": 255}},
@@ -144,6 +148,27 @@ def test_a_workflow_without_options_stays_as_it_is(tmp_path):
     workflow = write_workflow(tmp_path, PACK_WORKFLOW)
     options = demo.parse(["--workflow", str(workflow), "--out", str(tmp_path / "a.mp4")])
     assert demo.load_workflow(options) == PACK_WORKFLOW
+
+
+def test_relations_are_switched_off_in_the_model_and_nowhere_else(tmp_path):
+    model = {"class_type": "LumosX_Model", "inputs": {"model": ["9", 0], "ratio": 0.5, "relational_attention": True}}
+    workflow = write_workflow(tmp_path, {**PACK_WORKFLOW, "5": model})
+    prompt = demo.load_workflow(demo.parse(["--relations", "off", "--workflow", str(workflow)]))
+    off = {"model": ["9", 0], "ratio": 0.0, "relational_attention": True}
+    assert prompt == {**PACK_WORKFLOW, "5": {**model, "inputs": off}}
+
+
+def test_an_animation_shows_the_case_above_videos_of_one_length(tmp_path):
+    case = write_demo_case(tmp_path / "case")
+    grey, white = (tmp_path / f"{name}.mp4" for name in ("grey", "white"))
+    for path, level in ((grey, 128), (white, 255)):
+        write_video([np.full((96, 128, 3), level, np.uint8)] * 3, path, 16)
+    frames = make_animation(case, {"with": grey, "without": white})
+    assert len(frames) == 3 and {frame.size for frame in frames} == {frames[0].size}
+    width, height = frames[0].size
+    left, right = (np.asarray(frames[1])[height - 100, x].mean() for x in (width // 4, 3 * width // 4))
+    assert abs(left - 128) < 6 and right > 249
+
 
 
 def test_a_workflow_without_the_node_for_an_option_is_refused(tmp_path):
