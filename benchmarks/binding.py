@@ -1,14 +1,13 @@
 """Who wears what: how often the small model binds a face and what is worn to its owner, and what each option costs.
 
     python dev.py bench binding [--model FILE] [--scenes 200] [--people 2 3] [--only NAME ...] [--json FILE]
-        [--painted] [--picture FILE]
+        [--picture FILE]
 
 Scenes of the held-out world, which no training ever drew from, are sampled through the code of the nodes. Everybody in
 a scene wears things of the same kinds and the prompt names no colours, so that nothing but the relations says what is
-whose. Each place of each clip is compared with what everybody's references would look like there, both decoded by the
-block transform: it is linear and can be undone, so this compares latents, whatever is painted of them. ``--painted``
-compares what the learned decoder paints of both. With ``--model``, ``--steps``, ``--cfg`` and ``--shift`` at their
-defaults the first row repeats the figures of docs/binding.md.
+whose. Each place in the last video frame of each latent frame is compared with what everybody's references would look
+like there. With ``--model``, ``--codec``, ``--steps``, ``--cfg`` and ``--shift`` at their defaults the first row gives
+the figures of docs/binding.md again.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from benchmarks.measuring import write_json
 from lumosx_core.models.lumosx import RelationalOptions
 from lumosx_core.models.lumosx.sequence import Binding
 from lumosx_core.scene.prompt import NEGATIVE_PROMPT
-from lumosx_core.tiny.codec import normalised, world_codec
-from lumosx_core.tiny.decoder import painting_codec
-from lumosx_core.tiny.trained import TRAINED
+from lumosx_core.tiny.codec import normalised
+from lumosx_core.tiny.learned import load_codec
+from lumosx_core.tiny.trained import CODEC, TRAINED
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import Cast, draw_cast
-from lumosx_core.tiny.world.measure import FACE, Measured, measure_clip
+from lumosx_core.tiny.world.measure import FACE, Measured
 from lumosx_core.tiny.world.relations import scene_of
 from lumosx_core.tiny.world.script import Script, draw_script
-from lumosx_core.training.checking import frames_of
+from lumosx_core.training.checking import measured
 from lumosx_core.training.examples import bind, encode_references
 
 CASTS, FRAMES = 4, 3
@@ -111,14 +110,14 @@ class Bench:
         trained: the model's file.
         base: folder of ComfyUI's own, where the copies are written.
         scenes: how many, for each number of people.
-        painted: see the learned decoder's pictures rather than the block transform's.
+        codec: of its latents.
     """
 
-    def __init__(self, trained: Path, base: Path, scenes: int, people: tuple[int, ...], painted: bool = False):
+    def __init__(self, trained: Path, base: Path, scenes: int, people: tuple[int, ...], codec: Path = CODEC):
         from lumosx_core.host.training import TextSide
         from lumosx_core.host.weights.tiny import load_tiny_clip
 
-        self._trained, self._codec = trained, painting_codec() if painted else world_codec()
+        self._trained, self._codec = trained, load_codec(codec)
         self._folder = base / "models" / "diffusion_models"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._text = TextSide(load_tiny_clip())
@@ -131,7 +130,7 @@ class Bench:
         random = np.random.default_rng([SEED, people, number])
         script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False)
         casts = [draw_cast(random, script, Split.HELD_OUT) for _ in range(CASTS)]
-        references = encode_references(random, [script] * CASTS, casts)
+        references = encode_references(self._codec, random, [script] * CASTS, casts)
         return Job(
             script, casts, references, self._text.encode(script.prompt), self._negative,
             bind(scene_of(script), script.prompt, self._text.tokenise), 100 * people + number,
@@ -154,7 +153,7 @@ class Bench:
         """Sample and measure the first ``scenes`` scenes of each number of people."""
         for job, cast, latent in self.latents(variant, plan, scenes):
             other = job.casts[job.casts.index(cast) - 1]
-            yield job.script, measure_clip(job.script, cast, other, frames_of(latent, self._codec), self._codec)
+            yield job.script, measured(job.script, cast, other, latent, self._codec)
 
     def latents(self, variant: Variant, plan: dict, scenes: int) -> Iterator[tuple[Job, Cast, torch.Tensor]]:
         """What is sampled of the same scenes, normalised [16, frames, h, w]."""
@@ -261,7 +260,7 @@ def main(arguments: list[str], base: Path) -> int:
     """Print the tables; write JSON and the owner matrices where asked."""
     options = _parse(arguments)
     plan = {"steps": options.steps, "cfg": options.cfg, "shift": options.shift}
-    bench = Bench(options.model, base, options.scenes, tuple(options.people), options.painted)
+    bench = Bench(options.model, base, options.scenes, tuple(options.people), options.codec)
     chosen = {name: one for name, one in variants(options.steps).items() if not options.only or name in options.only}
     rows = []
     with torch.inference_mode():
@@ -274,7 +273,7 @@ def main(arguments: list[str], base: Path) -> int:
             rows.append({"variant": name, "seconds": seconds, "results": results})
     result = {
         "machine": describe_machine(), "model": options.model.name, "frames": FRAMES, **plan,
-        "painted": options.painted, "rows": rows,
+        "codec": options.codec.name, "rows": rows,
     }
     print(f"{result['machine']}; {options.steps} steps, cfg {options.cfg:g}, shift {options.shift:g}.\n")
     print("\n\n".join(table(rows, people) for people in options.people))
@@ -291,6 +290,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--model", type=Path, default=TRAINED, metavar="FILE", help="a file of dev.py train tiny (the one that ships)"
     )
+    parser.add_argument(
+        "--codec", type=Path, default=CODEC, metavar="FILE", help="a file of dev.py train codec (the one that ships)"
+    )
     parser.add_argument("--scenes", type=int, default=200, help="for each number of people (%(default)s)")
     parser.add_argument("--other-scenes", type=int, default=60, help="the same for all but the first row (%(default)s)")
     parser.add_argument("--people", type=int, nargs="+", choices=(2, 3), default=[2, 3])
@@ -298,7 +300,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--cfg", type=float, default=CFG)
     parser.add_argument("--shift", type=float, default=SHIFT)
-    parser.add_argument("--painted", action="store_true", help="compare what the learned decoder paints")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path, help="PNG of the owner matrices of the first variant")
     options = parser.parse_args(arguments)

@@ -24,9 +24,10 @@ class LumosXTinyModels(Node):
             inputs=[
                 io.Combo.Input(
                     "decoder", options=list(DECODERS), default=LEARNED, optional=True,
-                    tooltip="How the VAE decodes. learned 2x: crisp drawn people, at twice the width and height that "
-                    "were encoded, so that 128 x 96 becomes 256 x 192. block transform: any picture, photographs too, "
-                    "coarsely, at the size that was encoded.",
+                    tooltip="Which VAE. learned 2x: the one that the small model was trained with; it paints at twice "
+                    "the width and height that were encoded, so that 128 x 96 becomes 256 x 192. block transform: "
+                    "gives back any picture, photographs too, coarsely and at its own size; the small model's videos "
+                    "come out as smears.",
                 ),
             ],
             outputs=[
@@ -36,8 +37,8 @@ class LumosXTinyModels(Node):
                 io.Clip.Output(display_name="clip", tooltip="A small UMT5-type text encoder with a real tokenizer."),
                 io.Vae.Output(
                     display_name="vae",
-                    tooltip="A small VAE that encodes with the strides and channels of Wan2.1's; with the learned "
-                    "decoder the frames are twice as large.",
+                    tooltip="A small VAE that encodes with the strides and channels of Wan2.1's; learned 2x makes "
+                    "frames twice as large.",
                 ),
             ],
         )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
-BLOCK = 8
-FRAMES_PER_LATENT = 4
+from ..models.wan.config import WAN21_LATENT
+
+BLOCK = WAN21_LATENT.pixel_stride
+FRAMES_PER_LATENT = WAN21_LATENT.frame_stride
 
 WAN21_MEAN = (
     -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
@@ -40,6 +43,16 @@ WORLD_STD = (3.2,) + (3.8,) * 2 + (2.2,) * 3 + (1.35,) * 4 + (1.9, 2.4, 2.2) + (
 then deviate by 1 and details by a quarter of it, so that a model learns colours first."""
 
 
+class Codec(Protocol):
+    """What stands in for the Wan2.1 VAE."""
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Latent [B, 16, T, H/8, W/8], not normalised, of a video [B, 3, 4(T-1)+1, H, W] in -1..1."""
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        """The video of a latent, about -1..1; a codec may paint it larger than it was encoded."""
+
+
 class BlockTransformCodec(torch.nn.Module):
     """Encode and decode video like the Wan2.1 VAE, without weights to learn.
 
@@ -54,7 +67,7 @@ class BlockTransformCodec(torch.nn.Module):
         self, mean: tuple[float, ...] = _COEFFICIENT_MEAN, std: tuple[float, ...] = _COEFFICIENT_STD
     ) -> None:
         super().__init__()
-        analysis, synthesis = _block_transform()
+        analysis, synthesis = _basis()
         coefficient_mean = torch.tensor(mean)
         gain = torch.tensor(WAN21_STD) / torch.tensor(std)
         offset = torch.tensor(WAN21_MEAN) - gain * coefficient_mean
@@ -92,24 +105,28 @@ class BlockTransformCodec(torch.nn.Module):
         held = pixels[:, :, 1:].repeat_interleave(FRAMES_PER_LATENT, dim=2)
         return torch.cat((pixels[:, :, :1], held), dim=2)
 
-    def encode_pictures(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
-        """Latents [n, 16, 1, h, w] of RGB pictures of one size."""
-        pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
-        return self.encode(pixels.permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1)
-
-    def decode_pictures(self, latents: torch.Tensor) -> np.ndarray:
-        """RGB [n, H, W, 3], 0..255 float32, of latents [n, 16, 1, h, w]."""
-        return pictures_of(self.decode(latents))
-
 
 def world_codec() -> BlockTransformCodec:
     """The codec whose latents suit the drawn world."""
     return BlockTransformCodec(WORLD_MEAN, WORLD_STD)
 
 
+def block_transform() -> tuple[torch.Tensor, torch.Tensor]:
+    """Kernels [16, 3, 8, 8] and offset [16] of a convolution that makes normalised latents of the drawn world."""
+    codec = world_codec()
+    mean, std = torch.tensor(WAN21_MEAN), torch.tensor(WAN21_STD)
+    return codec.analysis / std.view(-1, 1, 1, 1), (codec.offset - mean) / std
+
+
+def video_of(pictures: Sequence[Image.Image]) -> torch.Tensor:
+    """RGB pictures of one size as a video [3, F, H, W] in -1..1."""
+    pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
+    return pixels.permute(3, 0, 1, 2).float() / 127.5 - 1
+
+
 def pictures_of(video: torch.Tensor) -> np.ndarray:
-    """The first frames of videos [n, 3, F, H, W] in -1..1, as RGB [n, H, W, 3], 0..255 float32."""
-    return ((video[:, :, 0].clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+    """A video [3, F, H, W] in -1..1 as RGB [F, H, W, 3], 0..255 float32."""
+    return ((video.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 3, 0).numpy()
 
 
 def normalised(latent: torch.Tensor) -> torch.Tensor:
@@ -126,7 +143,7 @@ def _of_channels(numbers: tuple[float, ...], like: torch.Tensor) -> torch.Tensor
     return torch.tensor(numbers, device=like.device, dtype=like.dtype).view(1, -1, 1, 1, 1)
 
 
-def _block_transform() -> tuple[torch.Tensor, torch.Tensor]:
+def _basis() -> tuple[torch.Tensor, torch.Tensor]:
     """Kernels [16, 3, 8, 8] that take a block's coefficients and put them back."""
     to_ycbcr = torch.tensor(_YCBCR, dtype=torch.float64)
     to_rgb = torch.linalg.inv(to_ycbcr)

@@ -9,7 +9,7 @@ from ..media import letterbox
 from .world.scenery import HEIGHT, WIDTH
 
 SIZE = (WIDTH, HEIGHT)
-MOST_FRAMES = 17
+MOST_FRAMES = 33
 _SAME, _SHARE = 2, 0.9
 # Of 366 drawings none is below the first; of 26 photographs of people and parts of them 25 are, and above the second.
 _FLAT, _SHADES = 0.7, 90

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ class AdapterTrainer(Trainer):
         plan: how.
         dtype, device: to compute in and on.
         about: what else a checkpoint has to agree with before it is gone on from.
-        guidance: what the base is told as embedded guidance.
+        guidance: the embedded guidance that the base is given.
         recompute: compute blocks twice rather than keep them.
     """
 
@@ -37,7 +38,10 @@ class AdapterTrainer(Trainer):
         self.base = base.to(device, dtype)
         self._guidance, self._recompute = guidance, recompute
 
-    def _loss(self, sample: AdapterSample) -> torch.Tensor:
+    def _go_back(self, samples: list[AdapterSample]) -> float:
+        return self._go_back_from([partial(self._loss_of, sample) for sample in samples])
+
+    def _loss_of(self, sample: AdapterSample) -> torch.Tensor:
         sigmas = draw_sigmas(1, self.plan.shift, self._generator)
         noise = torch.randn(sample.latent.shape, generator=self._generator)
         dropped = torch.rand((), generator=self._generator).item() < self.plan.unconditional

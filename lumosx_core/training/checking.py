@@ -13,10 +13,10 @@ from ..models.lumosx import relational_forward
 from ..models.lumosx.sequence import Binding
 from ..models.wan.config import WAN21_LATENT
 from ..sampling.solvers import FlowSchedule, solve
-from ..tiny.codec import denormalised, world_codec
+from ..tiny.codec import FRAMES_PER_LATENT, Codec, denormalised, pictures_of
 from ..tiny.world.cast import Split
 from ..tiny.world.clip import Cast, draw_cast
-from ..tiny.world.measure import FACE, Codec, measure_clip
+from ..tiny.world.measure import FACE, Measured, measure_clip
 from ..tiny.world.relations import scene_of
 from ..tiny.world.script import Script, draw_script
 from .examples import Encode, Tokenise, bind, encode_references
@@ -28,15 +28,19 @@ PEOPLE = (2, 2, 2, 3, 3)
 """People of each script that is checked."""
 
 
-def frames_of(latent: torch.Tensor, codec: Codec | None = None) -> list[np.ndarray]:
-    """One picture RGB [H, W, 3], 0..255 float32, for each frame of a normalised latent [16, frames, h, w].
+def frames_of(latent: torch.Tensor, codec: Codec) -> np.ndarray:
+    """The video RGB [F, H, W, 3], 0..255 float32, that a codec decodes of a normalised latent [16, frames, h, w]."""
+    with torch.no_grad():
+        return pictures_of(codec.decode(denormalised(latent.float()[None]))[0])
 
-    Args:
-        latent: what was sampled.
-        codec: that decodes; None is the block transform.
-    """
-    stills = latent.float().transpose(0, 1)[:, :, None]
-    return list((codec or world_codec()).decode_pictures(denormalised(stills)))
+
+def measured(
+    script: Script, cast: Cast, other: Cast, latent: torch.Tensor, codec: Codec
+) -> Measured:
+    """What ``measure_clip`` finds in the last video frame of each latent frame of a normalised latent."""
+    video = frames_of(latent, codec)
+    seen = range(0, len(video), FRAMES_PER_LATENT)
+    return measure_clip(script, cast, other, video[seen], seen, len(video))
 
 
 class WorldCheck:
@@ -44,21 +48,23 @@ class WorldCheck:
 
     Args:
         network: what is trained.
+        codec: of its latents.
         tokenise, encode: the text side.
         dtype, device: to compute in.
     """
 
     def __init__(
-        self, network: nn.Module, tokenise: Tokenise, encode: Encode, dtype: torch.dtype, device: torch.device
+        self, network: nn.Module, codec: Codec, tokenise: Tokenise, encode: Encode, dtype: torch.dtype,
+        device: torch.device,
     ):
-        self._network, self._dtype, self._device = network, dtype, device
+        self._network, self._codec, self._dtype, self._device = network, codec, dtype, device
         self._scenes = [self._scene(number, people, tokenise, encode) for number, people in enumerate(PEOPLE)]
 
     def _scene(self, number: int, people: int, tokenise: Tokenise, encode: Encode) -> tuple:
         random = np.random.default_rng([99, number])
         script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False)
         casts = [draw_cast(random, script, Split.VALIDATION) for _ in range(CASTS)]
-        references = encode_references(random, [script] * CASTS, casts)
+        references = encode_references(self._codec, random, [script] * CASTS, casts)
         return script, casts, references, encode(script.prompt), bind(scene_of(script), script.prompt, tokenise)
 
     @torch.no_grad()
@@ -86,9 +92,8 @@ class WorldCheck:
 
         return solve(denoise, noise, schedule.sigmas, schedule).cpu()
 
-    @staticmethod
-    def _add(shares: dict[str, list], script: Script, cast: Cast, other: Cast, latent: torch.Tensor) -> None:
-        found = measure_clip(script, cast, other, frames_of(latent))
+    def _add(self, shares: dict[str, list], script: Script, cast: Cast, other: Cast, latent: torch.Tensor) -> None:
+        found = measured(script, cast, other, latent, self._codec)
         for place in found.places:
             kind = "faces" if place.kind == FACE else "worn things"
             shares[f"{kind} of {len(script.roles)}, own"].append(float(place.is_own))

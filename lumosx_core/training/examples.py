@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ..media import letterbox
 from ..models.lumosx.sequence import Binding
+from ..models.wan.config import WAN21_LATENT
 from ..scene.binding import Tokenizer, bind_prompt
 from ..scene.relations import Scene
-from ..tiny.codec import BlockTransformCodec, normalised, world_codec
+from ..tiny.codec import Codec, normalised, video_of
 from ..tiny.world.cast import Split
 from ..tiny.world.clip import Cast, draw_cast, draw_frames, draw_references
 from ..tiny.world.relations import scene_of
@@ -23,11 +23,14 @@ from ..tiny.world.script import Script, draw_lesson, draw_script, reworded
 Tokenise = Tokenizer
 Encode = Callable[[str], torch.Tensor]
 
-LENGTHS = (1, 3, 5)
+LENGTHS = (1, 3, 5, 9)
 """Latent frames of a clip of the drawn world, and how often each length comes."""
-CHANCES = (0.3, 0.4, 0.3)
+CHANCES = (0.25, 0.35, 0.25, 0.15)
 CHANCE_OF_EXCHANGE = 0.25
 """How often two people change places: more than in the world, since it is the hardest to learn."""
+
+CHANCE_ALIKE = 0.25
+"""How often people have the same hair."""
 
 
 @dataclass(frozen=True)
@@ -56,49 +59,58 @@ def bind(scene: Scene, prompt: str, tokenise: Tokenise) -> Binding:
     return Binding.of(bind_prompt(tokenise, scene, prompt))
 
 
-def encode_pictures(codec: BlockTransformCodec, pictures: list[Image.Image]) -> torch.Tensor:
-    """Normalised latents [n, 16, 1, h, w] of pictures of one size."""
-    return normalised(codec.encode_pictures(pictures))
+def encode_clips(codec: Codec, scripts: list[Script], casts: list[Cast], frames: int) -> torch.Tensor:
+    """The latent of ``frames`` latent frames, as ``Example`` has it, of scripts and who plays each."""
+    length = length_of(frames)
+    videos = [video_of(draw_frames(script, cast, length)) for script, cast in zip(scripts, casts)]
+    return _encoded(codec, torch.stack(videos))
 
 
-def encode_clips(scripts: list[Script], casts: list[Cast], frames: int) -> torch.Tensor:
-    """The latent, as ``Example`` has it, of scripts and who plays each."""
-    codec = world_codec()
-    clips = [encode_pictures(codec, draw_frames(script, cast, frames)) for script, cast in zip(scripts, casts)]
-    return torch.cat([clip.transpose(0, 2) for clip in clips])
-
-
-def encode_references(random: np.random.Generator, scripts: list[Script], casts: list[Cast]) -> list[torch.Tensor]:
+def encode_references(
+    codec: Codec, random: np.random.Generator, scripts: list[Script], casts: list[Cast]
+) -> list[torch.Tensor]:
     """The references, as ``Example`` has them, of scripts that show the same kinds, in views by chance."""
-    codec = world_codec()
-    seen = [
-        encode_pictures(
-            codec, [letterbox(picture, WIDTH, HEIGHT) for _, picture in draw_references(random, script, cast)]
-        )
+    pictures = [
+        [letterbox(picture, WIDTH, HEIGHT) for _, picture in draw_references(random, script, cast)]
         for script, cast in zip(scripts, casts)
     ]
-    return list(torch.stack(seen, dim=1))
+    return [_encoded(codec, torch.stack([video_of([one]) for one in alike])) for alike in zip(*pictures)]
+
+
+def _encoded(codec: Codec, videos: torch.Tensor) -> torch.Tensor:
+    """In the codec's own precision, but normalised in float32."""
+    dtype = next((part.dtype for part in (*codec.parameters(), *codec.buffers())), torch.float32)
+    with torch.no_grad():
+        return normalised(codec.encode(videos.to(dtype)).float())
+
+
+def length_of(frames: int) -> int:
+    """Frames of the video of ``frames`` latent frames."""
+    return WAN21_LATENT.video_frames(frames)
 
 
 class WorldExamples(torch.utils.data.Dataset):
     """Clips of the drawn world without end: number ``index`` is the same one whenever it is asked for.
 
     Args:
+        codec: encodes them.
         seed: of everything.
         batch: clips of each example.
         split: which world.
         lessons: how many of the first examples are stills of easy scripts.
     """
 
-    def __init__(self, seed: int, batch: int, split: Split, lessons: int = 0):
-        self._seed, self._batch, self._split, self._lessons = seed, batch, split, lessons
+    def __init__(self, codec: Codec, seed: int, batch: int, split: Split, lessons: int = 0):
+        self._codec, self._seed, self._batch, self._split, self._lessons = codec, seed, batch, split, lessons
 
     def __getitem__(self, index: int) -> Example:
         random = np.random.default_rng([self._seed, index])
         scripts, frames = self._scripts(index, random)
-        casts = [draw_cast(random, script, self._split) for script in scripts]
+        alike = random.random(len(scripts)) < CHANCE_ALIKE
+        casts = [draw_cast(random, *one) for one in zip(scripts, [self._split] * len(scripts), alike)]
         return Example(
-            encode_clips(scripts, casts, frames), encode_references(random, scripts, casts),
+            encode_clips(self._codec, scripts, casts, frames),
+            encode_references(self._codec, random, scripts, casts),
             [script.prompt for script in scripts], [scene_of(script) for script in scripts],
         )
 
@@ -112,3 +124,4 @@ class WorldExamples(torch.utils.data.Dataset):
             lengths, chances = (LENGTHS[1:], None) if script.exchange else (LENGTHS, CHANCES)
             frames = int(random.choice(lengths, p=chances))
         return [script, *(reworded(random, script) for _ in range(self._batch - 1))], frames
+

@@ -18,7 +18,7 @@ class Muon(torch.optim.Optimizer):
     Args:
         groups: of float32 parameters.
         lr: of matrices.
-        vector_part: the rate of biases, which Adam moves, as a part of ``lr``.
+        vector_part: the rate of vectors, such as biases, as a part of ``lr``; a single row is a vector too.
         weight_decay: of matrices, in parts of the rate.
     """
 
@@ -29,7 +29,7 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:
         for group in self.param_groups:
             for weight in group["params"]:
-                if weight.ndim > 1:
+                if weight.ndim > 1 and weight.shape[0] > 1:
                     self._move_matrix(weight, group["lr"], group["weight_decay"])
                 else:
                     self._move_vector(weight, group["lr"] * group["vector_part"])

@@ -10,21 +10,33 @@ def painted_figures(painted: torch.Tensor, truth: torch.Tensor) -> dict[str, flo
 
     Args:
         painted: RGB [n, 3, H, W], about -1..1.
-        truth: RGB [n, H, W, 3], uint8.
+        truth: the same, of the drawings.
 
     Returns:
         ``PSNR`` in dB; ``sharpness``, the mean step between neighbours as a part of the drawing's; ``colour error``,
         the mean difference in 0..255.
     """
-    wanted = truth.permute(0, 3, 1, 2).float() / 127.5 - 1
     painted = painted.clamp(-1, 1)
-    error = painted - wanted
+    error = painted - truth
     squared = (error / 2).square().mean((1, 2, 3))
     return {
         "PSNR": (-10 * squared.log10()).mean().item(),
-        "sharpness": (_steps(painted) / _steps(wanted)).mean().item(),
+        "sharpness": (_steps(painted) / _steps(truth)).mean().item(),
         "colour error": 127.5 * error.abs().mean().item(),
     }
+
+
+def motion_figures(painted: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
+    """Of one clip, both [frames, 3, H, W].
+
+    Returns:
+        ``motion``, the mean change from frame to frame as a part of the drawings'; left out if nothing moves in them.
+        ``flicker``, the same in 0..255 where the drawings stay as they are.
+    """
+    change, wanted = (clip.clamp(-1, 1).diff(dim=0).abs().mean(1) for clip in (painted, truth))
+    still = wanted == 0
+    found = {"flicker": 127.5 * change[still].mean().item()} if still.any() else {}
+    return found if bool(still.all()) else found | {"motion": (change.mean() / wanted.mean()).item()}
 
 
 def _steps(pictures: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from ..files import write_aside
@@ -72,6 +73,17 @@ def run(
             advice = f"--resume {checkpoint} goes on." if checkpoint.is_file() else "there is no checkpoint."
             bar.write(f"Stopped at step {trainer.step}; {advice}", file=sys.stderr)
             raise
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let each of the trainer's threads compute by itself."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

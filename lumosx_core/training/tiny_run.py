@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import platform
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 
 from ..errors import LumosXError
 from ..files import write_aside
 from ..models.wan.config import WanConfig
 from ..models.wan.network import Network, initialise
 from ..scene.prompt import NEGATIVE_PROMPT
+from ..tiny.learned import LearnedCodec, load_codec
 from ..tiny.trained import VERSION, VERSION_KEY
 from ..tiny.world.cast import Split
 from .checking import WorldCheck
 from .examples import Encode, Example, Tokenise, WorldExamples, bind
-from .running import run, write_record
+from .running import one_thread_each, run, write_record
 from .trainer import Sample, Trainer, TrainingPlan
 
 SIZE = WanConfig(dim=256, ffn_dim=512, num_layers=5)
-STEPS, LESSON_STEPS = 7000, 700
-"""Of all, and of easy scripts at first."""
+STEPS, LESSON_STEPS = 4500, 700
+"""Of all, and of easy scripts at first where the weights start from a seed."""
 CLIPS, BINDINGS = 3, 4
 """Clips that share a binding, and bindings of each step."""
+BLOCK, TIMES = 256, 3
+"""Examples that are kept, and how often each is seen: drawing and encoding take a third of a step's time."""
 WORLD_SEED, WEIGHTS_SEED = 1, 0
-RATE, SHIFT = 1e-3, 6.0
-CHECKED_EVERY = 750
+RATE, COOLDOWN, SHIFT, DECAY = 1e-3, 0.6, 6.0, 0.995
+CHECKED_EVERY = 500
 OUT = "lumosx_tiny_dit.safetensors"
 
 
@@ -41,6 +47,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--out", type=Path, default=Path(OUT), help="the new file (%(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="%(default)s, as for the shipped file")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to begin with, rather than from a seed")
     parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
     parser.set_defaults(run=train_tiny)
 
@@ -49,45 +56,109 @@ def train_tiny(options: argparse.Namespace) -> str:
     """Train, write weights, record and plot, and say where they are.
 
     Raises:
-        LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, or ``--resume`` is
-            of another training.
+        LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, ``--start`` holds
+            other weights, or ``--resume`` is of another training.
     """
     check_options(options, STEPS)
+    lessons = LESSON_STEPS if options.start is None else 0
     from ..host.training import TextSide
     from ..host.weights.tiny import load_tiny_clip
 
     text = TextSide(load_tiny_clip())
     device = torch.device(options.device)
-    plan = TrainingPlan(options.steps, rate=RATE, full_rate_inputs=SIZE.dim, shift=SHIFT, accumulate=BINDINGS)
-    trainer = Trainer(small_network(), plan, torch.bfloat16, device)
+    plan = TrainingPlan(
+        options.steps, rate=RATE, full_rate_inputs=SIZE.dim, cooldown=COOLDOWN, shift=SHIFT, decay=DECAY,
+        accumulate=BINDINGS,
+    )
+    trainer = TinyTrainer(small_network(options.start), plan, torch.bfloat16, device)
     if options.resume is not None:
         trainer.resume(options.resume)
     checkpoint = options.out.with_suffix(".checkpoint")
-    check = WorldCheck(trainer.network, text.tokenise, text.encode, torch.bfloat16, device)
-    run(trainer, samples(trainer.step, text.tokenise, text.encode), checkpoint, check, CHECKED_EVERY)
-    write_trained(options.out, trainer)
+    codec = load_codec()
+    check = WorldCheck(trainer.network, codec, text.tokenise, text.encode, torch.bfloat16, device)
+    with one_thread_each():
+        drawn = samples(trainer.step, codec, text.tokenise, text.encode, lessons)
+        run(trainer, drawn, checkpoint, check, CHECKED_EVERY)
+    write_trained(options.out, trainer, lessons)
     checkpoint.unlink(missing_ok=True)
     return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
 
 
-def small_network() -> Network:
-    """The network at its first step, computing in bf16 but for the patch embedding, which is given float32."""
+def small_network(start: Path | None = None) -> Network:
+    """The network at its first step, computing in bf16 but for the patch embedding, which is given float32.
+
+    Args:
+        start: weights to begin with; None draws them.
+
+    Raises:
+        LumosXError: ``start`` cannot be read, or holds weights of another network.
+    """
     network = Network(SIZE)
     initialise(network, WEIGHTS_SEED)
+    if start is not None:
+        try:
+            network.load_state_dict(load_file(start))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise LumosXError(f"--start: {start} is no file of the small model ({reason}).") from error
     network.bfloat16().patch_embedding.float()
     return network
 
 
-def samples(first: int, tokenise: Tokenise, encode: Encode) -> Iterator[Sample]:
-    """The training's samples from step ``first`` on; pictures are drawn in a process of their own."""
-    examples = WorldExamples(WORLD_SEED, CLIPS, Split.TRAIN, LESSON_STEPS * BINDINGS)
-    loader = torch.utils.data.DataLoader(
-        examples, batch_size=None, num_workers=1, prefetch_factor=6, sampler=range(first * BINDINGS, 10**7),
-        worker_init_fn=leave_ctrl_c_to_the_trainer,
-    )
+class TinyTrainer(Trainer):
+    """A resumed training may end sooner or later than was planned."""
+
+    threads = 2
+    may_change = ("steps", "cooldown")
+
+
+def samples(
+    first: int, codec: LearnedCodec, tokenise: Tokenise, encode: Encode, lessons: int
+) -> Iterator[Sample]:
+    """The training's samples from step ``first`` on; pictures are drawn and encoded in a process of their own.
+
+    Args:
+        first: steps that were taken.
+        codec: encodes the pictures.
+        tokenise, encode: the text side.
+        lessons: steps of easy scripts at the beginning.
+    """
+    in_bf16 = copy.deepcopy(codec).bfloat16().to(memory_format=torch.channels_last)
+    examples = WorldExamples(in_bf16, WORLD_SEED, CLIPS, Split.TRAIN, lessons * BINDINGS // TIMES)
     negative = encode(NEGATIVE_PROMPT)
-    for example in loader:
-        yield _sample(example, negative, tokenise, encode)
+
+    def drawn(start: int) -> Iterator[Sample]:
+        loader = torch.utils.data.DataLoader(
+            examples, batch_size=None, num_workers=1, prefetch_factor=24, sampler=range(start, 10**7),
+            worker_init_fn=leave_ctrl_c_to_the_trainer,
+        )
+        return (_sample(example, negative, tokenise, encode) for example in loader)
+
+    return repeated(drawn, first * BINDINGS, BLOCK, TIMES)
+
+
+def repeated(drawn: Callable[[int], Iterator[Sample]], first: int, block: int, times: int) -> Iterator[Sample]:
+    """Samples from number ``first`` on, where each block of them comes several times, in another order each time.
+
+    Args:
+        drawn: new samples from a number on.
+        first: how many have been seen.
+        block: samples that are kept.
+        times: how often each comes.
+    """
+    number, seen = divmod(first, block * times)
+    new = drawn(number * block)
+    while True:
+        kept: list[Sample] = []
+        orders = np.random.default_rng(number)
+        wanted = [place for _ in range(times) for place in orders.permutation(block)]
+        # The first time they come as they are drawn, so that nobody waits for a whole block.
+        wanted[:block] = range(block)
+        for place in wanted[seen:]:
+            while len(kept) <= place:
+                kept.append(next(new))
+            yield kept[place]
+        number, seen = number + 1, 0
 
 
 def leave_ctrl_c_to_the_trainer(worker: int) -> None:
@@ -106,14 +177,14 @@ def _sample(example: Example, negative: torch.Tensor, tokenise: Tokenise, encode
     return Sample(example.latent, example.references, contexts, negative, bindings.pop())
 
 
-def write_trained(path: Path, trainer: Trainer) -> None:
+def write_trained(path: Path, trainer: Trainer, lessons: int) -> None:
     """The averaged weights in bf16 as a Wan2.1 checkpoint, and the record beside it."""
     weights = {name: weight.to("cpu", torch.bfloat16).contiguous() for name, weight in trainer.state_dict().items()}
     write_aside(path, save(weights, metadata={VERSION_KEY: VERSION, "steps": str(trainer.step)}))
     about = {
         "what": "the small LumosX of the drawn world", "command": "python dev.py train tiny",
         "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED, "clips_of_a_binding": CLIPS,
-        "lesson_steps": LESSON_STEPS,
+        "lesson_steps": lessons, "times_that_a_sample_is_seen": TIMES,
         "parameters": sum(weight.numel() for weight in weights.values()),
         "machine": machine_of(trainer),
     }

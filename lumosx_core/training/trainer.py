@@ -7,7 +7,9 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,10 @@ class Trainer:
         run_block: as for ``relational_forward``.
     """
 
+    threads = 1
+    """Samples of a step that are computed at once, each by a thread. On a busy machine that is faster than several
+    threads for each layer, which mostly wait for each other."""
+
     may_change: tuple[str, ...] = ()
     """What of the plan may be another when a checkpoint is resumed."""
 
@@ -159,31 +165,47 @@ class Trainer:
 
     def _go_back(self, samples: list[Sample]) -> float:
         """Leave the mean loss's gradient on the working parameters, and return that loss."""
-        total = 0.0
-        for sample in samples:
-            loss = self._loss(sample)
-            (loss / len(samples)).backward()
-            total += loss.item() / len(samples)
-        return total
+        return self._go_back_from([partial(self._loss, sample, *self._draw(sample)) for sample in samples])
+
+    def _go_back_from(self, losses: list[Callable[[], torch.Tensor]]) -> float:
+        """As ``_go_back``, from what computes the loss of each sample, ``threads`` of them at a time."""
+
+        def gradients(compute: Callable[[], torch.Tensor]) -> tuple[float, tuple[torch.Tensor | None, ...]]:
+            loss = compute()
+            return loss.item(), torch.autograd.grad(loss, self._working, allow_unused=True)
+
+        if self.threads == 1:
+            # Hooks on what is saved for the way back are a thread's own.
+            found, parts = zip(*map(gradients, losses))
+        else:
+            with ThreadPoolExecutor(self.threads) as pool:
+                found, parts = zip(*pool.map(gradients, losses))
+        for working, *of_samples in zip(self._working, *parts):
+            known = [part for part in of_samples if part is not None]
+            working.grad = torch.stack(known).sum(0) / len(losses) if known else None
+        return sum(found) / len(losses)
 
     def _rate_part(self) -> float:
         rising = (self.step + 1) / max(1, self.plan.warmup)
         falling = (self.plan.steps - self.step) / max(1.0, self.plan.cooldown * self.plan.steps)
         return min(1.0, rising, falling)
 
-    def _loss(self, sample: Sample) -> torch.Tensor:
-        count = sample.latent.shape[0]
-        sigmas = draw_sigmas(count, self.plan.shift, self._generator)
+    def _draw(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What chance decides for a sample: noise levels, noise, and whose words are read."""
+        sigmas = draw_sigmas(sample.latent.shape[0], self.plan.shift, self._generator)
         noise = torch.randn(sample.latent.shape, generator=self._generator)
         dropped = torch.rand((), generator=self._generator).item() < self.plan.unconditional
-        context = sample.negative if dropped else sample.context
+        return sigmas, noise, sample.negative if dropped else sample.context
 
+    def _loss(
+        self, sample: Sample, sigmas: torch.Tensor, noise: torch.Tensor, context: torch.Tensor
+    ) -> torch.Tensor:
         def here(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(self.device, non_blocking=True)
 
         return velocity_loss(
             self.network, here(sample.latent), [here(reference) for reference in sample.references],
-            here(context).expand(count, -1, -1), sample.binding, here(sigmas), here(noise), self.dtype,
+            here(context).expand(len(sample.latent), -1, -1), sample.binding, here(sigmas), here(noise), self.dtype,
             run_block=self._run_block,
         )
 

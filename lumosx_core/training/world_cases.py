@@ -8,11 +8,11 @@ import numpy as np
 
 from ..cases import write_case_folder
 from ..media.video import write_video
-from ..tiny.codec import FRAMES_PER_LATENT
 from ..tiny.world.clip import Cast, draw_frames, draw_references
 from ..tiny.world.relations import scene_of
 from ..tiny.world.script import Script
 from .cases import FPS, VIDEOS
+from .examples import length_of
 
 
 def write_world_case(folder: Path, script: Script, cast: Cast, frames: int, zoom: float = 1) -> Path:
@@ -20,7 +20,7 @@ def write_world_case(folder: Path, script: Script, cast: Cast, frames: int, zoom
 
     Args:
         folder: to be made; a case without a video that is there is replaced.
-        frames: latent frames, each but the first held for four frames of the video.
+        frames: latent frames; each but the first is four frames of the video.
         zoom: pixels of a unit of the world; the video is 128 x 96 units.
 
     Returns:
@@ -31,7 +31,6 @@ def write_world_case(folder: Path, script: Script, cast: Cast, frames: int, zoom
     """
     scene = scene_of(script, (picture for _, picture in draw_references(None, script, cast)))
     made = write_case_folder(scene, script.prompt, folder.name, folder, replace=True)
-    first, *others = map(np.asarray, draw_frames(script, cast, frames, zoom))
-    held = [frame for frame in others for _ in range(FRAMES_PER_LATENT)]
-    write_video([first, *held], made / VIDEOS[0], FPS)
+    video = map(np.asarray, draw_frames(script, cast, length_of(frames), zoom))
+    write_video(list(video), made / VIDEOS[0], FPS)
     return made

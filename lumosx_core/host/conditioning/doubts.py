@@ -7,8 +7,8 @@ from typing import Any
 from ...media import pil_from_tensor
 from ...scene.relations import Reference
 from ...tiny.codec import BlockTransformCodec
-from ...tiny.decoder import PaintingCodec
 from ...tiny.known import MOST_FRAMES, SIZE, looks_like_a_photograph
+from ...tiny.learned import LearnedCodec
 
 
 def doubts(vae: Any, references: tuple[Reference, ...], width: int, height: int, frames: int) -> list[str]:
@@ -18,7 +18,7 @@ def doubts(vae: Any, references: tuple[Reference, ...], width: int, height: int,
         references: the pictures of the scene.
         width, height, frames: of the video to make.
     """
-    if not isinstance(getattr(vae, "first_stage_model", None), PaintingCodec | BlockTransformCodec):
+    if not isinstance(getattr(vae, "first_stage_model", None), LearnedCodec | BlockTransformCodec):
         return []
     found = []
     if (width, height) != SIZE or frames > MOST_FRAMES:

@@ -23,7 +23,7 @@ from ...models.lumosx import RelationalOptions
 from ...models.wan.config import UMT5, WAN21_LATENT
 from ...tiny import text
 from ...tiny.codec import world_codec
-from ...tiny.decoder import SCALE, painting_codec
+from ...tiny.learned import SCALE, load_codec
 from ...tiny.preview import RGB_BIAS, RGB_FACTORS
 from ...tiny.trained import TRAINED, VERSION, VERSION_KEY
 from ..methods.lumosx import relational_model
@@ -31,7 +31,7 @@ from .loader import load_patcher
 
 TEXT_ENCODER_FILE = "lumosx_tiny_umt5.safetensors"
 LEARNED, FIXED = "learned 2x", "block transform"
-"""The decoders of the small VAE, as LumosX Tiny Models names them."""
+"""The codecs of the small VAE, as LumosX Tiny Models names them."""
 DECODERS = (LEARNED, FIXED)
 _PAINTED_COPIES, _PAINTED_FROM = 3, 32_000
 """Copies of the painted video in memory at once, and bytes for each latent pixel of the frame that is being painted."""
@@ -126,18 +126,18 @@ def _load_clip(path: Path) -> comfy.sd.CLIP:
 
 
 def load_tiny_vae(decoder: str = FIXED) -> comfy.sd.VAE:
-    """The block transform in the place of a Wan2.1 VAE; with the learned decoder its pictures are twice as large.
+    """A codec in the place of a Wan2.1 VAE; the learned one paints at twice the size that it encodes.
 
     ComfyUI sets strides, formulas and flags itself when it recognises the weights of a (very small) real one.
 
     Raises:
-        LumosXError: the decoder's file is damaged.
+        LumosXError: the codec's file is damaged.
     """
     recognised = comfy.ldm.wan.vae.WanVAE(
         dim=4, z_dim=WAN21_LATENT.channels, temperal_downsample=[False, True, True]
     ).state_dict()
     vae = comfy.sd.VAE(sd=recognised, dtype=torch.float32)
-    codec = painting_codec() if decoder == LEARNED else world_codec()
+    codec = load_codec() if decoder == LEARNED else world_codec()
     vae.first_stage_model = codec
     vae.patcher = type(vae.patcher)(codec, load_device=vae.device, offload_device=vae.patcher.offload_device)
     vae.size = None

@@ -66,7 +66,7 @@ class Fill:
     @property
     def mean(self) -> Colour:
         """The colour of the surface from afar."""
-        part = {"plain": 0.0, "dots": 0.25}.get(self.pattern, 0.5)
+        part = {"plain": 0.0, "dots": 0.28}.get(self.pattern, 0.5)
         return tuple(round((1 - part) * a + part * b) for a, b in zip(self.ground, self.figure))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from .cast import (
     draw_face,
     draw_fill,
     draw_surroundings,
+    split_of,
 )
 from .figure import (
     HEAD_Y,
@@ -40,7 +42,10 @@ from .script import Script, Wear
 GROUND = 93.0
 """Where people stand, in units from the top of the frame."""
 _MIDDLE_LIGHT = (150, 142, 135)
-_TURNS = (0.0, 1.0, 0.0, -1.0)
+FPS = 16
+"""Frames of a second, as Wan2.1's videos have them."""
+_WAVE, _STEP, _TURN, _JUMP = 12, 16, 32, 16
+"""Frames after which somebody who waves, walks, turns or jumps is back in the same pose."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,30 @@ class View:
     offset: tuple[float, float] = (0.0, 0.0)
 
 
-def draw_cast(random: np.random.Generator, script: Script, split: Split) -> Cast:
-    """Who plays a script: people whose faces, under a hat too, and things in one place can be told apart from afar."""
+def draw_cast(random: np.random.Generator, script: Script, split: Split, alike: bool = False) -> Cast:
+    """Who plays a script: people whose faces, under a hat too, and things in one place can be told apart from afar.
+
+    Args:
+        random: chance.
+        script: what is played.
+        split: whose faces and fills may come.
+        alike: give all the same hair, so that only skin and paint tell their faces apart.
+    """
     people: list[Person] = []
+
+    def draw_next() -> Face:
+        face = draw_face(random, split)
+        if not alike or not people:
+            return face
+        first = people[0].face
+        return replace(face, hair=first.hair, hair_style=first.hair_style)
+
+    def fits(face: Face) -> bool:
+        different = all((_differ_below_hair if alike else _differ)(face, one.face) for one in people)
+        return different and split_of(face) is split
+
     for role in script.roles:
-        face = _draw_until(lambda: draw_face(random, split), lambda one: all(_differ(one, p.face) for p in people))
+        face = _draw_until(draw_next, fits)
         worn: dict[str, Fill] = {}
         for wear in role.wears:
             others = [p.worn[kind] for p in people for kind in p.worn if SLOTS[kind] == SLOTS[wear.kind]]
@@ -120,10 +144,15 @@ def draw_frame(
     return pen.finish()
 
 
-def draw_frames(script: Script, cast: Cast, frames: int, zoom: float = 1) -> list[Image.Image]:
-    """A clip, one picture for each latent frame."""
+def draw_frames(
+    script: Script, cast: Cast, frames: int, zoom: float = 1, chosen: Iterable[int] | None = None
+) -> list[Image.Image]:
+    """A clip of ``frames`` frames at ``FPS``, or the ``chosen`` ones of it."""
     backdrop = draw_place(script.place, cast.surroundings, zoom)
-    return [draw_frame(script, cast, backdrop, frame, frames, zoom) for frame in range(frames)]
+    return [
+        draw_frame(script, cast, backdrop, frame, frames, zoom)
+        for frame in (range(frames) if chosen is None else chosen)
+    ]
 
 
 def positions(script: Script, frame: int, frames: int) -> list[tuple[float, Pose]]:
@@ -137,16 +166,21 @@ def positions(script: Script, frame: int, frames: int) -> list[tuple[float, Pose
 
 
 def pose_of(verb: str, frame: int) -> Pose:
-    """The pose of somebody who does something, frame by frame."""
-    other = frame % 2
+    """The pose of somebody who does something; it changes little from one frame to the next."""
+
+    def swing(period: int) -> float:
+        return math.sin(2 * math.pi * frame / period)
+
     if verb == "waves":
-        return Pose(right_hand=1.0 if other else 0.72)
+        return Pose(right_hand=0.82 + 0.2 * swing(_WAVE))
     if verb == "walks":
-        return Pose(stride=1.0 - 2.0 * other, left_hand=0.18 * other, right_hand=0.18 * (1 - other))
+        stride = math.cos(2 * math.pi * frame / _STEP)
+        return Pose(stride=stride, left_hand=0.09 * (1 - stride), right_hand=0.09 * (1 + stride))
     if verb == "turns":
-        return Pose(turn=_TURNS[frame % len(_TURNS)])
+        return Pose(turn=swing(_TURN))
     if verb == "jumps":
-        return Pose(lift=6.0 * other, left_hand=0.3 * other, right_hand=0.3 * other)
+        height = (1 - math.cos(2 * math.pi * frame / _JUMP)) / 2
+        return Pose(lift=8 * height, left_hand=0.3 * height, right_hand=0.3 * height)
     return Pose()
 
 
@@ -237,11 +271,15 @@ def _draw_until(draw, accept):
 
 
 def _differ(first: Face, second: Face) -> bool:
+    hair = _far(first.hair, second.hair) and not first.hair_style == second.hair_style == "bald"
+    return hair and _differ_below_hair(first, second)
+
+
+def _differ_below_hair(first: Face, second: Face) -> bool:
     marked_alike = first.mark == second.mark and (
         first.mark == "none" or not _far(first.mark_colour, second.mark_colour)
     )
-    hair = _far(first.hair, second.hair) and not first.hair_style == second.hair_style == "bald"
-    return hair and (_far(first.skin, second.skin) or not marked_alike)
+    return _far(first.skin, second.skin) or not marked_alike
 
 
 def _distinct(first: Fill, second: Fill) -> bool:

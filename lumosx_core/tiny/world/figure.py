@@ -194,8 +194,10 @@ def _cap(pen: Pen, fill: Fill, x: float, y: float, turn: float) -> None:
         for angle in (math.radians(degrees) for degrees in range(180, 361, 9))
     ]
     pen.polygon(dome, fill)
-    side = 1 if turn >= 0 else -1
-    pen.box(min(x, x + 21 * side), y - 9, max(x, x + 21 * side), y - 5.5, fill.figure, 1.5)
+    # The peak points to the right but for a head turned left; half turned, it points at us.
+    ahead = 1 + 2 * min(turn, 0.0)
+    seen = 10 * (1 - abs(ahead))
+    pen.box(x + 21 * min(ahead, 0) - seen, y - 9, x + 21 * max(ahead, 0) + seen, y - 5.5, fill.figure, 1.5)
 
 
 def _glasses(pen: Pen, fill: Fill, x: float, y: float, turn: float) -> None:

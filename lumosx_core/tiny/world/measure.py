@@ -1,8 +1,7 @@
 """Who wears what in a made clip: each place in it is compared with what everybody's references would look like there.
 
 The drawn world can be drawn again. So a face in a made clip is compared with the very same figure, in the same pose and
-clothes, under each person's face; and something worn with the same figure in each person's thing of that place. The
-drawings go through the codec, too: a clip that is right is then nearer to the right one whatever the codec leaves out.
+clothes, under each person's face; and something worn with the same figure in each person's thing of that place.
 """
 
 from __future__ import annotations
@@ -11,16 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 
-from ..codec import BlockTransformCodec, world_codec
-from ..decoder import PaintingCodec
-from .clip import Cast, draw_frame
+from .clip import Cast, draw_frames
 from .figure import SLOTS, Person
-from .scenery import draw_place
+from .scenery import WIDTH
 from .script import Script
-
-Codec = BlockTransformCodec | PaintingCodec
 
 FACE = "face"
 
@@ -79,23 +73,21 @@ class Measured:
 
 
 def measure_clip(
-    script: Script, cast: Cast, other: Cast, frames: Sequence[np.ndarray], codec: Codec | None = None
+    script: Script, cast: Cast, other: Cast, pictures: np.ndarray, frames: Sequence[int], length: int
 ) -> Measured:
-    """Compare a made clip with its references.
+    """Compare pictures of a made clip with its references.
 
     Args:
         script, cast: what it should show.
         other: another cast of the same script, for objects and backgrounds.
-        frames: RGB [H, W, 3], 0..255, as ``codec`` decodes them; one for each latent frame.
-        codec: through which the drawings are seen too; None is the block transform.
+        pictures: RGB [n, H, W, 3], 0..255, of the clip.
+        frames: their numbers in the clip.
+        length: its frames.
     """
-    through = codec or world_codec()
-    made = np.stack(frames).astype(np.float32)
+    made = pictures.astype(np.float32)
 
     def drawn(cast: Cast) -> np.ndarray:
-        backdrop = draw_place(script.place, cast.surroundings)
-        count = len(frames)
-        return seen_through([draw_frame(script, cast, backdrop, frame, count) for frame in range(count)], through)
+        return pixels_of(script, cast, frames, length, made.shape[2])
 
     truth = drawn(cast)
     return Measured(
@@ -105,6 +97,12 @@ def measure_clip(
         thing=_fidelity(made, truth, drawn(replace(cast, thing=other.thing)))
         if script.thing and script.thing_shown else None,
     )
+
+
+def pixels_of(script: Script, cast: Cast, frames: Sequence[int], length: int, width: int) -> np.ndarray:
+    """Some frames of a drawn clip of ``length`` frames, ``width`` pixels wide: RGB [n, H, W, 3], 0..255 float32."""
+    drawn = draw_frames(script, cast, length, width / WIDTH, frames)
+    return np.stack([np.asarray(picture) for picture in drawn]).astype(np.float32)
 
 
 def _places(script: Script, cast: Cast, made: np.ndarray, truth: np.ndarray, drawn: Callable[[Cast], np.ndarray]):
@@ -155,8 +153,3 @@ def _differing(clips: list[np.ndarray]) -> np.ndarray:
 
 def _distance(made: np.ndarray, clip: np.ndarray, seen: np.ndarray) -> float:
     return float(np.abs(made - clip)[seen].mean()) if seen.any() else 0.0
-
-
-def seen_through(pictures: Sequence[Image.Image], codec: Codec) -> np.ndarray:
-    """What a codec leaves of pictures of one size: RGB [n, H, W, 3], 0..255 float32."""
-    return codec.decode_pictures(codec.encode_pictures(pictures))

@@ -8,29 +8,25 @@ from dataclasses import replace
 import numpy as np
 
 from .cast import PATTERNS, Fill
-from .clip import Cast, draw_frame
-from .measure import Codec, seen_through
-from .scenery import draw_place
+from .clip import Cast
+from .measure import pixels_of
 from .script import Script
 
 
 def patterns_found(
-    script: Script, cast: Cast, frame: int, frames: int, made: np.ndarray, codec: Codec
+    script: Script, cast: Cast, frame: int, length: int, made: np.ndarray
 ) -> Iterator[tuple[str, str]]:
     """(The right pattern, the one that it looks most like) of everything that is worn and of the thing.
 
-    Drawings go through the codec as well, so that what it leaves out of a pattern counts for none.
-
     Args:
         script, cast: what the clip should show.
-        frame, frames: number of the picture in the clip, and of its pictures.
-        made: RGB [H, W, 3], 0..255, as ``codec`` decodes it.
-        codec: that decoded it.
+        frame, length: number of the picture in the clip, and the clip's frames.
+        made: RGB [H, W, 3], 0..255.
     """
-    backdrop = draw_place(script.place, cast.surroundings)
     for fill, casts in _in_every_pattern(script, cast):
-        drawn = seen_through([draw_frame(script, one, backdrop, frame, frames) for one in casts], codec)
-        seen = (drawn.max(0) - drawn.min(0)).max(-1) > 12
+        drawn = [pixels_of(script, one, [frame], length, made.shape[1])[0] for one in casts]
+        stacked = np.stack(drawn)
+        seen = (stacked.max(0) - stacked.min(0)).max(-1) > 12
         if seen.any():
             distances = [np.abs(made - one)[seen].mean() for one in drawn]
             yield fill.pattern, PATTERNS[int(np.argmin(distances))]

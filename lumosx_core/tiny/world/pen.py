@@ -99,12 +99,15 @@ def _texture(fill: Fill, size: tuple[int, int], period: float) -> Image.Image:
     elif fill.pattern == "bars":
         for column in range(columns):
             draw.rectangle((column * period + half, 0, (column + 1) * period - 1, height), fill=fill.figure)
+    elif fill.pattern == "dots":
+        for row in range(rows):
+            for column in range(-1, columns):
+                # Large and far apart, since small ones in the places of squares look like those.
+                x, y = (column + 0.2 + 0.5 * (row % 2)) * period, (row + 0.2) * period
+                draw.ellipse((x, y, x + 0.6 * period, y + 0.6 * period), fill=fill.figure)
     else:
         for row in range(2 * rows):
             for column in range(row % 2, 2 * columns, 2):
                 x, y = column * half, row * half
-                if fill.pattern == "dots":
-                    draw.ellipse((x, y, x + 0.8 * half, y + 0.8 * half), fill=fill.figure)
-                else:
-                    draw.rectangle((x, y, x + half - 1, y + half - 1), fill=fill.figure)
+                draw.rectangle((x, y, x + half - 1, y + half - 1), fill=fill.figure)
     return image

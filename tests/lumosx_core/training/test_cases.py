@@ -11,7 +11,7 @@ from lumosx_core.cases import load_case
 from lumosx_core.errors import LumosXError
 from lumosx_core.media.video import VideoFile, write_video
 from lumosx_core.models.lumosx.sequence import SequenceLayout
-from lumosx_core.tiny.codec import BlockTransformCodec, normalised
+from lumosx_core.tiny.codec import BlockTransformCodec, normalised, video_of
 from lumosx_core.training.cases import (
     EncodedCase,
     TargetSize,
@@ -22,7 +22,7 @@ from lumosx_core.training.cases import (
     read_target,
     samples,
 )
-from lumosx_core.training.examples import bind, encode_pictures
+from lumosx_core.training.examples import bind
 from support.tokens import small_tokenizer
 
 SIZE = TargetSize(128, 96, 81)
@@ -108,7 +108,7 @@ def test_an_encoded_case_is_what_the_nodes_would_make_of_it(cases):
     assert sample.latent.shape == (1, 16, 2, 12, 16) and len(sample.references) == sample.binding.references
     assert sample.context[0, 0, 0] == len(read.prompt) and sample.negative[0, 0, 0] == 2
     first = Image.fromarray(next(iter(VideoFile(case.target))))
-    direct = encode_pictures(BlockTransformCodec(), [first])
+    direct = normalised(BlockTransformCodec().encode(video_of([first])[None]))
     assert torch.allclose(sample.latent[:, :, :1], direct, atol=1e-5)
 
 

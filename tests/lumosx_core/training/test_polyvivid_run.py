@@ -169,7 +169,7 @@ def test_it_learns_and_leaves_the_base_alone(hunyuan, encoded):
     def loss():
         trainer._generator.manual_seed(5)
         with torch.no_grad():
-            return trainer._loss(sample).item()
+            return trainer._loss_of(sample).item()
 
     first = loss()
     trainer.train(itertools.repeat(sample), lambda step, loss: None)

@@ -1,7 +1,10 @@
+import itertools
+
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from lumosx_core.tiny.trained import CODEC
 from lumosx_core.training import tiny_run
 from lumosx_core.training.__main__ import main
 
@@ -18,10 +21,19 @@ def test_a_few_steps_write_weights_record_and_plot(tmp_path, capsys, monkeypatch
     assert not torch.equal(first["head.head.weight"], trained["head.head.weight"])
 
 
+def test_weights_to_begin_with_are_those_of_the_first_step(tmp_path):
+    weights = {name: part.float() + 0.5 for name, part in tiny_run.small_network().state_dict().items()}
+    save_file(weights, tmp_path / "start.safetensors")
+    begun = tiny_run.small_network(tmp_path / "start.safetensors").state_dict()
+    assert all(torch.equal(part, weights[name].bfloat16().to(part.dtype)) for name, part in begun.items())
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--out", "small.pt"], "--out: small.pt does not end in .safetensors; give it that ending."),
     (["--out", "nowhere/small.safetensors"], "--out: there is no folder"),
     (["--steps", "0"], "--steps: 0 is below 1; use"),
+    (["--start", "nothing.safetensors"], "--start: nothing.safetensors is no file of the small model"),
+    (["--start", str(CODEC)], f"--start: {CODEC} is no file of the small model"),
     (["--resume", "nothing"], "resume: nothing cannot be read"),
 ])
 def test_bad_arguments_are_refused_in_one_sentence(arguments, sentence, tmp_path, monkeypatch, capsys):
@@ -30,3 +42,30 @@ def test_bad_arguments_are_refused_in_one_sentence(arguments, sentence, tmp_path
     printed = capsys.readouterr().err
     assert sentence in printed and printed.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def drawn(seen):
+    def start(first):
+        seen.append(first)
+        return itertools.count(first)
+
+    return start
+
+
+def take(first, count, seen=None):
+    return list(itertools.islice(tiny_run.repeated(drawn([] if seen is None else seen), first, 4, 3), count))
+
+
+def test_each_sample_of_a_block_comes_as_often_and_the_first_time_in_order():
+    order = take(0, 24)
+    assert order[:4] == [0, 1, 2, 3] and order[12:16] == [4, 5, 6, 7]
+    for block in (order[:12], order[12:]):
+        assert all(sorted(block[start:start + 4]) == sorted(block[:4]) for start in (0, 4, 8))
+    assert order[4:12] != 2 * order[:4]
+
+
+@pytest.mark.parametrize("first", [1, 5, 12, 17])
+def test_a_resumed_training_goes_on_in_the_same_order(first):
+    seen = []
+    assert take(first, 20, seen) == take(0, first + 20)[first:]
+    assert seen == [first // 12 * 4]

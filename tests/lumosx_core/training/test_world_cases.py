@@ -12,10 +12,9 @@ def test_a_clip_becomes_a_case_with_its_video(film, tmp_path):
     frames = [torch.from_numpy(frame).float() for frame in video]
     assert (case.name, len(case.scene.subjects), video.fps, video.size) == ("clip", 2, 16, (128, 96))
     assert all(reference.phrase in case.prompt for reference in case.scene.references)
-    # Each frame of the latent but the first is held for four of the video.
     assert len(frames) == 9
     changes = [(one - other).abs().mean() for one, other in zip(frames, frames[1:])]
-    assert min(changes[0], changes[4]) > 2 * max(change for number, change in enumerate(changes) if number % 4)
+    assert min(changes) > 0.05 * max(changes)
 
 
 def test_a_case_that_has_its_video_stays(film, tmp_path):

@@ -16,10 +16,10 @@ def test_what_the_small_models_do_not_know_is_said(tiny, astronaut):
     known = (Reference(Kind.FACE, "man", picture), Reference(Kind.ATTRIBUTE, "hat", picture))
     photographed = (*known, Reference(Kind.FACE, "woman", astronaut))
     for vae in (tiny[2], load_tiny_vae(FIXED)):
-        assert doubts(vae, known, 128, 96, 17) == []
+        assert doubts(vae, known, 128, 96, 33) == []
         [size] = doubts(vae, known, 832, 480, 81)
         assert size.startswith("width, height, frames: ") and "128 x 96" in size and "832 x 480 with 81" in size
-        assert doubts(vae, known, 128, 96, 21) != [] != doubts(vae, known, 96, 128, 17)
+        assert doubts(vae, known, 128, 96, 37) != [] != doubts(vae, known, 96, 128, 17)
         [sentence] = doubts(vae, photographed, 128, 96, 5)
         assert "\"woman\"" in sentence and "\"man\"" not in sentence
     real = comfy.sd.VAE(sd=comfy.ldm.wan.vae.WanVAE(dim=4, z_dim=16).state_dict())

@@ -15,7 +15,8 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.host.weights import tiny
 from lumosx_core.host.weights.loader import SMALL, list_models
 from lumosx_core.host.weights.text_encoder import list_text_encoders
-from lumosx_core.tiny.codec import denormalised, normalised, world_codec
+from lumosx_core.tiny.codec import denormalised, normalised, video_of
+from lumosx_core.tiny.learned import load_codec
 from lumosx_core.tiny.text import END_ID
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_frames
@@ -101,7 +102,7 @@ def test_previews_have_the_colours_of_the_drawn_world(models):
     random = np.random.default_rng(7)
     script = draw_script(random, 2)
     frame = draw_frames(script, draw_cast(random, script, Split.HELD_OUT), 1)[0]
-    latent = normalised(world_codec().encode_pictures([frame]))
+    latent = normalised(load_codec().encode(video_of([frame])[None]))
     small = np.asarray(frame.resize((16, 12), Image.Resampling.BOX)).astype(float)
     model = models[0].model
 
@@ -112,7 +113,7 @@ def test_previews_have_the_colours_of_the_drawn_world(models):
     method = latent_preview.args.preview_method
     try:
         for latent_preview.args.preview_method in (LatentPreviewMethod.Auto, LatentPreviewMethod.TAESD):
-            assert error(model.latent_format) < 2
+            assert error(model.latent_format) < 16
             assert error(comfy.latent_formats.Wan21()) > 20
     finally:
         latent_preview.args.preview_method = method
@@ -200,21 +201,21 @@ def test_painting_asks_for_the_video_and_for_what_one_frame_takes(models):
     assert 2e6 < vae.model_size() < 8e6
 
 
-def test_a_rough_latent_is_painted_as_it_was_drawn_and_in_tiles_nearly_the_same(models, vae):
+def test_a_rough_latent_is_painted_as_it_was_drawn_and_in_tiles_nearly_the_same(models):
     """People whom no training saw; the tiles meet in the middle of them."""
     random = np.random.default_rng(3)
     script = draw_script(random, 2)
     cast = draw_cast(random, script, Split.HELD_OUT)
     small, large = (
-        torch.from_numpy(np.stack([np.asarray(one) for one in draw_frames(script, cast, 1, zoom)])) / 255
+        torch.from_numpy(np.stack([np.asarray(one) for one in draw_frames(script, cast, 5, zoom)])) / 255
         for zoom in (1, 2)
     )
     with torch.inference_mode():
-        latent = vae.encode(small)
+        latent = models[2].encode(small)
         # As rough as what the small model leaves, in the units that it sees.
-        latent = denormalised(normalised(latent) + 0.25 * torch.randn(latent.shape, generator=torch.manual_seed(0)))
-        whole, blocks = models[2].decode(latent)[0], vae.decode(latent)[0]
+        latent = denormalised(normalised(latent) + 0.2 * torch.randn(latent.shape, generator=torch.manual_seed(0)))
+        whole = models[2].decode(latent)[0]
         tiled = models[2].decode_tiled(latent, tile_x=12, tile_y=12, overlap=6)[0]
-    scaled = torch.nn.functional.interpolate(blocks.movedim(-1, 1), scale_factor=2, mode="bicubic").movedim(1, -1)
-    assert (whole - large).square().mean() < 0.7 * (scaled - large).square().mean()
+    assert whole.shape == large.shape
+    assert (whole - large).square().mean() < 0.01
     assert (tiled - whole).abs().mean() < 0.01

@@ -1,3 +1,4 @@
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -5,9 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumosx_core.tiny.world.cast import LEAST_DIFFERENCE, Split
-from lumosx_core.tiny.world.clip import View, draw_cast, draw_frames, draw_references, positions, view_of_wear
-from lumosx_core.tiny.world.figure import SLOTS
+from lumosx_core.tiny.world.cast import LEAST_DIFFERENCE, Split, split_of
+from lumosx_core.tiny.world.clip import (
+    View,
+    draw_cast,
+    draw_frames,
+    draw_references,
+    pose_of,
+    positions,
+    view_of_wear,
+)
+from lumosx_core.tiny.world.figure import SLOTS, Pose
 from lumosx_core.tiny.world.relations import scene_of
 from lumosx_core.tiny.world.script import draw_script
 
@@ -69,6 +78,16 @@ def test_people_can_be_told_apart(seed, people):
                 assert np.abs(np.subtract(same.mean, one.worn[kind].mean)).max() >= LEAST_DIFFERENCE
 
 
+def test_people_who_are_alike_share_hair_and_differ_below_it():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        script = draw_script(random, 3)
+        faces = [person.face for person in draw_cast(random, script, Split.VALIDATION, alike=True).people]
+        assert len({(face.hair, face.hair_style) for face in faces}) == 1
+        assert len({(face.skin, face.mark, face.mark_colour) for face in faces}) == 3
+        assert {split_of(face) for face in faces} == {Split.VALIDATION}
+
+
 def test_the_same_seed_draws_the_same_pictures():
     first, again = (drawn(3) for _ in range(2))
     for one, other in zip(draw_frames(*first[:2], 3), draw_frames(*again[:2], 3)):
@@ -103,10 +122,32 @@ def test_clips_have_the_worlds_size_and_move(frames):
     assert frames == 1 or clip[0].tobytes() != clip[1].tobytes()
 
 
+@pytest.mark.parametrize("verb", ["waves", "walks", "turns", "jumps"])
+def test_motion_is_continuous_and_comes_back(verb):
+    """No part moves by more than a fifth of its range from one frame to the next, and after two seconds none has."""
+    poses = np.array([dataclasses.astuple(pose_of(verb, frame)) for frame in range(97)])
+    ranges = np.ptp(poses, axis=0)
+    assert ranges.max() > 0.3
+    assert (np.abs(np.diff(poses, axis=0)) <= 0.26 * ranges + 1e-12).all()
+    assert np.allclose(poses[96], poses[0], atol=1e-9)
+
+
+def test_somebody_who_stands_does_not_move():
+    assert {pose_of("stands", frame) for frame in range(33)} == {Pose()}
+
+
+def test_chosen_frames_are_those_of_the_whole_clip():
+    script, cast, _ = drawn(6)
+    whole = draw_frames(script, cast, 9)
+    assert [one.tobytes() for one in draw_frames(script, cast, 9, chosen=(0, 5))] == [
+        whole[0].tobytes(), whole[5].tobytes()
+    ]
+
+
 def test_an_exchange_ends_with_the_places_exchanged():
     script, _, _ = next(found for found in map(drawn, range(400)) if found[0].exchange)
-    (left, _), (right, _) = positions(script, 0, 5)
-    (then_left, _), (then_right, _) = positions(script, 4, 5)
+    (left, _), (right, _) = positions(script, 0, 17)
+    (then_left, _), (then_right, _) = positions(script, 16, 17)
     assert (left, right) == (then_right, then_left) and left < right
 
 
