@@ -67,6 +67,7 @@ class ComfyPage:
             "Comfy.TutorialCompleted": True, "Comfy.Workflow.Persist": False,
             "Comfy.VueNodes.Enabled": mode == VUE, "Comfy.Locale": "en", "Comfy.ColorPalette": "dark", **chosen,
         })
+        self.forget_runs()
         self.page.goto(self.url, timeout=START_MILLISECONDS)
         self.page.wait_for_function(_READY, timeout=START_MILLISECONDS)
         self.page.wait_for_function("() => !document.querySelector('.p-progressspinner, .comfyui-loading')")
@@ -76,6 +77,10 @@ class ComfyPage:
         self.errors_at_start = [error for error in self.errors if "lumosx" in error.lower()]
         self.errors = self.errors_at_start.copy()
         return self
+
+    def forget_runs(self) -> None:
+        """Clear the server's history, in which other tests leave values such as NaN that no page can read."""
+        self._post("/history", {"clear": True})
 
     def run(self, function: str, argument=None):
         """What a JavaScript function of the page returns."""

@@ -361,11 +361,9 @@ def scores_of_cases():
         Column(280, [Node("identity", "LumosX_IdentityScore", links={**watched, "save_as": ("score_name", 0)})]),
         Column(280, [
             Node("likeness", "PreviewAny", None, "How alike they are", {"source": ("identity", 0)}),
-            Node("plot", "PreviewImage", 220, "Likeness over time", {"images": ("identity", 2)}),
-            Node("marked", "CreateVideo", CREATE, "The video with marks", {"images": ("identity", 3)}),
+            Node("plot", "PreviewImage", 200, "Likeness over time", {"images": ("identity", 2)}),
+            Node("marked", "PreviewImage", 200, "Who is taken for whom", {"images": ("identity", 3)}),
         ]),
-        Column(280, [Node("save_marked", "SaveVideo", None, None, {"video": ("marked", 0)},
-                          {"filename_prefix": "LumosX batch/marked"})]),
         Column(280, [
             Node("attributes", "LumosX_AttributeScore", links=watched, values={"by": "everything there is"}),
             Node("motion", "LumosX_MotionScore", 280, links={"images": ("decode", 0)}),

@@ -208,7 +208,7 @@ def test_counted_faces_are_saved_with_their_plot(scene, pair, output, nothing_in
     for number in (1, 2):
         (report, text, *_), _ = score_images(images, scene, IdentityPlan(), ModelNames(), "run")
         stem = f"run_0000{number}_"
-        assert report.endswith(f"- Saved as {stem}.json and {stem}.png.")
+        assert report.endswith(f"- Saved as {stem}.json and .png.")
         assert json.loads((output / f"{stem}.json").read_text(encoding="utf-8")) == json.loads(text)
     assert len(list(output.iterdir())) == 4
 
