@@ -22,7 +22,7 @@ from ..scene.prompt import NEGATIVE_PROMPT
 from .base import check_base, read_base
 from .cases import EncodedCase, TargetSize, TrainingCase, encode_case, encode_text, find_cases, samples
 from .lora import LAYERS, add_lora, lora_file
-from .options import DTYPES, alpha_of, check_numbers, check_out, checkpoint_of, plan_of
+from .options import DTYPES, add_plan_options, alpha_of, check_numbers, check_out, checkpoint_of, plan_of
 from .running import run, write_record
 from .trainer import Trainer, TrainingPlan, read_checkpoint
 
@@ -40,19 +40,11 @@ def add_command(commands: Any) -> None:
                         help="832 480 unless said otherwise")
     parser.add_argument("--frames", type=int, default=81, help="most frames of a video, 4 n + 1 (%(default)s)")
     parser.add_argument("--rank", type=int, default=16, help="%(default)s")
-    parser.add_argument("--alpha", type=float, help="the rank unless said otherwise")
     parser.add_argument("--layers", choices=LAYERS, default="all", help="which get a pair (%(default)s)")
     parser.add_argument("--steps", type=int, default=1000, help="%(default)s, one case each")
-    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="%(default)s")
     parser.add_argument("--drop-references", type=float, default=0.1, metavar="CHANCE",
                         help="how often a picture is left out (%(default)s)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu",
-                        help="here %(default)s")
-    parser.add_argument("--dtype", choices=DTYPES, help="to compute in: bf16 on a card, f32 on the CPU")
-    parser.add_argument("--save-memory", action="store_true", help="compute blocks twice rather than keep them")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    add_plan_options(parser)
     parser.set_defaults(run=train_lora)
 
 

@@ -17,6 +17,19 @@ _SIDE_STEP = WAN21_LATENT.token_pixels
 _WARMUP = 100
 
 
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of how to train and where, which every such command has."""
+    parser.add_argument("--alpha", type=float, help="the rank unless said otherwise")
+    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="%(default)s")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu",
+                        help="here %(default)s")
+    parser.add_argument("--dtype", choices=DTYPES, help="to compute in: bf16 on a card, f32 on the CPU")
+    parser.add_argument("--save-memory", action="store_true", help="compute blocks twice rather than keep them")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+
+
 def plan_of(options: argparse.Namespace) -> TrainingPlan:
     """How to train."""
     # What is kept is an average over about the last tenth: pairs grow from zero, so a longer one would lag behind.

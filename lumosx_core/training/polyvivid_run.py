@@ -22,7 +22,7 @@ from .adapter_cases import EncodedAdapterCase, Encoder, adapter_samples, encode_
 from .adapter_trainer import AdapterTrainer
 from .cases import TargetSize, TrainingCase, find_cases
 from .hunyuan_base import check_hunyuan, read_hunyuan
-from .options import DTYPES, alpha_of, check_numbers, check_out, checkpoint_of, plan_of
+from .options import DTYPES, add_plan_options, alpha_of, check_numbers, check_out, checkpoint_of, plan_of
 from .running import run, write_record
 from .trainer import TrainingPlan, read_checkpoint
 
@@ -51,21 +51,13 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--frames", type=int, default=49, help="most frames of a video, 4 n + 1 (%(default)s)")
     parser.add_argument("--picture-side", type=int, default=384, help="pixels of a subject's square (%(default)s)")
     parser.add_argument("--rank", type=int, default=64, help="%(default)s")
-    parser.add_argument("--alpha", type=float, help="the rank unless said otherwise")
     parser.add_argument("--steps", type=int, default=10000, help="%(default)s, one case each")
     parser.add_argument("--single-steps", type=int, metavar="STEPS",
                         help="the first so many show one subject alone; half of all unless said otherwise")
-    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="%(default)s")
     parser.add_argument("--drop-references", type=float, default=0.1, metavar="CHANCE",
                         help="how often the subjects' lines are left out, their pictures, or both (%(default)s each)")
     parser.add_argument("--guidance", type=float, default=1.0, help="embedded guidance of the base (%(default)s)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu",
-                        help="here %(default)s")
-    parser.add_argument("--dtype", choices=DTYPES, help="to compute in: bf16 on a card, f32 on the CPU")
-    parser.add_argument("--save-memory", action="store_true", help="compute blocks twice rather than keep them")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    add_plan_options(parser)
     parser.set_defaults(run=train_adapter)
 
 
