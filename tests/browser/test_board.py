@@ -2,7 +2,20 @@
 
 import pytest
 
-from browser.boards import ADD_MODELS, PEOPLE, PROMPT, attributes, build, chip, drag, row, settled, widget
+from browser.boards import (
+    ADD_MODELS,
+    PEOPLE,
+    PROMPT,
+    attributes,
+    build,
+    chip,
+    drag,
+    row,
+    save_pictures,
+    settled,
+    widget,
+)
+from browser.page import MODES
 
 
 def marks(board):
@@ -426,8 +439,11 @@ def test_one_of_several_prompts_is_chosen(comfy):
     assert board.locator(".lumosx-prompt").inner_text() == "Nobody is here."
 
 
-def test_the_prompt_of_polyvivids_encoder_is_read_as_it_is_typed(comfy):
+@pytest.mark.parametrize("mode", MODES)
+def test_the_prompt_of_polyvivids_encoder_is_read_as_it_is_typed(blank, server, mode):
     """Braces are letters to it, and it reads any number of words; to the relational encoder neither is so."""
+    save_pictures(server.base / "input")
+    comfy = blank.open(mode)
     board = build(comfy)
     typed = PROMPT.replace("man on the left", "{man|boy} on the left") + " and on" * 600
     other = comfy.run("""(prompt) => {
