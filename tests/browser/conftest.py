@@ -73,7 +73,6 @@ def emptied(browser, server, request):
         if mode not in pages:
             pages[mode] = ComfyPage(browser.new_context(viewport=WINDOW).new_page(), server.url).open(mode)
         comfy = pages[mode]
-        comfy.forget_runs()
         comfy.page.mouse.up()
         comfy.page.unroute_all()
         comfy.close_dialogs()
