@@ -122,13 +122,12 @@ def describe(identity: Identity) -> str:
 
 
 def _check_adapters(identity: Identity, adapters: Adapters) -> None:
-    sizes = adapters.layers(ID_LAYERS)
-    if identity.projected is not None or sizes is None:
-        return
-    if (identity.kind, identity.tokens.shape[2]) != (sizes.kind, sizes.input_width):
+    # A card with keys and values of its own needs no ID layers.
+    needed = adapters.layers(ID_LAYERS) if identity.projected is None else None
+    if needed is not None and (identity.kind, identity.tokens.shape[2]) != (needed.kind, needed.input_width):
         raise LumosXError(
-            f"lynx: the card is for {identity.kind} ID layers, but the files hold {sizes.kind} ones; choose those that "
-            "the card was made with."
+            f"lynx: the card is for {identity.kind} ID layers, but the files hold {needed.kind} ones; choose those "
+            "that the card was made with."
         )
     if identity.reference is not None and REF_LAYERS not in adapters:
         log_warnings([

@@ -143,6 +143,19 @@ def test_a_card_brings_the_person_back(tiny, astronaut, adapters, folders):
         assert set(again.identity.made_with) == {RESAMPLER, ID_LAYERS, REF_LAYERS}
 
 
+def test_a_picture_on_a_card_that_no_layers_read_is_said(tiny, astronaut, adapters, folders, caplog):
+    _, clip, vae = tiny
+    person, *_ = make_person(adapters, astronaut, None, None, vae, clip, PLAN)
+    name, _ = save_card(person, "Eileen", False)
+    assert person.identity.projected is not None
+    load_card(name, adapters)
+    assert "card: " not in caplog.text
+    for given in (None, without(adapters, REF_LAYERS)):
+        caplog.clear()
+        load_card(name, given)
+        assert "card: it has a picture for the reference layers, which have no effect" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "none.safetensors", "", "a\0b"])
 def test_no_card_leads_out_of_its_folder(folders, name):
     (folders / "input" / "lynx").mkdir()
