@@ -15,8 +15,8 @@ from ..tiny.world.cast import Split
 from .codec_trainer import CodecTrainer, Sight, Sights, decoded, measure_statistics, pixels
 from .painting import painted_figures
 from .plot import Shown
-from .running import one_thread_each, run, write_record
-from .tiny_run import check_options, leave_ctrl_c_to_the_trainer, machine_of
+from .running import machine_of, one_thread_each, run, write_record
+from .tiny_run import check_options, leave_ctrl_c_to_the_trainer
 from .trainer import TrainingPlan
 
 STEPS = 400
@@ -122,6 +122,6 @@ def write_codec(path: Path, trainer: CodecTrainer) -> None:
     about = {
         "what": "the codec of the small VAE, which paints at twice the size", "command": "python dev.py train codec",
         "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED, "clips_of_a_step": CLIPS * SAMPLES,
-        "parameters": sum(weight.numel() for weight in weights.values()), "machine": machine_of(trainer),
+        "parameters": sum(weight.numel() for weight in weights.values()), "machine": machine_of(trainer, threads=True),
     }
     write_record(path.with_suffix(".json"), trainer, about, _LOSS, _SHOWN)

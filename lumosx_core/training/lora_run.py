@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,18 @@ from ..scene.prompt import NEGATIVE_PROMPT
 from .base import check_base, read_base
 from .cases import EncodedCase, TargetSize, TrainingCase, encode_case, encode_text, find_cases, samples
 from .lora import LAYERS, add_lora, lora_file
-from .options import DTYPES, add_plan_options, alpha_of, check_numbers, check_out, checkpoint_of, plan_of
-from .running import run, write_record
+from .options import (
+    DTYPES,
+    add_plan_options,
+    alpha_of,
+    check_files,
+    check_numbers,
+    check_out,
+    checkpoint_of,
+    dtype_name,
+    plan_of,
+)
+from .running import machine_of, run, write_record
 from .trainer import Trainer, TrainingPlan, read_checkpoint
 
 
@@ -84,9 +93,7 @@ def _check_encoders(options: argparse.Namespace) -> None:
     files = {"--text-encoder": options.text_encoder, "--vae": options.vae}
     if options.tiny == any(files.values()) or not options.tiny and not all(files.values()):
         raise LumosXError("--text-encoder, --vae: give both files, or --tiny for the pack's own small ones.")
-    for name, file in {**files, "--resume": options.resume}.items():
-        if file is not None and not file.is_file():
-            raise LumosXError(f"{name}: there is no file {file}; choose another.")
+    check_files({**files, "--resume": options.resume})
 
 
 def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, Any]:
@@ -95,7 +102,7 @@ def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, 
         "base": options.base.name, "cases": [case.folder.name for case in cases],
         "rank": options.rank, "alpha": float(alpha_of(options)), "layers": options.layers,
         "size": [*options.size], "frames": options.frames, "drop_references": options.drop_references,
-        "dtype": options.dtype or ("bf16" if options.device == "cuda" else "f32"),
+        "dtype": dtype_name(options),
     }
 
 
@@ -149,8 +156,5 @@ def _write(out: Path, trainer: Trainer) -> None:
         "lumosx.cases": json.dumps(about["cases"], ensure_ascii=False),
     }
     write_aside(out, save(lora_file(trainer.state_dict(), about["rank"], about["alpha"]), metadata=metadata))
-    machine = (
-        f"{platform.system()} {platform.machine()}, device {trainer.device}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}"
-    )
-    write_record(out.with_suffix(".json"), trainer, {"what": "a LoRA of LumosX", **about, "machine": machine})
+    about = {"what": "a LoRA of LumosX", **about, "machine": machine_of(trainer)}
+    write_record(out.with_suffix(".json"), trainer, about)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -44,10 +45,7 @@ def check_out(options: argparse.Namespace) -> None:
     Raises:
         LumosXError: it cannot.
     """
-    if options.out.suffix != ".safetensors":
-        raise LumosXError(f"--out: {options.out} does not end in .safetensors; give it that ending.")
-    if not options.out.absolute().parent.is_dir():
-        raise LumosXError(f"--out: there is no folder {options.out.absolute().parent}; make it or choose another.")
+    check_place(options.out)
     if not options.overwrite and options.resume is None:
         if options.out.exists():
             raise LumosXError(f"--out: {options.out} is there already; choose another name, or add --overwrite.")
@@ -56,8 +54,33 @@ def check_out(options: argparse.Namespace) -> None:
                 f"--out: {checkpoint_of(options.out)} is left of a stopped training; go on with --resume, or add "
                 "--overwrite."
             )
-    if options.device == "cuda" and not torch.cuda.is_available():
+    check_device(options.device)
+
+
+def check_place(out: Path) -> None:
+    """Raise LumosXError for a name or a place that no new file of weights can have."""
+    if out.suffix != ".safetensors":
+        raise LumosXError(f"--out: {out} does not end in .safetensors; give it that ending.")
+    if not out.absolute().parent.is_dir():
+        raise LumosXError(f"--out: there is no folder {out.absolute().parent}; make it or choose another.")
+
+
+def check_device(device: str) -> None:
+    """Raise LumosXError for a card that is not there."""
+    if device.startswith("cuda") and not torch.cuda.is_available():
         raise LumosXError("--device: this PyTorch finds no CUDA card; use cpu.")
+
+
+def check_files(files: Mapping[str, Path | None]) -> None:
+    """Raise LumosXError for the first option whose file is not there; those without one are passed over."""
+    for option, file in files.items():
+        if file is not None and not file.is_file():
+            raise LumosXError(f"{option}: there is no file {file}; choose another.")
+
+
+def dtype_name(options: argparse.Namespace) -> str:
+    """The key of ``DTYPES`` to compute in."""
+    return options.dtype or ("bf16" if options.device == "cuda" else "f32")
 
 
 def check_numbers(options: argparse.Namespace) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,18 @@ from .adapter_cases import EncodedAdapterCase, Encoder, adapter_samples, encode_
 from .adapter_trainer import AdapterTrainer
 from .cases import TargetSize, TrainingCase, find_cases
 from .hunyuan_base import check_hunyuan, read_hunyuan
-from .options import DTYPES, add_plan_options, alpha_of, check_numbers, check_out, checkpoint_of, plan_of
-from .running import run, write_record
+from .options import (
+    DTYPES,
+    add_plan_options,
+    alpha_of,
+    check_files,
+    check_numbers,
+    check_out,
+    checkpoint_of,
+    dtype_name,
+    plan_of,
+)
+from .running import machine_of, run, write_record
 from .trainer import TrainingPlan, read_checkpoint
 
 _ENCODERS = {
@@ -93,10 +102,7 @@ def _check(options: argparse.Namespace) -> None:
     """Everything that is wrong with the options alone."""
     check_out(options)
     check_numbers(options)
-    for name in (*_ENCODERS, "resume"):
-        file = getattr(options, name)
-        if file is not None and not file.is_file():
-            raise LumosXError(f"--{name.replace('_', '-')}: there is no file {file}; choose another.")
+    check_files({f"--{name.replace('_', '-')}": getattr(options, name) for name in (*_ENCODERS, "resume")})
     if options.picture_side < 16 or options.picture_side % 16:
         raise LumosXError(f"--picture-side: {options.picture_side} is not a multiple of 16; use 384.")
     if options.rank > MOST_RANK:
@@ -126,7 +132,7 @@ def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, 
         "alpha": float(alpha_of(options)), "size": [*options.size], "frames": options.frames,
         "picture_side": options.picture_side, "single_steps": _single_steps(options),
         "drop_references": options.drop_references, "guidance": options.guidance,
-        "dtype": options.dtype or ("bf16" if options.device == "cuda" else "f32"),
+        "dtype": dtype_name(options),
     }
 
 
@@ -170,9 +176,5 @@ def _write(out: Path, trainer: AdapterTrainer, config: AdapterConfig) -> None:
     adapter = PolyVividAdapter(config)
     adapter.load_state_dict(trainer.state_dict())
     write_adapter(out, adapter, trainer.dtype)
-    machine = (
-        f"{platform.system()} {platform.machine()}, device {trainer.device}, Python {platform.python_version()}, "
-        f"torch {torch.__version__}"
-    )
-    about = {"what": "a PolyVivid adapter for HunyuanVideo", **trainer.about, "machine": machine}
+    about = {"what": "a PolyVivid adapter for HunyuanVideo", **trainer.about, "machine": machine_of(trainer)}
     write_record(out.with_suffix(".json"), trainer, about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import signal
 import sys
 import time
@@ -100,6 +101,15 @@ def _stopping_after_a_step() -> Iterator[list[int]]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def machine_of(trainer: Trainer, threads: bool = False) -> str:
+    """Where a training ran, for its record; with the number of CPU threads where that matters."""
+    counted = f"{torch.get_num_threads()} CPU threads, " if threads else ""
+    return (
+        f"{platform.system()} {platform.machine()}, {counted}device {trainer.device}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
+    )
 
 
 def write_record(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import platform
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +24,8 @@ from ..tiny.trained import VERSION, VERSION_KEY
 from ..tiny.world.cast import Split
 from .checking import WorldCheck
 from .examples import Encode, Example, Tokenise, WorldExamples, bind
-from .running import one_thread_each, run, write_record
+from .options import check_device, check_place
+from .running import machine_of, one_thread_each, run, write_record
 from .trainer import Sample, Trainer, TrainingPlan
 
 SIZE = WanConfig(dim=256, ffn_dim=512, num_layers=5)
@@ -186,17 +186,9 @@ def write_trained(path: Path, trainer: Trainer, lessons: int) -> None:
         "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED, "clips_of_a_binding": CLIPS,
         "lesson_steps": lessons, "times_that_a_sample_is_seen": TIMES,
         "parameters": sum(weight.numel() for weight in weights.values()),
-        "machine": machine_of(trainer),
+        "machine": machine_of(trainer, threads=True),
     }
     write_record(path.with_suffix(".json"), trainer, about)
-
-
-def machine_of(trainer: Trainer) -> str:
-    """Where a training ran, for its record."""
-    return (
-        f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} CPU threads, device {trainer.device}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}"
-    )
 
 
 def check_options(options: argparse.Namespace, steps: int) -> None:
@@ -205,11 +197,7 @@ def check_options(options: argparse.Namespace, steps: int) -> None:
     Raises:
         LumosXError: ``--out`` cannot be written, ``--steps`` is too small, or there is no such device.
     """
-    if options.out.suffix != ".safetensors":
-        raise LumosXError(f"--out: {options.out} does not end in .safetensors; give it that ending.")
-    if not options.out.absolute().parent.is_dir():
-        raise LumosXError(f"--out: there is no folder {options.out.absolute().parent}; make it or choose another.")
+    check_place(options.out)
     if options.steps < 1:
         raise LumosXError(f"--steps: {options.steps} is below 1; use {steps}.")
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        raise LumosXError("--device: this PyTorch finds no CUDA card; use cpu.")
+    check_device(options.device)
