@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import pytest
 import torch
@@ -19,6 +20,12 @@ def test_a_few_steps_write_weights_record_and_plot(tmp_path, capsys, monkeypatch
     first, trained = tiny_run.small_network().state_dict(), load_file(out)
     assert {name: part.shape for name, part in first.items()} == {name: part.shape for name, part in trained.items()}
     assert not torch.equal(first["head.head.weight"], trained["head.head.weight"])
+    assert main(["tiny", "--out", str(tmp_path / "on.safetensors"), "--start", str(out), "--steps", "1"]) == 0
+    records = [json.loads((tmp_path / name).read_text(encoding="utf-8")) for name in ("small.json", "on.json")]
+    assert [(record["command"], record["start"], record["lesson_steps"]) for record in records] == [
+        ("python dev.py train tiny", None, tiny_run.LESSON_STEPS),
+        ("python dev.py train tiny --start START", "small.safetensors", 0),
+    ]
 
 
 def test_weights_to_begin_with_are_those_of_the_first_step(tmp_path):
