@@ -11,11 +11,11 @@ import torch
 from comfy.ldm.hunyuan_video.model import HunyuanVideo
 
 from ...errors import LumosXError
+from ...models.hunyuan.config import HUNYUAN_LATENT
 from ..conditioning.polyvivid import ALONE, LATENTS, LAYOUT, MissingPolyVividNode, SubjectsLayout
 
 Patch = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 """What ComfyUI calls in a block's place: with the block's arguments, and with the block as ``original_block``."""
-_CHANNELS = 16
 # What the stock forward takes from other methods, each of which changes the streams that a method was trained on.
 _FOREIGN = ("ref_latent", "guiding_frame_index", "clip_fea", "txt_byt5")
 
@@ -103,7 +103,7 @@ def check_hunyuan(module: torch.nn.Module) -> None:
              if getattr(module, name, None) is not None]
     if extra or len(module.patch_size) != 3 or module.vector_in is None:
         raise LumosXError(f"model: this is another HunyuanVideo (1.5, or for pictures), not the first one; {advice}")
-    if module.params.in_channels != _CHANNELS:
+    if module.params.in_channels != HUNYUAN_LATENT.channels:
         raise LumosXError(
             f"model: it has {module.params.in_channels} input channels, so it is an image-to-video variant; {advice}"
         )

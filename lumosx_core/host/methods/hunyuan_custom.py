@@ -15,6 +15,7 @@ import torch
 from ...errors import LumosXError
 from ...models.polyvivid.positions import injection_ids
 from ..conditioning.polyvivid import SubjectsLayout
+from ..model.wrappers import put_wrappers
 from .hunyuan import Patch, SubjectsForward, check_hunyuan, with_patches
 
 WRAPPER_KEY = "lumosx_hunyuan_custom"
@@ -29,8 +30,7 @@ def hunyuan_custom_model(model: Any) -> Any:
     """
     check_hunyuan(model.get_model_object("diffusion_model"))
     clone, kind = model.clone(), comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
-    clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
-    clone.add_wrapper_with_key(kind, WRAPPER_KEY, ReferencesWrapper())
+    put_wrappers(clone, WRAPPER_KEY, {kind: ReferencesWrapper()})
     return clone
 
 

@@ -16,6 +16,7 @@ from ...models.lumosx.sequence import Binding
 from ...models.wan.config import WAN21_LATENT
 from ..model.attention import others_override
 from ..model.memory import UNLIMITED, SamplingMemory
+from ..model.wrappers import put_wrappers
 from ..sampling.caches import with_spared_input
 from ..sampling.run import RunWrapper, check_forward, note_question, tables_of
 from ..socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode, RunsAlone
@@ -51,16 +52,13 @@ def relational_model(model: Any, options: RelationalOptions, vram_budget: float 
         # A loader's budget stays where a LumosX Model node behind it names none.
         memory = memory if vram_budget else earlier.memory
     clone = _without_dynamic_vram(model) if vram_budget else model.clone()
-    wrappers = {
+    # A second LumosX Model node replaces the first one's constants.
+    put_wrappers(clone, WRAPPER_KEY, {
         kinds.OUTER_SAMPLE: RunWrapper(),
         kinds.DIFFUSION_MODEL: RelationalWrapper(options, memory),
         kinds.CALC_COND_BATCH: PassesWrapper(memory),
         kinds.PREPARE_SAMPLING: memory.prepare,
-    }
-    for kind, wrapper in wrappers.items():
-        # A second LumosX Model node replaces the first one's constants.
-        clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
-        clone.add_wrapper_with_key(kind, WRAPPER_KEY, wrapper)
+    })
     return clone
 
 

@@ -23,6 +23,7 @@ from ...models.lynx.window import Window
 from ...models.wan.config import WanConfig
 from ..conditioning.scene import log_warnings
 from ..model.memory import computing_dtype
+from ..model.wrappers import put_wrappers
 from ..socket import BINDING, LYNX_BRANCH, LYNX_WRAPPER, MissingLynxNode
 from .lynx_branches import image_scale_of, mark_conditioning, mark_unmarked, rows_of, with_three_branches
 from .lynx_folds import Folded, Folds
@@ -95,13 +96,10 @@ def lynx_model(model: Any, person: Person, appearance: Appearance) -> Any:
     earlier = lynx_wrapper(model)
     people = (*(earlier.people if earlier else ()), Role(Folds.of(person), blocks, appearance))
     clone = model.clone()
-    wrappers = {
+    put_wrappers(clone, LYNX_WRAPPER, {
         _KINDS.OUTER_SAMPLE: LynxRunWrapper(people), _KINDS.DIFFUSION_MODEL: LynxWrapper(people),
         _KINDS.PREPARE_SAMPLING: _with_room_for_shares,
-    }
-    for kind, wrapper in wrappers.items():
-        clone.remove_wrappers_with_key(kind, LYNX_WRAPPER)
-        clone.add_wrapper_with_key(kind, LYNX_WRAPPER, wrapper)
+    })
     return clone
 
 

@@ -28,6 +28,7 @@ from ...models.polyvivid.layer import Shared, adapted_layer
 from ...weights.checksum import files_state
 from ...weights.opening import open_weights
 from ..conditioning.polyvivid import LATENTS, SubjectsLayout
+from ..model.wrappers import put_wrappers
 from .hunyuan import Patch, SharedByCopies, SubjectsForward, check_hunyuan, with_patches
 
 FOLDER = "model_patches"
@@ -118,13 +119,10 @@ def polyvivid_model(model: Any, name: str, options: RunOptions, part: Part) -> t
     )
     clone, kinds = model.clone(), comfy.patcher_extension.WrappersMP
     clone.set_additional_models(WRAPPER_KEY, [patcher])
-    wrappers = {
+    # A second node replaces the first one's adapter.
+    put_wrappers(clone, WRAPPER_KEY, {
         kinds.DIFFUSION_MODEL: SubjectsWrapper(adapter, options), kinds.CALC_COND_BATCH: PartWrapper(part),
-    }
-    for kind, wrapper in wrappers.items():
-        # A second node replaces the first one's adapter.
-        clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
-        clone.add_wrapper_with_key(kind, WRAPPER_KEY, wrapper)
+    })
     return clone, _report(name, stored, options, part)
 
 

@@ -15,6 +15,7 @@ from ...attention.backend_calls import attend, why_not
 from ...attention.backend_kernels import Place, place_of
 from ...attention.backends import CHOICES, Chosen, check_choice, resolve
 from .memory import computing_dtype
+from .wrappers import put_wrappers
 
 __all__ = ["CHOICES", "check_attention", "others_override", "with_attention"]
 
@@ -55,8 +56,7 @@ def with_attention(model: Any, choice: str) -> Any:
     # Not set as an override right here: packs that set one of theirs later would delete it. And around the whole model,
     # not as a wrapper of its forward: not all models have those, and a compiled one would trace it.
     kind = comfy.patcher_extension.WrappersMP.APPLY_MODEL
-    clone.remove_wrappers_with_key(kind, WRAPPER_KEY)
-    clone.add_wrapper_with_key(kind, WRAPPER_KEY, AttentionWrapper(chosen))
+    put_wrappers(clone, WRAPPER_KEY, {kind: AttentionWrapper(chosen)})
     _log.info("LumosX: attention of this model: %s%s", chosen.title, chosen.note)
     return clone
 

@@ -16,8 +16,8 @@ TOUCHING = [path for path in FILES if module_names((ROOT / path).read_text(encod
 
 # File of lumosx_core/host, how it calls one of ComfyUI's objects, and which object of the fixture `objects` that is.
 RECEIVERS = [
-    ("model/attention", "model", "patcher"), ("model/attention", "clone", "patcher"),
-    ("methods/lumosx", "model", "patcher"), ("methods/lumosx", "clone", "patcher"),
+    ("model/attention", "model", "patcher"), ("model/wrappers", "patcher", "patcher"),
+    ("methods/lumosx", "model", "patcher"),
     ("methods/lumosx", "executor", "executor"), ("sampling/run", "guider", "guider"),
     ("methods/lumosx", "diffusion_model", "transformer"), ("conditioning/fingerprint", "patcher", "patcher"),
     ("model/memory", "patcher", "patcher"), ("model/memory", "model", "model"), ("model/memory", "one", "loaded"),
