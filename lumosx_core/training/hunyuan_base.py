@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ..errors import LumosXError
-from ..models.hunyuan.config import HunyuanConfig
+from ..models.hunyuan.config import HUNYUAN_LATENT, HunyuanConfig
 from ..models.hunyuan.network import HunyuanNetwork
 from ..weights.dense import read_dense
 from ..weights.opening import open_weights
@@ -16,7 +16,6 @@ from ..weights.source import WeightSource
 AXES = (16, 56, 56)
 """Of every HunyuanVideo; no tensor shows them."""
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "model.")
-_CHANNELS = 16
 
 
 def check_hunyuan(path: Path) -> HunyuanConfig:
@@ -57,7 +56,7 @@ def _sizes(source: WeightSource, path: Path) -> tuple[HunyuanConfig, dict[str, s
         raise LumosXError(f"--base: {path} is not a HunyuanVideo in ComfyUI's naming; {advice}.") from error
     with torch.device("meta"):
         wanted = {name: tuple(tensor.shape) for name, tensor in HunyuanNetwork(config).state_dict().items()}
-    if config.in_channels != _CHANNELS or any(name.endswith("scale_weight") for name in names):
+    if config.in_channels != HUNYUAN_LATENT.channels or any(name.endswith("scale_weight") for name in names):
         raise LumosXError(f"--base: {path} is a scaled fp8 file or an image-to-video variant; {advice}.")
     wrong = next((name for name, shape in wanted.items() if shapes.get(name) != shape), None)
     if wrong is not None:

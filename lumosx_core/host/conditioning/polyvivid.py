@@ -52,14 +52,10 @@ class MissingPolyVividNode(MissingModelNode):
     NAME: ClassVar[str] = "ref_latent"
     NAMES: ClassVar[tuple[str, ...]] = (NAME, MissingModelNode.NAME)
 
-    def __getattr__(self, name: str):
-        if name in ("shape", "ndim"):
-            raise LumosXError(
-                "model: it does not know PolyVivid's conditioning, so every subject would be ignored; load "
-                "HunyuanVideo, and put a LumosX PolyVivid node (or LumosX HunyuanCustom) between the model loader and "
-                "the sampler."
-            )
-        raise AttributeError(name)
+    SENTENCE: ClassVar[str] = (
+        "model: it does not know PolyVivid's conditioning, so every subject would be ignored; load HunyuanVideo, and "
+        "put a LumosX PolyVivid node (or LumosX HunyuanCustom) between the model loader and the sampler."
+    )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from ...models.lynx.identity import Identity, Reference, identity_tokens, projec
 from ...models.lynx.recogniser import FaceRecogniser, load_recogniser, mean_embedding, recogniser_input
 from ...models.lynx.reference import PROMPT
 from ...models.lynx.sizes import AdapterSizes, Kind
+from ...models.wan.config import WAN21_LATENT
 from ..conditioning.scene import log_warnings
 from ..weights.checkpoints import state_of
 from ..weights.face_models import model_folders
@@ -221,7 +222,7 @@ def _reference(vae: Any, clip: Any, crop: torch.Tensor) -> Reference:
     """The person's crop and a grey picture as normalised latents, and the prompt of the reference pass."""
     pixels = torch.stack([crop.float() / 255, torch.full_like(crop, 0.5, dtype=torch.float32)])
     latents = torch.cat([vae.encode(picture[None]) for picture in pixels])
-    if latents.ndim != 5 or latents.shape[1] != 16 or latents.shape[2] != 1:
+    if latents.ndim != 5 or latents.shape[1] != WAN21_LATENT.channels or latents.shape[2] != 1:
         raise LumosXError(
             f"vae: it makes latents of the shape {list(latents.shape)}, not those of Wan2.1; link Wan2.1's VAE."
         )

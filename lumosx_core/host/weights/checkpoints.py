@@ -63,7 +63,7 @@ def folders_among(files: Iterable[str]) -> set[str]:
 
 def place_of(name: str) -> Path | None:
     """The file or folder of this name in the model folders, which it cannot lead out of; None if there is none."""
-    return next((path for path in _places(name) if os.path.exists(path)), None)
+    return next((path for path in places_of(name) if os.path.exists(path)), None)
 
 
 def missing(source: str, name: object) -> LumosXError:
@@ -88,7 +88,7 @@ def folder_meant(name: object) -> str | None:
     if not isinstance(name, str) or name.endswith("/"):
         return name if isinstance(name, str) else None
     folder = f"{name.removesuffix(_MADE)}/"
-    places = _places(folder) if name.endswith(_MADE) else []
+    places = places_of(folder) if name.endswith(_MADE) else []
     return folder if any(map(_may_make, places)) else None
 
 
@@ -178,7 +178,7 @@ def progress_bar() -> Progress:
 
 def _folder_and_target(name: str) -> tuple[Path | None, Path]:
     """The folder, None if only the file that was made of it is left, and that file's place."""
-    for path in _places(name):
+    for path in places_of(name):
         target = _made_of(path)
         if os.path.isdir(path):
             return path, target
@@ -191,7 +191,7 @@ def _made_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}{_MADE}")
 
 
-def _places(name: str) -> list[Path]:
+def places_of(name: str) -> list[Path]:
     """Where something of this name would be; nowhere for a name that leads out of the model folders."""
     parts = PurePath(name).parts if isinstance(name, str) else ()
     if not parts or PurePath(name).is_absolute() or ".." in parts or "\0" in name:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path, PurePath
-
-import folder_paths
+from pathlib import Path
 
 from ...errors import LumosXError
 from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, RESAMPLER, Adapters
 from ...models.lynx.sizes import AdapterSizes, ResamplerSizes
-from .checkpoints import CATEGORY, files_below, state_of
+from .checkpoints import files_below, places_of, state_of
 from .face_models import LUMOSX, folders_of
 from .loader import list_files, models_among
 
@@ -54,11 +52,9 @@ def adapter_path(source: str, name: str) -> Path:
     Raises:
         LumosXError: there is no such file.
     """
-    parts = PurePath(name).parts if isinstance(name, str) else ()
-    if parts and not PurePath(name).is_absolute() and ".." not in parts and "\0" not in name:
-        for root in (*folder_paths.get_folder_paths(CATEGORY), *folders_of(LUMOSX)):
-            if os.path.isfile(os.path.join(root, name)):
-                return Path(root, name)
+    path = next((path for path in places_of(name) if os.path.isfile(path)), None)
+    if path is not None:
+        return path
     raise LumosXError(
         f"{source}: {name} is not in ComfyUI's models/diffusion_models or models/lumosx; put it there and press R, or "
         f"choose another file (Lynx is at {_RELEASE})."
