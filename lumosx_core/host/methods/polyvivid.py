@@ -25,6 +25,7 @@ from ...models.polyvivid.config import MOST_LAYERS, RunOptions
 from ...models.polyvivid.file_names import is_adapter
 from ...models.polyvivid.forward import check_text, shared_of, subject_tokens, vec_shift_of, working_layers
 from ...models.polyvivid.layer import Shared, adapted_layer
+from ...models.ranges import range_named
 from ...weights.checksum import files_state
 from ...weights.opening import open_weights
 from ..conditioning.polyvivid import LATENTS, SubjectsLayout
@@ -82,14 +83,13 @@ def layers_of(text: str) -> frozenset[int] | None:
         return None
     found: set[int] = set()
     for part in re.split(r"[\s,;]+", text.strip()[:_LONGEST_LAYERS]):
-        numbers = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part, re.ASCII)
-        first, last = (0, -1) if numbers is None else (int(numbers[1]), int(numbers[2] or numbers[1]))
-        if not first <= last < MOST_LAYERS:
+        named = range_named(part, MOST_LAYERS)
+        if named is None:
             raise LumosXError(
                 f"layers: {part[:40]!r} is not a layer or a range from 0 to {MOST_LAYERS - 1}; type e.g. 0-9, 12, or "
                 "nothing for all."
             )
-        found.update(range(first, last + 1))
+        found.update(named)
     return frozenset(found)
 
 
