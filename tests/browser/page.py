@@ -19,8 +19,8 @@ WINDOW = {"width": 1700, "height": 1000}
 START_MILLISECONDS, WAIT_MILLISECONDS = 240_000, 90_000
 CLASSIC, VUE = "classic", "vue"
 MODES = (CLASSIC, VUE)
-# The page asks these for news and sizes of files; tests run without the world outside. The last is a NaN in history.
-FOREIGN = ("comfy.org", "sentry", "google", "github", "mixpanel", "huggingface.co", "civitai", "Unexpected token 'N'")
+# The page asks these for news and sizes of files; tests run without the world outside.
+FOREIGN = ("comfy.org", "sentry", "google", "github", "mixpanel", "huggingface.co", "civitai")
 
 _READY = """() => window.app?.graph && window.app.extensionManager
     && window.LiteGraph?.registered_node_types?.['LumosX_Binder']"""

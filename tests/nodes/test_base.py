@@ -197,7 +197,10 @@ def test_what_no_host_checks_ends_in_our_sentence(client, graph, node, name, val
         graph["10"] = {"class_type": "LumosX_Model", "inputs": {"model": graph["5"]["inputs"]["model"], name: value}}
         graph["5"]["inputs"]["model"] = ["10", 0]
     graph[node]["inputs"][name] = value
-    assert f"{name}: " in str(failure(client, graph))
+    failed = failure(client, graph)
+    # No page could read a history with NaN in it, and the server has tests with pages too.
+    client.forget(failed.run.prompt_id)
+    assert f"{name}: " in str(failed)
 
 
 def test_a_node_of_lists_takes_one_value_where_it_takes_no_list(nodes):
