@@ -63,14 +63,16 @@ def test_compiled_blocks_are_used_and_compiled_once(relational, encode, make_sce
     compiled = relational.clone()
     blocks = [f"diffusion_model.blocks.{index}" for index in range(4)]
     set_torch_compile_wrapper(compiled, backend=backend, fullgraph=True, keys=blocks)
-    runs = [(encode(make_scene(man=man, woman=woman)), seed) for man, woman, seed in ((1, 2, 0), (7, 2, 1), (3, 4, 2))]
-    for encoded, seed in runs:
+    compiled_by = []
+    for man, woman, seed in ((1, 2, 0), (7, 2, 1), (3, 4, 2)):
+        encoded = encode(make_scene(man=man, woman=woman))
         plan = SamplingPlan(seed=seed, steps=2)
         torch.testing.assert_close(
             sample(compiled, encoded, plan), sample(relational, encoded, plan), rtol=1e-3, atol=1e-3
         )
-        # What ran before in this process may let torch see only at the second run that two lengths are dynamic.
-        assert len(graphs) in (4, 6)
+        compiled_by.append(len(graphs))
+    # The first run may compile a block once more, when it meets a second length; later runs never do.
+    assert 4 <= compiled_by[0] <= 8 and compiled_by == compiled_by[:1] * 3
 
 
 def test_a_compiled_model_keeps_nothing_of_an_earlier_run(relational, encode, make_scene):

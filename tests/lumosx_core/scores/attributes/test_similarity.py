@@ -129,7 +129,9 @@ def test_phrases_that_are_too_long_are_cut(folders):
 def test_slivers_are_pictures_too(folders, size):
     for network in (ClipLikeness, DinoLikeness):
         found = network(folders).of_crops([picture(1, *size), picture(1, *size), picture(2, *size)])
-        assert np.array_equal(found[0], found[1]) and not np.allclose(found[0], found[2])
+        # Rows of one batch may differ in their last bits, by how a CPU splits the batch.
+        np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5)
+        assert not np.allclose(found[0], found[2], atol=1e-2)
 
 
 def test_networks_stay_on_the_cpu_in_float32_without_gradients(folders):
