@@ -24,6 +24,12 @@ FOREIGN = ("comfy.org", "sentry", "google", "github", "mixpanel", "huggingface.c
 
 _READY = """() => window.app?.graph && window.app.extensionManager
     && window.LiteGraph?.registered_node_types?.['LumosX_Binder']"""
+# In JSON, since what is undefined would come back as null, which pages refuse; and a page fits its view to a workflow
+# that has none, at some later moment.
+_SAVED = """() => {
+    const { graph, canvas } = window.app, { scale, offset } = canvas.ds, saved = graph.serialize();
+    return JSON.parse(JSON.stringify({ ...saved, extra: { ...saved.extra, ds: { scale, offset } } }));
+}"""
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -101,8 +107,8 @@ class ComfyPage:
         return self.run("async () => (await window.app.graphToPrompt()).output")
 
     def workflow(self) -> dict:
-        """The UI form of the graph, as the page would save it."""
-        return self.run("() => window.app.graph.serialize()")
+        """The UI form of the graph with its view, as the page would save it."""
+        return self.run(_SAVED)
 
     def missing_nodes(self) -> list[str]:
         """Types in the graph that the page does not know."""
