@@ -18,7 +18,8 @@ def choose(comfy, element, *paths):
     """Press something that asks for files, and choose these."""
     with comfy.page.expect_file_chooser() as chooser:
         element.click()
-    chooser.value.set_files(paths)
+    with comfy.page.expect_response("**/upload/image"):
+        chooser.value.set_files(paths)
     comfy.page.wait_for_function("() => !document.querySelector('.lumosx-board').innerText.includes('Uploading')")
     settled(comfy)
 
@@ -143,6 +144,23 @@ def test_what_comes_from_outside_of_a_subgraph_is_given_there_and_new_nodes_stay
     row(board, 1).locator(".lumosx-face img[src*='own+1']").wait_for()
     assert classic.run("() => inside.nodes.filter(({ type }) => type === 'LoadImage').length") == 1
     assert classic.run(outside) == before
+
+
+def test_a_late_upload_leaves_the_focus_where_somebody_types(classic, own):
+    board = build(classic)
+    uploads = []
+    classic.page.route("**/upload/image", lambda route: uploads.append(route))
+    with classic.page.expect_file_chooser() as chooser:
+        row(board, 1).locator(".lumosx-plus").click()
+    with classic.page.expect_request("**/upload/image"):
+        chooser.value.set_files(own[:1])
+    field = row(board, 2).locator(".lumosx-face .lumosx-field")
+    field.click()
+    uploads[0].continue_()
+    row(board, 1).locator(".lumosx-chip img[src*='own+0']").wait_for()
+    classic.page.keyboard.type("!")
+    settled(classic)
+    assert "!" in field.input_value()
 
 
 def test_an_idle_board_touches_nothing_and_asks_nothing(comfy):

@@ -56,13 +56,16 @@ export class Making {
    */
   async fill(files, next) {
     if (!files.length) return;
+    const focused = document.activeElement;
     this.say({ text: say("uploading") });
     const names = await this.upload(files);
     if (!this.board.node.graph || !names) return;
     const places = this.board.step(() => names.flatMap((name) => this.place(next(), name)));
     const count = names.length - places.length;
     this.say(count ? { level: "warning", text: say("too_many_pictures", { count }) } : null);
-    if (places.length) this.board.focusOn(places[0], "field");
+    // An upload may take long: whoever types somewhere else by now goes on there.
+    const moved = ![focused, document.body].includes(document.activeElement);
+    if (places.length && !moved) this.board.focusOn(places[0], "field");
   }
 
   place(place, name) {
