@@ -30,8 +30,8 @@ from benchmarks.card import attention_of
 from benchmarks.machine import describe_machine
 from benchmarks.measuring import interleaved, spread, timed, write_json
 from benchmarks.shapes import SCENES, SHAPES, Shape, drawn_binding
-from lumosx_core.attention.backend_kernels import kernel_order, load_pytorch, place_of
-from lumosx_core.attention.backends import BACKENDS, resolve
+from lumosx_core.attention.backend_kernels import hardware_of, kernel_order, load_pytorch
+from lumosx_core.attention.backends import BACKENDS, resolve_backend
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.attention import DenseAttention
 from lumosx_core.models.lumosx.sequence import SequenceLayout
@@ -67,7 +67,7 @@ def find_backends(device: torch.device, dtype: torch.dtype) -> tuple[dict[str, D
     """(name -> attention, name -> why it cannot run)."""
     from comfy.ldm.modules.attention import optimized_attention
 
-    order = kernel_order(place_of(device))
+    order = kernel_order(hardware_of(device))
     found: dict[str, DenseAttention] = {"pytorch": attention_of(load_pytorch(order))}
     for kernel in KERNELS:
         found[f"pytorch, {kernel.partition('_')[0].lower()} alone"] = partial(_with_kernel, getattr(SDPBackend, kernel))
@@ -75,7 +75,7 @@ def find_backends(device: torch.device, dtype: torch.dtype) -> tuple[dict[str, D
     missing = {}
     for choice in BACKENDS:
         try:
-            found[choice] = attention_of(resolve(choice, place_of(device), device, dtype).kernel)
+            found[choice] = attention_of(resolve_backend(choice, hardware_of(device), device, dtype).kernel)
         except LumosXError as error:
             missing[choice] = str(error)
     return found, missing
@@ -148,7 +148,7 @@ def _exact_rows(call: Call, heads: int) -> torch.Tensor:
 def measure_ways(calls: dict[str, list[Call]], layout: SequenceLayout, heads: int, rounds: int) -> dict:
     """Self-attention in PyTorch: ours, one call with a mask of all tokens, and one dense call."""
     device = calls["video"][0][0].device
-    pytorch = load_pytorch(kernel_order(place_of(device)))
+    pytorch = load_pytorch(kernel_order(hardware_of(device)))
     video, k, v = calls["video"][0]
     all_rows = torch.cat([video, *(q.flatten(0, 1)[None] for q, _, _ in calls["groups"])], dim=1)
     mask = torch.zeros(layout.tokens, layout.tokens, dtype=torch.bool, device=device)

@@ -9,9 +9,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.measuring import timed
-from lumosx_core.attention.backend_calls import attend
-from lumosx_core.attention.backend_kernels import Kernel, kernel_order, place_of
-from lumosx_core.attention.backends import BACKENDS, resolve
+from lumosx_core.attention.backend_calls import run_kernel
+from lumosx_core.attention.backend_kernels import Kernel, hardware_of, kernel_order
+from lumosx_core.attention.backends import BACKENDS, resolve_backend
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.attention import DenseAttention
 
@@ -40,7 +40,7 @@ def peak_bytes(run: Callable[[], object], device: torch.device) -> tuple[int, in
 @contextlib.contextmanager
 def best_kernels(device: torch.device) -> Iterator[None]:
     """Let PyTorch's attention take its kernels in the order that is best on this device, for all variants alike."""
-    ranked = [getattr(SDPBackend, name) for name in kernel_order(place_of(device))]
+    ranked = [getattr(SDPBackend, name) for name in kernel_order(hardware_of(device))]
     with sdpa_kernel(ranked, set_priority=True) if ranked else contextlib.nullcontext():
         yield
 
@@ -51,13 +51,13 @@ def eight_bit_attention(device: torch.device, dtype: torch.dtype) -> dict[str, D
     for choice in (name for name, backend in BACKENDS.items() if backend.eight_bit):
         # What is missing here is no fault; the row says which ones there were.
         with contextlib.suppress(LumosXError):
-            found[choice] = attention_of(resolve(choice, place_of(device), device, dtype).kernel)
+            found[choice] = attention_of(resolve_backend(choice, hardware_of(device), device, dtype).kernel)
     return found
 
 
 def attention_of(kernel: Kernel) -> DenseAttention:
     """A backend's kernel as the forward calls it."""
-    return lambda q, k, v, heads: attend(kernel, q, k, v, heads, False, False, None)
+    return lambda q, k, v, heads: run_kernel(kernel, q, k, v, heads, False, False, None)
 
 
 @contextlib.contextmanager

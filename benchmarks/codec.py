@@ -28,7 +28,7 @@ from lumosx_core.tiny.trained import CODEC, TRAINED
 from lumosx_core.tiny.world.clip import Cast, draw_frames
 from lumosx_core.tiny.world.patterns import patterns_found
 from lumosx_core.tiny.world.script import Script
-from lumosx_core.training.checking import frames_of
+from lumosx_core.training.checking import decode_frames
 from lumosx_core.training.codec_trainer import ZOOM
 from lumosx_core.training.examples import encode_clips, length_of
 from lumosx_core.training.painting import motion_figures, painted_figures
@@ -53,7 +53,7 @@ class Figures:
         truth = np.stack([np.asarray(one) for one in draw_frames(script, cast, length, ZOOM)]).astype(np.float32)
         shown = [truth[-1]]
         for kind, latent in ((TRUE, encode_clips(self._codec, [script], [cast], FRAMES)[0]), (MADE, made)):
-            video = frames_of(latent, self._codec)
+            video = decode_frames(latent, self._codec)
             for frame in (0, length - 1):
                 self._patterns[kind] += [
                     right == found for right, found in patterns_found(script, cast, frame, length, video[frame])

@@ -91,7 +91,7 @@ def pip_command() -> str:
     return f"{quoted}{isolated} -m pip install"
 
 
-def missing(modules: Iterable[str]) -> list[Package]:
+def missing_packages(modules: Iterable[str]) -> list[Package]:
     """The packages, of these modules and of what they need, that are not there; nothing is imported."""
     return [package for package in _with_needs(modules) if not is_there(package.module)]
 
@@ -111,7 +111,7 @@ def install_line(modules: Iterable[str]) -> str:
 
     One that is on pip's list though its files are gone is installed anew in its version.
     """
-    absent = missing(modules)
+    absent = missing_packages(modules)
     listed = [package for package in absent if distributions(package)]
     fresh = [package for package in absent if package not in listed]
     together = [package for package in fresh if not package.alone]

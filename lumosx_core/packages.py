@@ -20,7 +20,7 @@ from .install_line import (
     distributions,
     headless_line,
     install_line,
-    missing,
+    missing_packages,
     reinstall_line,
     upgrade_line,
 )
@@ -108,7 +108,7 @@ def require(*modules: str, purpose: str = "") -> None:
     Raises:
         LumosXError: with the one line that installs all of them.
     """
-    absent = missing(modules)
+    absent = missing_packages(modules)
     if absent:
         raise _not_installed([package.title for package in absent], install_line(modules), purpose)
 

@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..lumosx_core.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
-from ..lumosx_core.host.scores.attributes import score_attributes, score_motion
+from ..lumosx_core.host.scores.attributes import score_image_attributes, score_image_motion
 from ..lumosx_core.host.weights.face_models import weights_state
 from ..lumosx_core.scores.attributes.score import LOCATE, MEASURES, AttributePlan
 from .base import Node
@@ -90,7 +90,7 @@ class LumosXAttributeScore(Node):
     @classmethod
     def execute(cls, images, relations, by, locate, embedder, detector, every_nth_frame) -> io.NodeOutput:
         plan = AttributePlan(by, locate, every_nth_frame)
-        report, text, annotated, plot = score_attributes(images, relations, plan, embedder, detector)
+        report, text, annotated, plot = score_image_attributes(images, relations, plan, embedder, detector)
         return io.NodeOutput(report, text, annotated, plot, ui=ui.PreviewImage(plot, cls=cls))
 
 
@@ -124,6 +124,6 @@ class LumosXMotionScore(Node):
 
     @classmethod
     def execute(cls, images, fps) -> io.NodeOutput:
-        report, text, dynamic, plot = score_motion(images, fps)
+        report, text, dynamic, plot = score_image_motion(images, fps)
         shown = {**ui.PreviewText(report).as_dict(), **ui.PreviewImage(plot, cls=cls).as_dict()}
         return io.NodeOutput(report, text, dynamic, plot, ui=shown)

@@ -7,7 +7,7 @@ from ..lumosx_core.host.media.cases import (
     FULL_BODIES,
     LEAVE_OUT,
     case_fingerprint,
-    check_names,
+    check_case_names,
     list_cases,
     read_case,
     write_case,
@@ -110,7 +110,7 @@ class LumosXSaveCase(Node):
 
     @classmethod
     def validate_inputs(cls, name=None, folder=None):
-        return cls.verdict(check_names, name=name, folder=folder)
+        return cls.verdict(check_case_names, name=name, folder=folder)
 
     @classmethod
     def execute(cls, relations, prompt, name, folder, replace=False) -> io.NodeOutput:

@@ -5,7 +5,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..lumosx_core.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
-from ..lumosx_core.host.scores.identity import check_save_name, score_images
+from ..lumosx_core.host.scores.identity import check_save_name, score_image_identity
 from ..lumosx_core.host.weights.face_models import weights_state
 from ..lumosx_core.scores.identity.measured import IdentityPlan
 from ..lumosx_core.scores.identity.models import NO_SECOND, SECOND_EMBEDDERS, ModelNames
@@ -120,5 +120,5 @@ class LumosXIdentityScore(Node):
     ) -> io.NodeOutput:
         plan = IdentityPlan(mode, every_nth_frame, order)
         names = ModelNames(detector, embedder, second_embedder)
-        outputs, shown = score_images(images, relations, plan, names, save_as)
+        outputs, shown = score_image_identity(images, relations, plan, names, save_as)
         return io.NodeOutput(*outputs, ui=ui.PreviewImage(shown, cls=cls))

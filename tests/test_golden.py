@@ -52,19 +52,19 @@ def velocity_error(file, wrap=lambda model: model, steps=1, choice=None, **optio
     """Of the relational forward called in one of its modes, at the last of some equal steps."""
     from comfy.ldm.modules.attention import attention_pytorch
 
-    from lumosx_core.attention.backend_calls import attend
-    from lumosx_core.attention.backend_kernels import place_of
-    from lumosx_core.attention.backends import resolve
+    from lumosx_core.attention.backend_calls import run_kernel
+    from lumosx_core.attention.backend_kernels import hardware_of
+    from lumosx_core.attention.backends import resolve_backend
     from lumosx_core.models.lumosx import RelationalOptions, relational_forward
 
     def chosen(q, k, v, heads):
-        return attend(kernel, q, k, v, heads, False, False, None)
+        return run_kernel(kernel, q, k, v, heads, False, False, None)
 
     with safe_open(file, "pt") as source:
         tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118
         case = json.loads(source.metadata()["case"])
     if choice is not None:
-        kernel = resolve(choice, place_of(torch.device("cpu")), torch.device("cpu"), torch.float32).kernel
+        kernel = resolve_backend(choice, hardware_of(torch.device("cpu")), torch.device("cpu"), torch.float32).kernel
     model = wrap(golden.wan_model(case["cfg"], case["seed"]))
     for _ in range(steps):
         with torch.no_grad():

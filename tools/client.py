@@ -16,7 +16,7 @@ PREVIEW_FRAMES = (1, 4)
 
 
 @dataclass
-class Run:
+class PromptResult:
     """What one prompt did: `executed` lists the nodes that really ran, in order; `outputs` maps nodes to their ui."""
 
     prompt_id: str = ""
@@ -130,7 +130,7 @@ class ComfyClient(Server):
             # The first message says that the server knows this client; earlier events would be lost.
             await socket.receive()
             answer = self.submit(prompt)
-            run = Run(answer["prompt_id"], node_errors=answer.get("node_errors") or {})
+            run = PromptResult(answer["prompt_id"], node_errors=answer.get("node_errors") or {})
             failure = await _follow(socket, run, on_event)
         if failure is not None:
             raise failure

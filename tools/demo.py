@@ -156,7 +156,7 @@ def _find_node(prompt, class_type, workflow):
     raise DemoError(f"The workflow {workflow} has no {class_type} node.")
 
 
-class Progress:
+class ProgressLine:
     """One line on standard error that says how far the workflow is; few plain lines when that is no terminal."""
 
     def __init__(self, prompt, stream=None):
@@ -220,7 +220,7 @@ def make_video(options, prompt, comfyui_dir, models):
     with tempfile.TemporaryDirectory(prefix="lumosx-demo-", ignore_cleanup_errors=True) as base:
         if options.case is not None:
             _copy_case(options.case, Path(base) / "input" / CASE_FOLDER / options.case.name)
-        progress = Progress(prompt)
+        progress = ProgressLine(prompt)
         progress.show("Starting ComfyUI")
         server = ComfyServer(comfyui_dir, base=base, log=options.host_log, models=models)
         with contextlib.closing(progress), server:

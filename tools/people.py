@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from lumosx_core.tiny.world.geometry import WHITE, Colour, blend, mirror, shade
-from tools.sketch import Sketch
+from tools.sketch import Canvas
 
 FACE_WIDTH = 224
 FACE_HEIGHT = 272
@@ -67,7 +67,7 @@ def random_look(seed: int) -> Look:
 
 def draw_face(look: Look) -> Image.Image:
     """Head and shoulders before a plain backdrop, RGB, 224 wide and 272 high."""
-    sketch = Sketch(FACE_WIDTH, FACE_HEIGHT, look.backdrop)
+    sketch = Canvas(FACE_WIDTH, FACE_HEIGHT, look.backdrop)
     sketch.ellipse(_AXIS, 120, 132, 132, shade(look.backdrop, -0.25))
     if look.long_hair:
         _long_hair_behind(sketch, look.hair)
@@ -85,12 +85,12 @@ def draw_face(look: Look) -> Image.Image:
     return sketch.finish()
 
 
-def _shape_both_sides(sketch: Sketch, right_half: list, fill: Colour) -> None:
+def _shape_both_sides(sketch: Canvas, right_half: list, fill: Colour) -> None:
     """A closed curve given by its right half, from top to bottom."""
     sketch.shape(right_half + mirror(reversed(right_half), _AXIS), fill)
 
 
-def _shoulders(sketch: Sketch, look: Look) -> None:
+def _shoulders(sketch: Canvas, look: Look) -> None:
     shirt = (236, 238, 242)
     _shape_both_sides(sketch, [(138, 218), (172, 232), (212, 254), (228, 310)], shirt)
     _shape_both_sides(sketch, [(136, 178), (136, 214), (146, 228), (120, 246)], shade(look.skin, 0.12))
@@ -98,7 +98,7 @@ def _shoulders(sketch: Sketch, look: Look) -> None:
     _shape_both_sides(sketch, [(135, 176), (136, 206), (122, 221)], shade(look.skin, 0.3))
 
 
-def _head(sketch: Sketch, look: Look) -> None:
+def _head(sketch: Canvas, look: Look) -> None:
     for side in (-1, 1):
         sketch.ellipse(_AXIS + side * 62, 142, 11, 17, shade(look.skin, 0.08))
         sketch.ellipse(_AXIS + side * 62, 142, 6, 11, shade(look.skin, 0.22))
@@ -112,7 +112,7 @@ def _head(sketch: Sketch, look: Look) -> None:
     )
 
 
-def _eye(sketch: Sketch, look: Look, side: int) -> None:
+def _eye(sketch: Canvas, look: Look, side: int) -> None:
     x = _AXIS + side * _EYE_X
     sketch.ellipse(x, _EYE_Y, 13, 10.5, WHITE)
     sketch.ellipse(x, _EYE_Y - 0.5, 9, 9.6, look.eyes)
@@ -126,20 +126,20 @@ def _eye(sketch: Sketch, look: Look, side: int) -> None:
     sketch.arc(x, _EYE_Y - 8, 16, 14, 214, 322, shade(look.hair, 0.15), thick)
 
 
-def _nose_and_cheeks(sketch: Sketch, skin: Colour) -> None:
+def _nose_and_cheeks(sketch: Canvas, skin: Colour) -> None:
     for side in (-1, 1):
         sketch.ellipse(_AXIS + side * 38, 161, 12, 8, blend(skin, (232, 92, 92), 0.2))
     sketch.arc(_AXIS, 153, 8, 7, 20, 160, shade(skin, 0.32), 3.4)
 
 
-def _mouth(sketch: Sketch, look: Look) -> None:
+def _mouth(sketch: Canvas, look: Look) -> None:
     lips = (196, 74, 84) if look.long_hair else (150, 66, 62)
     smile = [(90, 175), (101, 178), (112, 179), (123, 178), (134, 175), (127, 189), (112, 195), (97, 189)]
     sketch.shape(smile, lips)
     sketch.shape([(94, 178), (112, 181), (130, 178), (124, 184), (112, 186), (100, 184)], WHITE)
 
 
-def _beard(sketch: Sketch, look: Look) -> None:
+def _beard(sketch: Canvas, look: Look) -> None:
     beard = shade(look.hair, 0.06)
     right = [(174, 120), (176, 150), (166, 188), (142, 212), (118, 219)]
     inner = [(118, 164), (138, 166), (154, 154), (164, 124)]
@@ -149,7 +149,7 @@ def _beard(sketch: Sketch, look: Look) -> None:
     sketch.shape([(84, 178), (96, 167), (112, 169), (128, 167), (140, 178), (126, 175), (112, 177), (98, 175)], beard)
 
 
-def _short_hair(sketch: Sketch, hair: Colour) -> None:
+def _short_hair(sketch: Canvas, hair: Colour) -> None:
     cap = [
         (48, 132), (44, 104), (50, 74), (70, 48), (102, 36), (138, 34), (164, 46), (180, 74), (182, 106), (176, 132),
         (170, 112), (162, 92), (140, 90), (112, 80), (84, 88), (66, 86), (58, 104), (53, 122),
@@ -160,7 +160,7 @@ def _short_hair(sketch: Sketch, hair: Colour) -> None:
     sketch.stroke([(92, 66), (118, 54), (150, 50)], hair, 3)
 
 
-def _long_hair_behind(sketch: Sketch, hair: Colour) -> None:
+def _long_hair_behind(sketch: Canvas, hair: Colour) -> None:
     _shape_both_sides(
         sketch,
         [(140, 28), (176, 52), (190, 100), (192, 150), (206, 196), (196, 236), (168, 250), (126, 240)],
@@ -168,7 +168,7 @@ def _long_hair_behind(sketch: Sketch, hair: Colour) -> None:
     )
 
 
-def _long_hair_in_front(sketch: Sketch, hair: Colour) -> None:
+def _long_hair_in_front(sketch: Canvas, hair: Colour) -> None:
     crown = [
         (124, 24), (160, 32), (184, 64), (192, 108), (190, 158), (200, 196), (190, 228), (172, 238), (176, 204),
         (172, 168), (172, 126), (160, 96), (134, 76), (122, 62),
@@ -184,7 +184,7 @@ def _long_hair_in_front(sketch: Sketch, hair: Colour) -> None:
     sketch.stroke([(174, 102), (168, 78), (156, 60)], gloss, 4)
 
 
-def _glasses(sketch: Sketch) -> None:
+def _glasses(sketch: Canvas) -> None:
     for side in (-1, 1):
         sketch.ring(_AXIS + side * _EYE_X, _EYE_Y + 1, 20, _INK, 3.4)
         sketch.stroke([(_AXIS + side * 45, _EYE_Y - 2), (_AXIS + side * 60, _EYE_Y - 6)], _INK, 3)

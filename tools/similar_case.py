@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lumosx_core.cases import write_case_folder
 from lumosx_core.tiny.demo_case import ZOOM
-from lumosx_core.tiny.world.cast import Face, Fill, Surroundings
+from lumosx_core.tiny.world.cast import DrawnFace, Fill, Surroundings
 from lumosx_core.tiny.world.clip import Cast, draw_references
-from lumosx_core.tiny.world.figure import Person
+from lumosx_core.tiny.world.figure import DrawnPerson
 from lumosx_core.tiny.world.relations import scene_of
 from lumosx_core.tiny.world.script import Role, Script, Wear
 
@@ -24,15 +24,15 @@ SCRIPT = Script(
 )
 CAST = Cast(
     people=(
-        Person(
-            Face((250, 214, 186), _HAIR, (72, 116, 158), "long", "none", (21, 90, 140)),
+        DrawnPerson(
+            DrawnFace((250, 214, 186), _HAIR, (72, 116, 158), "long", "none", (21, 90, 140)),
             {
                 "jacket": Fill((40, 96, 216), (236, 244, 250), "bars", 9),
                 "hat": Fill((226, 40, 36), (226, 40, 36), "plain", 9),
             },
         ),
-        Person(
-            Face((200, 140, 98), _HAIR, (98, 66, 44), "long", "cheeks", (235, 110, 120)),
+        DrawnPerson(
+            DrawnFace((200, 140, 98), _HAIR, (98, 66, 44), "long", "cheeks", (235, 110, 120)),
             {
                 "jacket": Fill((250, 204, 44), (206, 72, 44), "checks", 10),
                 "hat": Fill((32, 142, 74), (240, 246, 236), "rows", 9),

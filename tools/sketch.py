@@ -29,7 +29,7 @@ def _between(before: Point, start: Point, end: Point, after: Point, t: float) ->
     )
 
 
-class Sketch:
+class Canvas:
     """A canvas whose coordinates are pixels of the finished picture."""
 
     def __init__(self, width: int, height: int, background: Colour = WHITE) -> None:

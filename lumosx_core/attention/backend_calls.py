@@ -14,7 +14,7 @@ _LARGEST_BATCH = 2**15
 _KNOWN_OPTIONS = {"scale", "enable_gqa", "low_precision_attention", "transformer_options", "_inside_attn_wrapper"}
 
 
-def why_not(
+def unsupported_reason(
     chosen: Chosen,
     q: torch.Tensor,
     k: torch.Tensor,
@@ -53,7 +53,7 @@ def why_not(
     return None if head_dim in backend.head_dims else f"heads of {head_dim} channels"
 
 
-def attend(
+def run_kernel(
     kernel: Kernel,
     q: torch.Tensor,
     k: torch.Tensor,
@@ -63,7 +63,7 @@ def attend(
     skip_output_reshape: bool,
     scale: float | None,
 ) -> torch.Tensor:
-    """A call that ``why_not`` has nothing against.
+    """A call that ``unsupported_reason`` has nothing against.
 
     Returns:
         [batch, tokens, heads * head_dim], or [batch, heads, tokens, head_dim] with ``skip_output_reshape``.

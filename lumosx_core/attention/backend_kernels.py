@@ -20,7 +20,7 @@ _HOPPER = (9, 0)
 
 
 @dataclass(frozen=True)
-class Place:
+class Hardware:
     """Where attention is computed.
 
     Attributes:
@@ -34,19 +34,19 @@ class Place:
     capability: tuple[int, int] | None = None
 
 
-def place_of(device: torch.device) -> Place:
+def hardware_of(device: torch.device) -> Hardware:
     """What a device is."""
     if device.type == "cpu":
-        return Place("cpu", "the CPU")
+        return Hardware("cpu", "the CPU")
     if device.type != "cuda":
-        return Place(device.type, device.type)
+        return Hardware(device.type, device.type)
     name = torch.cuda.get_device_name(device)
     if torch.version.hip:
-        return Place("rocm", name)
-    return Place("cuda", name, torch.cuda.get_device_capability(device))
+        return Hardware("rocm", name)
+    return Hardware("cuda", name, torch.cuda.get_device_capability(device))
 
 
-def kernel_order(place: Place) -> tuple[str, ...]:
+def kernel_order(hardware: Hardware) -> tuple[str, ...]:
     """PyTorch's attention kernels by the names of ``SDPBackend``, best first; empty where torch had better decide.
 
     From Hopper on cuDNN comes first: 631 against FlashAttention 2's 329 TFLOP/s on an H100 (pytorch issue 142132).
@@ -54,10 +54,10 @@ def kernel_order(place: Place) -> tuple[str, ...]:
     (docs/attention.md); torch for Windows has none, so that cuDNN is next there too (ComfyUI pull request 9299).
     """
     known = inspect.signature(torch.nn.attention.sdpa_kernel).parameters
-    if place.capability is None or "set_priority" not in known:
+    if hardware.capability is None or "set_priority" not in known:
         return ()
     fast = ("CUDNN_ATTENTION", "FLASH_ATTENTION")
-    return (*(fast if place.capability >= _HOPPER else reversed(fast)), "EFFICIENT_ATTENTION", "MATH")
+    return (*(fast if hardware.capability >= _HOPPER else reversed(fast)), "EFFICIENT_ATTENTION", "MATH")
 
 
 def load_pytorch(order: Sequence[str]) -> Kernel:

@@ -17,7 +17,7 @@ import torch
 from ..errors import LumosXError
 from ..install_line import pip_command
 from . import backend_kernels as kernels
-from .backend_kernels import Kernel, Place, kernel_order, probe
+from .backend_kernels import Hardware, Kernel, kernel_order, probe
 
 AUTO, PYTORCH = "auto", "pytorch"
 _HALF = (torch.float16, torch.bfloat16)
@@ -119,7 +119,7 @@ class Chosen:
     note: str = ""
 
 
-def check_choice(choice: str, places: Sequence[Place]) -> None:
+def check_choice(choice: str, places: Sequence[Hardware]) -> None:
     """Refuse a choice that none of these places can honour, as far as can be told without a model or an import.
 
     Raises:
@@ -130,7 +130,7 @@ def check_choice(choice: str, places: Sequence[Place]) -> None:
     if choice not in BACKENDS:
         raise LumosXError(f"backend: there is no {choice}; choose one of {', '.join(CHOICES)}.")
     backend = BACKENDS[choice]
-    refusals = [_unsuited_place(backend, place) for place in places]
+    refusals = [_unsuited_hardware(backend, hardware) for hardware in places]
     if all(refusals):
         raise LumosXError(str(refusals[0]))
     missing = _missing_package(backend)
@@ -138,23 +138,23 @@ def check_choice(choice: str, places: Sequence[Place]) -> None:
         raise LumosXError(missing)
 
 
-def resolve(choice: str, place: Place, device: torch.device, dtype: torch.dtype) -> Chosen:
+def resolve_backend(choice: str, hardware: Hardware, device: torch.device, dtype: torch.dtype) -> Chosen:
     """The backend for a choice, imported and tried out on the device.
 
     Args:
         choice: one of ``CHOICES``. "auto" is the fastest that keeps full precision.
-        place: what ``device`` is.
+        hardware: what ``device`` is.
         device: where attention will be computed.
         dtype: what in.
 
     Raises:
         LumosXError: it is missing, or does not run here.
     """
-    check_choice(choice, [place])
+    check_choice(choice, [hardware])
     if choice == PYTORCH:
-        return _pytorch(place)
+        return _pytorch(hardware)
     if choice == AUTO:
-        return _fastest(place, device, dtype)
+        return _fastest(hardware, device, dtype)
     backend = BACKENDS[choice]
     if dtype not in backend.dtypes:
         raise LumosXError(
@@ -164,35 +164,35 @@ def resolve(choice: str, place: Place, device: torch.device, dtype: torch.dtype)
     return Chosen(backend.title, _tried_out(backend, device, dtype), backend)
 
 
-def _fastest(place: Place, device: torch.device, dtype: torch.dtype) -> Chosen:
+def _fastest(hardware: Hardware, device: torch.device, dtype: torch.dtype) -> Chosen:
     # On Hopper nothing of full precision is faster; elsewhere PyTorch carries the fastest kernels itself.
     best = BACKENDS["flash attention 3"]
-    if dtype not in best.dtypes or _unsuited_place(best, place) or _missing_package(best):
-        return _pytorch(place)
+    if dtype not in best.dtypes or _unsuited_hardware(best, hardware) or _missing_package(best):
+        return _pytorch(hardware)
     try:
-        return resolve(best.choice, place, device, dtype)
+        return resolve_backend(best.choice, hardware, device, dtype)
     except LumosXError as error:
-        pytorch = _pytorch(place)
+        pytorch = _pytorch(hardware)
         return replace(pytorch, note=f"{pytorch.note}, since {str(error).removeprefix('backend: ')}")
 
 
-def _pytorch(place: Place) -> Chosen:
-    order = kernel_order(place)
+def _pytorch(hardware: Hardware) -> Chosen:
+    order = kernel_order(hardware)
     names = ", ".join(name.partition("_")[0].lower() for name in order)
     return Chosen("PyTorch", kernels.load_pytorch(order), note=f" (kernels in the order {names})" if order else "")
 
 
-def _unsuited_place(backend: Backend, place: Place) -> str | None:
+def _unsuited_hardware(backend: Backend, hardware: Hardware) -> str | None:
     needed = f"backend: {backend.choice} needs an {' or '.join(_KINDS[kind] for kind in backend.places)} card"
-    if place.kind not in backend.places:
-        return f"{needed}, but models run on {place.name} here; choose auto or pytorch."
-    if place.capability is None:
+    if hardware.kind not in backend.places:
+        return f"{needed}, but models run on {hardware.name} here; choose auto or pytorch."
+    if hardware.capability is None:
         return None
-    if place.capability < backend.capability or (backend.below and place.capability >= backend.below):
+    if hardware.capability < backend.capability or (backend.below and hardware.capability >= backend.below):
         least, most = (f"{major}.{minor}" for major, minor in (backend.capability, backend.below or (0, 0)))
         wanted = f"from {least} and below {most}" if backend.below else f"{least} or more"
-        has = "{}.{}".format(*place.capability)
-        return f"{needed} of compute capability {wanted}, but {place.name} has {has}; choose auto or pytorch."
+        has = "{}.{}".format(*hardware.capability)
+        return f"{needed} of compute capability {wanted}, but {hardware.name} has {has}; choose auto or pytorch."
     return None
 
 

@@ -25,7 +25,7 @@ MOST_REFERENCES = 64
 
 
 @dataclass(frozen=True)
-class Entry:
+class CaseReference:
     """One reference.
 
     Attributes:
@@ -43,20 +43,20 @@ class Entry:
 class CasePerson:
     """One subject."""
 
-    face: Entry | None
-    attributes: tuple[Entry, ...]
+    face: CaseReference | None
+    attributes: tuple[CaseReference, ...]
 
 
 @dataclass(frozen=True)
 class Description:
     """A scene without its pixels, in order."""
 
-    background: Entry | None
-    objects: tuple[Entry, ...]
+    background: CaseReference | None
+    objects: tuple[CaseReference, ...]
     subjects: tuple[CasePerson, ...]
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[CaseReference, ...]:
         """Every reference."""
         people = (entry for person in self.subjects for entry in (person.face, *person.attributes))
         return tuple(entry for entry in (self.background, *self.objects, *people) if entry is not None)
@@ -107,14 +107,14 @@ def read_description(folder: Path) -> Description | None:
     except ValidationError as error:
         place, what, _ = first_mistake(error)
         raise _wrong(folder, f"is wrong at {place or 'its beginning'} ({what})") from error
-    check_count(folder, len(description.entries))
+    check_reference_count(folder, len(description.entries))
     for entry in description.entries:
         if entry.file is not None:
             _check_file(folder, entry.file)
     return description
 
 
-def check_count(folder: Path, references: int) -> None:
+def check_reference_count(folder: Path, references: int) -> None:
     """Raises a LumosXError for more references than a case may have."""
     if references > MOST_REFERENCES:
         raise LumosXError(
@@ -122,7 +122,7 @@ def check_count(folder: Path, references: int) -> None:
         )
 
 
-def _fields(entry: Entry | None) -> dict[str, Any] | None:
+def _fields(entry: CaseReference | None) -> dict[str, Any] | None:
     if entry is None:
         return None
     body = {"full_body": True} if entry.full_body else {}
@@ -170,11 +170,11 @@ class _Words(_Exact):
     phrase: str
     occurrence: int
 
-    def entry(self) -> Entry:
-        return Entry(**self.model_dump())
+    def entry(self) -> CaseReference:
+        return CaseReference(**self.model_dump())
 
 
-def _entry(words: _Words | None) -> Entry | None:
+def _entry(words: _Words | None) -> CaseReference | None:
     return None if words is None else words.entry()
 
 

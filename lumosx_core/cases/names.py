@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..scene.relations import Kind
-from .description import Description, Entry, check_count, file_key, read_description
+from .description import CaseReference, Description, check_reference_count, file_key, read_description
 from .reading import FACE, FULL_BODY, entries, read_caption, unreadable
 
-Named = tuple[Kind, Entry]
+Named = tuple[Kind, CaseReference]
 """What a picture shows, and its file relative to the case with ``/``; None for words only."""
 
 
 @dataclass
 class _Person:
-    face: Entry | None = None
-    attributes: list[Entry] = field(default_factory=list)
-    full_body: Entry | None = None
+    face: CaseReference | None = None
+    attributes: list[CaseReference] = field(default_factory=list)
+    full_body: CaseReference | None = None
 
     @property
     def words(self) -> tuple[Named, ...]:
@@ -72,9 +72,9 @@ def _list(folder: Path, full_bodies: bool) -> CaseNames:
             if file_key(file) not in known:
                 yield path, file
 
-    backgrounds = [Entry(file, path.stem, 0) for path, file in fresh(folder / "background")]
+    backgrounds = [CaseReference(file, path.stem, 0) for path, file in fresh(folder / "background")]
     background = description.background or (backgrounds[0] if backgrounds else None)
-    objects = [*description.objects, *(Entry(file, path.stem, 0) for path, file in fresh(folder / "objects"))]
+    objects = [*description.objects, *(CaseReference(file, path.stem, 0) for path, file in fresh(folder / "objects"))]
     people = _described(description)
     for place in entries(folder, folder / "subjects", [], folders=True):
         person = people.setdefault(place.name, _Person())
@@ -82,7 +82,7 @@ def _list(folder: Path, full_bodies: bool) -> CaseNames:
             _take(path, file, person, full_bodies)
     bodies = [person.full_body for person in people.values() if person.full_body is not None]
     groups = [person.words for person in people.values() if any(entry.file for _, entry in person.words)]
-    check_count(folder, len(objects) + len(bodies) + sum(map(len, groups)) + (background is not None))
+    check_reference_count(folder, len(objects) + len(bodies) + sum(map(len, groups)) + (background is not None))
     named = None if background is None else (Kind.BACKGROUND, background)
     return CaseNames(prompt, named, tuple((Kind.OBJECT, entry) for entry in (*objects, *bodies)), tuple(groups))
 
@@ -101,8 +101,8 @@ def _take(path: Path, file: str, person: _Person, full_bodies: bool) -> None:
     prefix, _, phrase = path.stem.partition("_")
     if body := FULL_BODY.match(path.stem):
         if full_bodies and body.group() == prefix and person.full_body is None:
-            person.full_body = Entry(file, phrase, 0, True)
+            person.full_body = CaseReference(file, phrase, 0, True)
     elif not FACE.match(path.stem):
-        person.attributes.append(Entry(file, path.stem, 0))
+        person.attributes.append(CaseReference(file, path.stem, 0))
     elif person.face is None:
-        person.face = Entry(file, phrase, 0)
+        person.face = CaseReference(file, phrase, 0)

@@ -18,9 +18,9 @@ from .description import (
     DESCRIPTION,
     MOST_TEXT,
     PARTS,
+    CaseReference,
     Description,
-    Entry,
-    check_count,
+    check_reference_count,
     file_key,
     read_description,
 )
@@ -197,7 +197,7 @@ def read_caption(folder: Path) -> tuple[str, str]:
 
 
 def _described(pictures: _Pictures, description: Description) -> _Found:
-    def read(kind: Kind, entry: Entry) -> Reference:
+    def read(kind: Kind, entry: CaseReference) -> Reference:
         if entry.file is None:
             return Reference(kind, entry.phrase, None, entry.occurrence, f"case file {DESCRIPTION}")
         return pictures.read(pictures.folder / entry.file, kind, entry.phrase, entry.occurrence, entry.full_body)
@@ -289,7 +289,7 @@ def entries(root: Path, folder: Path, notes: list[str], folders: bool = False) -
         else:
             found.append(path)
     if folders:
-        check_count(root, len(found))
+        check_reference_count(root, len(found))
     return found
 
 
@@ -326,7 +326,7 @@ class _Pictures:
         self, path: Path, kind: Kind, phrase: str, occurrence: int = 0, full_body: bool = False
     ) -> Reference:
         self._count += 1
-        check_count(self.folder, self._count)
+        check_reference_count(self.folder, self._count)
         content = read_inside(self.folder, path, MOST_BYTES)
         try:
             image, several = decode_picture(content)

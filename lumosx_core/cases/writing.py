@@ -18,7 +18,7 @@ from ..files import DEVICE_NAME
 from ..media.pictures import MOST_PIXELS, is_picture_name, pil_from_tensor
 from ..scene.relations import Kind, Reference, Scene
 from ..untrusted import shown
-from .description import DESCRIPTION, MOST_REFERENCES, MOST_TEXT, PARTS, CasePerson, Description, Entry
+from .description import DESCRIPTION, MOST_REFERENCES, MOST_TEXT, PARTS, CasePerson, CaseReference, Description
 from .reading import CAPTION, FACE, FULL_BODY, MOST_CASE_PIXELS, UNFINISHED
 
 try:
@@ -202,14 +202,14 @@ def _described(scene: Scene) -> tuple[Description, dict[str, Reference]]:
     files: dict[str, Reference] = {}
     taken: dict[str, set[str]] = {}
 
-    def entry(reference: Reference, folder: str, prefix: str = "") -> Entry:
+    def entry(reference: Reference, folder: str, prefix: str = "") -> CaseReference:
         file = None
         if reference.image is not None:
             file = f"{folder}/{picture_name(reference.phrase, prefix, taken.setdefault(folder, set()))}"
             files[file] = reference
-        return Entry(file, reference.phrase, reference.occurrence, reference.full_body)
+        return CaseReference(file, reference.phrase, reference.occurrence, reference.full_body)
 
-    def object_entry(reference: Reference) -> Entry:
+    def object_entry(reference: Reference) -> CaseReference:
         owner = scene.owner_of(reference) if reference.full_body else None
         # Somebody without a group would leave a folder without a face, which the release cannot read.
         return entry(reference, "objects") if owner is None else entry(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LumosXError
-from ..install_line import PACKAGES, install_line, missing, reinstall_line
+from ..install_line import PACKAGES, install_line, missing_packages, reinstall_line
 from ..packages import folder_of, opencv, require
 from .face import Face
 
@@ -22,7 +22,7 @@ _WIDTH = 128
 def is_installed() -> bool:
     """Whether dlib, its weights and OpenCV are there; none is imported."""
     folder = _weights_folder()
-    return folder is not None and not missing(_MODULES) and all(
+    return folder is not None and not missing_packages(_MODULES) and all(
         (folder / name).is_file() for name in (_NETWORK, _LANDMARKS)
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..media.drawing import BLACK, font_of, inside, label
+from ..media.drawing import BLACK, font_of, label, pixel_box
 from ..packages import opencv
 from .face import Face
 
@@ -30,7 +30,7 @@ def draw_faces(pixels: np.ndarray, faces: Sequence[tuple[int, Face]], picked: Se
     # Picked ones last, so that no other box lies on their numbers.
     for number, face in sorted(faces, key=lambda entry: entry[0] in picked):
         colour = PICKED if number in picked else LEFT_OUT
-        box = inside(face.box, picture.size)
+        box = pixel_box(face.box, picture.size)
         draw.rectangle(box, outline=colour, width=line)
         for x, y in face.landmarks.tolist():
             draw.ellipse((x - line, y - line, x + line, y + line), fill=colour)

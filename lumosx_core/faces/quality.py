@@ -75,7 +75,7 @@ class Quality:
         return found
 
 
-def judge(pixels: np.ndarray, face: Face) -> Quality:
+def measure_quality(pixels: np.ndarray, face: Face) -> Quality:
     """The figures of a face in an RGB picture [H, W, 3] uint8."""
     height, width = pixels.shape[:2]
     left, top = (max(math.floor(side), 0) for side in face.box[:2])

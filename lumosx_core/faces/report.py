@@ -20,13 +20,13 @@ def faces_report(
         measure: what a likeness is, e.g. "cosine".
         passed_over: a sentence about faces that are no candidates; empty without such.
     """
-    lines = [f"- {count_faces(len(candidates))} found by {found_by}; picked: {', '.join(map(str, picked))}."]
+    lines = [f"- {face_count_text(len(candidates))} found by {found_by}; picked: {', '.join(map(str, picked))}."]
     lines += [f"- {passed_over}"] if passed_over else []
     lines += [_line(number, candidate, measure) for number, candidate in enumerate(candidates, 1)]
     return "\n".join([*lines, *(f"- **Warning:** {warning}" for warning in warnings)])
 
 
-def count_faces(count: int) -> str:
+def face_count_text(count: int) -> str:
     """e.g. "1 face" or "2 faces"."""
     return f"{count} face{'' if count == 1 else 's'}"
 

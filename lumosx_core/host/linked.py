@@ -19,9 +19,9 @@ from ..weights.opening import open_weights
 from ..weights.precision import Stored
 from ..weights.transformer import find_transformer
 from .graph import encoders_of, running_graph
-from .weights.checkpoints import folder_meant, made_file, place_of, state_of
+from .weights.checkpoints import find_file, folder_meant, made_file, state_of
 
-Graph = Mapping[str, Any]
+GraphNodes = Mapping[str, Any]
 _LATENTS = ("latent_image", "latent")
 _TINY = "LumosX_TinyModels"
 _FP8 = "fp8"
@@ -73,7 +73,7 @@ def own_run() -> LinkedRun | None:
     return read_run(*running) if running is not None and _is_sampler(*running) else None
 
 
-def read_run(graph: Graph, node: str) -> LinkedRun:
+def read_run(graph: GraphNodes, node: str) -> LinkedRun:
     """What the graph says of a sampler."""
     inputs, guider = _inputs(graph, node), _linked(graph, node, "guider")
     source = _source(inputs.get("model") if guider is None else _inputs(graph, guider).get("model"))
@@ -89,13 +89,13 @@ def read_run(graph: Graph, node: str) -> LinkedRun:
     return LinkedRun(json.dumps(setting, sort_keys=True, default=repr), _forwards(graph, node), _model(graph, nodes))
 
 
-def _is_sampler(graph: Graph, node: str) -> bool:
+def _is_sampler(graph: GraphNodes, node: str) -> bool:
     inputs = _inputs(graph, node)
     names = {name for name, value in inputs.items() if _source(value) is not None}
     return bool(names & {"model", "guider"}) and bool(names & set(_LATENTS))
 
 
-def _forwards(graph: Graph, node: str) -> int | None:
+def _forwards(graph: GraphNodes, node: str) -> int | None:
     """Steps, those with guidance counted twice."""
     inputs = _inputs(graph, node)
     schedule = _linked(graph, node, "sigmas")
@@ -115,7 +115,7 @@ def _forwards(graph: Graph, node: str) -> int | None:
     return max(0, last - first) + guided or None
 
 
-def _model_nodes(graph: Graph, node: str | None) -> list[str]:
+def _model_nodes(graph: GraphNodes, node: str | None) -> list[str]:
     """The node that gives a model, and all that lead to it, in an order that does not depend on their ids."""
     # A dict keeps its order, and is quick to look into.
     found, waiting = {}, [node]
@@ -128,7 +128,7 @@ def _model_nodes(graph: Graph, node: str | None) -> list[str]:
     return list(found)
 
 
-def _nodes_alike(graph: Graph, nodes: list[str]) -> list[Any]:
+def _nodes_alike(graph: GraphNodes, nodes: list[str]) -> list[Any]:
     """Class and inputs of each node, with links to the places of their nodes instead of their ids."""
     place = {node: number for number, node in enumerate(nodes)}
     return [
@@ -140,7 +140,7 @@ def _nodes_alike(graph: Graph, nodes: list[str]) -> list[Any]:
     ]
 
 
-def _model(graph: Graph, nodes: list[str]) -> LinkedModel | None:
+def _model(graph: GraphNodes, nodes: list[str]) -> LinkedModel | None:
     """The one model that the nodes load, if it is one."""
     found = {}
     for node in nodes:
@@ -163,7 +163,7 @@ def _weights_named(value: Any) -> Path | None:
     folder = folder_meant(value)
     if folder is not None:
         return made_file(folder)
-    place = place_of(value) if isinstance(value, str) else None
+    place = find_file(value) if isinstance(value, str) else None
     return place if place is not None and place.is_file() else None
 
 
@@ -194,16 +194,16 @@ def _whole(value: Any) -> int | None:
     return int(value) if type(value) in (int, float) and value == value and abs(value) < 1e9 else None
 
 
-def _inputs(graph: Graph, node: str) -> Mapping[str, Any]:
+def _inputs(graph: GraphNodes, node: str) -> Mapping[str, Any]:
     inputs = graph[node].get("inputs") if isinstance(graph.get(node), dict) else None
     return inputs if isinstance(inputs, dict) else {}
 
 
-def _class(graph: Graph, node: str) -> str:
+def _class(graph: GraphNodes, node: str) -> str:
     return str(graph.get(node, {}).get("class_type"))
 
 
-def _linked(graph: Graph, node: str, name: str) -> str | None:
+def _linked(graph: GraphNodes, node: str, name: str) -> str | None:
     """The node that is linked to an input."""
     return _source(_inputs(graph, node).get(name))
 

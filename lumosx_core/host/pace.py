@@ -19,7 +19,7 @@ import folder_paths
 import torch
 from comfy.cli_args import args
 
-from ..models.lumosx import layout_of
+from ..models.lumosx import sequence_layout
 from ..models.lumosx.cost import forward_work
 from ..models.lumosx.prediction import RELEASE_BYTES, predict
 from ..models.lumosx.sequence import SequenceLayout
@@ -109,7 +109,7 @@ class Stopwatch:
         if run.forwards is None or run.model is None:
             return
         module = patcher.model.diffusion_model
-        layout, shape = layout_of(module, self._shape, self._binding), WanConfig.of_module(module)
+        layout, shape = sequence_layout(module, self._shape, self._binding), WanConfig.of_module(module)
         if shape != run.model.shape:
             return
         # Guiders may ask more often than once a pass.

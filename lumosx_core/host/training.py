@@ -98,7 +98,7 @@ def load_picture_side(path: Path) -> PictureSide:
     return PictureSide(vae)
 
 
-def let_go() -> None:
+def unload_models() -> None:
     """Take ComfyUI's models off the card, to be called once nobody holds them any more."""
     comfy.model_management.unload_all_models()
     comfy.model_management.soft_empty_cache()

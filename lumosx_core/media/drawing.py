@@ -10,7 +10,7 @@ Colour = tuple[int, int, int]
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
-def inside(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def pixel_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The pixels of a box that lie in a picture of this width and height; at least one."""
     left, top, right, bottom = (round(side) for side in box)
     left, top = min(max(left, 0), size[0] - 1), min(max(top, 0), size[1] - 1)

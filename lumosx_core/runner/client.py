@@ -31,7 +31,7 @@ else:
 
 from ..errors import LumosXError
 from ..untrusted import read_inside
-from .protocol import Refused, ServerAway, not_comfyui, parsed, queued, reason, refusal
+from .protocol import Refused, ServerAway, error_for_status, not_comfyui, parsed, queued, reason
 
 REQUEST_SECONDS = 120
 """For a connection, for each piece of an answer, and for all of one but what its size allows."""
@@ -172,7 +172,7 @@ class Server:
             await _read(answer, MOST_ERROR, time.monotonic(), pieces.append)
         except LumosXError:
             pieces.clear()
-        return refusal(self.url, answer.status, b"".join(pieces))
+        return error_for_status(self.url, answer.status, b"".join(pieces))
 
 
 def session() -> aiohttp.ClientSession:

@@ -196,7 +196,7 @@ class Journal:
         """Make the database from the present state; it takes the place of a journal in JSON."""
         # A rollback file of a journal that is gone would be played back into the new one.
         self._rollback.unlink(missing_ok=True)
-        with replacing(self.path) as part, _opened(part, "rwc") as database:
+        with replacing_durably(self.path) as part, _opened(part, "rwc") as database:
             for sql in _TABLES.values():
                 database.execute(sql)
             database.execute("INSERT INTO batch VALUES (?)", (self.server,))
@@ -281,7 +281,7 @@ class Results:
         for case in cases:
             del self.lines[case]
         kept = [*self._strange, *(json.dumps(line).encode() for line in self.lines.values())]
-        with replacing(self.path) as part:
+        with replacing_durably(self.path) as part:
             part.write_bytes(b"".join(line + b"\n" for line in kept))
 
     def _take(self, number: int, text: bytes) -> None:
@@ -315,7 +315,7 @@ def _read_line(text: bytes) -> dict | None:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing_durably(target: Path) -> Iterator[Path]:
     """A path to write to, which takes the target's place, durably, once the block ends without an error.
 
     Its name is always the same, so that what a kill left is written over the next time.

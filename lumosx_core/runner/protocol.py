@@ -49,7 +49,7 @@ def not_comfyui(url: str) -> Refused:
     return Refused(f"server: {url} does not answer as a ComfyUI does; give the address of its page.")
 
 
-def refusal(url: str, code: int, text: bytes) -> ServerAway | Refused:
+def error_for_status(url: str, code: int, text: bytes) -> ServerAway | Refused:
     """The error for an answer with an HTTP status other than success."""
     if code in _AWAY:
         return ServerAway(f"HTTP {code}")

@@ -20,7 +20,7 @@ from ..media.pictures import PICTURES
 from ..untrusted import inside, shown
 from .client import Server
 from .graph import Graph, plain
-from .journal import DONE, FAILED, PREFIX, Journal, Posted, Results, Stop, replacing
+from .journal import DONE, FAILED, PREFIX, Journal, Posted, Results, Stop, replacing_durably
 from .outcome import Outcome, is_whole_mp4, iso_time, read_history
 from .progress import Progress
 from .protocol import Refused, ServerAway
@@ -342,7 +342,7 @@ class Batch:
     def _fetch(self, file: dict[str, str], target: Path) -> None:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(target) as part:
+            with replacing_durably(target) as part:
                 if not self.server.fetch(file, part):
                     raise Refused(f"the server has no {shown(file['filename'])} any more.", 404)
         except OSError as error:

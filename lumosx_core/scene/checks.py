@@ -18,7 +18,7 @@ from ..media.sketch import Sketch
 from .phrases import MOST_COMPARED, Span, bound_places, claimed_units, nearest_runs
 from .prompt import MOST_COMBINATIONS, PromptText, read_prompt, read_text
 from .relations import Kind
-from .verdict import Word, bits_of, find
+from .verdict import CheckedReference, bits_of, find
 from .view import finding_view
 
 SECONDS = 2.0
@@ -329,7 +329,7 @@ def _shared_problems(
         claims = tuple(map(bits_of, found.bound))
         if not texts:
             claims = (bits[reference.bound_words] if reference.words else 0,)
-        words.append(Word(
+        words.append(CheckedReference(
             kind=reference.kind.value,
             phrase=reference.words,
             bound_words=reference.bound_words,

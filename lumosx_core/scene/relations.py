@@ -12,7 +12,7 @@ import torch
 
 from ..errors import LumosXError
 from ..media.sketch import Sketch
-from .verdict import Finding, Word, bits_of, find
+from .verdict import CheckedReference, Finding, bits_of, find
 
 LONGEST_PHRASE = 2_000
 """Letters; a prompt of 512 tokens has about as many in all."""
@@ -224,9 +224,9 @@ class Scene:
         owners += [index for index, subject in enumerate(self.subjects) for _ in subject.words]
         phrases = {bound: 1 << index for index, bound in enumerate({word.bound_words for word in self.words})}
 
-        def word_of(reference: Reference, owner: int | None) -> Word:
+        def word_of(reference: Reference, owner: int | None) -> CheckedReference:
             spans = None if spans_of is None else tuple(spans_of(reference))
-            return Word(
+            return CheckedReference(
                 kind=reference.kind.value,
                 phrase=reference.phrase,
                 bound_words=reference.bound_words,

@@ -22,7 +22,7 @@ FACE, ATTRIBUTE, OBJECT = "face", "attribute", "object"
 
 
 @dataclass(frozen=True)
-class Word:
+class CheckedReference:
     """A reference as far as a verdict needs it.
 
     Attributes:
@@ -69,7 +69,7 @@ class Finding:
     values: dict[str, Any] = field(default_factory=dict)
 
 
-def find(words: Sequence[Word], frame: tuple[int, int] | None = None) -> list[Finding]:
+def find(words: Sequence[CheckedReference], frame: tuple[int, int] | None = None) -> list[Finding]:
     """Everything that is probably not meant, each conflict once however many references take part.
 
     Args:
@@ -96,7 +96,7 @@ def bits_of(spans: Iterable[tuple[int, int]]) -> int:
     return int.from_bytes(marks, "little")
 
 
-def has_own_words(person: int, words: Sequence[Word]) -> bool:
+def has_own_words(person: int, words: Sequence[CheckedReference]) -> bool:
     """Whether something that a person binds is claimed by nobody else, in every text that the prompt can become."""
     own, others = [0] * _texts(words), [0] * _texts(words)
     for word in words:
@@ -107,11 +107,11 @@ def has_own_words(person: int, words: Sequence[Word]) -> bool:
     return not any(mine and not mine & ~taken for mine, taken in zip(own, others))
 
 
-def _texts(words: Sequence[Word]) -> int:
+def _texts(words: Sequence[CheckedReference]) -> int:
     return max((len(word.claims) for word in words), default=1)
 
 
-def _people(words: Sequence[Word]) -> dict[int, list[int]]:
+def _people(words: Sequence[CheckedReference]) -> dict[int, list[int]]:
     """The indices of each person's words."""
     people: dict[int, list[int]] = {}
     for index, word in enumerate(words):
@@ -120,7 +120,7 @@ def _people(words: Sequence[Word]) -> dict[int, list[int]]:
     return dict(sorted(people.items()))
 
 
-def _numbers(words: Sequence[Word], people: dict[int, list[int]]) -> list[Finding]:
+def _numbers(words: Sequence[CheckedReference], people: dict[int, list[int]]) -> list[Finding]:
     """More than the model was trained on, and less than a person needs."""
     found = []
     named = {words[own[0]].bound_words for own in people.values()}
@@ -144,11 +144,11 @@ def _numbers(words: Sequence[Word], people: dict[int, list[int]]) -> list[Findin
     return found
 
 
-def _shown(words: Sequence[Word], own: Iterable[int], kind: str) -> int:
+def _shown(words: Sequence[CheckedReference], own: Iterable[int], kind: str) -> int:
     return sum(words[index].shown and words[index].kind == kind for index in own)
 
 
-def _conflicts(words: Sequence[Word], people: dict[int, list[int]]) -> list[Finding]:
+def _conflicts(words: Sequence[CheckedReference], people: dict[int, list[int]]) -> list[Finding]:
     """Words that people share; those cancel out."""
     own = [index for index, word in enumerate(words) if word.person is not None]
     groups = _groups(own, lambda one, other: _cancel(words[one], words[other]))
@@ -157,7 +157,7 @@ def _conflicts(words: Sequence[Word], people: dict[int, list[int]]) -> list[Find
 
 
 def _conflict(
-    words: Sequence[Word], people: dict[int, list[int]], group: Sequence[int], lost: Sequence[int]
+    words: Sequence[CheckedReference], people: dict[int, list[int]], group: Sequence[int], lost: Sequence[int]
 ) -> Finding:
     sharing = sorted({words[index].person for index in group})
     without = tuple(person for person in sharing if person in lost)
@@ -189,7 +189,7 @@ def _capitalised(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _full_bodies(words: Sequence[Word], people: dict[int, list[int]]) -> list[Finding]:
+def _full_bodies(words: Sequence[CheckedReference], people: dict[int, list[int]]) -> list[Finding]:
     named = {words[own[0]].bound_words: own[0] for own in people.values()}
     bodies = [index for index, word in enumerate(words) if word.full_body]
     count = Counter(words[index].bound_words for index in bodies)
@@ -213,7 +213,7 @@ def _full_bodies(words: Sequence[Word], people: dict[int, list[int]]) -> list[Fi
     return found
 
 
-def _ambiguous(words: Sequence[Word]) -> list[Finding]:
+def _ambiguous(words: Sequence[CheckedReference]) -> list[Finding]:
     """References that bind several places of which something else binds a part.
 
     Among people that is a conflict already; several places that nothing else binds are no reason to warn, since a
@@ -233,7 +233,7 @@ def _ambiguous(words: Sequence[Word]) -> list[Finding]:
     return found
 
 
-def _apart(word: Word, other: Word) -> bool:
+def _apart(word: CheckedReference, other: CheckedReference) -> bool:
     """Whether an overlap of both is neither within one person nor a conflict between two."""
     if word.person is None or other.person is None:
         # A full body stands under the words of its own person.
@@ -241,7 +241,7 @@ def _apart(word: Word, other: Word) -> bool:
     return False
 
 
-def _pictures(words: Sequence[Word], frame: tuple[int, int] | None) -> list[Finding]:
+def _pictures(words: Sequence[CheckedReference], frame: tuple[int, int] | None) -> list[Finding]:
     """Pictures that are missing, that carry nothing, or the same twice."""
     found, telling = [], []
     for index, word in enumerate(words):
@@ -264,7 +264,7 @@ def _pictures(words: Sequence[Word], frame: tuple[int, int] | None) -> list[Find
     return found
 
 
-def _nothing_shown(index: int, word: Word, sketch: Sketch, frame: tuple[int, int] | None) -> Finding | None:
+def _nothing_shown(index: int, word: CheckedReference, sketch: Sketch, frame: tuple[int, int] | None) -> Finding | None:
     if sketch.is_example:
         text = (
             f"\"{word.phrase}\" shows the example picture that comes with ComfyUI; choose your own picture in Load "
@@ -287,7 +287,7 @@ def _nothing_shown(index: int, word: Word, sketch: Sketch, frame: tuple[int, int
     return None
 
 
-def _same_picture(one: Word, other: Word) -> bool:
+def _same_picture(one: CheckedReference, other: CheckedReference) -> bool:
     """Whether two references show one picture and should not.
 
     Things can look the same where their words are the same, twins' jackets for example, and one picture can show two
@@ -302,11 +302,11 @@ def _same_picture(one: Word, other: Word) -> bool:
     return one.sketch is not None and other.sketch is not None and one.sketch.shows_same(other.sketch)
 
 
-def _cancel(one: Word, other: Word) -> bool:
+def _cancel(one: CheckedReference, other: CheckedReference) -> bool:
     return one.person != other.person and _overlap(one, other)
 
 
-def _overlap(one: Word, other: Word) -> bool:
+def _overlap(one: CheckedReference, other: CheckedReference) -> bool:
     return any(mine & theirs for mine, theirs in zip(one.claims, other.claims))
 
 

@@ -251,11 +251,11 @@ def _line(name: str, video: Path, scores: VideoScores) -> dict:
     """A case's line: everything about its people but the rows of single frames, and what the rest comes to."""
     people, identity = {} if scores.people is None else scores.people.as_json(), scores.identity
     people.pop("frames", None)
-    second = None if identity is None else identity.second_judge
+    second = None if identity is None else identity.second_embedder
     return {
         "case": name, "video": video.name, "people": scores.subjects, **people,
         "score": None if identity is None else identity.score,
-        "score_name": None if identity is None else identity.judge.score,
+        "score_name": None if identity is None else identity.embedder.score,
         "second_score": None if identity is None else identity.second_score,
         "second_score_name": None if second is None else second.score,
         "swap_rate": None if identity is None else identity.order.rate,

@@ -22,11 +22,11 @@ MEASURES = (CLIP, FACES, COLOURS)
 COLOUR_TAU = 0.1
 """Of the drawn world's people."""
 
-Place = Callable[[torch.nn.Module], AbstractContextManager[None]]
+OnDevice = Callable[[torch.nn.Module], AbstractContextManager[None]]
 
 
 def _in_place(model: torch.nn.Module) -> AbstractContextManager[None]:
-    """The ``Place`` that leaves a model where it is."""
+    """The ``OnDevice`` that leaves a model where it is."""
     return nullcontext()
 
 
@@ -46,7 +46,7 @@ class CropLikeness:
 
 
 def crop_likeness(
-    crops: Sequence[np.ndarray], by: str, folders: ModelFolders, place: Place = _in_place
+    crops: Sequence[np.ndarray], by: str, folders: ModelFolders, on_device: OnDevice = _in_place
 ) -> CropLikeness:
     """Compare crops.
 
@@ -54,7 +54,7 @@ def crop_likeness(
         crops: RGB [H, W, 3] uint8.
         by: one of MEASURES; ``faces`` takes crops of faces.
         folders: where weights are looked for.
-        place: keeps a network on a device while it works; default: the CPU.
+        on_device: keeps a network on a device while it works; default: the CPU.
 
     Raises:
         LumosXError: an unknown measure, or its weights are missing.
@@ -69,6 +69,6 @@ def crop_likeness(
     if by != CLIP:
         raise LumosXError(f"by: {by!r} is not known; choose one of {', '.join(MEASURES)}.")
     clip = ClipLikeness(folders)
-    with place(clip.models[0]):
+    with on_device(clip.models[0]):
         vectors = clip.of_crops([squared(crop) for crop in crops])
     return CropLikeness(vectors @ vectors.T, TAU, "CLIP ViT-L/14")

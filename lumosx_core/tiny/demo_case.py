@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .world.cast import Face, Fill, Surroundings
+from .world.cast import DrawnFace, Fill, Surroundings
 from .world.clip import Cast, draw_references
-from .world.figure import Person
+from .world.figure import DrawnPerson
 from .world.script import Role, Script, Wear
 
 ZOOM = 6.5
@@ -21,15 +21,15 @@ SCRIPT = Script(
 )
 CAST = Cast(
     people=(
-        Person(
-            Face((250, 214, 186), (140, 73, 21), (72, 116, 158), "short", "none", (21, 90, 140)),
+        DrawnPerson(
+            DrawnFace((250, 214, 186), (140, 73, 21), (72, 116, 158), "short", "none", (21, 90, 140)),
             {
                 "jacket": Fill((21, 140, 61), (21, 140, 61), "plain", 9),
                 "hat": Fill((235, 30, 30), (255, 236, 115), "bars", 9),
             },
         ),
-        Person(
-            Face((150, 98, 66), (38, 36, 44), (98, 66, 44), "long", "cheeks", (235, 110, 120)),
+        DrawnPerson(
+            DrawnFace((150, 98, 66), (38, 36, 44), (98, 66, 44), "long", "cheeks", (235, 110, 120)),
             {"dress": Fill((250, 208, 40), (235, 110, 40), "dots", 10)},
         ),
     ),

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image, ImageChops, ImageOps
 
 from .demo_case import CAST, SCRIPT, ZOOM
-from .portrait import HEIGHT, WIDTH, Look, draw_portrait
+from .portrait import HEIGHT, WIDTH, Portrait, draw_portrait
 from .world.cast import Fill
-from .world.clip import View, draw_references, view_of_wear
+from .world.clip import Viewpoint, draw_references, view_of_wear
 from .world.geometry import WHITE
 
 _PREFIX = "lumosx_demo_"
@@ -25,8 +25,8 @@ _SHAPE = 4 / 3
 _GRAIN = 7.0
 _WALL, _FLOOR, _CHAIR = (186, 190, 184), (148, 128, 108), (120, 84, 58)
 _LOOKS = (
-    Look((224, 172, 140), (70, 45, 30), (80, 110, 140), (62, 112, 150)),
-    Look((150, 98, 70), (30, 24, 24), (60, 40, 30), (206, 172, 70), long_hair=True),
+    Portrait((224, 172, 140), (70, 45, 30), (80, 110, 140), (62, 112, 150)),
+    Portrait((150, 98, 70), (30, 24, 24), (60, 40, 30), (206, 172, 70), long_hair=True),
 )
 
 
@@ -72,7 +72,7 @@ def draw_jacket_on_a_chair() -> Image.Image:
     picture.paste(_FLOOR, (0, 390, 640, 480))
     for left, top, right, bottom in ((180, 150, 204, 470), (436, 150, 460, 470), (180, 150, 460, 176)):
         picture.paste(_CHAIR, (left, top, right, bottom))
-    jacket = view_of_wear("jacket", Fill((196, 40, 44), (196, 40, 44), "plain", 9), View(margin=0.0), 7)
+    jacket = view_of_wear("jacket", Fill((196, 40, 44), (196, 40, 44), "plain", 9), Viewpoint(margin=0.0), 7)
     jacket = ImageOps.contain(jacket, (330, 300))
     # White is where the jacket is not.
     shown = ImageChops.invert(jacket.convert("L")).point(lambda value: 255 if value > 8 else 0)

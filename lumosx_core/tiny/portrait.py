@@ -18,7 +18,7 @@ _BROW_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
-class Look:
+class Portrait:
     """What somebody looks like.
 
     Attributes:
@@ -33,7 +33,7 @@ class Look:
     long_hair: bool = False
 
 
-def draw_portrait(look: Look, backdrop: Image.Image) -> Image.Image:
+def draw_portrait(look: Portrait, backdrop: Image.Image) -> Image.Image:
     """Head and shoulders of one person.
 
     Args:
@@ -114,7 +114,7 @@ def _enlarged(points: Iterable[Point]) -> list[Point]:
     return [(x * _SMOOTH, y * _SMOOTH) for x, y in points]
 
 
-def _draw_body(canvas: _Canvas, look: Look) -> None:
+def _draw_body(canvas: _Canvas, look: Portrait) -> None:
     half = [(_MIDDLE, 240), (84, 240), (44, 256), (26, 300), (_MIDDLE, 300)]
     canvas.polygon(look.clothes, [*half, *reversed(mirror(half, _MIDDLE))], 1.5)
     collar = [(84, 240), (_MIDDLE, 262), (156, 240), (150, 236), (_MIDDLE, 254), (90, 236)]
@@ -123,7 +123,7 @@ def _draw_body(canvas: _Canvas, look: Look) -> None:
     canvas.ellipse(shade(look.skin, 0.5), _MIDDLE, 214, 28, 12, 5, 0.7)
 
 
-def _draw_head(canvas: _Canvas, look: Look) -> None:
+def _draw_head(canvas: _Canvas, look: Portrait) -> None:
     skin, light = look.skin, blend(look.skin, WHITE, 0.3)
     canvas.ellipse(look.hair, _MIDDLE, 112, 66, 72, 1.2)
     for side in _SIDES:
@@ -145,7 +145,7 @@ def _draw_head(canvas: _Canvas, look: Look) -> None:
     canvas.polygon(look.hair, fringe, 1.5)
 
 
-def _draw_eye(canvas: _Canvas, look: Look, side: int) -> None:
+def _draw_eye(canvas: _Canvas, look: Portrait, side: int) -> None:
     x, y = _MIDDLE + side * 25, 134
     canvas.ellipse(shade(look.skin, 0.45), x, y - 2, 17, 10, 5, 0.65)
     canvas.ellipse((238, 236, 230), x, y, 11, 5, 0.6)

@@ -95,7 +95,7 @@ class EncodedAdapterCase:
         return AdapterSample(self.latent, subjects, text.for_subjects(count), self.negative.for_subjects(count))
 
 
-class Encoder(Protocol):
+class CaseEncoder(Protocol):
     """What encodes: ``host.conditioning.polyvivid_training.SubjectsSide``."""
 
     def features(self, picture: Image.Image) -> torch.Tensor:
@@ -113,7 +113,7 @@ class Encoder(Protocol):
         """A target's latent."""
 
 
-def encode_adapter_case(case: TrainingCase, encoder: Encoder, size: TargetSize, side: int) -> EncodedAdapterCase:
+def encode_adapter_case(case: TrainingCase, encoder: CaseEncoder, size: TargetSize, side: int) -> EncodedAdapterCase:
     """Target, subjects and texts of a case.
 
     Raises:

@@ -13,7 +13,7 @@ from ..models.polyvivid.config import RunOptions
 from ..models.polyvivid.forward import polyvivid_forward
 from ..sampling.solvers import TRAINING_TIMESTEPS
 from .adapter_cases import AdapterSample
-from .flow import dense_attention, draw_sigmas
+from .flow import draw_sigmas, training_attention
 from .trainer import Trainer, TrainingPlan
 
 
@@ -55,6 +55,6 @@ class AdapterTrainer(Trainer):
         velocity = polyvivid_forward(
             self.base, self.network, here((1 - mixed) * latent + mixed * noise), sigma * TRAINING_TIMESTEPS,
             here(text.context), here(text.pooled), torch.full_like(sigma, self._guidance),
-            [here(one) for one in sample.subjects], text.layout, RunOptions(), dense_attention, self._recompute,
+            [here(one) for one in sample.subjects], text.layout, RunOptions(), training_attention, self._recompute,
         )
         return (velocity.float() - (noise - latent)).square().mean()

@@ -14,7 +14,7 @@ from ..weights.quantised import find_quantised_layers
 from ..weights.transformer import find_transformer
 
 
-def check_base(path: Path) -> None:
+def check_base_file(path: Path) -> None:
     """Read what a file says of itself, and no weights.
 
     Raises:
@@ -31,7 +31,7 @@ def read_base(path: Path, dtype: torch.dtype) -> Network:
         dtype: of all weights but the patch embedding's, which is given float32.
 
     Raises:
-        LumosXError: as ``check_base``, or the file is damaged.
+        LumosXError: as ``check_base_file``, or the file is damaged.
     """
     with open_weights(path) as source:
         transformer = find_transformer(source)

@@ -61,7 +61,7 @@ class TrainingCase:
 
 
 @dataclass(frozen=True)
-class Word:
+class EncodedReference:
     """A reference that is encoded.
 
     Attributes:
@@ -100,8 +100,8 @@ class EncodedCase:
     latent: torch.Tensor
     context: torch.Tensor
     negative: torch.Tensor
-    non_human: tuple[Word, ...]
-    subjects: tuple[tuple[Word, ...], ...]
+    non_human: tuple[EncodedReference, ...]
+    subjects: tuple[tuple[EncodedReference, ...], ...]
 
     def sample(self, random: np.random.Generator, drop: float) -> Sample:
         """The case, each picture left out with the chance ``drop``, together with its words; nobody loses them all."""
@@ -119,12 +119,14 @@ class EncodedCase:
         return Sample(self.latent, pictures, self.context, self.negative, binding)
 
 
-def _thinned(words: tuple[Word, ...], random: np.random.Generator, drop: float) -> tuple[Word, ...]:
+def _thinned(
+    words: tuple[EncodedReference, ...], random: np.random.Generator, drop: float
+) -> tuple[EncodedReference, ...]:
     kept = tuple(word for word in words if word.latent is None or random.random() >= drop)
     return kept if any(word.latent is not None for word in kept) else words
 
 
-def find_cases(folder: Path) -> list[TrainingCase]:
+def read_training_cases(folder: Path) -> list[TrainingCase]:
     """Every case of a folder, or the folder itself if it is one; each is read once, and none is passed over.
 
     Raises:
@@ -205,11 +207,11 @@ def encode_case(
     """
     read = load_case(case.folder)
 
-    def encoded(reference: Reference, spans: tuple[Span, ...]) -> Word:
+    def encoded(reference: Reference, spans: tuple[Span, ...]) -> EncodedReference:
         if reference.image is None:
-            return Word(spans, None)
+            return EncodedReference(spans, None)
         fitted = letterbox(pil_from_tensor(reference.image), size.width, size.height)
-        return Word(spans, encode(tensor_from_pil(fitted)))
+        return EncodedReference(spans, encode(tensor_from_pil(fitted)))
 
     words = iter([encoded(word, spans) for word, spans in zip(read.scene.words, text.spans)])
     return EncodedCase(
@@ -260,7 +262,7 @@ def _open_image(path: Path) -> tuple[torch.Tensor, bool]:
         raise LumosXError(f"image: {path} is no readable picture ({reason}); replace it.") from error
 
 
-def samples(cases: list[EncodedCase], seed: int, drop: float, first: int) -> Iterator[Sample]:
+def case_samples(cases: list[EncodedCase], seed: int, drop: float, first: int) -> Iterator[Sample]:
     """Samples without end from number ``first`` on: all cases in an order by chance, then again in another."""
     for index in itertools.count(first):
         turn, place = divmod(index, len(cases))

@@ -20,7 +20,7 @@ from ..tiny.world.measure import FACE, Measured, measure_clip
 from ..tiny.world.relations import scene_of
 from ..tiny.world.script import Script, draw_script
 from .examples import Encode, Tokenise, bind, encode_references
-from .flow import dense_attention
+from .flow import training_attention
 
 STEPS, SHIFT = 10, 5.0
 CASTS, FRAMES = 8, 3
@@ -28,7 +28,7 @@ PEOPLE = (2, 2, 2, 3, 3)
 """People of each script that is checked."""
 
 
-def frames_of(latent: torch.Tensor, codec: Codec) -> np.ndarray:
+def decode_frames(latent: torch.Tensor, codec: Codec) -> np.ndarray:
     """The video RGB [F, H, W, 3], 0..255 float32, that a codec decodes of a normalised latent [16, frames, h, w]."""
     with torch.no_grad():
         return pictures_of(codec.decode(denormalised(latent.float()[None]))[0])
@@ -38,7 +38,7 @@ def measured(
     script: Script, cast: Cast, other: Cast, latent: torch.Tensor, codec: Codec
 ) -> Measured:
     """What ``measure_clip`` finds in the last video frame of each latent frame of a normalised latent."""
-    video = frames_of(latent, codec)
+    video = decode_frames(latent, codec)
     seen = range(0, len(video), FRAMES_PER_LATENT)
     return measure_clip(script, cast, other, video[seen], seen, len(video))
 
@@ -86,7 +86,7 @@ class WorldCheck:
         def denoise(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:
             times = torch.full((CASTS,), float(timestep), device=self._device)
             velocity = relational_forward(
-                self._network, x.to(self._dtype), times, text, pictures, binding, dense_attention
+                self._network, x.to(self._dtype), times, text, pictures, binding, training_attention
             )
             return x - sigma * velocity.float()
 

@@ -69,13 +69,13 @@ def train_codec(options: argparse.Namespace) -> str:
         trainer.resume(options.resume)
     checkpoint = options.out.with_suffix(".checkpoint")
     with one_thread_each():
-        run(trainer, samples(trainer.step), checkpoint, CodecCheck(trainer), CHECKED_EVERY)
+        run(trainer, codec_samples(trainer.step), checkpoint, CodecCheck(trainer), CHECKED_EVERY)
     write_codec(options.out, trainer)
     checkpoint.unlink(missing_ok=True)
     return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
 
 
-def samples(first: int) -> torch.utils.data.DataLoader:
+def codec_samples(first: int) -> torch.utils.data.DataLoader:
     """The training's samples from step ``first`` on; pictures are drawn in a process of their own."""
     return torch.utils.data.DataLoader(
         Sights(WORLD_SEED, CLIPS, Split.TRAIN), batch_size=None, num_workers=1, prefetch_factor=8,

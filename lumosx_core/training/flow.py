@@ -53,12 +53,12 @@ def velocity_loss(
     noisy = (1 - sigma) * latent + sigma * noise
     velocity = relational_forward(
         network, noisy.to(dtype), sigmas * TRAINING_TIMESTEPS, context.to(dtype),
-        [reference.to(dtype) for reference in references], binding, dense_attention, options, **given,
+        [reference.to(dtype) for reference in references], binding, training_attention, options, **given,
     )
     return (velocity.float() - (noise - latent)).square().mean()
 
 
-def dense_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int) -> torch.Tensor:
+def training_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int) -> torch.Tensor:
     """Plain attention of [batch, tokens, heads * head_dim].
 
     Written out, since PyTorch's fused kernels take a third longer on a CPU to go back through so few tokens.

@@ -18,8 +18,8 @@ from ..files import write_aside
 from ..models.wan.config import WAN21_LATENT
 from ..packages import matplotlib
 from ..scene.prompt import NEGATIVE_PROMPT
-from .base import check_base, read_base
-from .cases import EncodedCase, TargetSize, TrainingCase, encode_case, encode_text, find_cases, samples
+from .base import check_base_file, read_base
+from .cases import EncodedCase, TargetSize, TrainingCase, case_samples, encode_case, encode_text, read_training_cases
 from .lora import LAYERS, add_lora, lora_file
 from .options import (
     DTYPES,
@@ -65,8 +65,8 @@ def train_lora(options: argparse.Namespace) -> str:
     """
     _check(options)
     matplotlib()
-    check_base(options.base)
-    cases = find_cases(options.cases)
+    check_base_file(options.base)
+    cases = read_training_cases(options.cases)
     plan = plan_of(options)
     about = _about(options, cases)
     if options.resume is not None:
@@ -76,7 +76,7 @@ def train_lora(options: argparse.Namespace) -> str:
     if options.resume is not None:
         trainer.resume(options.resume)
     stopped_at = checkpoint_of(options.out)
-    run(trainer, samples(encoded, options.seed, options.drop_references, trainer.step), stopped_at)
+    run(trainer, case_samples(encoded, options.seed, options.drop_references, trainer.step), stopped_at)
     _write(options.out, trainer)
     stopped_at.unlink(missing_ok=True)
     return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
@@ -108,7 +108,7 @@ def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, 
 
 def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[EncodedCase]:
     """All cases through one encoder, then through the other, so that never both are held."""
-    from ..host.training import PictureSide, TextSide, let_go, load_picture_side, load_text_side
+    from ..host.training import PictureSide, TextSide, load_picture_side, load_text_side, unload_models
     from ..host.weights.tiny import load_tiny_clip, load_tiny_vae
 
     for case in cases:
@@ -119,7 +119,7 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
     texts = [encode_text(case, text.tokenise, text.encode) for case in cases]
     negative = text.encode(NEGATIVE_PROMPT)
     del text
-    let_go()
+    unload_models()
     pictures = PictureSide(load_tiny_vae()) if options.tiny else load_picture_side(options.vae)
     encoded = []
     for case, said in zip(cases, texts):
@@ -127,7 +127,7 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
         frames = WAN21_LATENT.video_frames(encoded[-1].latent.shape[2])
         _say(f"{case.folder.name}: {frames} {'frame' if frames == 1 else 'frames'} of {case.target.name}")
     del pictures
-    let_go()
+    unload_models()
     return encoded
 
 

@@ -6,7 +6,7 @@ import io
 from typing import NamedTuple
 
 from ..packages import matplotlib
-from .trainer import Record
+from .trainer import TrainingRecord
 
 
 class Shown(NamedTuple):
@@ -29,7 +29,7 @@ VELOCITY_LOSS = "loss (mean squared error of the velocity)"
 OWNERS = Shown(", own", "found with their owner, %", (0, 103), 100.0)
 
 
-def plot_record(record: Record, loss: str = VELOCITY_LOSS, shown: Shown = OWNERS) -> bytes:
+def plot_record(record: TrainingRecord, loss: str = VELOCITY_LOSS, shown: Shown = OWNERS) -> bytes:
     """A PNG of the loss, and of the checks' figures on a second axis.
 
     Raises:

@@ -17,9 +17,9 @@ from ..models.polyvivid.checkpoint import write_adapter
 from ..models.polyvivid.config import MOST_RANK, AdapterConfig
 from ..packages import matplotlib
 from ..weights.opening import open_weights
-from .adapter_cases import EncodedAdapterCase, Encoder, adapter_samples, encode_adapter_case
+from .adapter_cases import CaseEncoder, EncodedAdapterCase, adapter_samples, encode_adapter_case
 from .adapter_trainer import AdapterTrainer
-from .cases import TargetSize, TrainingCase, find_cases
+from .cases import TargetSize, TrainingCase, read_training_cases
 from .hunyuan_base import check_hunyuan, read_hunyuan
 from .options import (
     DTYPES,
@@ -82,7 +82,7 @@ def train_adapter(options: argparse.Namespace) -> str:
         _check_encoder(f"--{name.replace('_', '-')}", getattr(options, name), tensor, usual)
     base = check_hunyuan(options.base)
     config = AdapterConfig.for_base(base, options.rank, float(alpha_of(options)), ref_size=options.picture_side)
-    cases = find_cases(options.cases)
+    cases = read_training_cases(options.cases)
     plan, about = plan_of(options), _about(options, cases)
     if options.resume is not None:
         read_checkpoint(options.resume, plan, about)
@@ -136,7 +136,7 @@ def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, 
     }
 
 
-def _load(options: argparse.Namespace) -> Encoder:
+def _load(options: argparse.Namespace) -> CaseEncoder:
     from ..host.conditioning.polyvivid_training import load_subjects_side
 
     return load_subjects_side(options.clip_l, options.llava, options.vision, options.vae)
@@ -144,7 +144,7 @@ def _load(options: argparse.Namespace) -> Encoder:
 
 def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[EncodedAdapterCase]:
     """All cases; then the encoders make room."""
-    from ..host.training import let_go
+    from ..host.training import unload_models
 
     for case in cases:
         for note in case.notes:
@@ -155,7 +155,7 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
         count = len(encoded[-1].subjects)
         say(f"{case.folder.name}: {count} subject{'' if count == 1 else 's'}", sys.stderr)
     del encoder
-    let_go()
+    unload_models()
     return encoded
 
 

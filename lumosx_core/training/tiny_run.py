@@ -77,7 +77,7 @@ def train_tiny(options: argparse.Namespace) -> str:
     codec = load_codec()
     check = WorldCheck(trainer.network, codec, text.tokenise, text.encode, torch.bfloat16, device)
     with one_thread_each():
-        drawn = samples(trainer.step, codec, text.tokenise, text.encode, lessons)
+        drawn = tiny_samples(trainer.step, codec, text.tokenise, text.encode, lessons)
         run(trainer, drawn, checkpoint, check, CHECKED_EVERY)
     write_trained(options.out, trainer, lessons, options.start)
     checkpoint.unlink(missing_ok=True)
@@ -112,7 +112,7 @@ class TinyTrainer(Trainer):
     may_change = ("steps", "cooldown")
 
 
-def samples(
+def tiny_samples(
     first: int, codec: LearnedCodec, tokenise: Tokenise, encode: Encode, lessons: int
 ) -> Iterator[Sample]:
     """The training's samples from step ``first`` on; pictures are drawn and encoded in a process of their own.

@@ -60,7 +60,7 @@ class TrainingPlan:
 
 
 @dataclass
-class Record:
+class TrainingRecord:
     """What is written down of a training: figures by step."""
 
     losses: list[tuple[int, float]] = field(default_factory=list)
@@ -109,7 +109,7 @@ class Trainer:
         self._working = [part for _, part in named]
         self.weights = [part.detach().float().clone() for part in self._working]
         self.averaged = [part.clone() for part in self.weights]
-        self.record = Record()
+        self.record = TrainingRecord()
         self.step = 0
         self.optimizer = self._make_optimizer()
         self._generator = torch.Generator().manual_seed(plan.seed)
@@ -269,7 +269,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self._generator.set_state(state["generator"])
         record = state["record"]
-        self.record = Record([tuple(pair) for pair in record["losses"]], record["checks"], record["seconds"])
+        self.record = TrainingRecord([tuple(pair) for pair in record["losses"]], record["checks"], record["seconds"])
 
 
 def read_checkpoint(

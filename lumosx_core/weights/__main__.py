@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ..cli import run_command
 from . import checksum
-from .convert import Progress, convert
+from .convert import ProgressCallback, convert
 from .opening import open_weights
 from .precision import FORMATS
-from .recognise import describe
+from .recognise import describe_contents
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +65,7 @@ def _inspect(options: argparse.Namespace) -> str:
         size = _stored_bytes(source.path) / 1e6
         kinds = Counter(info.kind for info in source.tensors.values())
         lines = [
-            f"{source.path}: {source.format}, {size:.1f} MB, {describe(source)}",
+            f"{source.path}: {source.format}, {size:.1f} MB, {describe_contents(source)}",
             ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())),
         ]
         for key in (checksum.CONVERTED_TO, checksum.SOURCE_NAME, checksum.SOURCE_SHA256, checksum.WEIGHTS_SHA256):
@@ -82,7 +82,7 @@ def _stored_bytes(path: Path) -> int:
 
 
 @contextmanager
-def _shown_progress() -> Iterator[Progress]:
+def _shown_progress() -> Iterator[ProgressCallback]:
     """A bar where tqdm is installed and someone looks, else a line for each tenth; nothing where nobody can."""
     if sys.stderr is None:
         yield lambda done, total, name: None
@@ -102,7 +102,7 @@ def _shown_progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def _stopping_between_pieces(show: Progress) -> Iterator[Progress]:
+def _stopping_between_pieces(show: ProgressCallback) -> Iterator[ProgressCallback]:
     """Let Ctrl-C take effect at the next progress; a second one at once.
 
     An exception at any moment would also hit the native code of the readers, which take it for a damaged file.

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import torch
 
 from ..errors import LumosXError
-from .checkpoint_index import Chunk, Entry, read_index
+from .checkpoint_index import Chunk, IndexedTensor, read_index
 from .source import WeightSource
 from .torch_archive import load_archive
 
@@ -48,7 +48,7 @@ class CheckpointFolder(WeightSource):
     def close(self) -> None:
         """Nothing stays open between reads."""
 
-    def _read_chunk(self, chunk: Chunk, entry: Entry) -> torch.Tensor:
+    def _read_chunk(self, chunk: Chunk, entry: IndexedTensor) -> torch.Tensor:
         path = self.path / chunk.file
         try:
             with path.open("rb") as file:

@@ -15,7 +15,7 @@ import torch
 
 from ..errors import LumosXError
 from .file_names import is_plain_name
-from .records import Damaged, Foreign, Name, Record, read_records
+from .records import Damaged, Foreign, GlobalName, PickledObject, read_records
 from .source import DTYPES, MOST_DIMENSIONS, TensorInfo
 from .torch_tensors import kind_of
 
@@ -64,7 +64,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexedTensor:
     """A tensor of the folder.
 
     Attributes:
@@ -78,7 +78,7 @@ class Entry:
     chunks: tuple[Chunk, ...]
 
 
-def read_index(folder: Path) -> dict[str, Entry]:
+def read_index(folder: Path) -> dict[str, IndexedTensor]:
     """Every tensor that a checkpoint folder holds; entries that are no tensors are left out.
 
     Raises:
@@ -93,7 +93,7 @@ def read_index(folder: Path) -> dict[str, Entry]:
         entries = {
             name: _read_entry(name, _state(entry, _TENSOR), places, path)
             for name, entry in state["state_dict_metadata"].items()
-            if not (isinstance(entry, Record) and entry.name == _BYTES)
+            if not (isinstance(entry, PickledObject) and entry.name == _BYTES)
         }
     except Foreign as error:
         raise LumosXError(
@@ -112,12 +112,12 @@ def _bytes_of(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _call(name: str, arguments: tuple) -> Record:
+def _call(name: str, arguments: tuple) -> PickledObject:
     # Python 3.11's first releases stored the member of an Enum as getattr(its class, its name).
-    member = name == _GETATTR and isinstance(arguments[0], Name) and arguments[0] in _LAYOUTS
+    member = name == _GETATTR and isinstance(arguments[0], GlobalName) and arguments[0] in _LAYOUTS
     if not member and name not in _CALLED:
         raise Foreign(name)
-    return Record(name, arguments, None)
+    return PickledObject(name, arguments, None)
 
 
 def _may_mention(name: str) -> bool:
@@ -125,14 +125,14 @@ def _may_mention(name: str) -> bool:
 
 
 def _state(record: object, name: str) -> dict:
-    if not isinstance(record, Record) or record.name != name or not isinstance(record.state, dict):
+    if not isinstance(record, PickledObject) or record.name != name or not isinstance(record.state, dict):
         raise Damaged(name)
     return record.state
 
 
 def _size(record: object) -> tuple[int, ...]:
     """The numbers of a torch.Size, of which a product fits into torch's integers."""
-    if not isinstance(record, Record) or record.name != "torch.Size":
+    if not isinstance(record, PickledObject) or record.name != "torch.Size":
         raise Damaged("size")
     numbers = record.arguments[0]
     if type(numbers) is not tuple or len(numbers) > MOST_DIMENSIONS:
@@ -165,7 +165,7 @@ def _read_places(stored: Mapping, path: Path) -> dict[tuple[str, tuple[int, ...]
     return places
 
 
-def _read_entry(name: str, state: dict, places: dict, path: Path) -> Entry:
+def _read_entry(name: str, state: dict, places: dict, path: Path) -> IndexedTensor:
     """One tensor; the places of its boxes are taken out of ``places``."""
     if type(name) is not str:
         raise Damaged("name")
@@ -181,13 +181,13 @@ def _read_entry(name: str, state: dict, places: dict, path: Path) -> Entry:
     for chunk in chunks:
         if not _inside(chunk, shape) or math.prod(chunk.sizes) * dtype.itemsize > chunk.length:
             raise Damaged("chunk")
-    return Entry(TensorInfo(kind_of(dtype), shape), dtype, tuple(chunks))
+    return IndexedTensor(TensorInfo(kind_of(dtype), shape), dtype, tuple(chunks))
 
 
 def _dtype(properties: object) -> torch.dtype:
-    if not isinstance(properties, Record) or properties.name not in _PROPERTIES:
+    if not isinstance(properties, PickledObject) or properties.name not in _PROPERTIES:
         raise Damaged("properties")
-    if type(properties.state[0]) is not Name:
+    if type(properties.state[0]) is not GlobalName:
         raise Damaged("dtype")
     return DTYPES[properties.state[0]]
 
@@ -198,7 +198,7 @@ def _inside(chunk: Chunk, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _check_files(entries: Mapping[str, Entry], folder: Path) -> None:
+def _check_files(entries: Mapping[str, IndexedTensor], folder: Path) -> None:
     """Whether the files are there and as long as the metadata says, each byte belonging to one tensor only."""
     spans: dict[str, list[tuple[int, int]]] = {}
     for entry in entries.values():

@@ -31,7 +31,7 @@ from .safetensors_writer import SafetensorsWriter
 from .source import WeightSource
 from .transformer import find_transformer
 
-Progress = Callable[[int, int, str], None]
+ProgressCallback = Callable[[int, int, str], None]
 """Called with bytes done, bytes to do and what is being done; whatever it raises ends the conversion."""
 _HEADER_ROOM = 1 << 20
 
@@ -85,7 +85,11 @@ def check_conversion(source_path: Path, target_path: Path, to: str = "bf16", rep
 
 
 def convert(
-    source_path: Path, target_path: Path, to: str = "bf16", progress: Progress | None = None, replace: bool = False
+    source_path: Path,
+    target_path: Path,
+    to: str = "bf16",
+    progress: ProgressCallback | None = None,
+    replace: bool = False,
 ) -> ConversionReport:
     """Rewrite a transformer under Wan's own names.
 
@@ -121,7 +125,7 @@ def _nobody(done: int, total: int, name: str) -> None:
 class _Job:
     """One conversion: what is read, what is written, and how far it is."""
 
-    def __init__(self, source: WeightSource, name: str, to: str, progress: Progress) -> None:
+    def __init__(self, source: WeightSource, name: str, to: str, progress: ProgressCallback) -> None:
         self.source, self.name, self.to, self.progress = source, name, to, progress
         self.names = find_transformer(source)
         self.layers = find_quantised_layers(source, self.names)

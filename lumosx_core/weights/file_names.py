@@ -21,7 +21,7 @@ _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<endin
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """A file name that says it is one of several parts of a model, as huggingface_hub and llama.cpp write it.
 
     Attributes:
@@ -46,12 +46,12 @@ class Part:
         return [f"{self.stem}-{number:05d}-of-{self.count:05d}{self.ending}" for number in range(1, self.count + 1)]
 
 
-def part_named(name: str) -> Part | None:
+def part_named(name: str) -> FilePart | None:
     """The part that a file name stands for; None for any other name, and for numbers that cannot be."""
     found = _PART.fullmatch(name)
     if found is None:
         return None
-    part = Part(found["stem"], int(found["number"]), int(found["count"]), found["ending"])
+    part = FilePart(found["stem"], int(found["number"]), int(found["count"]), found["ending"])
     return part if 1 <= part.number <= part.count <= MOST_PARTS else None
 
 

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from gguf import GGML_QUANT_SIZES, GGUF_DEFAULT_ALIGNMENT, GGMLQuantizationType, GGUFValueType
 
 from ..errors import LumosXError
-from .source import LONGEST_NAME, MOST_TENSORS, check_count
+from .source import LONGEST_NAME, MOST_TENSORS, check_tensor_count
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -106,7 +106,7 @@ class _Reader:
             raise _Absurd("too many entries")
         if fields > _MOST_FIELDS:
             raise LumosXError(f"{self._path}: its header says {fields} things, more than any model's; get it again.")
-        check_count(self._path, tensors)
+        check_tensor_count(self._path, tensors)
         # The gguf package lists these three among the file's own keys.
         keys = {"GGUF.version", "GGUF.tensor_count", "GGUF.kv_count"}
         for _ in range(fields):

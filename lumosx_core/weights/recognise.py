@@ -38,7 +38,7 @@ _BESIDE = re.compile(
 _ARCHITECTURES = {"t5": "a text encoder", "t5encoder": "a text encoder", "clip-vision": "an image encoder"}
 
 
-def describe(source: WeightSource) -> str:
+def describe_contents(source: WeightSource) -> str:
     """What an open file seems to be, as words that fit after "it seems to be"."""
     for family in FAMILIES:
         if prefixes := find_prefixes(source.tensors, family):

@@ -25,12 +25,12 @@ class Foreign(ValueError):
     """The pickle asks for something that is not on the list; the message is its name."""
 
 
-class Name(str):
+class GlobalName(str):
     """A global that the pickle mentions, as ``module.name``."""
 
 
 @dataclass(eq=False, slots=True)
-class Record:
+class PickledObject:
     """What a call would have made: its name, its arguments, and the state that would have been set on it."""
 
     name: str
@@ -39,7 +39,7 @@ class Record:
 
 
 # A tuple may hold a million tuples, and hashing it would overrun the stack of C.
-_KEYS = (str, int, float, bool, type(None), Name, Record)
+_KEYS = (str, int, float, bool, type(None), GlobalName, PickledObject)
 
 
 Call = Callable[[str, tuple], object]
@@ -191,10 +191,10 @@ class _Machine:
     def _mention(self, name: str) -> None:
         if not self._mentioned(name):
             raise Foreign(name)
-        self._push(Name(name))
+        self._push(GlobalName(name))
 
     def _do_reduce(self, _argument: None) -> None:
-        arguments, name = self.pop(tuple), self.pop(Name)
+        arguments, name = self.pop(tuple), self.pop(GlobalName)
         if name != _PLAIN_DICT:
             self._push(self._call(name, arguments))
         elif arguments:
@@ -211,4 +211,4 @@ class _Machine:
         state = self.pop()
         # The only state that torch sets on a dict is a module's table of versions.
         if not isinstance(self._stack[-1], dict):
-            self._top(Record).state = state
+            self._top(PickledObject).state = state

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import LumosXError
 from .file_names import is_plain_name
-from .source import EXPECTED, TensorInfo, WeightSource, check_dimensions, check_names
+from .source import EXPECTED, TensorInfo, WeightSource, check_dimensions, check_tensor_names
 
 INDEX_ENDING = ".safetensors.index.json"
 LARGEST_HEADER = 1 << 22
@@ -43,7 +43,7 @@ class SafetensorsFile(WeightSource):
         with ExitStack() as opened:
             files = {shard: opened.enter_context(_open(shard)) for shard in shards}
             held = {shard: file.keys() for shard, file in files.items()}
-            check_names(path, [name for names in held.values() for name in names])
+            check_tensor_names(path, [name for names in held.values() for name in names])
             if places is None:
                 places = dict.fromkeys(held[path], path)
             else:
@@ -128,7 +128,7 @@ def _read_index(path: Path) -> dict[str, Path]:
         raise LumosXError(f"{path}: it is no index of safetensors files; get it again.") from error
     if not plain:
         raise LumosXError(f"{path}: it points out of its folder; take the model from a source that you trust.")
-    check_names(path, shards)
+    check_tensor_names(path, shards)
     return {name: path.parent / shard for name, shard in shards.items()}
 
 

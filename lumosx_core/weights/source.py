@@ -39,7 +39,7 @@ MOST_DIMENSIONS = 64
 """As torch has it."""
 
 
-def check_count(path: Path, count: int) -> None:
+def check_tensor_count(path: Path, count: int) -> None:
     """Refuse more tensors than any model needs, which could not be looked through in time.
 
     Raises:
@@ -49,13 +49,13 @@ def check_count(path: Path, count: int) -> None:
         raise LumosXError(f"{path}: it holds {count} tensors, more than any model that LumosX reads; take {EXPECTED}.")
 
 
-def check_names(path: Path, names: Collection[str]) -> None:
+def check_tensor_names(path: Path, names: Collection[str]) -> None:
     """Refuse too many tensors, and names that are too long.
 
     Raises:
         LumosXError: there are such names.
     """
-    check_count(path, len(names))
+    check_tensor_count(path, len(names))
     if any(len(name) > LONGEST_NAME for name in names):
         raise LumosXError(f"{path}: a tensor's name is over {LONGEST_NAME} letters long; get the file again.")
 

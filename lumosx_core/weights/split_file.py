@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ..errors import LumosXError
-from .source import WeightSource, check_names
+from .source import WeightSource, check_tensor_names
 
 
 class SplitFile(WeightSource):
@@ -31,7 +31,7 @@ class SplitFile(WeightSource):
             self._held: dict[str, WeightSource] = {}
             for part in parts:
                 self._add(part, parts[0].format)
-            check_names(self.path, self._held)
+            check_tensor_names(self.path, self._held)
             self._opened = opened.pop_all()
         self.format = parts[0].format
         self.tensors = {name: part.tensors[name] for name, part in self._held.items()}

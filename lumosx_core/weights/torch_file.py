@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..errors import LumosXError
-from .source import LONGEST_NAME, TensorInfo, WeightSource, check_names
+from .source import LONGEST_NAME, TensorInfo, WeightSource, check_tensor_names
 from .torch_archive import load_archive
 from .torch_tensors import kind_of
 
@@ -45,7 +45,7 @@ class TorchFile(WeightSource):
             if name in self._loaded:
                 raise LumosXError(f"{path}: it has two tensors named {name[:60]!r}; save them under other names.")
             self._loaded[name] = tensor
-        check_names(path, self._loaded)
+        check_tensor_names(path, self._loaded)
         self.tensors = {
             name: TensorInfo(kind_of(tensor.dtype), tuple(tensor.shape)) for name, tensor in self._loaded.items()
         }

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from .records import PERSISTENT, Damaged, Foreign, Name, Record
+from .records import PERSISTENT, Damaged, Foreign, GlobalName, PickledObject
 from .source import DTYPES, MOST_DIMENSIONS, TORCH_KINDS
 from .zip_entries import Stretch
 
@@ -126,13 +126,13 @@ class TensorMaker:
         if name == _SIZE:
             return _sizes(arguments[0])
         if name in _INERT:
-            return Record(name, arguments, None)
+            return PickledObject(name, arguments, None)
         raise Foreign(name)
 
     def _from_type(self, arguments: tuple) -> object:
         """A tensor that has attributes, which are left out."""
         function, kind, inner, _ = arguments
-        if type(function) is not Name or type(kind) is not Name or type(inner) is not tuple:
+        if type(function) is not GlobalName or type(kind) is not GlobalName or type(inner) is not tuple:
             raise Damaged("type")
         if kind not in _PLAIN_TYPES:
             raise Foreign(kind)
@@ -144,7 +144,7 @@ class TensorMaker:
         if type(identity) is not tuple or len(identity) != 5 or identity[0] != "storage":
             raise Damaged("storage")
         _, kind, key, _, count = identity
-        found = _STORAGE.fullmatch(kind) if type(kind) is Name else None
+        found = _STORAGE.fullmatch(kind) if type(kind) is GlobalName else None
         if found is None or type(key) is not str or type(count) is not int:
             raise Damaged("storage")
         if found[1] not in _STORAGES:
@@ -160,7 +160,7 @@ class TensorMaker:
             raise Damaged("tensor")
         dtype = storage.dtype
         if name == _TENSOR_V3:
-            dtype = DTYPES.get(arguments[6]) if type(arguments[6]) is Name else None
+            dtype = DTYPES.get(arguments[6]) if type(arguments[6]) is GlobalName else None
             if dtype is None:
                 raise Damaged("dtype")
         if _QUANTISED.match(str(dtype)):

@@ -15,7 +15,7 @@ from ..models.wan.config import HEAD_DIM, WAN21_1_3B, WanConfig, count_blocks
 from .blocks import BLOCK_KINDS, is_packed
 from .dense import FLOAT_KINDS
 from .quantised import FP8_FORMATS, QUANTIZATION_METADATA, has_sidecars
-from .recognise import describe, describe_marks, describe_transformer, find_prefixes, tensors_under
+from .recognise import describe_contents, describe_marks, describe_transformer, find_prefixes, tensors_under
 from .source import EXPECTED, TensorInfo, WeightSource
 from .split_file import SplitFile
 
@@ -38,7 +38,7 @@ def find_transformer(source: WeightSource) -> dict[str, str]:
     prefixes = find_prefixes(source.tensors, WAN)
     if not prefixes:
         _refuse_shards(source)
-        raise LumosXError(f"{source.path}: it seems to be {describe(source)}; LumosX needs {EXPECTED}.")
+        raise LumosXError(f"{source.path}: it seems to be {describe_contents(source)}; LumosX needs {EXPECTED}.")
     prefix = prefixes[0]
     held = tensors_under(source, prefix)
     tensors = {name: source.tensors[stored] for name, stored in held.items()}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..errors import LumosXError
 from ..models.wan.config import UMT5
 from .quantised import is_sidecar
-from .recognise import describe, without_wrappers
+from .recognise import describe_contents, without_wrappers
 from .source import TensorInfo, WeightSource
 
 TOKENIZER = "spiece_model"
@@ -61,7 +61,8 @@ def find_text_encoder(source: WeightSource) -> TextEncoder:
     """
     names, tokenizer = _host_names(source)
     if _EMBEDDING not in names or not any(map(_HOST_LAYER.match, names)):
-        raise LumosXError(f"{source.path}: it seems to be {describe(source)}; LumosX needs UMT5-XXL, take {EXPECTED}.")
+        contents = describe_contents(source)
+        raise LumosXError(f"{source.path}: it seems to be {contents}; LumosX needs UMT5-XXL, take {EXPECTED}.")
     infos = {name: source.tensors[stored] for name, stored in names.items()}
     config = _config(source, infos)
     expected = _shapes(config)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import binding
-from lumosx_core.tiny.world.measure import Fidelity, Measured, Place
+from lumosx_core.tiny.world.measure import Fidelity, Measured, PlaceMatch
 
 pytestmark = pytest.mark.slow
 SCENES = 8
@@ -69,7 +69,7 @@ def test_eight_bits_bind_as_well(rows, kind):
 
 def test_shares_and_matrices_count():
     def place(owner, kind, nearest):
-        return Place(owner, kind, tuple(0.0 if person == nearest else 9.0 for person in range(2)))
+        return PlaceMatch(owner, kind, tuple(0.0 if person == nearest else 9.0 for person in range(2)))
 
     class Script:
         roles = (None, None)

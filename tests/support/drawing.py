@@ -8,14 +8,14 @@ from collections.abc import Callable
 from PIL import Image
 
 from lumosx_core.tiny.world.geometry import WHITE, Colour, Point, blend, mirror, shade
-from tools.sketch import Sketch
+from tools.sketch import Canvas
 
 GREEN: Colour = (62, 140, 92)
 
 
 def draw_jacket(colour: Colour) -> Image.Image:
     """An open jacket, seen from the front, cut out on white."""
-    sketch = Sketch(300, 300)
+    sketch = Canvas(300, 300)
     lining = [(122, 48), (150, 60), (178, 48), (182, 120), (178, 250), (122, 250), (118, 120)]
     sketch.shape(lining, shade(colour, 0.55))
     _jacket_half(sketch, colour, lambda points: points)
@@ -23,7 +23,7 @@ def draw_jacket(colour: Colour) -> Image.Image:
     return sketch.cut_out()
 
 
-def _jacket_half(sketch: Sketch, colour: Colour, side: Callable[[list[Point]], list[Point]]) -> None:
+def _jacket_half(sketch: Canvas, colour: Colour, side: Callable[[list[Point]], list[Point]]) -> None:
     """Sleeve, front and lapel; ``side`` puts the left half's points where they belong."""
     dark, light = shade(colour, 0.28), shade(colour, -0.2)
     seam = [(86, 54), (60, 76), (42, 140), (26, 222), (44, 236), (64, 234), (80, 170), (98, 104)]
@@ -42,7 +42,7 @@ def _jacket_half(sketch: Sketch, colour: Colour, side: Callable[[list[Point]], l
 
 def draw_dress(colour: Colour) -> Image.Image:
     """A sleeveless summer dress with a belt, cut out on white."""
-    sketch = Sketch(260, 340)
+    sketch = Canvas(260, 340)
     axis = 130
     dark, light = blend(colour, (214, 110, 30), 0.4), shade(colour, -0.35)
     strap = [(98, 30), (102, 58), (104, 80)]
@@ -65,7 +65,7 @@ def draw_dress(colour: Colour) -> Image.Image:
 
 def draw_guitar(colour: Colour) -> Image.Image:
     """An acoustic guitar, leaning, cut out on white."""
-    sketch = Sketch(400, 400)
+    sketch = Canvas(400, 400)
     axis = 200
     dark, wood = shade(colour, 0.35), (122, 78, 50)
 
@@ -101,7 +101,7 @@ def draw_park(width: int = 832, height: int = 480) -> Image.Image:
     Args:
         width, height: in pixels; the drawing is made for 832x480 and reduced or enlarged to fit.
     """
-    sketch = Sketch(832, 480)
+    sketch = Canvas(832, 480)
     sketch.gradient(0, 300, (104, 184, 236), (220, 240, 250))
     for radius, colour in ((70, (196, 224, 226)), (56, (232, 234, 196)), (42, (255, 224, 110))):
         sketch.ellipse(590, 88, radius, radius, colour)
@@ -123,13 +123,13 @@ def draw_park(width: int = 832, height: int = 480) -> Image.Image:
     return picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _cloud(sketch: Sketch, x: float, y: float, size: float) -> None:
+def _cloud(sketch: Canvas, x: float, y: float, size: float) -> None:
     for offset_x, offset_y, radius in ((-46, 6, 24), (-16, -8, 34), (22, -2, 30), (52, 8, 20)):
         sketch.ellipse(x + size * offset_x, y + size * offset_y, size * radius, size * radius, WHITE)
     sketch.box(x - size * 68, y + size * 4, x + size * 70, y + size * 30, WHITE, size * 13)
 
 
-def _tree(sketch: Sketch, x: float, ground: float, size: float) -> None:
+def _tree(sketch: Canvas, x: float, ground: float, size: float) -> None:
     """A tree that stands on (x, ground)."""
     def at(points):
         return [(x + size * dx, ground + size * dy) for dx, dy in points]
@@ -145,7 +145,7 @@ def _tree(sketch: Sketch, x: float, ground: float, size: float) -> None:
             )
 
 
-def _bench(sketch: Sketch, x: float, y: float) -> None:
+def _bench(sketch: Canvas, x: float, y: float) -> None:
     """A park bench whose seat is centred on (x, y)."""
     wood, iron = (178, 112, 66), (70, 72, 84)
     sketch.ellipse(x, y + 44, 104, 9, (92, 156, 74))
@@ -157,7 +157,7 @@ def _bench(sketch: Sketch, x: float, y: float) -> None:
     sketch.box(x - 98, y + 6, x + 98, y + 20, shade(wood, -0.15), 5)
 
 
-def _flowers(sketch: Sketch) -> None:
+def _flowers(sketch: Canvas) -> None:
     """Blades and flowers in the grass, in a fixed scatter that leaves the path free."""
     petals = ((250, 110, 130), WHITE, (250, 210, 80), (190, 130, 220))
     for index in range(44):

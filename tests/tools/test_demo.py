@@ -14,7 +14,7 @@ import pytest
 from lumosx_core.media.video import write_video
 from lumosx_core.tiny.demo_case import write_demo_case
 from tools import demo
-from tools.client import ExecutionFailed, PromptRejected, Run
+from tools.client import ExecutionFailed, PromptRejected, PromptResult
 from tools.server import ServerError
 from tools.strip import make_animation
 
@@ -105,7 +105,7 @@ def test_wrong_arguments_are_refused_in_one_line_before_the_server_starts(
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (ExecutionFailed({"exception_message": " The hat is missing.\n"}, Run()), "The hat is missing."),
+        (ExecutionFailed({"exception_message": " The hat is missing.\n"}, PromptResult()), "The hat is missing."),
         (PromptRejected("A: too small", {}), "A: too small"),
         (ServerError("ComfyUI ended."), "ComfyUI ended."),
         (PermissionError("no"), "no"),
@@ -190,7 +190,7 @@ def replay(progress, steps):
 
 def test_progress_off_a_terminal_is_a_few_plain_lines():
     stream = io.StringIO()
-    replay(demo.Progress(PACK_WORKFLOW, stream), 1000)
+    replay(demo.ProgressLine(PACK_WORKFLOW, stream), 1000)
     lines = stream.getvalue().splitlines()
     assert 3 <= len(lines) <= 11
     assert "\r" not in stream.getvalue()
@@ -199,7 +199,7 @@ def test_progress_off_a_terminal_is_a_few_plain_lines():
 
 def test_progress_on_a_terminal_stays_on_one_line():
     stream = Terminal()
-    replay(demo.Progress(PACK_WORKFLOW, stream), 4)
+    replay(demo.ProgressLine(PACK_WORKFLOW, stream), 4)
     assert stream.getvalue().count("\n") == 1
     drawn = stream.getvalue().split("\r")
     assert any("48%" in line and "LumosX_Sampler 2/4" in line for line in drawn)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lumosx_core.tiny.world.geometry import WHITE, blend, mirror, shade
-from tools.sketch import Sketch, smooth
+from tools.sketch import Canvas, smooth
 
 
 def test_colours():
@@ -22,7 +22,7 @@ def test_curve_runs_through_its_points():
 
 
 def test_edges_are_anti_aliased():
-    sketch = Sketch(20, 20)
+    sketch = Canvas(20, 20)
     sketch.ellipse(10, 10, 6, 6, (0, 0, 0))
     values = set(np.array(sketch.finish()).ravel())
     assert {0, 255} < values
@@ -30,13 +30,13 @@ def test_edges_are_anti_aliased():
 
 @pytest.mark.parametrize("margin", [0, 3])
 def test_cut_out_keeps_a_margin(margin):
-    sketch = Sketch(40, 30)
+    sketch = Canvas(40, 30)
     sketch.polygon([(10, 10), (19.9, 10), (19.9, 14.9), (10, 14.9)], (200, 0, 0))
     picture = sketch.cut_out(margin)
     assert picture.size == (10 + 2 * margin, 5 + 2 * margin)
 
 
 def test_turned_corners_are_white():
-    sketch = Sketch(40, 40, background=(0, 0, 0))
+    sketch = Canvas(40, 40, background=(0, 0, 0))
     sketch.turn(45)
     assert sketch.finish().getpixel((0, 0)) == WHITE

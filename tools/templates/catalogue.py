@@ -19,7 +19,7 @@ from tools.templates.sheet import (
     TITLE_BAR,
     Band,
     Column,
-    Node,
+    GraphNode,
     Route,
     Template,
     staggered,
@@ -41,12 +41,12 @@ TINY_SAMPLING = {"steps": 20, "cfg": 3.0, "shift": 5.0}
 def note(key, text, width=260):
     """A column with a note."""
     title = "Read me" if text.startswith("#") else "Read me too"
-    return Band(None, None, [Column(width, [Node(key, "MarkdownNote", title=title, options={"text": text})])])
+    return Band(None, None, [Column(width, [GraphNode(key, "MarkdownNote", title=title, options={"text": text})])])
 
 
 def picture(key, title, file, height=PICTURE):
     """A Load Image with one of the drawn pictures."""
-    return Node(key, "LoadImage", height, title, values={"image": file})
+    return GraphNode(key, "LoadImage", height, title, values={"image": file})
 
 
 def subject(key, title, phrase, face, *attributes):
@@ -55,19 +55,19 @@ def subject(key, title, phrase, face, *attributes):
     for slot, (words, source) in enumerate(attributes, 1):
         links[f"attribute_{slot}"] = source
         values[f"attribute_{slot}_phrase"] = words
-    return Node(key, "LumosX_Subject", SUBJECT, title, links, values)
+    return GraphNode(key, "LumosX_Subject", SUBJECT, title, links, values)
 
 
 def board(width, people, **things):
     """The Binder's group."""
     links = {f"subject_{slot}": (key, 0) for slot, key in enumerate(people, 1)}
     links |= {name: (key, 0) for name, key in things.items()}
-    return Band("3 Board: who wears what", PURPLE, [Column(width, [Node("binder", "LumosX_Binder", links=links)])])
+    return Band("3 Board: who wears what", PURPLE, [Column(width, [GraphNode("binder", "LumosX_Binder", links=links)])])
 
 
 def tiny_models(width=USUAL):
     """The group of the small models."""
-    return Band("4 Small models", BLUE, [Column(width, [Node("models", "LumosX_TinyModels", 128)])])
+    return Band("4 Small models", BLUE, [Column(width, [GraphNode("models", "LumosX_TinyModels", 128)])])
 
 
 def real_models(weights=notes.WEIGHTS_FILE, budget=0.0, lora=False):
@@ -75,13 +75,15 @@ def real_models(weights=notes.WEIGHTS_FILE, budget=0.0, lora=False):
     # Pages that do not list GGUF files would call one missing even when it is there.
     listed = [notes.WEIGHTS] if weights == notes.WEIGHTS_FILE else []
     nodes = [
-        Node("loader", "LumosX_ModelLoader", LOADER, None, {}, {"model_name": weights, "vram_budget": budget}, listed),
-        Node("clip", "CLIPLoader", SIMPLE, values={"clip_name": notes.ENCODER_FILE}, models=[notes.ENCODER]),
-        Node("vae", "VAELoader", 70, values={"vae_name": notes.VAE_FILE}, models=[notes.VAE]),
+        GraphNode(
+            "loader", "LumosX_ModelLoader", LOADER, None, {}, {"model_name": weights, "vram_budget": budget}, listed
+        ),
+        GraphNode("clip", "CLIPLoader", SIMPLE, values={"clip_name": notes.ENCODER_FILE}, models=[notes.ENCODER]),
+        GraphNode("vae", "VAELoader", 70, values={"vae_name": notes.VAE_FILE}, models=[notes.VAE]),
     ]
     if not lora:
         return Band("4 Models", BLUE, [Column(USUAL, nodes)])
-    added = Node(
+    added = GraphNode(
         "lora", "LoraLoaderModelOnly", 100, "Few-step LoRA", {"model": ("loader", 0)}, {"lora_name": notes.LORA_FILE},
         [notes.LORA],
     )
@@ -100,7 +102,7 @@ def prompt(models, size, text, relations=("binder", 0), width=450):
         links["prompt"] = text
     else:
         values["prompt"] = text
-    node = Node("encode", "LumosX_RelationalEncode", links=links, values=values)
+    node = GraphNode("encode", "LumosX_RelationalEncode", links=links, values=values)
     return Band("5 Prompt", OCHRE, [Column(width, [node], down=30)])
 
 
@@ -108,20 +110,20 @@ def sampling(models, width=USUAL, **values):
     """The group of the sampler."""
     links = {"model": models["model"], "positive": ("encode", 0), "negative": ("encode", 1), "latent": ("encode", 2)}
     return Band("6 Sampling", OLIVE, [
-        Column(width, [Node("sampler", "LumosX_Sampler", SAMPLER, links=links, values=values)]),
+        Column(width, [GraphNode("sampler", "LumosX_Sampler", SAMPLER, links=links, values=values)]),
     ])
 
 
 def video(models, prefix, width, decoder=None, scale=None):
     """The group from latent to file; ``prefix`` is typed, or linked where it is a pair."""
-    decoder = decoder or Node("decode", "VAEDecode", DECODE)
+    decoder = decoder or GraphNode("decode", "VAEDecode", DECODE)
     decoder.links = {"samples": ("sampler", 0), "vae": models["vae"]}
     steps, images = [decoder], ("decode", 0)
     if scale:
-        steps.append(Node("scale", "ImageScale", 156, links={"image": images}, values=scale))
+        steps.append(GraphNode("scale", "ImageScale", 156, links={"image": images}, values=scale))
         images = ("scale", 0)
-    steps.append(Node("video", "CreateVideo", CREATE, links={"images": images}))
-    save = Node("save", "SaveVideo", links={"video": ("video", 0)})
+    steps.append(GraphNode("video", "CreateVideo", CREATE, links={"images": images}))
+    save = GraphNode("save", "SaveVideo", links={"video": ("video", 0)})
     if isinstance(prefix, tuple):
         save.links["filename_prefix"] = prefix
     else:
@@ -172,12 +174,12 @@ def people_and_things(*his):
     return Band("2 People and things", OCHRE, staggered([
         Column(NARROW, [
             subject("man", "The man on the left", MAN, ("man_face", 0), *attributes),
-            Node("object", "LumosX_Object", OBJECT, "The blue guitar", {"image": ("guitar", 0)},
+            GraphNode("object", "LumosX_Object", OBJECT, "The blue guitar", {"image": ("guitar", 0)},
                  {"phrase": "blue guitar"}),
         ]),
         Column(NARROW, [
             subject("woman", "The woman on the right", WOMAN, ("woman_face", 0), ("yellow dress", ("dress", 0))),
-            Node("place", "LumosX_Background", BACKGROUND, "The sunny park", {"image": ("park", 0)},
+            GraphNode("place", "LumosX_Background", BACKGROUND, "The sunny park", {"image": ("park", 0)},
                  {"phrase": "sunny park"}),
         ]),
     ], 10))
@@ -252,14 +254,14 @@ def snapshots():
         Column(THIN, [picture("people", "Snapshot of two people", drawn.TWO_PEOPLE),
                       picture("chair", "Snapshot of a jacket", drawn.JACKET_ON_A_CHAIR)]),
         Column(USUAL, [
-            Node("crop", "LumosX_FaceCrop", links={"image": ("people", 0)}),
-            Node("square", "ImageScale", 0, "To 512 x 512", {"image": ("chair", 0)},
+            GraphNode("crop", "LumosX_FaceCrop", links={"image": ("people", 0)}),
+            GraphNode("square", "ImageScale", 0, "To 512 x 512", {"image": ("chair", 0)},
                  {"upscale_method": "lanczos", "width": 512, "height": 512, "crop": "center"},
                  options={"collapsed": (USUAL, 156)}),
         ]),
         # Low enough for the wires of the faces to pass above it.
         Column(USUAL, [
-            Node("cut_out", "LumosX_CutOut", links={"image": ("square", 0)},
+            GraphNode("cut_out", "LumosX_CutOut", links={"image": ("square", 0)},
                  values={"box_x": 32, "box_y": 32, "box_width": 448, "box_height": 448}),
         ], down=250),
     ])
@@ -269,12 +271,12 @@ def snapshots():
     ])
     # What grows with what it shows is the last of its column.
     scores = Band("8 Scores", GREEN, [
-        Column(260, [Node("identity", "LumosX_IdentityScore", links={
+        Column(260, [GraphNode("identity", "LumosX_IdentityScore", links={
             "images": ("decode", 0), "relations": ("binder", 0)})], down=36),
-        Column(THIN, [Node("likeness", "PreviewAny", None, "How alike they are", {"source": ("identity", 0)})]),
+        Column(THIN, [GraphNode("likeness", "PreviewAny", None, "How alike they are", {"source": ("identity", 0)})]),
         Column(THIN, [
-            Node("marked", "CreateVideo", CREATE, "The video with marks", {"images": ("identity", 3)}),
-            Node("save_marked", "SaveVideo", None, None, {"video": ("marked", 0)},
+            GraphNode("marked", "CreateVideo", CREATE, "The video with marks", {"images": ("identity", 3)}),
+            GraphNode("save_marked", "SaveVideo", None, None, {"video": ("marked", 0)},
                  {"filename_prefix": "video/LumosX snapshots marked"}),
         ], down=96),
     ])
@@ -294,7 +296,7 @@ def small_card():
         "A man on the left, wearing a green jacket, and a woman on the right, wearing a yellow dress, walk side by "
         "side along a beach at sunset. They talk and laugh, while the camera slowly moves along with them."
     )
-    decoder = Node("decode", "VAEDecodeTiled", TILED, values={
+    decoder = GraphNode("decode", "VAEDecodeTiled", TILED, values={
         "tile_size": 256, "overlap": 64, "temporal_size": 32, "temporal_overlap": 8,
     })
     return Template("5 On a small card", "small_card", [
@@ -330,16 +332,16 @@ def cases():
     return Template("7 A folder of cases with scores", "batch", [
         note("note", notes.CASES, 320),
         Band("1 Cases", GREEN, [Column(USUAL, [
-            Node("next", "PrimitiveNode", 128, "Next case", options={
+            GraphNode("next", "PrimitiveNode", 128, "Next case", options={
                 "values": ["[LumosX demo]", "increment", ""],
                 "output": {"name": "COMBO", "type": "COMBO", "widget": {"name": "case"}, "links": None},
             }),
-            Node("case", "LumosX_LoadCase", CASE, links={"case": ("next", 0)}),
+            GraphNode("case", "LumosX_LoadCase", CASE, links={"case": ("next", 0)}),
         ], PEOPLE_ROW - 128 - CASE - TITLE_BAR - BETWEEN_NODES)]),
         Band("2 Names of the files", OCHRE, [Column(USUAL, [
-            Node("score_name", "StringConcatenate", JOINED, "Name of the scores", {"string_a": ("name", 0)},
+            GraphNode("score_name", "StringConcatenate", JOINED, "Name of the scores", {"string_a": ("name", 0)},
                  {"string_b": " scores"}),
-            Node("name", "StringConcatenate", JOINED, "Name of the video", {"string_b": ("case", 2)},
+            GraphNode("name", "StringConcatenate", JOINED, "Name of the video", {"string_b": ("case", 2)},
                  {"string_a": "LumosX batch/"}),
         ], PEOPLE_ROW - 2 * JOINED - TITLE_BAR - BETWEEN_NODES)]),
         scores_of_cases(),
@@ -358,20 +360,20 @@ def scores_of_cases():
     """The three scores, each with what it shows."""
     watched = {"images": ("decode", 0), "relations": ("case", 0)}
     return Band("3 Scores", RED, [
-        Column(280, [Node("identity", "LumosX_IdentityScore", links={**watched, "save_as": ("score_name", 0)})]),
+        Column(280, [GraphNode("identity", "LumosX_IdentityScore", links={**watched, "save_as": ("score_name", 0)})]),
         Column(280, [
-            Node("likeness", "PreviewAny", None, "How alike they are", {"source": ("identity", 0)}),
-            Node("plot", "PreviewImage", 200, "Likeness over time", {"images": ("identity", 2)}),
-            Node("marked", "PreviewImage", 200, "Who is taken for whom", {"images": ("identity", 3)}),
+            GraphNode("likeness", "PreviewAny", None, "How alike they are", {"source": ("identity", 0)}),
+            GraphNode("plot", "PreviewImage", 200, "Likeness over time", {"images": ("identity", 2)}),
+            GraphNode("marked", "PreviewImage", 200, "Who is taken for whom", {"images": ("identity", 3)}),
         ]),
         Column(280, [
-            Node("attributes", "LumosX_AttributeScore", links=watched, values={"by": "everything there is"}),
-            Node("motion", "LumosX_MotionScore", 280, links={"images": ("decode", 0)}),
+            GraphNode("attributes", "LumosX_AttributeScore", links=watched, values={"by": "everything there is"}),
+            GraphNode("motion", "LumosX_MotionScore", 280, links={"images": ("decode", 0)}),
         ]),
         Column(280, [
-            Node("wears", "PreviewAny", None, "Who wears what", {"source": ("attributes", 0)}),
-            Node("dressed", "PreviewImage", 220, "Where each thing was looked for", {"images": ("attributes", 2)}),
-            Node("moves", "PreviewAny", 140, "How much moves", {"source": ("motion", 0)}),
+            GraphNode("wears", "PreviewAny", None, "Who wears what", {"source": ("attributes", 0)}),
+            GraphNode("dressed", "PreviewImage", 220, "Where each thing was looked for", {"images": ("attributes", 2)}),
+            GraphNode("moves", "PreviewAny", 140, "How much moves", {"source": ("motion", 0)}),
         ]),
     ])
 

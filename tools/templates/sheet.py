@@ -16,7 +16,7 @@ GREEN, OCHRE, PURPLE, BLUE, OLIVE, RED = "#3f6b45", "#8a6a24", "#7a3a82", "#2f60
 
 
 @dataclass
-class Node:
+class GraphNode:
     """One node.
 
     Attributes:
@@ -52,7 +52,7 @@ class Column:
     """
 
     width: int
-    nodes: list[Node]
+    nodes: list[GraphNode]
     down: int = 0
 
     def least(self):

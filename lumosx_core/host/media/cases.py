@@ -87,7 +87,7 @@ def read_case(name: str, full_body: str = LEAVE_OUT) -> tuple[Scene, str, str, s
     return case.scene, case.prompt, case.name, report
 
 
-def check_names(name: str | None, folder: str | None) -> None:
+def check_case_names(name: str | None, folder: str | None) -> None:
     """Whether a case can be written under these names; None is not known yet.
 
     Raises:
@@ -109,9 +109,9 @@ def write_case(scene: Scene, prompt: str, name: str, folder: str, replace: bool)
         The name by which ``open_case`` finds it, and a report.
 
     Raises:
-        LumosXError: as ``check_names`` and ``write_case_folder``.
+        LumosXError: as ``check_case_names`` and ``write_case_folder``.
     """
-    check_names(name, folder)
+    check_case_names(name, folder)
     made = write_case_folder(scene, prompt, name, _new_folder(folder), replace)
     warnings = [*_missing_phrases(scene, prompt), *release_warnings(scene, prompt)]
     log_warnings(warnings)

@@ -17,8 +17,8 @@ from ...faces.crop import LARGEST_MARGIN, Margins, crop_box, upright_crop
 from ...faces.face import SMALLEST_FACE, Detector, Embedder, Face
 from ...faces.picking import LIKENESS, Candidate, check_order, choose, largest, likeness_to, ordered, read_pick
 from ...faces.preview import draw_faces, moved_to, shrunk
-from ...faces.quality import judge
-from ...faces.report import count_faces, faces_report, left_out_warnings, picked_warnings, stranger_warnings
+from ...faces.quality import measure_quality
+from ...faces.report import face_count_text, faces_report, left_out_warnings, picked_warnings, stranger_warnings
 from ...media import one_picture
 from ..conditioning.scene import log_warnings
 from ..weights.face_models import model_folders
@@ -155,7 +155,7 @@ def _report(
     warnings += picked_warnings(found.candidates, picked, plan.upright)
     log_warnings(f"{NODE}: {warning}" for warning in warnings)
     if found.passed_over:
-        passed_over = f"Passed over: {count_faces(len(found.passed_over))} with a score below {plan.min_score:g}."
+        passed_over = f"Passed over: {face_count_text(len(found.passed_over))} with a score below {plan.min_score:g}."
     return faces_report(found.candidates, picked, found_by, measure, warnings, passed_over)
 
 
@@ -192,7 +192,7 @@ def _search(
         faces = detector.detect(pixels)
         sure = [face for face in faces if face.score >= plan.min_score]
         unsure = [face.score for face in faces if face.score < plan.min_score]
-        mine = [Candidate(index, face, judge(pixels, face)) for face in sure]
+        mine = [Candidate(index, face, measure_quality(pixels, face)) for face in sure]
         if embedder is not None and wanted is not None:
             likeness = likeness_to(embedder, wanted, pixels, sure)
             mine = [replace(one, likeness=value) for one, value in zip(mine, likeness)]
@@ -221,7 +221,7 @@ def _surest(scores: Sequence[float], plan: CropPlan) -> str:
     # Cut, not rounded, so that the figure serves as the new min_score.
     score = math.floor(max(scores) * 100) / 100
     return (
-        f"the surest of {count_faces(len(scores))} has {score:.2f}, below {plan.min_score:g}; lower min_score."
+        f"the surest of {face_count_text(len(scores))} has {score:.2f}, below {plan.min_score:g}; lower min_score."
     )
 
 
@@ -267,11 +267,11 @@ def _outputs(
     crops: Sequence[torch.Tensor], numbers: Sequence[int]
 ) -> tuple[torch.Tensor | ExecutionBlocker, ...]:
     if numbers:
-        reason = f"pick names only {count_faces(len(numbers))}; add a number to pick, or unlink this output"
+        reason = f"pick names only {face_count_text(len(numbers))}; add a number to pick, or unlink this output"
     else:
         reason = (
-            f"the image shows only {count_faces(len(crops))} of {SMALLEST_FACE} px and more; link a photo that shows "
-            "more, or unlink this output"
+            f"the image shows only {face_count_text(len(crops))} of {SMALLEST_FACE} px and more; link a photo that "
+            "shows more, or unlink this output"
         )
     return tuple(
         crops[output - 1] if output <= len(crops) else ExecutionBlocker(f"{NODE} face_{output}: {reason}.")

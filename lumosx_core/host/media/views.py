@@ -9,7 +9,7 @@ import torch
 
 from ...errors import LumosXError
 from ...faces.catalogue import open_detector
-from ...faces.quality import judge, sharpness
+from ...faces.quality import measure_quality, sharpness
 from ...media.views import EACH, FACE, SHARPNESS_SIDE, SHOWS, USES, View, rank, views_report
 from ...scene.relations import Kind, Reference
 from ..conditioning.scene import log_warnings
@@ -119,7 +119,7 @@ def _measured(pictures: Mapping[str, torch.Tensor], plan: ViewsPlan) -> tuple[li
         faces = detector.detect(pixels)
         if len(faces) != 1:
             raise LumosXError(f"{NODE} {name}: {detector.name} finds {_instead(len(faces))}.")
-        quality = judge(pixels, faces[0])
+        quality = measure_quality(pixels, faces[0])
         views.append(View(name, quality.short_side, quality.sharpness, quality.frontality))
         problems.append(quality.problems())
     tick(len(pictures), len(pictures))

@@ -11,9 +11,9 @@ import comfy.patcher_extension
 import torch
 from comfy.ldm.modules.attention import attention_pytorch
 
-from ...attention.backend_calls import attend, why_not
-from ...attention.backend_kernels import Place, place_of
-from ...attention.backends import CHOICES, Chosen, check_choice, resolve
+from ...attention.backend_calls import run_kernel, unsupported_reason
+from ...attention.backend_kernels import Hardware, hardware_of
+from ...attention.backends import CHOICES, Chosen, check_choice, resolve_backend
 from .memory import computing_dtype
 from .wrappers import put_wrappers
 
@@ -33,12 +33,12 @@ def check_attention(choice: str) -> None:
     check_choice(choice, _places())
 
 
-def _places() -> list[Place]:
+def _places() -> list[Hardware]:
     """Every device that a MODEL may be on."""
     device = comfy.model_management.get_torch_device()
     if device.type != "cuda":
-        return [place_of(device)]
-    return [place_of(torch.device("cuda", index)) for index in range(torch.cuda.device_count())]
+        return [hardware_of(device)]
+    return [hardware_of(torch.device("cuda", index)) for index in range(torch.cuda.device_count())]
 
 
 def with_attention(model: Any, choice: str) -> Any:
@@ -51,7 +51,7 @@ def with_attention(model: Any, choice: str) -> Any:
     Raises:
         LumosXError: the backend is missing, or does not run on the model's device or in its precision.
     """
-    chosen = resolve(choice, place_of(model.load_device), model.load_device, computing_dtype(model.model))
+    chosen = resolve_backend(choice, hardware_of(model.load_device), model.load_device, computing_dtype(model.model))
     clone = model.clone()
     # Not set as an override right here: packs that set one of theirs later would delete it. And around the whole model,
     # not as a wrapper of its forward: not all models have those, and a compiled one would trace it.
@@ -90,9 +90,10 @@ class Override:
         """Attention in the host's form, by our backend or, where it cannot, by the host's PyTorch attention."""
         # Put together anew, so that a compiled model keeps the title of the backend it was compiled with.
         self.answered = f"{self.chosen.title}"
-        reason = why_not(self.chosen, q, k, v, heads, mask, skip_reshape, options)
+        reason = unsupported_reason(self.chosen, q, k, v, heads, mask, skip_reshape, options)
         if reason is None:
-            return attend(self.chosen.kernel, q, k, v, heads, skip_reshape, skip_output_reshape, options.get("scale"))
+            scale = options.get("scale")
+            return run_kernel(self.chosen.kernel, q, k, v, heads, skip_reshape, skip_output_reshape, scale)
         self.handed_on = reason
         # Marked as inside, or the host would call this override again.
         return attention_pytorch(

@@ -14,7 +14,7 @@ import comfy.supported_models
 import torch
 
 from ...errors import LumosXError
-from ...models.lumosx import layout_of
+from ...models.lumosx import sequence_layout
 from ...models.lumosx.cost import GIGABYTE, least_budget, plan_forward
 from ...models.lumosx.sequence import Binding, SequenceLayout
 from ...models.wan.config import WAN21_1_3B, WAN21_LATENT, WanConfig
@@ -94,7 +94,7 @@ class SamplingMemory:
             return needed
         module = patcher.model.diffusion_model
         sizes, element, batch = WanConfig.of_module(module), computing_dtype(patcher.model).itemsize, noise_shape[0]
-        layouts = [layout_of(module, noise_shape, binding) for binding in bindings]
+        layouts = [sequence_layout(module, noise_shape, binding) for binding in bindings]
         self._check(max(least_budget(layout, sizes, element, batch) for layout in layouts))
         plans = (plan_forward(layout, sizes, element, batch, self.budget_bytes) for layout in layouts)
         return math.ceil(MARGIN * max(plan.activation_bytes for plan in plans))
@@ -128,7 +128,7 @@ class SamplingMemory:
 
     def chunk_tokens(self, module: torch.nn.Module, x: torch.Tensor, binding: Binding) -> int:
         """Tokens at a time for a forward on the latent x; decided by sizes alone, so that a run can be repeated."""
-        layout = layout_of(module, x.shape, binding)
+        layout = sequence_layout(module, x.shape, binding)
         sizes = WanConfig.of_module(module)
         return plan_forward(layout, sizes, x.element_size(), len(x), self.budget_bytes).chunk_tokens
 

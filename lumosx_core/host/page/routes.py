@@ -20,7 +20,7 @@ import folder_paths
 from aiohttp import web
 from pydantic import Field, ValidationError, field_validator
 
-from ...cases.description import Entry
+from ...cases.description import CaseReference
 from ...cases.names import CaseNames, Named, list_case
 from ...errors import LumosXError
 from ...models.wan.config import UMT5
@@ -35,7 +35,7 @@ BOARD, CASE = "/lumosx/board", "/lumosx/case"
 MOST_REFERENCES = 64
 LONGEST_PROMPT = 20_000
 LONGEST_PHRASES = 20_000
-LONGEST_NAME = 1_000
+LONGEST_TEXT_FIELD = 1_000
 LONGEST_ID = 300
 LARGEST_BODY = 256 * 1024
 LARGEST_NUMBER = 10**6
@@ -49,7 +49,7 @@ PICTURE_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
 
 Phrase = Annotated[str, Field(max_length=LONGEST_PHRASE)]
-Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+ShortText = Annotated[str, Field(max_length=LONGEST_TEXT_FIELD)]
 Id = Annotated[str, Field(max_length=LONGEST_ID)]
 Number = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
@@ -66,7 +66,7 @@ class _Reference(Strict):
     shown: bool
     full_body: bool = False
     link: Id | None = None
-    file: Name | None = None
+    file: ShortText | None = None
 
 
 class _Frame(Strict):
@@ -247,8 +247,8 @@ def answer_case(name: str | None, full_body: str = LEAVE_OUT) -> dict[str, Any]:
     Raises:
         LumosXError: no name, a name outside its folder, a folder that is no case, or an unknown choice.
     """
-    if not name or len(name) > LONGEST_NAME:
-        raise LumosXError(f"case: name is not a text of 1 to {LONGEST_NAME} characters; send the name of a case.")
+    if not name or len(name) > LONGEST_TEXT_FIELD:
+        raise LumosXError(f"case: name is not a text of 1 to {LONGEST_TEXT_FIELD} characters; send the name of a case.")
     if full_body not in FULL_BODIES:
         raise LumosXError(f"full_body: {full_body[:60]!r} is not known; choose one of {', '.join(FULL_BODIES)}.")
     if name == BUILT_IN:
@@ -300,7 +300,7 @@ def _case(case: CaseNames, folder: Path | None) -> dict[str, Any]:
     }
 
 
-def _image(folder: Path | None, entry: Entry) -> dict[str, str] | None:
+def _image(folder: Path | None, entry: CaseReference) -> dict[str, str] | None:
     """How ComfyUI's own viewer is asked for a picture."""
     if folder is None or entry.file is None:
         return None

@@ -20,7 +20,7 @@ from ..weights.face_models import model_folders
 from .networks import on_device, room_for_embedders
 
 
-def score_attributes(
+def score_image_attributes(
     images: torch.Tensor, scene: Scene, plan: AttributePlan, embedder: str, detector: str
 ) -> tuple[str, str, torch.Tensor, torch.Tensor]:
     """Report, JSON, the watched frames [n, H, W, 3] with everybody's region, and the plot [1, H, W, 3].
@@ -46,7 +46,7 @@ def score_attributes(
     return scores.report(), strict_json(scores.as_json()), _annotated(frames, scores), plot
 
 
-def score_motion(images: torch.Tensor, fps: float) -> tuple[str, str, bool, torch.Tensor]:
+def score_image_motion(images: torch.Tensor, fps: float) -> tuple[str, str, bool, torch.Tensor]:
     """Report, JSON, whether the video is dynamic, and the plot [1, H, W, 3].
 
     Raises:

@@ -40,7 +40,7 @@ _MOST_FOLDERS = 16
 Outputs = tuple[str, str, torch.Tensor, torch.Tensor, float | ExecutionBlocker]
 
 
-def score_images(
+def score_image_identity(
     images: torch.Tensor, scene: Scene, plan: IdentityPlan, names: ModelNames, save_as: str = ""
 ) -> tuple[Outputs, torch.Tensor]:
     """Score a video's frames; where "automatic" finds nothing that tells faces apart, count the faces.

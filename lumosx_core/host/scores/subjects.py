@@ -48,7 +48,7 @@ class SubjectsPlan:
     same_frame: bool
 
 
-def frames_of(text: str, crops: int) -> list[int]:
+def read_frame_numbers(text: str, crops: int) -> list[int]:
     """The frame of each crop, from numbers in a text; without any each crop is a frame of its own.
 
     Raises:
@@ -65,7 +65,7 @@ def frames_of(text: str, crops: int) -> list[int]:
     return [int(word) for word in words]
 
 
-def phrases_of(text: str, crops: int) -> list[str] | None:
+def read_phrases(text: str, crops: int) -> list[str] | None:
     """The words that each crop was found by, from the lines of a text; one line is meant for all, none for no words.
 
     Raises:
@@ -88,7 +88,7 @@ def consolidate_crops(
 
     Args:
         crops: IMAGEs, each one crop or a batch of them.
-        phrases, frames: see ``phrases_of`` and ``frames_of``.
+        phrases, frames: see ``read_phrases`` and ``read_frame_numbers``.
         clip_vision: ComfyUI's CLIP_VISION, which takes the place of the CLIP in models/lumosx.
 
     Returns:
@@ -105,7 +105,7 @@ def consolidate_crops(
         raise LumosXError(
             f"{NODE} crops: there are {len(pictures)}; link from 1 to {MOST_CROPS}, for example of every fourth frame."
         )
-    places, words = frames_of(frames, len(pictures)), phrases_of(phrases, len(pictures))
+    places, words = read_frame_numbers(frames, len(pictures)), read_phrases(phrases, len(pictures))
     pixels = [as_pixels(picture) for picture in pictures]
     likeness = _likeness(pixels, plan, clip_vision)
     tau = plan.tau or likeness.tau

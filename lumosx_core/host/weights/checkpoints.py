@@ -15,7 +15,7 @@ from ...errors import LumosXError
 from ...files import remove_forgotten
 from ...weights.checkpoint_index import METADATA
 from ...weights.checksum import files_state, listed_files
-from ...weights.convert import Progress, check_conversion, convert
+from ...weights.convert import ProgressCallback, check_conversion, convert
 from ...weights.opening import checkpoint_place
 from ...weights.origin import is_up_to_date, names_as_source, was_made_from
 from .face_models import LUMOSX, folders_of
@@ -61,12 +61,12 @@ def folders_among(files: Iterable[str]) -> set[str]:
     return names
 
 
-def place_of(name: str) -> Path | None:
+def find_file(name: str) -> Path | None:
     """The file or folder of this name in the model folders, which it cannot lead out of; None if there is none."""
     return next((path for path in places_of(name) if os.path.exists(path)), None)
 
 
-def missing(source: str, name: object) -> LumosXError:
+def missing_file_error(source: str, name: object) -> LumosXError:
     """What is wrong with a name that is not there, and where LumosX's own weights come from.
 
     Args:
@@ -163,7 +163,7 @@ def state_of(path: Path) -> str:
     return f"{path}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"
 
 
-def progress_bar() -> Progress:
+def progress_bar() -> ProgressCallback:
     """Progress of a conversion for the node that runs, with ComfyUI's interrupt."""
     bar = comfy.utils.ProgressBar(_STEPS)
 
@@ -184,7 +184,7 @@ def _folder_and_target(name: str) -> tuple[Path | None, Path]:
             return path, target
         if names_as_source(target, path, _FORMAT):
             return None, target
-    raise missing("model_name", name)
+    raise missing_file_error("model_name", name)
 
 
 def _made_of(folder: Path) -> Path:

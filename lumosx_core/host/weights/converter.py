@@ -14,7 +14,7 @@ from ...weights.file_names import part_named
 from ...weights.origin import was_made_from
 from ...weights.precision import ending
 from ...weights.safetensors_file import INDEX_ENDING
-from .checkpoints import CATEGORY, list_folders, missing, place_of, progress_bar
+from .checkpoints import CATEGORY, find_file, list_folders, missing_file_error, progress_bar
 from .loader import list_files, models_among
 
 # What Windows allows in a name, which is less than the others do; with the ending of an unfinished file it still fits.
@@ -60,9 +60,9 @@ def source_path(name: str) -> Path:
     Raises:
         LumosXError: another name.
     """
-    path = place_of(name)
+    path = find_file(name)
     if path is None:
-        raise missing("source", name)
+        raise missing_file_error("source", name)
     return path
 
 

@@ -38,7 +38,7 @@ from .checkpoints import (
     folder_meant,
     list_folders,
     made_names,
-    missing,
+    missing_file_error,
     state_of,
 )
 
@@ -98,7 +98,7 @@ def load_model(name: str, weight_dtype: str = "default", vram_budget: float = 0.
     SamplingMemory.of_gigabytes(vram_budget)
     # A budget is kept by loading a part of the weights, which dynamic VRAM does not let itself be told.
     folder = folder_meant(name)
-    path = resolve(name) if folder is None else str(file_of_folder(folder))
+    path = model_path(name) if folder is None else str(file_of_folder(folder))
     patcher = load_patcher(path, weight_dtype, disable_dynamic=bool(vram_budget))
     return relational_model(patcher, RelationalOptions(), vram_budget)
 
@@ -113,7 +113,7 @@ def check_model(name: str) -> None:
     if folder is not None:
         check_folder(folder)
         return
-    sentence = _refusal(resolve(name), model_file_fingerprint(name))
+    sentence = _refusal(model_path(name), model_file_fingerprint(name))
     if sentence is not None:
         raise LumosXError(sentence)
 
@@ -134,10 +134,10 @@ def model_file_fingerprint(name: str) -> str:
     folder = folder_meant(name)
     if folder is not None:
         return folder_fingerprint(folder)
-    return "\n".join(map(state_of, part_files(Path(resolve(name)))))
+    return "\n".join(map(state_of, part_files(Path(model_path(name)))))
 
 
-def resolve(name: str) -> str:
+def model_path(name: str) -> str:
     """The path of a weight file by the name that ``list_models`` gives it; it cannot lead out of the model folders.
 
     Raises:
@@ -145,7 +145,7 @@ def resolve(name: str) -> str:
     """
     path = folder_paths.get_full_path(CATEGORY, name) if isinstance(name, str) else None
     if path is None:
-        raise missing("model_name", name)
+        raise missing_file_error("model_name", name)
     return path
 
 

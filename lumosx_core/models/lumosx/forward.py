@@ -56,13 +56,13 @@ def relational_forward(
         LumosXError: an empty latent, or references of another size than the video or not as many as are bound.
     """
     _check_sizes(latent, references, binding)
-    layout = layout_of(model, latent.shape, binding)
+    layout = sequence_layout(model, latent.shape, binding)
     tables = (cache or TableCache()).find(model, context.to(latent.dtype), layout, options, not dense_text)
     method = RelationalMethod(tables, references, dense, options.csam, dense_text)
     return wan_forward(model, latent, timestep, method, run_block, options.float32_residual, chunk_tokens)
 
 
-def layout_of(model: nn.Module, latent_shape: Sequence[int], binding: Binding) -> SequenceLayout:
+def sequence_layout(model: nn.Module, latent_shape: Sequence[int], binding: Binding) -> SequenceLayout:
     """The sequence that a latent of shape [batch, 16, frames, height, width] becomes."""
     return SequenceLayout(*token_grid(latent_shape, model.patch_size), binding)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..attention import DenseAttention
-from ..wan.block import Part, TextAttention
+from ..wan.block import Segment, TextAttention
 from .attention import (
     DenseTextAttention,
     PlainTextAttention,
@@ -38,10 +38,10 @@ class RelationalMethod:
     dense_text: bool = False
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[Segment, ...]:
         """The video and the references. A reference is never cut, since its queries are pooled."""
         layout = self.tables.layout
-        return Part(layout.video_tokens), Part(layout.tokens - layout.video_tokens, layout.frame_tokens)
+        return Segment(layout.video_tokens), Segment(layout.tokens - layout.video_tokens, layout.frame_tokens)
 
     @property
     def rotary(self) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..wan.config import UMT5
-from ..wan.rotary import rotary_table
+from ..wan.rotary import wan_rotary_table
 from .attention import TextKeys, WordBias
 from .options import RelationalOptions
 from .sequence import SequenceLayout
@@ -64,7 +64,7 @@ def make_tables(
     device, width = context.device, embedded.shape[-1]
     return Tables(
         layout=layout,
-        rotary=rotary_table(layout.positions(options.r2pe), width // model.num_heads, device),
+        rotary=wan_rotary_table(layout.positions(options.r2pe), width // model.num_heads, device),
         word_bias=WordBias(
             weights.to(device), layout.pooled_cells(options.pool).to(device), (layout.height, layout.width),
             options.pool,

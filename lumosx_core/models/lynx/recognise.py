@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ...errors import LumosXError
-from ...weights.recognise import describe, without_wrappers
+from ...weights.recognise import describe_contents, without_wrappers
 from ...weights.source import WeightSource
 from .file_names import ROLES, resampler_prefix
 from .sizes import HEAD_CHANNELS, AdapterSizes, Kind, ResamplerSizes
@@ -66,7 +66,8 @@ def find_lynx(source: WeightSource) -> FoundLynx:
     """
     found = FoundLynx(_find_resampler(source), _find_layers(source, "ip"), _find_layers(source, "ref"))
     if found == FoundLynx(None, None, None):
-        raise LumosXError(f"{source.path}: it seems to be {describe(source)}, not a part of Lynx; take {EXPECTED}.")
+        contents = describe_contents(source)
+        raise LumosXError(f"{source.path}: it seems to be {contents}, not a part of Lynx; take {EXPECTED}.")
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from .rotary import apply_rotary
+from .rotary import rotate_heads
 
 Rotate = Callable[[torch.Tensor, int, torch.Tensor], torch.Tensor]
 """``rotate(x, heads, table)``: the rotary embedding of [batch, n, heads * head_dim] by the n rows of a table."""
@@ -27,7 +27,7 @@ class TextAttention(Protocol):
 
     Attributes:
         compiles: whether torch.compile may trace it.
-        of_units: tensors that it uses with a first dimension for each unit of its rows; see ``Part``.
+        of_units: tensors that it uses with a first dimension for each unit of its rows; see ``Segment``.
     """
 
     compiles: bool
@@ -60,7 +60,7 @@ class BlockAttention(Protocol):
 
 
 @dataclass(frozen=True)
-class Part:
+class Segment:
     """Tokens that follow each other and attend to the text in one way.
 
     Attributes:
@@ -85,12 +85,12 @@ class BlockInputs:
         rotate: the rotary embedding.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[Segment, ...]
     rotary: torch.Tensor
     modulation: torch.Tensor
     dtype: torch.dtype
     chunk_tokens: int = 0
-    rotate: Rotate = apply_rotary
+    rotate: Rotate = rotate_heads
 
     @property
     def tokens(self) -> int:
@@ -234,7 +234,7 @@ def _spans(tokens: int, queries: int, chunk_tokens: int) -> Iterator[tuple[int, 
         yield from ((start, min(start + step, high)) for start in range(low, high, step))
 
 
-def _spans_of(part: Part, chunk_tokens: int) -> Iterator[tuple[int, int]]:
+def _spans_of(part: Segment, chunk_tokens: int) -> Iterator[tuple[int, int]]:
     """Row ranges of a part, in whole units."""
     step = max(part.unit, (chunk_tokens or part.tokens) // part.unit * part.unit)
     return ((start, min(start + step, part.tokens)) for start in range(0, part.tokens, step))

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..latents import token_grid
-from .block import BlockAttention, BlockInputs, Part, wan_block
+from .block import BlockAttention, BlockInputs, Segment, wan_block
 
 BlockRunner = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
 """``run_block(index, x, original)``: the residual stream after a block, or after what was put in its place."""
@@ -35,7 +35,7 @@ class Method(Protocol):
     def following(self) -> Sequence[torch.Tensor]: ...
 
     @property
-    def parts(self) -> tuple[Part, ...]: ...
+    def parts(self) -> tuple[Segment, ...]: ...
 
     @property
     def rotary(self) -> torch.Tensor: ...

@@ -15,7 +15,7 @@ def rotary_axes(head_dim: int) -> tuple[int, int, int]:
     return head_dim - 2 * third, third, third
 
 
-def rotary_table(positions: torch.Tensor, head_dim: int, device: torch.device | str = "cpu") -> torch.Tensor:
+def wan_rotary_table(positions: torch.Tensor, head_dim: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """The rotation of each token and channel pair.
 
     Args:
@@ -28,6 +28,6 @@ def rotary_table(positions: torch.Tensor, head_dim: int, device: torch.device | 
     return rotary.rotary_table(positions, rotary_axes(head_dim), THETA, device)
 
 
-def apply_rotary(x: torch.Tensor, heads: int, table: torch.Tensor) -> torch.Tensor:
+def rotate_heads(x: torch.Tensor, heads: int, table: torch.Tensor) -> torch.Tensor:
     """Rotate the channel pairs of every head. ``x`` is [batch, tokens, heads * head_dim]; so is the result."""
     return rotary.apply_rotary(x.unflatten(-1, (heads, -1)), table).flatten(2)

@@ -75,14 +75,14 @@ class ColourLikeness:
         """{"colour": [n, d] float32} of the references' pictures without their white ground."""
         things = (reference.phrase for reference in references if reference.kind is Kind.ATTRIBUTE)
         self._attributes = tuple(dict.fromkeys(things))
-        return {"colour": np.stack([_histogram(_thing(pixels_of(reference))) for reference in references])}
+        return {"colour": np.stack([_histogram(_thing(reference_pixels(reference))) for reference in references])}
 
     def of_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """[n, d] float32 of RGB pictures [H, W, 3] uint8."""
         return np.stack([_histogram(crop.reshape(-1, 3)) for crop in crops])
 
 
-def pixels_of(reference: Reference) -> np.ndarray:
+def reference_pixels(reference: Reference) -> np.ndarray:
     """The picture of a reference that has one, as RGB [H, W, 3] uint8."""
     if reference.image is None:
         raise ValueError(f"{reference.source} has no picture")

@@ -140,14 +140,14 @@ def score_attributes(
     with ExitStack() as stack:
         for model in tools.models:
             stack.enter_context(place(model))
-        judge = _Judge(scene, replace(tools, notes=(*told, *tools.notes)), frozenset(absent))
+        tally = _Tally(scene, replace(tools, notes=(*told, *tools.notes)), frozenset(absent))
         watched = {frame.index: frame for frame in seen}
         for index, pixels in enumerate(frames):
             if index in watched:
-                tick(len(judge.views), len(seen))
-                judge.look(watched[index], pixels)
+                tick(len(tally.views), len(seen))
+                tally.look(watched[index], pixels)
     tick(len(seen), len(seen))
-    return judge.scores()
+    return tally.scores()
 
 
 def check_scene(scene: Scene) -> None:
@@ -195,7 +195,7 @@ def _asked_for(name: str, kind: Callable, folders: ModelFolders) -> Comparer | O
         raise LumosXError(f"{name}: {error}") from error
 
 
-class _Judge:
+class _Tally:
     """Collects the likeness of every attribute and object, frame by frame.
 
     Args:

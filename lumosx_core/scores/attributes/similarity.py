@@ -18,7 +18,7 @@ from ...errors import LumosXError
 from ...faces.face import ModelFolders
 from ...packages import transformers
 from ...scene.relations import Reference
-from .colour import pixels_of
+from .colour import reference_pixels
 from .regions import WHOLE, PixelBox
 
 CLIP_FOLDER, DINO_FOLDER, OWL_FOLDER = "clip-vit-large-patch14", "dinov2-base", "owlv2-base-patch16-ensemble"
@@ -166,7 +166,7 @@ class ClipLikeness:
     def of_references(self, references: Sequence[Reference]) -> dict[str, np.ndarray]:
         """[n, d] float32 for CLIP-I and CLIP-T."""
         phrases = [reference.phrase for reference in references]
-        return {"CLIP-I": self.of_crops([pixels_of(reference) for reference in references]),
+        return {"CLIP-I": self.of_crops([reference_pixels(reference) for reference in references]),
                 "CLIP-T": self.of_phrases(phrases)}
 
     @torch.inference_mode()
@@ -203,7 +203,7 @@ class DinoLikeness:
 
     def of_references(self, references: Sequence[Reference]) -> dict[str, np.ndarray]:
         """[n, d] float32 for DINO-I."""
-        return {"DINO-I": self.of_crops([pixels_of(reference) for reference in references])}
+        return {"DINO-I": self.of_crops([reference_pixels(reference) for reference in references])}
 
     @torch.inference_mode()
     def of_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:

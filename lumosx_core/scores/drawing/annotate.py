@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ...media.drawing import BLACK, WHITE, font_of, inside, label
+from ...media.drawing import BLACK, WHITE, font_of, label, pixel_box
 from ..identity.score import likeness_of
 from ..identity.summary import IdentityScores
 from ..seen import SeenFrame
@@ -28,11 +28,11 @@ def annotate_frame(pixels: np.ndarray, frame: SeenFrame, scores: IdentityScores)
     taken = set(frame.shown)
     for number, face in enumerate(frame.faces):
         if number not in taken:
-            draw.rectangle(inside(face.box, picture.size), outline=_NOBODY, width=max(1, line // 2))
+            draw.rectangle(pixel_box(face.box, picture.size), outline=_NOBODY, width=max(1, line // 2))
     for subject in scores.known:
         face = frame.face_of(subject)
         if face is not None:
-            box = inside(face.box, picture.size)
+            box = pixel_box(face.box, picture.size)
             draw.rectangle(box, outline=colour_of(subject), width=line)
             text = f"{scores.title(subject)}  {likeness_of(frame, subject):.2f}"
             label(draw, box[:2], text, colour_of(subject), WHITE, font, above=True)

@@ -43,8 +43,8 @@ def plot_identity(scores: IdentityScores) -> np.ndarray:
         _draw_subject(axes, scores, subject, labels)
     _draw_changes(axes, scores)
     axes.axhline(0, color="0.75", linewidth=0.8, zorder=0)
-    title = f"{scores.judge.score}: {scores.score:.3f}, mode {scores.plan.mode}"
-    return _drawn(canvas, axes, title, f"likeness to the reference ({scores.judge.measure})", labels)
+    title = f"{scores.embedder.score}: {scores.score:.3f}, mode {scores.plan.mode}"
+    return _drawn(canvas, axes, title, f"likeness to the reference ({scores.embedder.measure})", labels)
 
 
 def plot_presence(scores: PresenceScores) -> np.ndarray:

@@ -44,7 +44,7 @@ class IdentityPlan:
 
 
 @dataclass(frozen=True)
-class Judge:
+class EmbedderInfo:
     """An embedder as reports name it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Judge:
     same_person: float
 
     @classmethod
-    def of(cls, embedder: Embedder) -> Judge:
+    def of(cls, embedder: Embedder) -> EmbedderInfo:
         """What an embedder says of itself."""
         return cls(embedder.name, embedder.measure, embedder.same_person)
 
@@ -84,7 +84,7 @@ class MeasuredIdentity:
     Attributes:
         names: of the subjects.
         known: the subjects with a face picture; the others are left out of every score.
-        plan, detector, judge, second_judge: how it was scored, and by what.
+        plan, detector, embedder, second_embedder: how it was scored, and by what.
         frames: the watched frames.
         references: [subjects, subjects], how alike the subjects' pictures are; NaN without a picture.
         score: by ArcSim's formula.
@@ -101,8 +101,8 @@ class MeasuredIdentity:
     known: tuple[int, ...]
     plan: IdentityPlan
     detector: str
-    judge: Judge
-    second_judge: Judge | None
+    embedder: EmbedderInfo
+    second_embedder: EmbedderInfo | None
     frames: tuple[SeenFrame, ...]
     references: np.ndarray
     score: float
@@ -121,4 +121,4 @@ class MeasuredIdentity:
     @property
     def strangers(self) -> dict[int, float]:
         """See ``identity.strangers``; none in mode release, whose faces are not aligned."""
-        return {} if self.plan.mode == RELEASE_MODE else strangers(self.frames, self.judge.same_person)
+        return {} if self.plan.mode == RELEASE_MODE else strangers(self.frames, self.embedder.same_person)

@@ -42,7 +42,7 @@ class ScoreModels:
 
     Attributes:
         detector, embedder: needed for any score.
-        second: judges the same faces again; None without.
+        second: compares the same faces again; None without.
         notes: what had to be left out, one sentence each.
     """
 

@@ -17,11 +17,11 @@ _SHOWN_EVENTS = 8
 def identity_report(scores: IdentityScores) -> str:
     """All scores of a video, and what to make of them."""
     lines = [
-        f"- **{_capital(scores.judge.score)}: {scores.score:.3f}**, the mean over "
+        f"- **{_capital(scores.embedder.score)}: {scores.score:.3f}**, the mean over "
         f"{_count(len(scores.frames), 'frame')} and {_count(len(scores.known), 'reference')}; a miss counts 0.",
     ]
-    if scores.second_judge is not None:
-        lines.append(f"- **{_capital(scores.second_judge.score)}: {scores.second_score:.3f}**, over the same faces.")
+    if scores.second_embedder is not None:
+        lines.append(f"- **{_capital(scores.second_embedder.score)}: {scores.second_score:.3f}**, over the same faces.")
     nth = "every frame" if scores.plan.every == 1 else f"one frame in {scores.plan.every}"
     lines.append(
         f"- Mode {scores.plan.mode}, {nth}; faces found by {scores.detector}, told apart by {_judges(scores)}."
@@ -33,11 +33,11 @@ def identity_report(scores: IdentityScores) -> str:
 
 
 def _subject_table(scores: IdentityScores) -> str:
-    second = [] if scores.second_judge is None else ["Second likeness"]
+    second = [] if scores.second_embedder is None else ["Second likeness"]
     header = ["Subject", "Likeness", "Where seen", "Worst", "A face in", *second, "Steadiness", "Least steady"]
     rows = []
     for number, subject in enumerate(scores.subjects):
-        extra = [] if scores.second_judge is None else [subject.second]
+        extra = [] if scores.second_embedder is None else [subject.second]
         rows.append([
             scores.title(number), subject.likeness, subject.seen_likeness, subject.worst,
             f"{subject.seen:.0%}" if number in scores.known else None, *extra, subject.steadiness, subject.least_steady,
@@ -88,8 +88,8 @@ def _listed(items: Sequence[str]) -> str:
 
 
 def _judges(scores: IdentityScores) -> str:
-    judges = [scores.judge] if scores.second_judge is None else [scores.judge, scores.second_judge]
-    return " and ".join(f"{judge.name} ({judge.measure})" for judge in judges)
+    embedders = [scores.embedder] if scores.second_embedder is None else [scores.embedder, scores.second_embedder]
+    return " and ".join(f"{embedder.name} ({embedder.measure})" for embedder in embedders)
 
 
 def _capital(text: str) -> str:

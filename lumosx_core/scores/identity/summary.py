@@ -10,7 +10,7 @@ import numpy as np
 from ..people import Person
 from ..seen import SeenFrame
 from ..watching import RELEASE_MODE, Likeness, Tick, watch_for
-from .measured import IdentityPlan, Judge, MeasuredIdentity
+from .measured import EmbedderInfo, IdentityPlan, MeasuredIdentity
 from .models import ScoreModels
 from .score import confusion, identity_score, likeness_of, margins, subject_score
 from .swaps import identity_switches, left_to_right, order_swaps
@@ -35,14 +35,14 @@ class IdentityScores(MeasuredIdentity):
             "version": VERSION,
             "mode": self.plan.mode,
             "detector": self.detector,
-            "embedder": asdict(self.judge),
-            "second_embedder": None if self.second_judge is None else asdict(self.second_judge),
+            "embedder": asdict(self.embedder),
+            "second_embedder": None if self.second_embedder is None else asdict(self.second_embedder),
             "frames_watched": len(self.frames),
             "every_nth_frame": self.plan.every,
             "fps": self.plan.fps,
-            "score": {"name": self.judge.score, "value": self.score},
-            "second_score": None if self.second_judge is None
-            else {"name": self.second_judge.score, "value": self.second_score},
+            "score": {"name": self.embedder.score, "value": self.score},
+            "second_score": None if self.second_embedder is None
+            else {"name": self.second_embedder.score, "value": self.second_score},
             "subjects": [self._subject_row(number) for number in range(len(self.names))],
             "confusion": _plain(self.confusion),
             "between_references": _plain(self.references),
@@ -115,8 +115,8 @@ def score_identity(
         known=likeness.known,
         plan=plan,
         detector=models.detector.name,
-        judge=Judge.of(models.embedder),
-        second_judge=None if models.second is None else Judge.of(models.second),
+        embedder=EmbedderInfo.of(models.embedder),
+        second_embedder=None if models.second is None else EmbedderInfo.of(models.second),
         frames=tuple(seen),
         references=likeness.between_references(),
         score=identity_score(seen, likeness.known),

@@ -31,7 +31,7 @@ def identity_warnings(scores: MeasuredIdentity) -> list[str]:
         elif subject.seen < _OFTEN:
             found.append(f"{who} is seen in {subject.seen:.0%} of the watched frames only.")
         if number in strangers:
-            name, usual = scores.names[number], scores.judge.same_person
+            name, usual = scores.names[number], scores.embedder.same_person
             found.append(stranger_sentence(number, name, strangers[number], usual))
         if (margin := scores.margins[number]) is not None and margin <= 0:
             others = scores.confusion[number].copy()
@@ -50,14 +50,14 @@ def identity_warnings(scores: MeasuredIdentity) -> list[str]:
 def comparison_notes(scores: MeasuredIdentity) -> list[str]:
     """What these numbers may be compared with, one sentence each."""
     found = []
-    judges = [judge for judge in (scores.judge, scores.second_judge) if judge is not None]
-    found += [f"Numbers by {judge.name} are not comparable with ArcSim or CurSim, nor with those of papers."
-              for judge in judges if not judge.comparable]
-    found += [f"{judge.name} is another network than the release's ArcFace IR-100; compare its ArcSim only with itself."
-              for judge in judges if judge.score == "ArcSim" and not judge.name.startswith("ArcFace")]
-    if scores.judge.score != "ArcSim" and any(judge.score == "CurSim" for judge in judges):
+    embedders = [one for one in (scores.embedder, scores.second_embedder) if one is not None]
+    found += [f"Numbers by {one.name} are not comparable with ArcSim or CurSim, nor with those of papers."
+              for one in embedders if not one.comparable]
+    found += [f"{one.name} is another network than the release's ArcFace IR-100; compare its ArcSim only with itself."
+              for one in embedders if one.score == "ArcSim" and not one.name.startswith("ArcFace")]
+    if scores.embedder.score != "ArcSim" and any(one.score == "CurSim" for one in embedders):
         found.append("The release's CurSim goes over ArcFace's choice of who is who: take ArcFace first for that.")
-    if scores.judge.comparable and (scores.plan.mode != RELEASE_MODE or scores.plan.every != 1):
+    if scores.embedder.comparable and (scores.plan.mode != RELEASE_MODE or scores.plan.every != 1):
         found.append("Papers' numbers are of mode release over every frame; these are not comparable with them.")
     if scores.plan.mode == RELEASE_MODE:
         found.append(f"The release finds faces by YOLOv9-face, not by {scores.detector}; boxes differ a little.")

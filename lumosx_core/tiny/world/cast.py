@@ -71,7 +71,7 @@ class Fill:
 
 
 @dataclass(frozen=True)
-class Face:
+class DrawnFace:
     """What tells one person from another.
 
     Attributes:
@@ -99,13 +99,13 @@ class Surroundings:
     shift: float
 
 
-def split_of(drawn: Fill | Face) -> Split:
+def split_of(drawn: Fill | DrawnFace) -> Split:
     """The split that a fill or a face belongs to."""
     tenth = zlib.crc32(repr(astuple(drawn)).encode()) % 10
     return next(split for split in Split if tenth in split.value)
 
 
-def draw_fill(random: np.random.Generator, split: Split, ground: Callable[[Colour], bool] | None = None) -> Fill:
+def random_fill(random: np.random.Generator, split: Split, ground: Callable[[Colour], bool] | None = None) -> Fill:
     """A fill of this split; ``ground`` says which colours its surface may have."""
     grounds = [colour for colour in PALETTE if ground is None or ground(colour)]
 
@@ -118,11 +118,11 @@ def draw_fill(random: np.random.Generator, split: Split, ground: Callable[[Colou
     return _draw(attempt, split)
 
 
-def draw_face(random: np.random.Generator, split: Split) -> Face:
+def random_face(random: np.random.Generator, split: Split) -> DrawnFace:
     """A face of this split."""
 
-    def attempt() -> Face:
-        return Face(
+    def attempt() -> DrawnFace:
+        return DrawnFace(
             skin=_pick(random, SKINS), hair=_pick(random, PALETTE), eyes=_pick(random, PALETTE),
             hair_style=_pick(random, HAIR_STYLES), mark=_pick(random, FACE_MARKS), mark_colour=_pick(random, PALETTE),
         )
@@ -130,12 +130,12 @@ def draw_face(random: np.random.Generator, split: Split) -> Face:
     return _draw(attempt, split)
 
 
-def draw_surroundings(random: np.random.Generator) -> Surroundings:
+def random_surroundings(random: np.random.Generator) -> Surroundings:
     """A place; its colours are pairs of no split, since places have no pattern."""
     return Surroundings(*(_pick(random, PALETTE) for _ in range(4)), shift=float(random.random()))
 
 
-def _draw(attempt: Callable[[], Fill | Face | None], split: Split):
+def _draw(attempt: Callable[[], Fill | DrawnFace | None], split: Split):
     while True:
         drawn = attempt()
         if drawn is not None and split_of(drawn) is split:

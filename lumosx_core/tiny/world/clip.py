@@ -11,20 +11,20 @@ from PIL import Image, ImageChops, ImageOps
 
 from .cast import (
     LEAST_DIFFERENCE,
-    Face,
+    DrawnFace,
     Fill,
     Split,
     Surroundings,
     colour_name,
-    draw_face,
-    draw_fill,
-    draw_surroundings,
+    random_face,
+    random_fill,
+    random_surroundings,
     split_of,
 )
 from .figure import (
     HEAD_Y,
     SLOTS,
-    Person,
+    DrawnPerson,
     Pose,
     draw_clothes,
     draw_head,
@@ -58,13 +58,13 @@ class Cast:
         surroundings: the place's colours.
     """
 
-    people: tuple[Person, ...]
+    people: tuple[DrawnPerson, ...]
     thing: Fill | None
     surroundings: Surroundings
 
 
 @dataclass(frozen=True)
-class View:
+class Viewpoint:
     """From where a reference was taken.
 
     Attributes:
@@ -93,16 +93,16 @@ def draw_cast(random: np.random.Generator, script: Script, split: Split, alike: 
         split: whose faces and fills may come.
         alike: give all the same hair, so that only skin and paint tell their faces apart.
     """
-    people: list[Person] = []
+    people: list[DrawnPerson] = []
 
-    def draw_next() -> Face:
-        face = draw_face(random, split)
+    def draw_next() -> DrawnFace:
+        face = random_face(random, split)
         if not alike or not people:
             return face
         first = people[0].face
         return replace(face, hair=first.hair, hair_style=first.hair_style)
 
-    def fits(face: Face) -> bool:
+    def fits(face: DrawnFace) -> bool:
         different = all((_differ_below_hair if alike else _differ)(face, one.face) for one in people)
         return different and split_of(face) is split
 
@@ -116,14 +116,14 @@ def draw_cast(random: np.random.Generator, script: Script, split: Split, alike: 
                 lambda wear=wear: _draw_coloured(random, split, wear.colour),
                 lambda fill, others=others: all(_distinct(fill, other) for other in others),
             )
-        people.append(Person(face, worn))
+        people.append(DrawnPerson(face, worn))
     thing = _draw_coloured(random, split, script.thing_colour) if script.thing else None
-    return Cast(tuple(people), thing, draw_surroundings(random))
+    return Cast(tuple(people), thing, random_surroundings(random))
 
 
-def draw_view(random: np.random.Generator) -> View:
+def draw_view(random: np.random.Generator) -> Viewpoint:
     """A view by chance."""
-    return View(
+    return Viewpoint(
         turn=float(random.choice([-1.0, -0.5, 0.5, 1.0])), degrees=float(random.uniform(-15, 15)),
         mirrored=bool(random.integers(2)), margin=float(random.uniform(0.02, 0.25)),
         zoom=float(random.uniform(1.0, 1.12)), offset=(float(random.random()), float(random.random())),
@@ -189,8 +189,8 @@ def draw_references(
 ) -> Iterator[tuple[str, Image.Image]]:
     """Kind and picture of every reference in token order, each in a view of its own; straight views without chance."""
 
-    def view() -> View:
-        return View(margin=0.03) if random is None else draw_view(random)
+    def view() -> Viewpoint:
+        return Viewpoint(margin=0.03) if random is None else draw_view(random)
 
     if script.place_shown:
         yield "background", view_of_place(script.place, cast.surroundings, view(), zoom)
@@ -199,16 +199,16 @@ def draw_references(
     for number in script.subjects:
         role, person = script.roles[number], cast.people[number]
         yield "face", view_of_face(person.face, view(), zoom)
-        for wear in shown(role.wears):
+        for wear in visible_wear(role.wears):
             yield "attribute", view_of_wear(wear.kind, person.worn[wear.kind], view(), zoom)
 
 
-def shown(wears: tuple[Wear, ...]) -> tuple[Wear, ...]:
+def visible_wear(wears: tuple[Wear, ...]) -> tuple[Wear, ...]:
     """Those that a reference shows."""
     return tuple(wear for wear in wears if wear.shown)
 
 
-def view_of_place(kind: str, surroundings: Surroundings, view: View, zoom: float) -> Image.Image:
+def view_of_place(kind: str, surroundings: Surroundings, view: Viewpoint, zoom: float) -> Image.Image:
     """A place without people, a little nearer."""
     room = 1 - 1 / view.zoom
     origin = WIDTH * room * view.offset[0], HEIGHT * room * view.offset[1]
@@ -216,7 +216,7 @@ def view_of_place(kind: str, surroundings: Surroundings, view: View, zoom: float
     return picture.crop((0, 0, round(WIDTH * zoom), round(HEIGHT * zoom)))
 
 
-def view_of_face(face: Face, view: View, zoom: float) -> Image.Image:
+def view_of_face(face: DrawnFace, view: Viewpoint, zoom: float) -> Image.Image:
     """Head and shoulders before the light; a mirrored one looks to the other side, and is lit from the same."""
     size = round(60 * zoom), round(48 * zoom)
     pen = Pen(size, zoom, (-30, HEAD_Y - 26), evening_light(size))
@@ -227,7 +227,7 @@ def view_of_face(face: Face, view: View, zoom: float) -> Image.Image:
     return _seen(pen.finish(), replace(view, mirrored=False), _MIDDLE_LIGHT)
 
 
-def view_of_wear(kind: str, fill: Fill, view: View, zoom: float) -> Image.Image:
+def view_of_wear(kind: str, fill: Fill, view: Viewpoint, zoom: float) -> Image.Image:
     """Something to wear, cut out on white."""
     pen = Pen((round(64 * zoom), round(76 * zoom)), zoom, (-32, -86))
     if SLOTS[kind] == "body":
@@ -238,14 +238,14 @@ def view_of_wear(kind: str, fill: Fill, view: View, zoom: float) -> Image.Image:
     return _cut_out(_seen(pen.finish(), view, WHITE), view)
 
 
-def view_of_thing(kind: str, fill: Fill, view: View, zoom: float) -> Image.Image:
+def view_of_thing(kind: str, fill: Fill, view: Viewpoint, zoom: float) -> Image.Image:
     """A thing, cut out on white."""
     pen = Pen((round(50 * zoom), round(60 * zoom)), zoom, (-25, -52))
     draw_thing(pen, kind, fill, 0, 0)
     return _cut_out(_seen(pen.finish(), view, WHITE), view)
 
 
-def _seen(picture: Image.Image, view: View, backdrop: tuple[int, int, int]) -> Image.Image:
+def _seen(picture: Image.Image, view: Viewpoint, backdrop: tuple[int, int, int]) -> Image.Image:
     if view.mirrored:
         picture = ImageOps.mirror(picture)
     if view.degrees:
@@ -253,14 +253,14 @@ def _seen(picture: Image.Image, view: View, backdrop: tuple[int, int, int]) -> I
     return picture
 
 
-def _cut_out(picture: Image.Image, view: View) -> Image.Image:
+def _cut_out(picture: Image.Image, view: Viewpoint) -> Image.Image:
     picture = picture.crop(ImageChops.invert(picture).getbbox())
     border = round(view.margin * max(picture.size))
     return ImageOps.expand(picture, max(border, 2), WHITE)
 
 
 def _draw_coloured(random: np.random.Generator, split: Split, word: str) -> Fill:
-    return draw_fill(random, split, None if not word else lambda colour: colour_name(colour) == word)
+    return random_fill(random, split, None if not word else lambda colour: colour_name(colour) == word)
 
 
 def _draw_until(draw, accept):
@@ -270,12 +270,12 @@ def _draw_until(draw, accept):
             return drawn
 
 
-def _differ(first: Face, second: Face) -> bool:
+def _differ(first: DrawnFace, second: DrawnFace) -> bool:
     hair = _far(first.hair, second.hair) and not first.hair_style == second.hair_style == "bald"
     return hair and _differ_below_hair(first, second)
 
 
-def _differ_below_hair(first: Face, second: Face) -> bool:
+def _differ_below_hair(first: DrawnFace, second: DrawnFace) -> bool:
     marked_alike = first.mark == second.mark and (
         first.mark == "none" or not _far(first.mark_colour, second.mark_colour)
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .cast import Face, Fill
+from .cast import DrawnFace, Fill
 from .geometry import Colour, Point, mirror, shade
 from .pen import Pen
 
@@ -24,7 +24,7 @@ _TROUSERS: Colour = (84, 88, 104)
 
 
 @dataclass(frozen=True)
-class Person:
+class DrawnPerson:
     """A face and what belongs to it.
 
     Attributes:
@@ -32,7 +32,7 @@ class Person:
         worn: fill of each thing worn, by its kind (a key of ``SLOTS``).
     """
 
-    face: Face
+    face: DrawnFace
     worn: Mapping[str, Fill] = field(default_factory=dict)
 
 
@@ -54,7 +54,7 @@ class Pose:
     lift: float = 0.0
 
 
-def draw_person(pen: Pen, person: Person, x: float, ground: float, pose: Pose) -> None:
+def draw_person(pen: Pen, person: DrawnPerson, x: float, ground: float, pose: Pose) -> None:
     """A whole figure whose feet stand on (x, ground)."""
     top = ground - pose.lift
     hair_behind(pen, person.face, x, top)
@@ -66,7 +66,7 @@ def draw_person(pen: Pen, person: Person, x: float, ground: float, pose: Pose) -
             draw_worn(pen, kind, fill, x, top, pose.turn)
 
 
-def draw_head(pen: Pen, face: Face, x: float, y: float, turn: float) -> None:
+def draw_head(pen: Pen, face: DrawnFace, x: float, y: float, turn: float) -> None:
     """A head around (x, y) without what is behind it."""
     pen.ellipse(x, y, HEAD_X, HEAD_RADIUS, face.skin)
     shift = 4.0 * turn
@@ -130,7 +130,7 @@ def _legs(pen: Pen, x: float, ground: float, pose: Pose) -> None:
         pen.ellipse(foot_x + side, foot_y - 2.2, 5, 2.8, _INK)
 
 
-def _body(pen: Pen, person: Person, x: float, ground: float, pose: Pose) -> None:
+def _body(pen: Pen, person: DrawnPerson, x: float, ground: float, pose: Pose) -> None:
     clothes = {kind: fill for kind, fill in person.worn.items() if SLOTS[kind] == "body"}
     hands = hands_of(x, ground, pose)
     for side, hand in zip((-1, 1), hands):
@@ -142,7 +142,7 @@ def _body(pen: Pen, person: Person, x: float, ground: float, pose: Pose) -> None
     pen.box(x - 3.5, ground + HEAD_Y + 11, x + 3.5, ground + _SHOULDER_Y, shade(person.face.skin, 0.15), 1.5)
 
 
-def hair_behind(pen: Pen, face: Face, x: float, ground: float) -> None:
+def hair_behind(pen: Pen, face: DrawnFace, x: float, ground: float) -> None:
     """What of the hair is behind the head of a figure on (x, ground)."""
     y = ground + HEAD_Y
     if face.hair_style == "long":
@@ -153,7 +153,7 @@ def hair_behind(pen: Pen, face: Face, x: float, ground: float) -> None:
         pen.ellipse(x, y - 17, 6.5, 6, face.hair)
 
 
-def _hair_in_front(pen: Pen, face: Face, x: float, y: float) -> None:
+def _hair_in_front(pen: Pen, face: DrawnFace, x: float, y: float) -> None:
     if face.hair_style == "bald":
         return
     if face.hair_style == "spikes":
@@ -171,7 +171,7 @@ def _hair_in_front(pen: Pen, face: Face, x: float, y: float) -> None:
             pen.box(inner, y - 8, outer, y + 17, face.hair, 2)
 
 
-def _mark(pen: Pen, face: Face, x: float, y: float) -> None:
+def _mark(pen: Pen, face: DrawnFace, x: float, y: float) -> None:
     if face.mark == "cheeks":
         for side in (-1, 1):
             pen.ellipse(x + side * 8, y + 6.2, 3.3, 2.7, face.mark_colour)

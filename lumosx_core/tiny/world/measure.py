@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .clip import Cast, draw_frames
-from .figure import SLOTS, Person
+from .figure import SLOTS, DrawnPerson
 from .scenery import WIDTH
 from .script import Script
 
@@ -20,7 +20,7 @@ FACE = "face"
 
 
 @dataclass(frozen=True)
-class Place:
+class PlaceMatch:
     """One place on one person and how far it is from what each person has for it.
 
     Attributes:
@@ -67,7 +67,7 @@ class Measured:
         background, thing: None where nothing shows them.
     """
 
-    places: tuple[Place, ...]
+    places: tuple[PlaceMatch, ...]
     background: Fidelity | None
     thing: Fidelity | None
 
@@ -87,7 +87,7 @@ def measure_clip(
     made = pictures.astype(np.float32)
 
     def drawn(cast: Cast) -> np.ndarray:
-        return pixels_of(script, cast, frames, length, made.shape[2])
+        return draw_pixels(script, cast, frames, length, made.shape[2])
 
     truth = drawn(cast)
     return Measured(
@@ -99,7 +99,7 @@ def measure_clip(
     )
 
 
-def pixels_of(script: Script, cast: Cast, frames: Sequence[int], length: int, width: int) -> np.ndarray:
+def draw_pixels(script: Script, cast: Cast, frames: Sequence[int], length: int, width: int) -> np.ndarray:
     """Some frames of a drawn clip of ``length`` frames, ``width`` pixels wide: RGB [n, H, W, 3], 0..255 float32."""
     drawn = draw_frames(script, cast, length, width / WIDTH, frames)
     return np.stack([np.asarray(picture) for picture in drawn]).astype(np.float32)
@@ -120,17 +120,17 @@ def _places(script: Script, cast: Cast, made: np.ndarray, truth: np.ndarray, dra
                 yield _compare(owner, wear.kind, cast, swapped, made, truth, drawn)
 
 
-def _dressed_like(person: Person, kind: str, other: Person) -> Person | None:
+def _dressed_like(person: DrawnPerson, kind: str, other: DrawnPerson) -> DrawnPerson | None:
     """The person in what the other wears in the place of ``kind``; None if that is nothing."""
     theirs = next((worn for worn in other.worn if SLOTS[worn] == SLOTS[kind]), None)
     if theirs is None:
         return None
     worn = {(theirs if each == kind else each): (other.worn[theirs] if each == kind else fill)
             for each, fill in person.worn.items()}
-    return Person(person.face, worn)
+    return DrawnPerson(person.face, worn)
 
 
-def _compare(owner, kind, cast, persons, made, truth, drawn) -> Place:
+def _compare(owner, kind, cast, persons, made, truth, drawn) -> PlaceMatch:
     """Distances in the pixels that differ between any two of the persons."""
     clips = [
         None if person is None else truth if person == cast.people[owner]
@@ -138,7 +138,7 @@ def _compare(owner, kind, cast, persons, made, truth, drawn) -> Place:
         for person in persons
     ]
     seen = _differing([clip for clip in clips if clip is not None])
-    return Place(owner, kind, tuple(None if clip is None else _distance(made, clip, seen) for clip in clips))
+    return PlaceMatch(owner, kind, tuple(None if clip is None else _distance(made, clip, seen) for clip in clips))
 
 
 def _fidelity(made: np.ndarray, truth: np.ndarray, other: np.ndarray) -> Fidelity | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .cast import PATTERNS, Fill
 from .clip import Cast
-from .measure import pixels_of
+from .measure import draw_pixels
 from .script import Script
 
 
@@ -24,7 +24,7 @@ def patterns_found(
         made: RGB [H, W, 3], 0..255.
     """
     for fill, casts in _in_every_pattern(script, cast):
-        drawn = [pixels_of(script, one, [frame], length, made.shape[1])[0] for one in casts]
+        drawn = [draw_pixels(script, one, [frame], length, made.shape[1])[0] for one in casts]
         stacked = np.stack(drawn)
         seen = (stacked.max(0) - stacked.min(0)).max(-1) > 12
         if seen.any():

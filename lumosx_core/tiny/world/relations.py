@@ -9,7 +9,7 @@ from PIL import Image
 
 from ...media import tensor_from_pil
 from ...scene.relations import Kind, Reference, Scene, Subject
-from .clip import shown
+from .clip import visible_wear
 from .script import Script
 
 
@@ -34,7 +34,7 @@ def scene_of(script: Script, pictures: Iterable[Image.Image] | None = None) -> S
         face = reference(Kind.FACE, role.phrase)
         return Subject(face, tuple(
             reference(Kind.ATTRIBUTE, wear.phrase, _occurrence(script, number, wear.phrase))
-            for wear in shown(role.wears)
+            for wear in visible_wear(role.wears)
         ))
 
     background = reference(Kind.BACKGROUND, script.place_phrase) if script.place_shown else None

@@ -7,22 +7,22 @@ import comfy.ldm.modules.attention
 import pytest
 import torch
 
-from lumosx_core.attention.backend_calls import attend, why_not
-from lumosx_core.attention.backend_kernels import Place, kernel_order, load_pytorch, place_of
-from lumosx_core.attention.backends import BACKENDS, CHOICES, check_choice, resolve
+from lumosx_core.attention.backend_calls import run_kernel, unsupported_reason
+from lumosx_core.attention.backend_kernels import Hardware, hardware_of, kernel_order, load_pytorch
+from lumosx_core.attention.backends import BACKENDS, CHOICES, check_choice, resolve_backend
 from lumosx_core.errors import LumosXError
 from support.attention_packages import MAKEABLE, installer
 from tools.stand_ins import hide_for
 
 CPU = torch.device("cpu")
-HERE = place_of(CPU)
+HERE = hardware_of(CPU)
 AMPERE, ADA, HOPPER, B200, BLACKWELL = (
-    Place("cuda", name, capability)
+    Hardware("cuda", name, capability)
     for name, capability in (
         ("A100", (8, 0)), ("RTX 4090", (8, 9)), ("H200", (9, 0)), ("B200", (10, 0)), ("RTX 5090", (12, 0)),
     )
 )
-TURING, AMD, MAC = Place("cuda", "RTX 2080", (7, 5)), Place("rocm", "RX 7900"), Place("mps", "mps")
+TURING, AMD, MAC = Hardware("cuda", "RTX 2080", (7, 5)), Hardware("rocm", "RX 7900"), Hardware("mps", "mps")
 HEADS, HEAD_DIM = 3, 64
 
 
@@ -92,7 +92,7 @@ def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch, choice, advice)
         ("flash attention 3", AMD, "needs an NVIDIA card, but models run on RX 7900 here;"),
         ("flash attention 2", TURING, "of compute capability 8.0 or more, but RTX 2080 has 7.5;"),
         ("sageattention 2", TURING, "of compute capability 8.0 or more"),
-        ("comfy-kitchen int8", Place("cuda", "GTX 1080", (6, 1)), "of compute capability 7.5 or more"),
+        ("comfy-kitchen int8", Hardware("cuda", "GTX 1080", (6, 1)), "of compute capability 7.5 or more"),
         ("xformers", MAC, "needs an NVIDIA or AMD card, but models run on mps here;"),
     ],
 )
@@ -144,30 +144,30 @@ def test_a_folder_of_another_package_is_no_flash_attention(tmp_path, install):
 def test_a_broken_build_is_found_before_sampling(install, source, words):
     install("sageattention 2", source=source)
     with pytest.raises(LumosXError) as caught:
-        resolve("sageattention 2", ADA, CPU, torch.bfloat16)
+        resolve_backend("sageattention 2", ADA, CPU, torch.bfloat16)
     assert words in one_sentence(caught)
 
 
 def test_a_precision_that_is_not_taken(install):
     install("flash attention 2")
     with pytest.raises(LumosXError) as caught:
-        resolve("flash attention 2", ADA, CPU, torch.float32)
+        resolve_backend("flash attention 2", ADA, CPU, torch.float32)
     assert "takes float16 and bfloat16, but this model computes in float32; load it in" in one_sentence(caught)
 
 
 def test_auto_takes_the_fastest_of_full_precision(install):
-    assert resolve("auto", HERE, CPU, torch.float32).title == "PyTorch"
+    assert resolve_backend("auto", HERE, CPU, torch.float32).title == "PyTorch"
     for choice in ("sageattention 2", "flash attention 2", "flash attention 3", "comfy-kitchen int8"):
         install(choice)
-    assert resolve("auto", HOPPER, CPU, torch.bfloat16).title == "FlashAttention 3"
+    assert resolve_backend("auto", HOPPER, CPU, torch.bfloat16).title == "FlashAttention 3"
     for place, dtype in ((HOPPER, torch.float32), *((card, torch.bfloat16) for card in (ADA, B200, BLACKWELL))):
-        chosen = resolve("auto", place, CPU, dtype)
+        chosen = resolve_backend("auto", place, CPU, dtype)
         assert (chosen.title, chosen.backend) == ("PyTorch", None) and "since" not in chosen.note
 
 
 def test_auto_says_why_a_broken_flash_attention_3_is_passed_over(install):
     install("flash attention 3", source="raise ImportError('undefined symbol')")
-    chosen = resolve("auto", HOPPER, CPU, torch.bfloat16)
+    chosen = resolve_backend("auto", HOPPER, CPU, torch.bfloat16)
     assert chosen.title == "PyTorch"
     assert "since flash attention 3 is installed but does not run on this machine (undefined symbol)" in chosen.note
 
@@ -212,13 +212,13 @@ def test_every_form_of_a_call_is_attention(install, choice, dtype, split, keep_s
     """Against the host's PyTorch attention; the packages are stand-ins. None may change what it was given."""
     if choice != "pytorch":
         install(choice)
-    chosen = resolve(choice, HOPPER, CPU, dtype)
+    chosen = resolve_backend(choice, HOPPER, CPU, dtype)
     everything = tokens(2, 50, 3 * HEADS, dtype=dtype)
     q, k, v = everything[:, 5:25, :HEADS], everything[:, :, HEADS:2 * HEADS], everything[:, :, 2 * HEADS:]
     q, k, v = (x.transpose(1, 2) if split else x.flatten(2) for x in (q, k, v))
     before = [x.clone() for x in (q, k, v)]
-    assert why_not(chosen, q, k, v, HEADS, None, split, {"scale": scale}) is None
-    measured = attend(chosen.kernel, q, k, v, HEADS, split, keep_split, scale)
+    assert unsupported_reason(chosen, q, k, v, HEADS, None, split, {"scale": scale}) is None
+    measured = run_kernel(chosen.kernel, q, k, v, HEADS, split, keep_split, scale)
     options = {} if scale is None else {"scale": scale}
     expected = host_attention(q, k, v, split, keep_split, **options)
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
@@ -237,10 +237,11 @@ def host_attention(q, k, v, split, keep_split, scale=None):
 @pytest.mark.parametrize("choice", ["sageattention 2", "flash attention 2", "flash attention 3", "comfy-kitchen int8"])
 def test_heads_may_share_keys_where_the_package_knows_that(install, choice):
     install(choice)
-    chosen = resolve(choice, HOPPER, CPU, torch.bfloat16)
+    chosen = resolve_backend(choice, HOPPER, CPU, torch.bfloat16)
     q, k, v = (tokens(1, 20, heads, seed, torch.bfloat16) for heads, seed in ((4, 0), (2, 1), (2, 2)))
-    assert why_not(chosen, q.flatten(2), k.flatten(2), v.flatten(2), 4, None, False, {"enable_gqa": True}) is None
-    measured = attend(chosen.kernel, q.flatten(2), k.flatten(2), v.flatten(2), 4, False, False, None)
+    flat = [x.flatten(2) for x in (q, k, v)]
+    assert unsupported_reason(chosen, *flat, 4, None, False, {"enable_gqa": True}) is None
+    measured = run_kernel(chosen.kernel, q.flatten(2), k.flatten(2), v.flatten(2), 4, False, False, None)
     k, v = (x.repeat_interleave(2, dim=2) for x in (k, v))
     expected = load_pytorch(())(q, k, v, None).flatten(2)
     torch.testing.assert_close(measured, expected, rtol=2e-2, atol=2e-2)
@@ -249,16 +250,16 @@ def test_heads_may_share_keys_where_the_package_knows_that(install, choice):
 def test_what_a_backend_cannot_take(install):
     for choice in ("sageattention 1", "flash attention 2"):
         install(choice)
-    sage = resolve("sageattention 1", ADA, CPU, torch.float32)
-    flash = resolve("flash attention 2", ADA, CPU, torch.bfloat16)
-    pytorch = resolve("pytorch", HERE, CPU, torch.float32)
+    sage = resolve_backend("sageattention 1", ADA, CPU, torch.float32)
+    flash = resolve_backend("flash attention 2", ADA, CPU, torch.bfloat16)
+    pytorch = resolve_backend("pytorch", HERE, CPU, torch.float32)
     q = torch.zeros(1, 10, 3 * 64)
     half = q.bfloat16()
     mask = torch.zeros(10, 10)
 
     def reason(chosen, x, heads=3, mask=None, k=None, **options):
         k = x if k is None else k
-        return why_not(chosen, x, k, k, heads, mask, False, options)
+        return unsupported_reason(chosen, x, k, k, heads, mask, False, options)
 
     assert reason(sage, q) is None and reason(flash, half) is None
     for chosen, x in ((sage, q), (flash, half), (pytorch, q)):
@@ -273,12 +274,12 @@ def test_what_a_backend_cannot_take(install):
     assert reason(sage, q, low_precision_attention=False) == "calls that ask for full precision"
     assert reason(flash, half, low_precision_attention=False) is None
     four = torch.zeros(1, 3, 10, 40)
-    assert why_not(sage, four, four, four, 3, None, True, {}) == "heads of 40 channels"
+    assert unsupported_reason(sage, four, four, four, 3, None, True, {}) == "heads of 40 channels"
 
 
 def test_the_real_comfy_kitchen_is_asked_and_its_answer_passed_on():
     """ComfyUI 0.33 installs it; its int8 attention has no code for a CPU, and says so."""
     pytest.importorskip("comfy_kitchen")
     with pytest.raises(LumosXError) as caught:
-        resolve("comfy-kitchen int8", ADA, CPU, torch.bfloat16)
+        resolve_backend("comfy-kitchen int8", ADA, CPU, torch.bfloat16)
     assert "does not run on this machine (q, k, and v must be on the same CUDA device)" in one_sentence(caught)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumosx_core.faces.face import Face
-from lumosx_core.faces.quality import SHARP, Quality, frontality, judge, sharpness, tilt, whole
+from lumosx_core.faces.quality import SHARP, Quality, frontality, measure_quality, sharpness, tilt, whole
 from support.photographs import CASES, case_faces, read, six_people_file
 
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the photographs are not part of the project")
@@ -30,17 +30,17 @@ def blurred(pixels, face, share):
 
 def test_real_faces_are_sharp_and_blurred_ones_are_not(photographed):
     for pixels, face in photographed:
-        assert judge(pixels, face).sharpness > 3 * SHARP
-        figures = [judge(blurred(pixels, face, share), face).sharpness for share in (0.01, 0.02, 0.03, 0.06)]
+        assert measure_quality(pixels, face).sharpness > 3 * SHARP
+        figures = [measure_quality(blurred(pixels, face, share), face).sharpness for share in (0.01, 0.02, 0.03, 0.06)]
         assert figures == sorted(figures, reverse=True) and figures[2] < SHARP
-        problems = judge(blurred(pixels, face, 0.03), face).problems()
+        problems = measure_quality(blurred(pixels, face, 0.03), face).problems()
         assert any("it is blurred, sharpness" in problem for problem in problems)
 
 
 def test_sharpness_compares_between_sizes(detector, astronaut):
     """A photo at double the size is the same photo."""
     large = cv2.resize(astronaut, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
-    figures = [judge(pixels, detector.detect(pixels)[0]).sharpness for pixels in (astronaut, large)]
+    figures = [measure_quality(pixels, detector.detect(pixels)[0]).sharpness for pixels in (astronaut, large)]
     assert figures[1] == pytest.approx(figures[0], rel=0.2)
 
 
@@ -90,14 +90,14 @@ def test_tilt_is_the_way_from_upright_to_either_side(degrees, size):
 def test_a_face_that_lies_is_said_to(detector, astronaut, quarters, lies):
     """Unless it will be turned upright."""
     lying = np.ascontiguousarray(np.rot90(astronaut, quarters))
-    quality = judge(lying, detector.detect(lying)[0])
+    quality = measure_quality(lying, detector.detect(lying)[0])
     told = f"it stands {lies}, tilt about {quality.tilt:.0f} degrees; turn the photo, or use upright of LumosX Face "
     assert told + "Crop" in quality.problems()
     assert not any("it stands" in problem for problem in quality.problems(upright=True))
 
 
 def test_photographed_people_do_not_lie(photographed):
-    assert max(judge(pixels, face).tilt for pixels, face in photographed) < 30
+    assert max(measure_quality(pixels, face).tilt for pixels, face in photographed) < 30
 
 
 @given(st.floats(0, 1), st.floats(0.01, 1))
@@ -109,8 +109,9 @@ def test_the_further_the_nose_the_less_frontal(near, further):
 
 
 def test_whole_faces_are_whole(photographed):
-    assert min(judge(pixels, face).whole for pixels, face in photographed) > 0.88
-    assert all("cut off" not in problem for pixels, face in photographed for problem in judge(pixels, face).problems())
+    qualities = [measure_quality(pixels, face) for pixels, face in photographed]
+    assert min(quality.whole for quality in qualities) > 0.88
+    assert all("cut off" not in problem for quality in qualities for problem in quality.problems())
 
 
 @pytest.mark.parametrize("side", ("left", "right", "top", "bottom"))
@@ -123,7 +124,7 @@ def test_a_face_cut_by_a_third_is_said_to_be(detector, astronaut, side):
         "top": astronaut[top + third_y:], "bottom": astronaut[:bottom - third_y],
     }[side]
     cut = np.ascontiguousarray(cut)
-    quality = judge(cut, detector.detect(cut)[0])
+    quality = measure_quality(cut, detector.detect(cut)[0])
     assert quality.whole == pytest.approx(2 / 3, abs=0.13)
     assert any("of it is cut off by the edge of the picture" in problem for problem in quality.problems())
 
@@ -138,7 +139,7 @@ def test_what_lies_in_the_picture_is_counted():
 @needs_cases
 def test_crops_of_the_release_have_no_problems(detector):
     for name, pixels in case_faces().items():
-        assert judge(pixels, detector.detect(pixels)[0]).problems() == [], name
+        assert measure_quality(pixels, detector.detect(pixels)[0]).problems() == [], name
 
 
 def test_each_figure_has_its_limit():
@@ -153,4 +154,4 @@ def test_each_figure_has_its_limit():
 
 def test_problems_say_the_figure(astronaut):
     face = Face((10.0, 20.0, 41.4, 60.0), 0.9, np.array([(20, 30), (35, 30), (27, 38), (22, 45), (33, 45)], float))
-    assert judge(astronaut, face).problems()[0] == "its short side is 31 px, below 48 px"
+    assert measure_quality(astronaut, face).problems()[0] == "its short side is 31 px, below 48 px"

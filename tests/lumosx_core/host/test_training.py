@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.conditioning.encoder import encode_scene
 from lumosx_core.host.conditioning.video_size import VideoSize
-from lumosx_core.host.training import PictureSide, TextSide, let_go, load_picture_side, load_text_side
+from lumosx_core.host.training import PictureSide, TextSide, load_picture_side, load_text_side, unload_models
 from lumosx_core.host.weights.tiny import TEXT_ENCODER_FILE, load_tiny_clip, load_tiny_vae
 from lumosx_core.media import letterbox, pil_from_tensor, tensor_from_pil
 from lumosx_core.models.lumosx.sequence import Binding
@@ -99,5 +99,5 @@ def test_another_kind_of_vae_is_refused():
 def test_models_are_let_go_of():
     vae = load_tiny_vae()
     PictureSide(vae).encode(torch.zeros(1, 16, 16, 3))
-    let_go()
+    unload_models()
     assert comfy.model_management.current_loaded_models == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from lumosx_core.media.drawing import BLACK, inside, label
+from lumosx_core.media.drawing import BLACK, label, pixel_box
 
 RED, GREY = (200, 0, 0), (90, 90, 90)
 
@@ -17,7 +17,7 @@ RED, GREY = (200, 0, 0), (90, 90, 90)
     ],
 )
 def test_boxes_end_at_the_edge(box, drawn):
-    assert inside(box, (20, 10)) == drawn
+    assert pixel_box(box, (20, 10)) == drawn
 
 
 def ground(place, above):

@@ -20,7 +20,7 @@ from lumosx_core.models.polyvivid.config import AdapterConfig
 from lumosx_core.models.wan.config import WAN21_1_3B, WAN21_14B, WanConfig
 from lumosx_core.models.wan.network import Network
 from lumosx_core.weights.opening import open_weights
-from lumosx_core.weights.recognise import describe
+from lumosx_core.weights.recognise import describe_contents
 from lumosx_core.weights.transformer import find_transformer
 
 SMALL_HUNYUAN = HunyuanConfig(
@@ -53,7 +53,7 @@ def described(tmp_path):
     def run(shapes):
         save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path / "file.safetensors")
         with open_weights(tmp_path / "file.safetensors") as source:
-            return describe(source)
+            return describe_contents(source)
 
     return run
 

@@ -13,7 +13,7 @@ import pytest
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.runner import journal
-from lumosx_core.runner.journal import Journal, Posted, Results, Stop, only_runner, replacing
+from lumosx_core.runner.journal import Journal, Posted, Results, Stop, only_runner, replacing_durably
 
 POSTED = Posted("case 1", "demo", "0f8fad5b-d9cb-469f-a165-70867728950e", "lumosx_batch/case_1", "ab" * 32, 5)
 LINE = {"case": "case 1", "status": "done"}
@@ -45,13 +45,13 @@ def test_a_prompt_is_on_disk_when_put_returns(tmp_path):
 def test_what_is_replaced_is_either_old_or_new(tmp_path):
     target = tmp_path / "file"
     target.write_text("old")
-    with pytest.raises(KeyboardInterrupt), replacing(target) as part:
+    with pytest.raises(KeyboardInterrupt), replacing_durably(target) as part:
         part.write_text("ne")
         raise KeyboardInterrupt
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
     # What a kill left is written over.
     (tmp_path / "file.part").write_text("much longer rubbish")
-    with replacing(target) as part:
+    with replacing_durably(target) as part:
         part.write_text("new")
     assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
 

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from lumosx_core.runner.protocol import LONGEST_SENTENCE, Refused, ServerAway, parsed, reason, refusal, sentence
+from lumosx_core.runner.protocol import (
+    LONGEST_SENTENCE,
+    Refused,
+    ServerAway,
+    error_for_status,
+    parsed,
+    reason,
+    sentence,
+)
 
 URL = "http://a"
 
@@ -18,15 +26,15 @@ def test_what_is_not_an_object_is_not_an_answer(text):
 
 @pytest.mark.parametrize("code", [502, 503, 504])
 def test_a_proxy_without_its_server_is_a_server_that_is_away(code):
-    error = refusal(URL, code, b'{"error": "no"}')
+    error = error_for_status(URL, code, b'{"error": "no"}')
     assert isinstance(error, ServerAway) and str(code) in str(error)
 
 
 def test_a_refusal_keeps_its_answer():
     answer = {"error": {"message": "no"}, "node_errors": {}}
-    error = refusal(URL, 400, json.dumps(answer).encode())
+    error = error_for_status(URL, 400, json.dumps(answer).encode())
     assert isinstance(error, Refused) and (str(error), error.code, error.answer) == ("no", 400, answer)
-    odd = refusal(URL, 418, b"[]")
+    odd = error_for_status(URL, 418, b"[]")
     assert isinstance(odd, Refused) and "418" in str(odd) and URL in str(odd)
 
 

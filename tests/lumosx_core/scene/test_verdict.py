@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumosx_core.media.sketch import Sketch
-from lumosx_core.scene.verdict import Word, bits_of, find, has_own_words
+from lumosx_core.scene.verdict import CheckedReference, bits_of, find, has_own_words
 
 
 def word(phrase, person=None, spans=(), kind="face", **values):
-    return Word(kind, phrase, (phrase, 0), person, True, claims=(bits_of(spans),), places=(len(spans),), **values)
+    claims, places = (bits_of(spans),), (len(spans),)
+    return CheckedReference(kind, phrase, (phrase, 0), person, True, claims=claims, places=places, **values)
 
 
 def codes(*words, frame=None):
@@ -40,7 +41,7 @@ def test_who_is_named_and_who_shares():
 
 def test_a_conflict_in_one_of_several_texts_is_one():
     """For some choice in braces both are called the same."""
-    one, other = (Word("face", name, (name, 0), person, True, claims=claims, places=(1, 1))
+    one, other = (CheckedReference("face", name, (name, 0), person, True, claims=claims, places=(1, 1))
                   for person, (name, claims) in enumerate([("man", (1, 1)), ("boy", (2, 1))]))
     assert codes(one, other) == [("no_own_words", (0, 1), (0, 1))]
     assert not has_own_words(0, [one, other])

@@ -9,7 +9,7 @@ from lumosx_core.faces.centerface import CenterFace
 from lumosx_core.faces.crop import Margins, crop_box
 from lumosx_core.media.cutouts import Box, cut_out, estimated_mask
 from lumosx_core.tiny import demo_pictures as drawn
-from lumosx_core.tiny.portrait import Look, draw_portrait
+from lumosx_core.tiny.portrait import Portrait, draw_portrait
 
 NAMES = {
     "lumosx_demo_two_people.jpg",
@@ -62,7 +62,7 @@ def test_a_detector_finds_each_face_in_its_crop_too(pictures):
 @pytest.mark.parametrize("skin", [(250, 214, 186), (108, 70, 50)])
 def test_a_detector_finds_one_face_of_any_skin(skin):
     backdrop = Image.new("RGB", (240, 300), (150, 160, 150))
-    portrait = draw_portrait(Look(skin, (40, 30, 30), (90, 60, 40), (80, 80, 120)), backdrop)
+    portrait = draw_portrait(Portrait(skin, (40, 30, 30), (90, 60, 40), (80, 80, 120)), backdrop)
     assert len(CenterFace().detect(pixels(portrait))) == 1
 
 

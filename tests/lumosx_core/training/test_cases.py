@@ -14,13 +14,13 @@ from lumosx_core.models.lumosx.sequence import SequenceLayout
 from lumosx_core.tiny.codec import BlockTransformCodec, normalised, video_of
 from lumosx_core.training.cases import (
     EncodedCase,
+    EncodedReference,
     TargetSize,
-    Word,
+    case_samples,
     encode_case,
     encode_text,
-    find_cases,
     read_target,
-    samples,
+    read_training_cases,
 )
 from lumosx_core.training.examples import bind
 from support.tokens import small_tokenizer
@@ -54,16 +54,16 @@ def encoded(case):
 
 
 def test_a_folder_of_cases_or_one_case_is_found(cases):
-    found = find_cases(cases)
+    found = read_training_cases(cases)
     assert [(case.folder.name, case.target.name) for case in found] == [("one", "video.mp4"), ("two", "video.mp4")]
-    assert find_cases(cases / "two") == found[1:]
+    assert read_training_cases(cases / "two") == found[1:]
     assert found[0].notes == () and any("video.mp4" in note for note in load_case(cases / "one").notes)
 
 
 def test_what_was_left_out_is_said(one):
     (one / "readme.txt").write_text("hello")
     Image.new("RGB", (8, 8)).save(one / "image.png")
-    assert [note.split()[0] for note in find_cases(one)[0].notes] == ["image.png", "readme.txt"]
+    assert [note.split()[0] for note in read_training_cases(one)[0].notes] == ["image.png", "readme.txt"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
@@ -74,34 +74,34 @@ def test_links_that_lead_out_are_refused(one, cases, tmp_path):
         target.unlink(missing_ok=True)
         target.symlink_to(tmp_path / there)
         with pytest.raises(LumosXError, match="^case: video.mp4 of one is a link that leads out of the case"):
-            find_cases(one)
+            read_training_cases(one)
     folder = tmp_path / "cases"
     shutil.copytree(cases / "two", folder / "two")
     (folder / "video.mp4").symlink_to("two/video.mp4")
-    assert [case.folder.name for case in find_cases(folder)] == ["two"]
+    assert [case.folder.name for case in read_training_cases(folder)] == ["two"]
     (folder / "other").symlink_to(one)
     with pytest.raises(LumosXError, match="^case: other is a link that leads out of"):
-        find_cases(folder)
+        read_training_cases(folder)
 
 
 def test_an_odd_image_is_found_before_anything_is_encoded(one):
     (one / "video.mp4").unlink()
     image, frames = one / "image.png", [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
     frames[0].save(image, save_all=True, append_images=frames[1:])
-    note, = find_cases(one)[0].notes
+    note, = read_training_cases(one)[0].notes
     assert note == "image.png has several frames or pages; the first is used."
     assert read_target(image, SIZE)[0, 9, 9].tolist() == [1, 0, 0]
     frames[0].save(image, "GIF")
     with pytest.raises(LumosXError, match="image.png is no readable picture .it is not PNG, JPEG"):
-        find_cases(one)
+        read_training_cases(one)
     image.unlink()
     os.mkfifo(image)
     with pytest.raises(LumosXError, match="case: one has nothing to train towards"):
-        find_cases(one)
+        read_training_cases(one)
 
 
 def test_an_encoded_case_is_what_the_nodes_would_make_of_it(cases):
-    (case, _), tokenise = find_cases(cases), small_tokenizer()
+    (case, _), tokenise = read_training_cases(cases), small_tokenizer()
     read = load_case(case.folder)
     sample = encoded(case).sample(np.random.default_rng(0), 0.0)
     assert sample.binding == bind(read.scene, read.prompt, tokenise)
@@ -135,9 +135,9 @@ def test_a_target_is_cut_to_the_size_and_never_stretched(tmp_path):
 
 def test_pictures_are_dropped_with_their_words_but_nobody_loses_all():
     def word(number):
-        return Word(((number, number + 1),), torch.full((1, 16, 1, 2, 2), float(number)))
+        return EncodedReference(((number, number + 1),), torch.full((1, 16, 1, 2, 2), float(number)))
 
-    people = ((word(2), word(3)), (word(4),), (Word(((5, 6),), None), word(6), word(7)))
+    people = ((word(2), word(3)), (word(4),), (EncodedReference(((5, 6),), None), word(6), word(7)))
     case = EncodedCase(torch.zeros(1, 16, 1, 2, 2), context(""), context(""), (word(0), word(1)), people)
     seen = set()
     for seed in range(60):
@@ -157,15 +157,15 @@ def test_pictures_are_dropped_with_their_words_but_nobody_loses_all():
 
 
 def test_without_people_one_picture_at_least_stays():
-    lamp = Word(((0, 1),), torch.zeros(1, 16, 1, 2, 2))
+    lamp = EncodedReference(((0, 1),), torch.zeros(1, 16, 1, 2, 2))
     case = EncodedCase(torch.zeros(1, 16, 1, 2, 2), context(""), context(""), (lamp,), ())
     assert all(len(case.sample(np.random.default_rng(seed), 0.99).references) == 1 for seed in range(9))
 
 
 def test_samples_go_on_where_a_stopped_training_left_them(cases):
-    made = [encoded(case) for case in find_cases(cases)]
-    whole = list(itertools.islice(samples(made, 3, 0.4, 0), 12))
-    rest = list(itertools.islice(samples(made, 3, 0.4, 5), 7))
+    made = [encoded(case) for case in read_training_cases(cases)]
+    whole = list(itertools.islice(case_samples(made, 3, 0.4, 0), 12))
+    rest = list(itertools.islice(case_samples(made, 3, 0.4, 5), 7))
     for one, other in zip(whole[5:], rest):
         assert one.latent is other.latent and one.binding == other.binding
     # Every case once in each turn.
@@ -183,7 +183,7 @@ def test_a_face_that_is_words_only_binds_and_shows_nothing(film, tmp_path):
     nameless = Subject(type(one.face)(one.face.kind, one.face.phrase, None), one.attributes)
     folder = write_case_folder(Scene(subjects=(nameless, other)), case.prompt, "x", tmp_path / "new", replace=True)
     shutil.copy(tmp_path / "case" / "video.mp4", folder)
-    sample = encoded(find_cases(folder)[0]).sample(np.random.default_rng(0), 0.0)
+    sample = encoded(read_training_cases(folder)[0]).sample(np.random.default_rng(0), 0.0)
     assert sample.binding.subject_images[0] == len(one.attributes)
     assert len(sample.binding.subject_spans[0]) >= 1 + len(one.attributes)
 
@@ -213,18 +213,18 @@ def test_a_case_that_cannot_be_trained_on_is_named(cases, tmp_path, what, senten
     shutil.copytree(cases, tmp_path / "cases")
     broken(tmp_path / "cases" / "one", what)
     with pytest.raises(LumosXError, match=sentence):
-        find_cases(tmp_path / "cases")
+        read_training_cases(tmp_path / "cases")
 
 
 def test_no_cases_are_said(tmp_path):
     with pytest.raises(LumosXError, match="there is no folder"):
-        find_cases(tmp_path / "gone")
+        read_training_cases(tmp_path / "gone")
     with pytest.raises(LumosXError, match=r"has no caption.txt and no case folders in it"):
-        find_cases(tmp_path)
+        read_training_cases(tmp_path)
 
 
 def test_what_only_the_tokenizer_can_tell_is_told_of_its_case(cases):
-    (case, _) = find_cases(cases)
+    (case, _) = read_training_cases(cases)
 
     def deaf(text, source):
         return small_tokenizer()(text if len(text) > 60 else "zebra")

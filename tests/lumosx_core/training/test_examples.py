@@ -5,7 +5,7 @@ from lumosx_core.tiny.codec import world_codec
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_frames, draw_references
 from lumosx_core.tiny.world.script import draw_script
-from lumosx_core.training.checking import frames_of
+from lumosx_core.training.checking import decode_frames
 from lumosx_core.training.examples import LENGTHS, WorldExamples, bind, encode_clips, encode_references, length_of
 from support.tokens import small_tokenizer
 
@@ -75,7 +75,7 @@ def test_frames_come_back_from_their_latents():
     random = np.random.default_rng(2)
     script = draw_script(random, 2)
     cast = draw_cast(random, script, Split.TRAIN)
-    video = frames_of(encode_clips(world_codec(), [script], [cast], 3)[0], world_codec())
+    video = decode_frames(encode_clips(world_codec(), [script], [cast], 3)[0], world_codec())
     assert video.shape == (length_of(3), 96, 128, 3) == (9, 96, 128, 3)
     for made, picture in zip(video, draw_frames(script, cast, 9)):
         assert np.abs(made - np.asarray(picture, float)).mean() < 20

@@ -7,7 +7,7 @@ from lumosx_core.models.lumosx import RelationalOptions
 from lumosx_core.models.lumosx.sequence import Binding
 from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.models.wan.network import Network, initialise
-from lumosx_core.training.flow import dense_attention, draw_sigmas, velocity_loss
+from lumosx_core.training.flow import draw_sigmas, training_attention, velocity_loss
 from tools.golden import drawn_weight, golden_binding, load_golden
 from tools.server import ROOT
 
@@ -45,7 +45,7 @@ def test_attention_is_pytorchs(heads, queries, keys):
     q, k, v = draw(2, queries, heads * 8), draw(2, keys, heads * 8, seed=1), draw(2, keys, heads * 8, seed=2)
     split = (x.unflatten(-1, (heads, 8)).transpose(1, 2) for x in (q, k, v))
     theirs = torch.nn.functional.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
-    assert torch.allclose(dense_attention(q, k, v, heads), theirs, atol=1e-5)
+    assert torch.allclose(training_attention(q, k, v, heads), theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.lumosx import relational_forward
 from lumosx_core.models.lumosx.sequence import Binding
-from lumosx_core.training.base import check_base, read_base
-from lumosx_core.training.flow import dense_attention
+from lumosx_core.training.base import check_base_file, read_base
+from lumosx_core.training.flow import training_attention
 from lumosx_core.training.lora import ATTENTION, LAYERS, add_lora, lora_file
 from lumosx_core.training.lora_run import _run_block_twice
 from lumosx_core.training.trainer import Sample, Trainer, TrainingPlan
@@ -30,7 +30,7 @@ def velocity(network, latent_seed=0):
     with torch.no_grad():
         return relational_forward(
             network, draw(1, 16, 2, 6, 8, seed=latent_seed), torch.tensor([400.0]), draw(1, 12, 4096, seed=1),
-            [draw(1, 16, 1, 6, 8, seed=seed) for seed in range(2, 6)], BINDING, dense_attention,
+            [draw(1, 16, 1, 6, 8, seed=seed) for seed in range(2, 6)], BINDING, training_attention,
         )
 
 
@@ -136,7 +136,7 @@ def test_any_weight_file_is_a_base(tmp_path):
     meant = write_gguf(tmp_path / "base.gguf", "Q4_0")
     torch.save({"ema": small_transformer()}, tmp_path / "base.pt")
     for path, weights in ((tmp_path / "base.gguf", meant), (tmp_path / "base.pt", small_transformer())):
-        check_base(path)
+        check_base_file(path)
         held = read_base(path, torch.float32).state_dict()
         assert set(held) == set(weights)
         assert all(torch.equal(held[name], weight) for name, weight in weights.items())
@@ -160,4 +160,4 @@ def test_scaled_fp8_is_unpacked(tmp_path):
 def test_a_file_of_something_else_is_refused(tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(LumosXError, match="other.safetensors: it seems to be"):
-        check_base(tmp_path / "other.safetensors")
+        check_base_file(tmp_path / "other.safetensors")

@@ -77,7 +77,7 @@ def stopped(monkeypatch, command, after, **options):
 
     whole = lora_run.samples
     with monkeypatch.context() as patched:
-        patched.setattr(lora_run, "samples", pressing)
+        patched.setattr(lora_run, "case_samples", pressing)
         assert command(**options) == 130
 
 

@@ -24,7 +24,7 @@ from lumosx_core.training import polyvivid_run
 from lumosx_core.training.__main__ import main
 from lumosx_core.training.adapter_cases import adapter_samples, encode_adapter_case
 from lumosx_core.training.adapter_trainer import AdapterTrainer
-from lumosx_core.training.cases import TargetSize, find_cases
+from lumosx_core.training.cases import TargetSize, read_training_cases
 from lumosx_core.training.hunyuan_base import check_hunyuan, read_hunyuan
 from lumosx_core.training.polyvivid_run import train_adapter
 from lumosx_core.training.trainer import TrainingPlan
@@ -80,7 +80,7 @@ def hunyuan(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoded(case_folder, encoder):
-    (case,) = find_cases(case_folder)
+    (case,) = read_training_cases(case_folder)
     return encode_adapter_case(case, encoder, TargetSize(64, 48, 5), SIDE)
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lumosx_core.training.running import LOSSES_EVERY, run, write_record
-from lumosx_core.training.trainer import Record
+from lumosx_core.training.trainer import TrainingRecord
 
 from .test_trainer import endless, make
 
@@ -44,7 +44,7 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path, capsys):
 
 def test_a_record_survives_its_checkpoint(tmp_path):
     trainer = make()
-    trainer.record = Record([(50, 1.5)], [{"step": 50, "faces of 2, own": 1.0}], 12.0)
+    trainer.record = TrainingRecord([(50, 1.5)], [{"step": 50, "faces of 2, own": 1.0}], 12.0)
     trainer.save(tmp_path / "checkpoint")
     resumed = make()
     resumed.resume(tmp_path / "checkpoint")

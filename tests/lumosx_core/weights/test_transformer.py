@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.weights.opening import open_weights
-from lumosx_core.weights.recognise import describe
+from lumosx_core.weights.recognise import describe_contents
 from lumosx_core.weights.transformer import find_transformer
 from tools.placed_transformer import transformer_state_dict
 
@@ -170,7 +170,7 @@ def test_wrapped_models_of_other_kinds_are_named_too(find, weights):
 def test_a_whole_transformer_is_what_a_file_is(tmp_path, weights, beside):
     save_file({**prefixed(weights, "model."), beside: torch.zeros(2)}, tmp_path / "whole.safetensors")
     with open_weights(tmp_path / "whole.safetensors") as source:
-        assert describe(source) == "a Wan text-to-video transformer of 256 channels"
+        assert describe_contents(source) == "a Wan text-to-video transformer of 256 channels"
 
 
 def test_an_unknown_tensor_is_named(find, weights):

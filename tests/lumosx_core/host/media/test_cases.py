@@ -12,7 +12,7 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.host.media.cases import (
     BUILT_IN,
     case_fingerprint,
-    check_names,
+    check_case_names,
     list_cases,
     open_case,
     read_case,
@@ -222,17 +222,17 @@ def test_what_the_release_reads_otherwise_is_warned_about(outputs, caplog):
      "a\nb", "\ud800", "a /b", "what?", "\u4e2d" * 80],
 )
 def test_folders_that_are_no_plain_names_are_refused_before_anything_is_written(outputs, folder):
-    for refuse in (lambda: check_names("n", folder), lambda: write_case(SCENE, "lamp", "n", folder, False)):
+    for refuse in (lambda: check_case_names("n", folder), lambda: write_case(SCENE, "lamp", "n", folder, False)):
         with pytest.raises(LumosXError, match="folder: .* is no plain folder name"):
             refuse()
     assert list(outputs.iterdir()) == []
 
 
 def test_names_that_are_not_known_yet_are_not_checked(outputs):
-    check_names(None, None)
-    check_names("a name", "Fälle/白色 (2)/case-1.5")
+    check_case_names(None, None)
+    check_case_names("a name", "Fälle/白色 (2)/case-1.5")
     with pytest.raises(LumosXError, match="name: 'a;b' cannot"):
-        check_names("a;b", None)
+        check_case_names("a;b", None)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from lumosx_core.attention.backend_kernels import Place
-from lumosx_core.attention.backends import BACKENDS, Chosen, resolve
+from lumosx_core.attention.backend_kernels import Hardware
+from lumosx_core.attention.backends import BACKENDS, Chosen, resolve_backend
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.methods.lumosx import relational_model
 from lumosx_core.host.model.attention import (
@@ -221,7 +221,8 @@ def test_the_stand_in_of_sageattention_1_harms_nobody_else(relational, encoded, 
     """It shifts k in place and drops masks, as version 1.0.6 does."""
     with installer(tmp_path) as install:
         install("sageattention 1")
-        chosen = resolve("sageattention 1", Place("cuda", "stand-in", (8, 9)), torch.device("cpu"), torch.float32)
+        hardware = Hardware("cuda", "stand-in", (8, 9))
+        chosen = resolve_backend("sageattention 1", hardware, torch.device("cpu"), torch.float32)
     expected = sample(with_attention(relational, "pytorch"), encoded)
     said()
     measured = sample(with_chosen(relational, chosen), encoded)

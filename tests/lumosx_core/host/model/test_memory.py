@@ -15,7 +15,7 @@ from lumosx_core.host.methods.lumosx import relational_model
 from lumosx_core.host.model.memory import MARGIN, UNLIMITED, SamplingMemory, _most_free, most_references, planned_bytes
 from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.host.socket import BINDING, REFERENCES
-from lumosx_core.models.lumosx import RelationalOptions, layout_of
+from lumosx_core.models.lumosx import RelationalOptions, sequence_layout
 from lumosx_core.models.lumosx.cost import GIGABYTE, least_budget, plan_forward
 from lumosx_core.models.wan.config import WAN21_1_3B, WanConfig
 
@@ -185,7 +185,7 @@ def card(monkeypatch):
 def test_the_host_loads_no_more_than_the_budget_leaves(tiny, encode, make_scene, card, ratio):
     encoded, sizes = encode(make_scene()), WanConfig.of_module(tiny[0].model.diffusion_model)
     binding = encoded.positive[0][1]["model_conds"]["lumosx_binding"].cond
-    layout = layout_of(tiny[0].model.diffusion_model, encoded.latent["samples"].shape, binding)
+    layout = sequence_layout(tiny[0].model.diffusion_model, encoded.latent["samples"].shape, binding)
     least = least_budget(layout, sizes, 4)
     expected = sample(relational_model(tiny[0], RelationalOptions()), encoded)["samples"]
     card(ratio)
@@ -238,7 +238,7 @@ def loaded_under(model, encoded, drop=()):
 
 def layout_for(model, encoded):
     binding = encoded.positive[0][1]["model_conds"]["lumosx_binding"].cond
-    return layout_of(model.model.diffusion_model, encoded.latent["samples"].shape, binding)
+    return sequence_layout(model.model.diffusion_model, encoded.latent["samples"].shape, binding)
 
 
 def test_a_budget_uses_what_the_host_would_keep_free(tiny, encode, make_scene, card, monkeypatch):

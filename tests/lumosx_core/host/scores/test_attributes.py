@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.scores.attributes import score_attributes, score_motion
+from lumosx_core.host.scores.attributes import score_image_attributes, score_image_motion
 from lumosx_core.media import tensor_from_pil
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.attributes.score import AttributePlan
@@ -47,7 +47,7 @@ def images(faces):
 
 def score(images, scene, every=1, **plan):
     plan = AttributePlan(**{"by": "colour", **plan}, every=every)
-    return score_attributes(images, scene, plan, "automatic", "CenterFace")
+    return score_image_attributes(images, scene, plan, "automatic", "CenterFace")
 
 
 def test_clothes_that_change_hands_are_seen(images, scene):
@@ -110,9 +110,9 @@ def test_motion_of_a_still_and_a_moving_video():
     texture = np.kron(np.random.default_rng(0).random((40, 60, 3)), np.ones((8, 8, 1)))
     still = torch.from_numpy(np.stack([texture[:128, :192]] * 12)).float()
     panned = torch.from_numpy(np.stack([texture[:128, 4 * index:4 * index + 192] for index in range(12)])).float()
-    assert [score_motion(video, 16.0)[2] for video in (still, panned)] == [False, True]
-    report, text, _, plot = score_motion(panned, 16.0)
+    assert [score_image_motion(video, 16.0)[2] for video in (still, panned)] == [False, True]
+    report, text, _, plot = score_image_motion(panned, 16.0)
     assert json.loads(text)["strengths"] == pytest.approx([8] * 3, rel=0.1) and "a stand-in for RAFT" in report
     assert plot.shape == (1, 420, 1000, 3)
     with pytest.raises(LumosXError, match="images: 9 frames are too few"):
-        score_motion(still[:9], 16.0)
+        score_image_motion(still[:9], 16.0)

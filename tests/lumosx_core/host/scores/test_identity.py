@@ -15,7 +15,7 @@ from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.media.frames import ImageFrames
-from lumosx_core.host.scores.identity import check_save_name, score_images
+from lumosx_core.host.scores.identity import check_save_name, score_image_identity
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.identity.measured import IdentityPlan
 from lumosx_core.scores.identity.models import ModelNames
@@ -52,7 +52,7 @@ def output(tmp_path, monkeypatch):
 def test_a_swapped_video(scene, pair, output):
     images = image_of(still_video(*pair, frames=6, swap_at=4))
     before = images.clone()
-    (report, text, plot, annotated, score), shown = score_images(images, scene, IdentityPlan(every=2), DLIB)
+    (report, text, plot, annotated, score), shown = score_image_identity(images, scene, IdentityPlan(every=2), DLIB)
     scores = json.loads(text)
     assert scores["switches"]["events"][0] == {"frame": 4, "from": 1, "to": 2}
     assert scores["score"]["value"] == score and f"{score:.3f}" in report and "1 woman -> 2 man" in report
@@ -65,7 +65,7 @@ def test_a_swapped_video(scene, pair, output):
 
 
 def test_one_frame_works(scene, pair, output):
-    outputs, _ = score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB)
+    outputs, _ = score_image_identity(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB)
     _, text, plot, annotated, score = outputs
     scores = json.loads(text)
     assert [subject["steadiness"] for subject in scores["subjects"]] == [None, None]
@@ -75,7 +75,7 @@ def test_one_frame_works(scene, pair, output):
 def test_files_are_numbered_and_never_overwritten(scene, pair, output):
     images = image_of(still_video(*pair, frames=1))
     for number in (1, 2):
-        (report, text, plot, *_), _ = score_images(images, scene, IdentityPlan(), DLIB, "scores/run")
+        (report, text, plot, *_), _ = score_image_identity(images, scene, IdentityPlan(), DLIB, "scores/run")
         stem = f"run_0000{number}_"
         assert f"Saved as scores/{stem}.json and .png" in report
         assert json.loads((output / "scores" / f"{stem}.json").read_text(encoding="utf-8")) == json.loads(text)
@@ -115,14 +115,14 @@ def test_a_bad_name_and_missing_weights_stop_before_any_frame(scene, output, mon
     monkeypatch.setattr(ImageFrames, "__getitem__", lambda *_: pytest.fail("a frame was looked at"))
     images = torch.zeros(2, 64, 64, 3)
     with pytest.raises(LumosXError, match="^save_as: "):
-        score_images(images, scene, IdentityPlan(), DLIB, "../up")
+        score_image_identity(images, scene, IdentityPlan(), DLIB, "../up")
     with pytest.raises(LumosXError, match="^embedder: ArcFace IR-100 needs the file .*backbone.pth"):
-        score_images(images, scene, IdentityPlan(), ModelNames(embedder="ArcFace IR-100"))
+        score_image_identity(images, scene, IdentityPlan(), ModelNames(embedder="ArcFace IR-100"))
 
 
 def test_a_missing_second_embedder_is_named_and_the_rest_computed(scene, pair, output):
     names = ModelNames(embedder="dlib", second_embedder="CurricularFace IR-101")
-    (report, text, *_), _ = score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), names)
+    (report, text, *_), _ = score_image_identity(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), names)
     assert "**Warning:** The second embedder was left out: embedder: CurricularFace IR-101 needs the file" in report
     assert json.loads(text)["second_score"] is None
 
@@ -131,20 +131,20 @@ def test_a_scene_without_a_face_is_refused(output):
     hat = Reference(Kind.ATTRIBUTE, "hat", torch.zeros(1, 8, 8, 3))
     scene = Scene(subjects=(Subject(None, (hat,)), Subject(Reference(Kind.FACE, "man", None), (hat,))))
     with pytest.raises(LumosXError, match="^relations: no subject has a face picture"):
-        score_images(torch.zeros(1, 64, 64, 3), scene, IdentityPlan(), DLIB)
+        score_image_identity(torch.zeros(1, 64, 64, 3), scene, IdentityPlan(), DLIB)
 
 
 def test_an_interrupt_stops_between_frames(scene, pair, output):
     images = image_of(still_video(*pair, frames=2))
     comfy.model_management.interrupt_current_processing(True)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        score_images(images, scene, IdentityPlan(), DLIB, "run")
+        score_image_identity(images, scene, IdentityPlan(), DLIB, "run")
     assert list(output.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["ä" * 75, "😀" * 37, "a/" * 15 + "x" * 150])
 def test_the_longest_names_that_are_taken_can_be_written(scene, pair, output, name):
-    (report, *_), _ = score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB, name)
+    (report, *_), _ = score_image_identity(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB, name)
     assert "- Saved as " in report and (output / f"{name}_00001_.json").is_file()
 
 
@@ -157,7 +157,7 @@ def test_a_disk_that_fails_costs_the_files_and_not_the_scores(scene, pair, outpu
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
     try:
-        (report, text, plot, _, score), _ = score_images(images, scene, IdentityPlan(), DLIB, "scores/run")
+        (report, text, plot, _, score), _ = score_image_identity(images, scene, IdentityPlan(), DLIB, "scores/run")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert len(text.encode()) < 8192 and json.loads(text)["score"]["value"] == score and len(plot) == 1
@@ -168,13 +168,13 @@ def test_a_disk_that_fails_costs_the_files_and_not_the_scores(scene, pair, outpu
 
 def test_half_a_character_in_a_phrase_costs_nothing(pair, output):
     scene = Scene(subjects=(Subject(Reference(Kind.FACE, "man \ud800", image_of([pair[0].picture]))),))
-    score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB, "run")
+    score_image_identity(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB, "run")
     saved = json.loads((output / "run_00001_.json").read_text(encoding="utf-8"))
     assert saved["subjects"][0]["name"] == "man \ud800"
 
 
 def test_a_plot_file_is_a_png(scene, pair, output):
-    score_images(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB, "run")
+    score_image_identity(image_of(still_video(*pair, frames=1)), scene, IdentityPlan(), DLIB, "run")
     content = Path(output, "run_00001_.png").read_bytes()
     assert Image.open(io.BytesIO(content)).format == "PNG"
 
@@ -190,14 +190,14 @@ def test_without_an_embedder_faces_are_counted_and_only_the_score_stops(
     scene, pair, output, nothing_installed, caplog
 ):
     images = image_of(still_video(*pair, frames=3, leaves_at=2))
-    outputs, shown = score_images(images, scene, IdentityPlan(), ModelNames())
+    outputs, shown = score_image_identity(images, scene, IdentityPlan(), ModelNames())
     report, text, plot, annotated, score = outputs
     values = json.loads(text)
     assert [frame["faces"] for frame in values["frames"]] == [2, 2, 1]
     assert report.startswith(f"- **Warning:** {values['missing']}") and values["missing"] in caplog.text
     assert "pip install dlib-bin" in values["missing"] and "backbone.pth" in values["missing"]
     assert isinstance(score, ExecutionBlocker) and score.message == values["missing"]
-    another, _ = score_images(image_of(still_video(*pair, frames=3)), scene, IdentityPlan(), ModelNames())
+    another, _ = score_image_identity(image_of(still_video(*pair, frames=3)), scene, IdentityPlan(), ModelNames())
     assert plot.shape == another[2].shape and not torch.equal(plot, another[2])
     assert annotated.shape == images.shape and torch.equal(shown, annotated[:1])
     assert 0 < (annotated != images).any(dim=3).float().mean() < 0.2 and list(output.iterdir()) == []
@@ -206,7 +206,7 @@ def test_without_an_embedder_faces_are_counted_and_only_the_score_stops(
 def test_counted_faces_are_saved_with_their_plot(scene, pair, output, nothing_installed):
     images = image_of(still_video(*pair, frames=1))
     for number in (1, 2):
-        (report, text, *_), _ = score_images(images, scene, IdentityPlan(), ModelNames(), "run")
+        (report, text, *_), _ = score_image_identity(images, scene, IdentityPlan(), ModelNames(), "run")
         stem = f"run_0000{number}_"
         assert report.endswith(f"- Saved as {stem}.json and .png.")
         assert json.loads((output / f"{stem}.json").read_text(encoding="utf-8")) == json.loads(text)
@@ -215,4 +215,4 @@ def test_counted_faces_are_saved_with_their_plot(scene, pair, output, nothing_in
 
 def test_a_named_embedder_that_is_missing_stays_an_error(scene, output, nothing_installed):
     with pytest.raises(LumosXError, match="^embedder: dlib and .* are not installed; run .* pip install dlib-bin"):
-        score_images(torch.zeros(1, 64, 64, 3), scene, IdentityPlan(), DLIB)
+        score_image_identity(torch.zeros(1, 64, 64, 3), scene, IdentityPlan(), DLIB)

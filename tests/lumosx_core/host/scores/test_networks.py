@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from lumosx_core.faces.release_networks import ARCFACE, CURRICULARFACE, FaceNetwork
-from lumosx_core.host.scores.attributes import score_attributes
-from lumosx_core.host.scores.identity import score_images
+from lumosx_core.host.scores.attributes import score_image_attributes
+from lumosx_core.host.scores.identity import score_image_identity
 from lumosx_core.host.scores.networks import on_device, room_for_embedders
 from lumosx_core.media import tensor_from_pil
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
@@ -89,7 +89,8 @@ def images():
 
 
 def test_both_embedders_of_identity_scores_find_room_and_leave_nothing(images, scene, networks, events):
-    score_images(images, scene, IdentityPlan(), ModelNames("CenterFace", "ArcFace IR-100", "CurricularFace IR-101"))
+    names = ModelNames("CenterFace", "ArcFace IR-100", "CurricularFace IR-101")
+    score_image_identity(images, scene, IdentityPlan(), names)
     (room, size, device), *moved, last = events
     assert (room, device) == ("room", comfy.model_management.get_torch_device())
     # Twice the weights of two networks of 65 million.
@@ -98,13 +99,13 @@ def test_both_embedders_of_identity_scores_find_room_and_leave_nothing(images, s
 
 
 def test_the_embedder_of_attribute_scores_finds_room_and_leaves_nothing(images, scene, networks, events):
-    score_attributes(images, scene, AttributePlan("colour"), "automatic", "CenterFace")
+    score_image_attributes(images, scene, AttributePlan("colour"), "automatic", "CenterFace")
     assert [event[0] for event in events if event != "moved"] == ["room", "given back"]
     assert events[1] == "moved" and events[-1] == ("given back", 0)
 
 
 def test_nobody_makes_room_for_what_does_not_run_there(images, scene, events):
-    score_images(images, scene, IdentityPlan(), ModelNames("CenterFace", "dlib"))
+    score_image_identity(images, scene, IdentityPlan(), ModelNames("CenterFace", "dlib"))
     assert events == []
 
 

@@ -7,7 +7,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.media.frames import as_picture
-from lumosx_core.host.scores.subjects import SubjectsPlan, consolidate_crops, frames_of, phrases_of
+from lumosx_core.host.scores.subjects import SubjectsPlan, consolidate_crops, read_frame_numbers, read_phrases
 from lumosx_core.scores.attributes.colour import ColourLikeness
 from lumosx_core.scores.crop_likeness import CLIP, COLOUR_TAU, COLOURS, FACES
 from tools.clip_crops import BRIDGE, draw_clip_crops
@@ -92,12 +92,12 @@ def test_one_batch_and_a_list_are_the_same():
 
 
 def test_frames_and_phrases():
-    assert frames_of("", 3) == [0, 1, 2] and frames_of(" 4,4\n7 ", 3) == [4, 4, 7]
-    assert phrases_of(" \n", 2) is None and phrases_of("a man", 2) == ["a man"] * 2
-    assert phrases_of("a\nb", 2) == ["a", "b"]
+    assert read_frame_numbers("", 3) == [0, 1, 2] and read_frame_numbers(" 4,4\n7 ", 3) == [4, 4, 7]
+    assert read_phrases(" \n", 2) is None and read_phrases("a man", 2) == ["a man"] * 2
+    assert read_phrases("a\nb", 2) == ["a", "b"]
     for bad in ("1 2", "1 2 -3", "1 2 99999999999"):
         with pytest.raises(LumosXError, match="^frames: "):
-            frames_of(bad, 3)
+            read_frame_numbers(bad, 3)
 
 
 def test_no_subject_and_no_faces_end_in_a_sentence(clip):

@@ -7,7 +7,7 @@ import torch
 from comfy.ldm.flux.math import apply_rope1
 from comfy.ldm.modules.attention import optimized_attention
 
-from lumosx_core.models.wan.block import BlockInputs, Part, wan_block
+from lumosx_core.models.wan.block import BlockInputs, Segment, wan_block
 from tools.golden import wan_model
 
 SIZES = {
@@ -51,7 +51,7 @@ def put_in_place(block, scale, chunk_tokens):
         x, text, layer = given["img"], given["txt"], block.cross_attn
         keys_values = layer.norm_k(layer.k(text)), layer.v(text)
         more = torch.randn(len(x), 7, x.shape[2], generator=torch.Generator().manual_seed(1))
-        inputs = BlockInputs((Part(x.shape[1]),), given["pe"][0], given["vec"][:, 0], x.dtype, chunk_tokens, rotate)
+        inputs = BlockInputs((Segment(x.shape[1]),), given["pe"][0], given["vec"][:, 0], x.dtype, chunk_tokens, rotate)
         return {"img": wan_block(block, MoreKeys(keys_values, more, scale), inputs, False, x.clone())}
 
     return run

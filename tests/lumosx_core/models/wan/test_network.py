@@ -3,7 +3,7 @@ import torch
 
 from lumosx_core.models.wan.config import HEAD_DIM, WanConfig
 from lumosx_core.models.wan.network import FIRST_GATE, Network, initialise
-from lumosx_core.models.wan.rotary import apply_rotary, rotary_table
+from lumosx_core.models.wan.rotary import rotate_heads, wan_rotary_table
 
 
 def shapes(network):
@@ -48,8 +48,8 @@ def test_the_first_head_starts_by_looking_at_its_own_place():
     initialise(network, 0)
     attention = network.blocks[0].self_attn
     places = torch.cartesian_prod(torch.arange(2), torch.arange(6), torch.arange(8))
-    table = rotary_table(places, HEAD_DIM)
-    q, k = (apply_rotary(bias.expand(1, len(places), -1), 2, table) for bias in (attention.q.bias, attention.k.bias))
+    table = wan_rotary_table(places, HEAD_DIM)
+    q, k = (rotate_heads(bias.expand(1, len(places), -1), 2, table) for bias in (attention.q.bias, attention.k.bias))
     seen = (q[0, :, :HEAD_DIM] @ k[0, :, :HEAD_DIM].T)
     same = (places[:, None, 1:] == places[None, :, 1:]).all(-1)
     assert seen[same].min() > seen[~same].max()

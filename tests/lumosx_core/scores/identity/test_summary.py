@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.scores.identity.measured import IdentityPlan, Judge
+from lumosx_core.scores.identity.measured import EmbedderInfo, IdentityPlan
 from lumosx_core.scores.identity.models import ModelNames, ScoreModels
 from lumosx_core.scores.identity.report import identity_report
 from lumosx_core.scores.identity.summary import score_identity
@@ -80,7 +80,7 @@ def test_json_has_every_frame_and_subject():
 
 def test_a_second_embedder_has_its_own_numbers():
     scores = score(video(), second=ColourEmbedder("CurricularFace IR-101", scale=0.5), embedder="ArcFace IR-100")
-    assert (scores.judge.score, scores.second_judge.score) == ("ArcSim", "CurSim")
+    assert (scores.embedder.score, scores.second_embedder.score) == ("ArcSim", "CurSim")
     assert scores.second_score == pytest.approx(scores.score / 2)
     row = strict(scores)
     assert row["second_score"] == {"name": "CurSim", "value": pytest.approx(0.5)}
@@ -99,8 +99,8 @@ def test_a_second_embedder_has_its_own_numbers():
     ],
 )
 def test_only_the_right_network_gives_a_score_its_name(name, called):
-    judge = Judge(name, "1 - L2", 0.4)
-    assert judge.score == called and judge.comparable == (called in ("ArcSim", "CurSim"))
+    info = EmbedderInfo(name, "1 - L2", 0.4)
+    assert info.score == called and info.comparable == (called in ("ArcSim", "CurSim"))
 
 
 def test_what_must_not_be_compared_says_so():

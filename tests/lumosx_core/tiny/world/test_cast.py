@@ -4,15 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumosx_core.tiny.world import cast
-from lumosx_core.tiny.world.cast import PALETTE, Split, colour_name, draw_face, draw_fill, split_of
+from lumosx_core.tiny.world.cast import PALETTE, Split, colour_name, random_face, random_fill, split_of
 from support.tokens import small_tokenizer
 
 
 @given(st.integers(0, 2**32), st.sampled_from(Split))
 def test_what_is_drawn_belongs_to_its_split(seed, split):
     random = np.random.default_rng(seed)
-    assert split_of(draw_face(random, split)) is split
-    assert split_of(draw_fill(random, split)) is split
+    assert split_of(random_face(random, split)) is split
+    assert split_of(random_fill(random, split)) is split
 
 
 def test_splits_share_no_face_and_no_pair_of_colours_and_pattern():
@@ -20,7 +20,7 @@ def test_splits_share_no_face_and_no_pair_of_colours_and_pattern():
     for split in Split:
         random = np.random.default_rng(0)
         for _ in range(1500):
-            drawn[split] |= {draw_face(random, split), draw_fill(random, split)}
+            drawn[split] |= {random_face(random, split), random_fill(random, split)}
     for first in Split:
         assert len(drawn[first]) > 2500
         for second in Split:
@@ -34,7 +34,7 @@ def test_every_tenth_belongs_to_one_split():
 def test_a_pattern_can_be_seen():
     random = np.random.default_rng(1)
     for _ in range(200):
-        fill = draw_fill(random, Split.TRAIN)
+        fill = random_fill(random, Split.TRAIN)
         assert max(abs(a - b) for a, b in zip(fill.ground, fill.figure)) >= cast.LEAST_DIFFERENCE
 
 
@@ -57,4 +57,4 @@ def test_colours_are_many_and_named_in_words_of_the_tokenizer():
 def test_a_wish_for_the_ground_is_granted():
     random = np.random.default_rng(2)
     for _ in range(30):
-        assert colour_name(draw_fill(random, Split.TRAIN, lambda c: colour_name(c) == "red").ground) == "red"
+        assert colour_name(random_fill(random, Split.TRAIN, lambda c: colour_name(c) == "red").ground) == "red"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lumosx_core.tiny.world.cast import LEAST_DIFFERENCE, Split, split_of
 from lumosx_core.tiny.world.clip import (
-    View,
+    Viewpoint,
     draw_cast,
     draw_frames,
     draw_references,
@@ -106,10 +106,10 @@ def test_references_are_other_views_than_the_frames():
 def test_mirrored_and_turned_views():
     _, cast, _ = drawn(5)
     kind, fill = next(iter(cast.people[0].worn.items()))
-    straight = view_of_wear(kind, fill, View(), 2)
-    mirrored = view_of_wear(kind, fill, View(mirrored=True), 2)
+    straight = view_of_wear(kind, fill, Viewpoint(), 2)
+    mirrored = view_of_wear(kind, fill, Viewpoint(mirrored=True), 2)
     assert np.array_equal(pixels(mirrored), pixels(straight)[:, ::-1])
-    assert view_of_wear(kind, fill, View(degrees=15), 2).size != straight.size
+    assert view_of_wear(kind, fill, Viewpoint(degrees=15), 2).size != straight.size
 
 
 @pytest.mark.parametrize("frames", [1, 3, 5])

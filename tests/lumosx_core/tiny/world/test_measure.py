@@ -5,8 +5,8 @@ import pytest
 
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import Cast, draw_cast
-from lumosx_core.tiny.world.figure import Person
-from lumosx_core.tiny.world.measure import FACE, measure_clip, pixels_of
+from lumosx_core.tiny.world.figure import DrawnPerson
+from lumosx_core.tiny.world.measure import FACE, draw_pixels, measure_clip
 from lumosx_core.tiny.world.script import draw_script
 
 
@@ -22,7 +22,7 @@ FRAMES, LENGTH = (0, 8), 9
 
 def measured(script, cast, other, shown, width=128):
     """What is found in a clip that shows the cast ``shown``."""
-    return measure_clip(script, cast, other, pixels_of(script, shown, FRAMES, LENGTH, width), FRAMES, LENGTH)
+    return measure_clip(script, cast, other, draw_pixels(script, shown, FRAMES, LENGTH, width), FRAMES, LENGTH)
 
 
 def turned(items):
@@ -58,7 +58,7 @@ def test_exchanged_faces_are_found_on_the_others(drawn):
 def test_exchanged_clothes_are_found_on_the_others(drawn):
     script, cast, other = drawn
     worn = turned([person.worn for person in cast.people])
-    wrong = replace(cast, people=tuple(Person(person.face, one) for person, one in zip(cast.people, worn)))
+    wrong = replace(cast, people=tuple(DrawnPerson(person.face, one) for person, one in zip(cast.people, worn)))
     found = measured(script, cast, other, wrong)
     count = len(cast.people)
     for place in found.places:
@@ -75,7 +75,7 @@ def test_a_clip_is_compared_frame_by_frame():
     """The same pictures in another order are farther away, since people move."""
     script, cast, other = scene(2, 2)
     script = replace(script, roles=tuple(replace(role, verb="jumps") for role in script.roles))
-    pictures = pixels_of(script, cast, FRAMES, LENGTH, 128)
+    pictures = draw_pixels(script, cast, FRAMES, LENGTH, 128)
     right, wrong = (
         measure_clip(script, cast, other, clip, FRAMES, LENGTH).places for clip in (pictures, pictures[::-1])
     )
