@@ -14,7 +14,7 @@ import torch
 from comfy_api.latest import io
 
 from ..lumosx_core.errors import LumosXError
-from ..lumosx_core.models.lynx.adapters import Adapters, Person
+from ..lumosx_core.models.lynx.adapters import Adapters, LynxPerson
 from ..lumosx_core.scene.relations import Reference, Scene, Subject
 
 _LONGEST_NAME = 255
@@ -37,7 +37,7 @@ _CARRIED = {
     "LUMOSX_BACKGROUND": lambda value: isinstance(value, Reference),
     "LUMOSX_RELATIONS": lambda value: isinstance(value, Scene),
     "LUMOSX_LYNX": lambda value: isinstance(value, Adapters),
-    "LUMOSX_LYNX_IDENTITY": lambda value: isinstance(value, Person),
+    "LUMOSX_LYNX_IDENTITY": lambda value: isinstance(value, LynxPerson),
 }
 
 

@@ -15,7 +15,7 @@ from ..lumosx_core.host.media.lynx_cards import (
 from ..lumosx_core.host.methods.lynx import Appearance, lynx_guidance, lynx_model
 from ..lumosx_core.host.weights.face_models import weights_state
 from ..lumosx_core.host.weights.lynx import NONE, adapters_fingerprint, list_adapter_files, load_adapters
-from ..lumosx_core.models.lynx.choice import ALL, read_numbers
+from ..lumosx_core.models.lynx.choice import ALL, parse_block_numbers
 from .base import Node, when_known
 from .sockets import LYNX, LynxIdentitySocket, LynxSocket, advanced, aliases
 
@@ -216,8 +216,8 @@ class LumosXLynx(Node):
         _check_choices(blocks, rows, start_percent, end_percent)
         region = None if mask is None else mask.reshape(-1, *mask.shape[-2:])
         appearance = Appearance(
-            id_scale, ref_scale, start_percent, end_percent, read_numbers("blocks", blocks), region,
-            read_numbers("rows", rows),
+            id_scale, ref_scale, start_percent, end_percent, parse_block_numbers("blocks", blocks), region,
+            parse_block_numbers("rows", rows),
         )
         return io.NodeOutput(lynx_model(model, identity, appearance))
 
@@ -355,6 +355,6 @@ def _check_choices(blocks, rows, start_percent, end_percent):
     """What can be known when a workflow is queued; None for a linked value, which cannot."""
     for name, text in (("blocks", blocks), ("rows", rows)):
         if text is not None:
-            read_numbers(name, text)
+            parse_block_numbers(name, text)
     if None not in (start_percent, end_percent):
         Appearance(start_percent=start_percent, end_percent=end_percent).check()

@@ -18,7 +18,7 @@ AXES = (16, 56, 56)
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "model.")
 
 
-def check_hunyuan(path: Path) -> HunyuanConfig:
+def check_hunyuan_file(path: Path) -> HunyuanConfig:
     """Read what a file says of itself, and no weights.
 
     Raises:
@@ -32,7 +32,7 @@ def read_hunyuan(path: Path, dtype: torch.dtype) -> HunyuanNetwork:
     """The network of a weight file, on the CPU and frozen.
 
     Raises:
-        LumosXError: as ``check_hunyuan``, or the file is damaged.
+        LumosXError: as ``check_hunyuan_file``, or the file is damaged.
     """
     with open_weights(path) as source:
         config, names = _sizes(source, path)

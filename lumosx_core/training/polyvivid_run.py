@@ -20,7 +20,7 @@ from ..weights.opening import open_weights
 from .adapter_cases import CaseEncoder, EncodedAdapterCase, adapter_samples, encode_adapter_case
 from .adapter_trainer import AdapterTrainer
 from .cases import TargetSize, TrainingCase, read_training_cases
-from .hunyuan_base import check_hunyuan, read_hunyuan
+from .hunyuan_base import check_hunyuan_file, read_hunyuan
 from .options import (
     DTYPES,
     add_plan_options,
@@ -80,7 +80,7 @@ def train_adapter(options: argparse.Namespace) -> str:
     matplotlib()
     for name, (tensor, usual) in _ENCODERS.items():
         _check_encoder(f"--{name.replace('_', '-')}", getattr(options, name), tensor, usual)
-    base = check_hunyuan(options.base)
+    base = check_hunyuan_file(options.base)
     config = AdapterConfig.for_base(base, options.rank, float(alpha_of(options)), ref_size=options.picture_side)
     cases = read_training_cases(options.cases)
     plan, about = plan_of(options), _about(options, cases)

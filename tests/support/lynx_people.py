@@ -5,8 +5,8 @@ import copy
 import comfy.samplers
 import torch
 
-from lumosx_core.models.lynx.adapters import ID_LAYERS, REF_LAYERS, Adapters, Person
-from lumosx_core.models.lynx.identity import Identity, Reference, identity_tokens
+from lumosx_core.models.lynx.adapters import ID_LAYERS, REF_LAYERS, Adapters, LynxPerson
+from lumosx_core.models.lynx.identity import Identity, ReferenceInputs, identity_tokens
 from support import lynx_files
 from tools import lynx_network
 
@@ -39,9 +39,9 @@ def make_person(adapters, seed=0):
     text = torch.zeros(1, 512, TEXT)
     text[:, :5] = random(1, 5, TEXT, seed=7)
     latents = random(2, 16, 1, 8, 8, seed=100 + seed)
-    reference = Reference.of(latents, text) if REF_LAYERS in adapters else None
+    reference = ReferenceInputs.of(latents, text) if REF_LAYERS in adapters else None
     kind = adapters.sizes[ID_LAYERS].kind
-    return Person(Identity(kind, tokens, torch.zeros(4, 4, 3, dtype=torch.uint8), reference=reference), adapters)
+    return LynxPerson(Identity(kind, tokens, torch.zeros(4, 4, 3, dtype=torch.uint8), reference=reference), adapters)
 
 
 def conditioning(seed, words=40):

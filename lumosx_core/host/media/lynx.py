@@ -17,12 +17,12 @@ import torch
 from ...errors import LumosXError
 from ...faces.catalogue import open_detector
 from ...faces.picking import largest
-from ...models.lynx.adapters import ID_LAYERS, PARTS, REF_LAYERS, RESAMPLER, Adapters, Person
+from ...models.lynx.adapters import ID_LAYERS, PARTS, REF_LAYERS, RESAMPLER, Adapters, LynxPerson
 from ...models.lynx.alignment import ID_SIZE, REF_SIZE, aligned_crop
-from ...models.lynx.identity import Identity, Reference, identity_tokens, project_identities
+from ...models.lynx.identity import Identity, ReferenceInputs, identity_tokens, project_identities
 from ...models.lynx.recogniser import FaceRecogniser, load_recogniser, mean_embedding, recogniser_input
 from ...models.lynx.reference import PROMPT
-from ...models.lynx.sizes import AdapterSizes, Kind
+from ...models.lynx.sizes import AdapterKind, AdapterSizes
 from ...models.wan.config import WAN21_LATENT
 from ..conditioning.scene import log_warnings
 from ..weights.checkpoints import state_of
@@ -62,7 +62,7 @@ class _Crops:
 def make_person(
     adapters: Adapters, image: torch.Tensor | None, id_crop: torch.Tensor | None, ref_crop: torch.Tensor | None,
     vae: Any, clip: Any, plan: FacePlan,
-) -> tuple[Person, torch.Tensor, torch.Tensor, str]:
+) -> tuple[LynxPerson, torch.Tensor, torch.Tensor, str]:
     """A person from photos, or from crops that somebody made by hand.
 
     Args:
@@ -95,10 +95,10 @@ def make_person(
     identity = replace(identity, projected=_projected(adapters, tokens))
     report = "\n".join([*crops.report, *_likeness(embeddings), *unused])
     pictures = as_batch((crop.numpy() for crop in crops.of_ids), len(crops.of_ids))
-    return Person(identity, adapters), pictures, as_batch([crops.of_reference.numpy()], 1), report
+    return LynxPerson(identity, adapters), pictures, as_batch([crops.of_reference.numpy()], 1), report
 
 
-def with_checksums(person: Person) -> Identity:
+def with_checksums(person: LynxPerson) -> Identity:
     """The identity with the checksums of its adapters, as a card has them; all their numbers are read."""
     adapters = person.adapters
     found = {part: adapters.checksum(part) for part in PARTS if part in adapters}
@@ -208,7 +208,7 @@ def _manual(crop: torch.Tensor, source: str, size: int, report: list[str]) -> li
     return pictures
 
 
-def _kind(adapters: Adapters) -> Kind:
+def _kind(adapters: Adapters) -> AdapterKind:
     if (sizes := adapters.layers(ID_LAYERS)) is not None:
         return sizes.kind
     # Without ID layers only the reference adapter acts; the width of tokens tells the two kinds apart.
@@ -218,7 +218,7 @@ def _kind(adapters: Adapters) -> Kind:
     return "lite"
 
 
-def _reference(vae: Any, clip: Any, crop: torch.Tensor) -> Reference:
+def _reference(vae: Any, clip: Any, crop: torch.Tensor) -> ReferenceInputs:
     """The person's crop and a grey picture as normalised latents, and the prompt of the reference pass."""
     pixels = torch.stack([crop.float() / 255, torch.full_like(crop, 0.5, dtype=torch.float32)])
     latents = torch.cat([vae.encode(picture[None]) for picture in pixels])
@@ -228,7 +228,7 @@ def _reference(vae: Any, clip: Any, crop: torch.Tensor) -> Reference:
         )
     latents = comfy.latent_formats.Wan21().process_in(latents.float().cpu())
     text = clip.encode_from_tokens_scheduled(clip.tokenize(PROMPT))[0][0]
-    return Reference.of(latents, text)
+    return ReferenceInputs.of(latents, text)
 
 
 def _projected(adapters: Adapters, tokens: torch.Tensor) -> dict | None:

@@ -12,7 +12,7 @@ import torch
 
 from ...errors import LumosXError
 from ...files import DEVICE_NAME
-from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, RESAMPLER, Adapters, Person
+from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, RESAMPLER, Adapters, LynxPerson
 from ...models.lynx.card import read_card, write_card
 from ...models.lynx.identity import Identity
 from ...untrusted import inside, shown
@@ -68,7 +68,7 @@ def check_card_name(name: str) -> None:
         raise LumosXError(f"name: {shown(name[:60])!r} cannot be a file name; use letters, digits, - and _.")
 
 
-def save_card(person: Person, name: str, replace: bool) -> tuple[str, str]:
+def save_card(person: LynxPerson, name: str, replace: bool) -> tuple[str, str]:
     """Write a person's card into ``output/lynx``.
 
     Args:
@@ -92,7 +92,7 @@ def save_card(person: Person, name: str, replace: bool) -> tuple[str, str]:
     return f"{path.name} [{_OUTPUT}]", f"Saved in {path} ({megabytes:.1f} MB)\n{describe(identity)}"
 
 
-def load_card(name: str, adapters: Adapters | None) -> tuple[Person, torch.Tensor, str]:
+def load_card(name: str, adapters: Adapters | None) -> tuple[LynxPerson, torch.Tensor, str]:
     """A person from a card, with the picture on it [1, H, W, 3] and a report.
 
     Args:
@@ -107,7 +107,7 @@ def load_card(name: str, adapters: Adapters | None) -> tuple[Person, torch.Tenso
     _check_adapters(identity, given)
     # The resampler has done its work; with the adapters of another kind it would only confuse.
     kept = {part: path for part, path in given.files.items() if part != RESAMPLER}
-    person = Person(identity, Adapters(kept, {part: given.sizes[part] for part in kept}))
+    person = LynxPerson(identity, Adapters(kept, {part: given.sizes[part] for part in kept}))
     return person, as_picture(identity.preview.numpy()), describe(identity)
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from ...errors import LumosXError
 from ...models.latents import token_grid
-from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, Person
+from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, LynxPerson
 from ...models.lynx.attention import Addition, KeysValues
 from ...models.lynx.identity import NOBODY, PERSON
 from ...models.lynx.sizes import AdapterSizes, check_base
@@ -66,7 +66,7 @@ class Appearance:
 
 
 @dataclass(frozen=True, eq=False)
-class Role:
+class AttachedPerson:
     """One person on one MODEL.
 
     Attributes:
@@ -80,7 +80,7 @@ class Role:
     appearance: Appearance
 
 
-def lynx_model(model: Any, person: Person, appearance: Appearance) -> Any:
+def lynx_model(model: Any, person: LynxPerson, appearance: Appearance) -> Any:
     """A clone of a MODEL that makes videos with a person; people of earlier LumosX Lynx nodes stay.
 
     Args:
@@ -94,7 +94,7 @@ def lynx_model(model: Any, person: Person, appearance: Appearance) -> Any:
     appearance.check()
     blocks = _blocks(model.get_model_object("diffusion_model"), person, appearance)
     earlier = lynx_wrapper(model)
-    people = (*(earlier.people if earlier else ()), Role(Folds.of(person), blocks, appearance))
+    people = (*(earlier.people if earlier else ()), AttachedPerson(Folds.of(person), blocks, appearance))
     clone = model.clone()
     put_wrappers(clone, LYNX_WRAPPER, {
         _KINDS.OUTER_SAMPLE: LynxRunWrapper(people), _KINDS.DIFFUSION_MODEL: LynxWrapper(people),
@@ -157,7 +157,7 @@ def _with_room_for_shares(executor, patcher, noise_shape, conds, *arguments, **o
 class LynxRunWrapper:
     """An OUTER_SAMPLE wrapper: looks at a run before the model is loaded, and says which conditioning has whom."""
 
-    def __init__(self, people: Sequence[Role]) -> None:
+    def __init__(self, people: Sequence[AttachedPerson]) -> None:
         self.people = people
 
     def __call__(self, executor, noise, latent_image, sampler, sigmas, *arguments, **options):
@@ -200,7 +200,7 @@ class LynxRunWrapper:
 class LynxWrapper:
     """A DIFFUSION_MODEL wrapper: the adapters' shares are in the forward while it runs."""
 
-    def __init__(self, people: Sequence[Role]) -> None:
+    def __init__(self, people: Sequence[AttachedPerson]) -> None:
         self.people = people
 
     def __call__(
@@ -247,7 +247,7 @@ def _of_rows(pair: KeysValues, folded: Folded, wanted: Sequence[int]) -> KeysVal
     return KeysValues(pair.keys[one], pair.values[one])
 
 
-def _blocks(diffusion_model: nn.Module, person: Person, appearance: Appearance) -> dict[str, frozenset[int]]:
+def _blocks(diffusion_model: nn.Module, person: LynxPerson, appearance: Appearance) -> dict[str, frozenset[int]]:
     """In which blocks each adapter acts.
 
     Raises:
@@ -272,7 +272,7 @@ def _blocks(diffusion_model: nn.Module, person: Person, appearance: Appearance) 
     }
 
 
-def _layers_of(person: Person) -> dict[str, AdapterSizes]:
+def _layers_of(person: LynxPerson) -> dict[str, AdapterSizes]:
     """The adapters that can act for a person: those whose keys and values it brings along, and those in files."""
     identity, files = person.identity, person.adapters.sizes
     found = {}

@@ -13,10 +13,10 @@ from comfy.ldm.flux.math import apply_rope1
 from comfy.ldm.modules.attention import attention_pytorch
 from torch import nn
 
-from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, Person
+from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, LynxPerson
 from ...models.lynx.attention import KeysValues
 from ...models.lynx.folding import fold_identities, fold_references
-from ...models.lynx.identity import Reference, projected_identity
+from ...models.lynx.identity import ReferenceInputs, projected_identity
 from ...models.lynx.reference import reference_features
 
 MOST_KEPT = 2
@@ -49,12 +49,12 @@ class Folds:
         person: whose tokens and reference are folded.
     """
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: LynxPerson) -> None:
         self._identity, self._adapters = person.identity, person.adapters
         self._kept: dict[str, list[tuple[object, weakref.ref[nn.Module], Folded]]] = {ID_LAYERS: [], REF_LAYERS: []}
 
     @classmethod
-    def of(cls, person: Person) -> Folds:
+    def of(cls, person: LynxPerson) -> Folds:
         """Those of a person, so that another scale, mask or choice of blocks makes nothing anew."""
         return person.kept.setdefault(_KEPT, cls(person))
 
@@ -107,7 +107,7 @@ def _norms(model: nn.Module, layer: str) -> list[nn.Module]:
     return [getattr(getattr(block, "_orig_mod", block), layer).norm_k for block in model.blocks]
 
 
-def _features(model: nn.Module, reference: Reference, rows: tuple[int, ...], like: torch.Tensor):
+def _features(model: nn.Module, reference: ReferenceInputs, rows: tuple[int, ...], like: torch.Tensor):
     """The reference pass of some rows, block by block; see ``reference_features``."""
     latents = reference.latents[list(rows)].to(like)
     heads = getattr(model.blocks[0], "_orig_mod", model.blocks[0]).self_attn.num_heads

@@ -24,7 +24,7 @@ from ...models.polyvivid.checkpoint import StoredAdapter, read_adapter
 from ...models.polyvivid.config import MOST_LAYERS, RunOptions
 from ...models.polyvivid.file_names import is_adapter
 from ...models.polyvivid.forward import check_text, shared_of, subject_tokens, vec_shift_of, working_layers
-from ...models.polyvivid.layer import Shared, adapted_layer
+from ...models.polyvivid.layer import LayerInputs, adapted_layer
 from ...models.ranges import range_named
 from ...weights.checksum import files_state
 from ...weights.opening import open_weights
@@ -174,7 +174,7 @@ class SubjectsWrapper(SubjectsForward):
             )
 
     def _patch(
-        self, model: torch.nn.Module, index: int, shared: Shared, stream: _Stream, inner: Patch | None
+        self, model: torch.nn.Module, index: int, shared: LayerInputs, stream: _Stream, inner: Patch | None
     ) -> Patch:
         """What runs in a block's place: the adapter around the block, or around another node's patch of it."""
         def patch(arguments, extra):

@@ -97,7 +97,7 @@ class Adapters:
 
 
 @dataclass(frozen=True, eq=False)
-class Person:
+class LynxPerson:
     """An identity, with the adapters that act for it.
 
     Attributes:

@@ -22,7 +22,7 @@ from ...weights.safetensors_file import SafetensorsFile
 from ...weights.source import TORCH_KINDS, TensorInfo
 from ..wan.config import UMT5, WAN21_LATENT
 from .attention import KeysValues
-from .identity import Identity, Reference
+from .identity import Identity, ReferenceInputs
 
 CARD = "lumosx.lynx_card"
 """Metadata that only cards have: the version of their layout."""
@@ -188,7 +188,7 @@ def _identity(path: Path, facts: _Facts, tensors: Mapping[str, torch.Tensor]) ->
     if "latents" in tensors:
         if len(tensors["text"]) > facts.text_tokens:
             raise _damaged(path, "its text is longer than it says")
-        reference = Reference(tensors["latents"], tensors["text"], facts.text_tokens)
+        reference = ReferenceInputs(tensors["latents"], tensors["text"], facts.text_tokens)
     if "keys" in tensors:
         keys, values = tensors["keys"], tensors["values"]
         if keys.shape != values.shape or len(keys) != len(facts.blocks) or keys.shape[1] < 2 * queries:

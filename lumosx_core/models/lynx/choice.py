@@ -9,7 +9,7 @@ ALL = "all"
 _MOST = 512
 
 
-def read_numbers(source: str, text: str) -> frozenset[int] | None:
+def parse_block_numbers(source: str, text: str) -> frozenset[int] | None:
     """The numbers that a text names, with ranges; None for ``ALL`` or nothing.
 
     Args:

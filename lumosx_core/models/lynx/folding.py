@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from .attention import KeysValues
 from .layers import AdapterLayer, LayerReader
-from .sizes import Kind
+from .sizes import AdapterKind
 
 Norm = Callable[[torch.Tensor], torch.Tensor]
 
@@ -37,7 +37,7 @@ def project(layer: AdapterLayer, inputs: torch.Tensor) -> KeysValues:
     return KeysValues(F.linear(inputs, layer.k_weight, layer.k_bias), F.linear(inputs, layer.v_weight, layer.v_bias))
 
 
-def normalise(kind: Kind, projected: KeysValues, norm_k: Norm) -> KeysValues:
+def normalise(kind: AdapterKind, projected: KeysValues, norm_k: Norm) -> KeysValues:
     """Keys as the attention takes them.
 
     Args:
@@ -64,7 +64,7 @@ def project_identities(
 
 
 def fold_identities(
-    kind: Kind, projected: Iterable[tuple[int, KeysValues]], norms: Mapping[int, Norm] | list[Norm],
+    kind: AdapterKind, projected: Iterable[tuple[int, KeysValues]], norms: Mapping[int, Norm] | list[Norm],
     keep_on: torch.device | str | None = None,
 ) -> dict[int, KeysValues]:
     """Block to the ID adapter's keys and values.

@@ -13,14 +13,14 @@ from .attention import KeysValues
 from .folding import project_identities
 from .layers import LayerReader
 from .resampler import Resampler
-from .sizes import Kind
+from .sizes import AdapterKind
 
 PERSON, NOBODY = 0, 1
 """Rows of everything in an identity: guidance needs a person and the absence of one."""
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceInputs:
     """What the reference pass needs.
 
     Attributes:
@@ -34,7 +34,7 @@ class Reference:
     text_tokens: int
 
     @classmethod
-    def of(cls, latents: torch.Tensor, text: torch.Tensor) -> Reference:
+    def of(cls, latents: torch.Tensor, text: torch.Tensor) -> ReferenceInputs:
         """Latents as above, and the encoder's output [1, tokens, width]."""
         used = text[0].abs().amax(dim=1).nonzero()
         end = int(used.max()) + 1 if len(used) else 0
@@ -60,11 +60,11 @@ class Identity:
         made_with: ``resampler``, ``id_layers``, ``ref_layers`` to the ``adapter_checksum`` of what was used.
     """
 
-    kind: Kind
+    kind: AdapterKind
     tokens: torch.Tensor
     preview: torch.Tensor
     name: str = ""
-    reference: Reference | None = None
+    reference: ReferenceInputs | None = None
     projected: Mapping[int, KeysValues] | None = None
     made_with: Mapping[str, str] = field(default_factory=dict)
 

@@ -71,7 +71,7 @@ class LayerReader:
             stored = self._found.names[block].get(name)
             if stored is None:
                 return None
-            numbers = read_numbers(self._found.source, stored, self._quantised.get(f"{block}.{name}"))
+            numbers = read_tensor(self._found.source, stored, self._quantised.get(f"{block}.{name}"))
             return numbers.to(device=device, dtype=dtype)
 
         registers = part("registers")
@@ -93,7 +93,7 @@ def quantised_weights(source: WeightSource, names: Mapping[str, str]) -> dict[st
     return find_quantised_layers(source, plain)
 
 
-def read_numbers(source: WeightSource, stored: str, layer: QuantisedLayer | None) -> torch.Tensor:
+def read_tensor(source: WeightSource, stored: str, layer: QuantisedLayer | None) -> torch.Tensor:
     """One tensor of a file as plain numbers on the CPU, perhaps mapped from disk: do not write to it.
 
     Raises:

@@ -14,7 +14,7 @@ from ...errors import LumosXError
 from ...weights.recognise import describe_contents, without_wrappers
 from ...weights.source import WeightSource
 from .file_names import ROLES, resampler_prefix
-from .sizes import HEAD_CHANNELS, AdapterSizes, Kind, ResamplerSizes
+from .sizes import HEAD_CHANNELS, AdapterKind, AdapterSizes, ResamplerSizes
 
 EXPECTED = "the files resampler, ip_layers and ref_layers of ByteDance/lynx, or a repack of them"
 QUANTO_DATA = "._data"
@@ -161,7 +161,7 @@ def _parsed(source: WeightSource) -> Iterator[tuple[str, str, int, str, bool]]:
         yield stored, role[0], int(words[place]), f"{role[1]}{ending}", words[place - 1:place] == ["blocks"]
 
 
-def _kind(source: WeightSource, adapter: str, names: Mapping[int, Mapping[str, str]]) -> Kind:
+def _kind(source: WeightSource, adapter: str, names: Mapping[int, Mapping[str, str]]) -> AdapterKind:
     """By what the layers have: registers and biases are full's alone."""
     weights, biases = {"k.weight", "v.weight"}, {"k.bias", "v.bias"}
     kinds = {frozenset(weights | biases): "ref"} if adapter == "ref" else {
@@ -179,7 +179,7 @@ def _kind(source: WeightSource, adapter: str, names: Mapping[int, Mapping[str, s
     )
 
 
-def _layer_sizes(source: WeightSource, kind: Kind, names: Mapping[int, Mapping[str, str]]) -> AdapterSizes:
+def _layer_sizes(source: WeightSource, kind: AdapterKind, names: Mapping[int, Mapping[str, str]]) -> AdapterSizes:
     first = next(iter(names.values()))
     shape = source.tensors[first["k.weight"]].shape
     if len(shape) != 2 or 0 in shape:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..attention import dense_attention
-from .layers import quantised_weights, read_numbers
+from .layers import quantised_weights, read_tensor
 from .recognise import FoundResampler
 from .sizes import ResamplerSizes
 
@@ -86,7 +86,7 @@ def load_resampler(found: FoundResampler, device: torch.device | str = "cpu") ->
     quantised = quantised_weights(found.source, found.names)
     state = {
         # Copied, so that no mapping keeps the file.
-        name: read_numbers(found.source, stored, quantised.get(name)).to(device, torch.float32, copy=True)
+        name: read_tensor(found.source, stored, quantised.get(name)).to(device, torch.float32, copy=True)
         for name, stored in found.names.items()
     }
     resampler.load_state_dict(state, assign=True)

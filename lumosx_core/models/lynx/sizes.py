@@ -8,7 +8,7 @@ from typing import Literal
 from ...errors import LumosXError
 from ..wan.config import WanConfig
 
-Kind = Literal["full", "lite", "ref"]
+AdapterKind = Literal["full", "lite", "ref"]
 """``full`` and ``lite`` are ID layers, on text cross-attention; ``ref`` are reference layers, on self-attention."""
 
 HEAD_CHANNELS = 64
@@ -52,7 +52,7 @@ class AdapterSizes:
         blocks: blocks of the transformer that have a layer, in order: all of them, or every second one (lite).
     """
 
-    kind: Kind
+    kind: AdapterKind
     input_width: int
     width: int
     registers: int

@@ -22,7 +22,7 @@ INJECT_OPTIONAL = ("proj",)
 _DOWN = re.compile(r"double_blocks\.(\d+)\.(interact|inject)\.(.+)\.lora_down\.weight")
 
 
-class AdapterLayer(nn.Module):
+class DoubleBlockAdapter(nn.Module):
     """Modules A and B of one double block."""
 
     def __init__(self, interact: Interaction, inject: Injection) -> None:
@@ -56,7 +56,7 @@ class PolyVividAdapter(nn.Module):
             if found := _DOWN.fullmatch(name):
                 ranks.setdefault((int(found[1]), found[2]), {})[found[3]] = shape[0]
         self.double_blocks = nn.ModuleDict({
-            str(layer): AdapterLayer(
+            str(layer): DoubleBlockAdapter(
                 Interaction(config, ranks[layer, "interact"], linear),
                 Injection(
                     config, ranks[layer, "inject"], f"double_blocks.{layer}.inject.alpha" in shapes, linear
@@ -65,7 +65,7 @@ class PolyVividAdapter(nn.Module):
             for layer in config.layers
         })
 
-    def layer(self, index: int) -> AdapterLayer:
+    def layer(self, index: int) -> DoubleBlockAdapter:
         """The modules of one double block."""
         return self.double_blocks[str(index)]
 

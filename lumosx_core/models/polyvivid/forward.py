@@ -15,7 +15,7 @@ from ..hunyuan.network import HunyuanNetwork, recomputed
 from ..rotary import rotary_table
 from .adapter import PolyVividAdapter
 from .config import AdapterConfig, RunOptions
-from .layer import Shared, adapted_layer
+from .layer import LayerInputs, adapted_layer
 from .positions import TextLayout, injection_ids, interaction_ids
 
 DEFAULTS = RunOptions()
@@ -56,7 +56,7 @@ def shared_of(
     vec_shift: torch.Tensor | None,
     options: RunOptions,
     attend: DenseAttention,
-) -> Shared:
+) -> LayerInputs:
     """What all layers of a forward share.
 
     Args:
@@ -74,7 +74,7 @@ def shared_of(
     inject_rotary = None
     if config.inject_rope != "none":
         inject_rotary = tables(*injection_ids(base.latent.token_grid(x.shape), grids, config.inject_rope))
-    return Shared(
+    return LayerInputs(
         image_rotary, text_rotary, inject_rotary, vec_shift, options.strength, options.chunk_tokens, attend
     )
 

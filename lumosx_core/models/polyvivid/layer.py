@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from ..attention import DenseAttention
-from .adapter import AdapterLayer
+from .adapter import DoubleBlockAdapter
 
 BaseBlock = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """``base(z, z_t)``: the unchanged block over video and text tokens, which may write to both."""
 
 
 @dataclass(frozen=True)
-class Shared:
+class LayerInputs:
     """What all layers of one forward share.
 
     Attributes:
@@ -38,9 +38,9 @@ class Shared:
 
 
 def adapted_layer(
-    layer: AdapterLayer,
+    layer: DoubleBlockAdapter,
     block: nn.Module,
-    shared: Shared,
+    shared: LayerInputs,
     z_i: torch.Tensor,
     z: torch.Tensor,
     z_t: torch.Tensor,

@@ -25,7 +25,7 @@ from lumosx_core.training.__main__ import main
 from lumosx_core.training.adapter_cases import adapter_samples, encode_adapter_case
 from lumosx_core.training.adapter_trainer import AdapterTrainer
 from lumosx_core.training.cases import TargetSize, read_training_cases
-from lumosx_core.training.hunyuan_base import check_hunyuan, read_hunyuan
+from lumosx_core.training.hunyuan_base import check_hunyuan_file, read_hunyuan
 from lumosx_core.training.polyvivid_run import train_adapter
 from lumosx_core.training.trainer import TrainingPlan
 from lumosx_core.training.world_cases import write_world_case
@@ -226,9 +226,9 @@ def test_a_wrong_option_ends_in_a_sentence(train, more, sentence):
 
 
 def test_another_base_is_refused(base, hunyuan, tmp_path):
-    assert check_hunyuan(hunyuan) == SMALL
+    assert check_hunyuan_file(hunyuan) == SMALL
     with pytest.raises(LumosXError, match="^--base: .* is not a HunyuanVideo"):
-        check_hunyuan(base)
+        check_hunyuan_file(base)
 
 
 def test_files_that_are_no_encoders_are_refused_at_once(train, hunyuan):

@@ -15,7 +15,14 @@ from lumosx_core.models.lynx import card
 from lumosx_core.models.lynx.attention import KeysValues
 from lumosx_core.models.lynx.card import read_card, write_card
 from lumosx_core.models.lynx.folding import fold_identities
-from lumosx_core.models.lynx.identity import NOBODY, PERSON, Identity, Reference, identity_tokens, projected_identity
+from lumosx_core.models.lynx.identity import (
+    NOBODY,
+    PERSON,
+    Identity,
+    ReferenceInputs,
+    identity_tokens,
+    projected_identity,
+)
 from lumosx_core.models.lynx.layers import LayerReader, adapter_checksum
 from lumosx_core.models.lynx.recognise import find_lynx
 from lumosx_core.models.lynx.resampler import load_resampler
@@ -45,7 +52,7 @@ def make_identity(found_resampler, found_layers, name="Ada", projected=True):
     text = torch.cat([random(1, 5, 24, seed=5), torch.zeros(1, 507, 24)], dim=1)
     identity = Identity(
         found_layers.sizes.kind, tokens, torch.randint(0, 256, (256, 256, 3), dtype=torch.uint8), name,
-        Reference.of(random(2, 16, 1, 32, 32, seed=4), text),
+        ReferenceInputs.of(random(2, 16, 1, 32, 32, seed=4), text),
         made_with={"resampler": adapter_checksum(found_resampler), "id_layers": adapter_checksum(found_layers)},
     )
     if not projected:
@@ -64,7 +71,7 @@ def plain():
     }
     latents, text = random(2, 16, 1, 4, 4, seed=2), random(1, 5, 8, seed=3)
     preview = torch.arange(27, dtype=torch.uint8).reshape(3, 3, 3)
-    return Identity("full", tokens, preview, "Zoë", Reference.of(latents, text), pairs, {"id_layers": "ab" * 32})
+    return Identity("full", tokens, preview, "Zoë", ReferenceInputs.of(latents, text), pairs, {"id_layers": "ab" * 32})
 
 
 @pytest.mark.parametrize("kind", ["full", "lite"])
@@ -130,7 +137,7 @@ def test_at_the_sizes_of_14b_a_card_has_39_or_13_megabytes(tmp_path):
         ("full", 5120, 16, range(40), 39e6, 41e6), ("lite", 2048, 0, range(0, 40, 2), 13e6, 15e6),
     ):
         rows = torch.zeros(2, 16 + registers, 5120, dtype=torch.float16)
-        reference = Reference.of(torch.zeros(2, 16, 1, 32, 32), torch.ones(1, 512, 4096)[:, :6])
+        reference = ReferenceInputs.of(torch.zeros(2, 16, 1, 32, 32), torch.ones(1, 512, 4096)[:, :6])
         identity = Identity(
             kind, torch.zeros(2, 16, token_width), torch.zeros(256, 256, 3, dtype=torch.uint8), reference=reference,
             projected={block: KeysValues(rows, rows) for block in blocks},
@@ -157,7 +164,7 @@ def test_a_full_disk_leaves_the_old_card(plain, tmp_path, full_disk):
     ({"tokens": torch.full((2, 3, 8), float("nan"))}, "not finite"),
     ({"tokens": torch.zeros(3, 3, 8)}, r"tokens .*\[3, 3, 8\]"),
     ({"kind": "ref"}, "does not fit"), ({"made_with": {"base": "ab"}}, "does not fit"),
-    ({"reference": Reference(torch.zeros(2, 16, 1, 160, 160), torch.zeros(1, 8), 9)}, "latents"),
+    ({"reference": ReferenceInputs(torch.zeros(2, 16, 1, 160, 160), torch.zeros(1, 8), 9)}, "latents"),
 ])
 def test_what_fits_on_no_card_is_said_before_anything_is_written(change, named, plain, tmp_path):
     with pytest.raises(LumosXError, match=f"^identity: .*{named}"):
@@ -271,6 +278,6 @@ def test_other_weights_are_no_card(tmp_path):
 
 
 def test_an_empty_prompt_has_no_rows(plain, tmp_path):
-    reference = Reference.of(plain.reference.latents, torch.zeros(1, 7, 8))
+    reference = ReferenceInputs.of(plain.reference.latents, torch.zeros(1, 7, 8))
     write_card(tmp_path / "card", replace(plain, reference=reference, projected=None))
     assert read_card(tmp_path / "card").reference.padded_text().shape == (1, 7, 8)
