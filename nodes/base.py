@@ -164,8 +164,8 @@ def _check_links(cls, values: dict) -> None:
         carries = _CARRIED.get(socket.get_io_type())
         if carries is None or socket.id not in values or socket.optional and values[socket.id] is None:
             continue
-        given = values[socket.id]
-        wrong = [one for one in _each(cls, socket.id, given) if not carries(one)]
+        value = values[socket.id]
+        wrong = [one for one in _each(cls, socket.id, value) if not carries(one)]
         if wrong:
             raise LumosXError(
                 f"{socket.id}: {type(wrong[0]).__name__} came by the link instead of {socket.get_io_type()}; "
@@ -181,8 +181,8 @@ def _is_conditioning(entry) -> bool:
 
 def _check(cls, values: dict) -> None:
     widgets = _widgets(cls)
-    given = [(name, one) for name, item in values.items() for one in _each(cls, name, item)]
-    for name, value in given:
+    pairs = [(name, one) for name, item in values.items() for one in _each(cls, name, item)]
+    for name, value in pairs:
         widget = widgets.get(name)
         if isinstance(widget, io.Combo.Input):
             _check_choice(widget, value, name in cls.FILES)

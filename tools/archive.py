@@ -23,7 +23,7 @@ def shipped_files(root=ROOT):
     known = _paths(root, "ls-files", "--cached", "--others", "--exclude-standard")
     # .comfyignore is written as .gitignore is, so git itself says what its patterns mean.
     ignored = _paths(
-        root, "-c", f"core.excludesFile={root / IGNORE_FILE}", "check-ignore", "--no-index", "--stdin", told=known
+        root, "-c", f"core.excludesFile={root / IGNORE_FILE}", "check-ignore", "--no-index", "--stdin", names=known
     )
     return sorted(path for path in known - ignored if (root / path).is_file())
 
@@ -36,10 +36,10 @@ def write_archive(target, root=ROOT):
     return Path(target).stat().st_size
 
 
-def _paths(root, *arguments, told=frozenset()):
+def _paths(root, *arguments, names=frozenset()):
     # Whoever owns the checkout: only names are read.
     command = ["git", "-C", root, "-c", "safe.directory=*", *arguments, "-z"]
-    answer = subprocess.run(command, input="\0".join(path.as_posix() for path in told).encode(), capture_output=True)
+    answer = subprocess.run(command, input="\0".join(path.as_posix() for path in names).encode(), capture_output=True)
     # check-ignore ends with 1 when it has nothing to say.
     if answer.returncode not in (0, 1):
         raise RuntimeError(answer.stderr.decode())

@@ -44,8 +44,8 @@ def _input_of(name, node, group, key):
         fields |= {"default": None, "options": None}
     # Hosts differ in whether they say that something is not so.
     flags = {field: True for field in ("multiselect", "control_after_generate") if said.get(field)}
-    told = {field: value for field, value in fields.items() if value is not None}
-    return {"id": key, "type": kind, "required": group == "required", **told, **flags}
+    stated = {field: value for field, value in fields.items() if value is not None}
+    return {"id": key, "type": kind, "required": group == "required", **stated, **flags}
 
 
 def broken(old, new):

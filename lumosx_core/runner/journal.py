@@ -42,7 +42,7 @@ _TABLES = {
 
 
 class Stop(LumosXError):
-    """What ends a whole batch, not a case: it goes on there once that is mended."""
+    """A problem that stops the whole batch, not one case; the next start continues at that case."""
 
 
 @dataclass(frozen=True)

@@ -70,12 +70,12 @@ class BatchResult:
         """A table of the cases, one of the means, what went wrong, and what was left out of the most cases."""
         cases = [[line["case"], line.get("people"), *(_shown(line.get(key)) for key in _MEANS)] for line in self.lines]
         means = [[name, group["cases"], *(group[key] for key in _MEANS)] for name, group in self.means().items()]
-        told = [f"- **Warning:** Case {line['case']} has no score: {line['error']}" for line in self.failed]
-        told += self._notes()
+        lines = [f"- **Warning:** Case {line['case']} has no score: {line['error']}" for line in self.failed]
+        lines += self._notes()
         return "\n\n".join([
             markdown_table(["Case", "People", *_MEANS.values()], cases),
             markdown_table(["Mean over", "Cases", *_MEANS.values()], means),
-            *(["\n".join(told)] if told else []),
+            *(["\n".join(lines)] if lines else []),
         ])
 
     def _notes(self) -> list[str]:
@@ -84,12 +84,12 @@ class BatchResult:
         for line in self.lines:
             for note in line.get("left_out", ()):
                 cases.setdefault(note, []).append(line["case"])
-        told = []
+        lines = []
         for note, names in sorted(cases.items(), key=lambda entry: -len(entry[1])):
             others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            told.append(f"- **Note:** Case {names[0]}{others}: {note}")
-        more = len(told) - _SHOWN_NOTES
-        return [*told[:_SHOWN_NOTES], *([f"- And {more} more, all in scores.jsonl."] if more > 0 else [])]
+            lines.append(f"- **Note:** Case {names[0]}{others}: {note}")
+        more = len(lines) - _SHOWN_NOTES
+        return [*lines[:_SHOWN_NOTES], *([f"- And {more} more, all in scores.jsonl."] if more > 0 else [])]
 
 
 def score_video(
@@ -97,7 +97,7 @@ def score_video(
 ) -> VideoScores:
     """Score a video file against a case, and note what was left out of either.
 
-    With ``out`` write scores.json into that folder, and of what there is: plot.png of people who are told apart,
+    With ``out`` write scores.json into that folder and, where there is anything to show, plot.png (people by frames),
     attributes.png, motion.png, and annotated.mp4.
 
     Raises:

@@ -48,12 +48,12 @@ def velocity_loss(
         options: scientific constants.
         run_block: as for ``relational_forward``.
     """
-    given = {} if run_block is None else {"run_block": run_block}
+    block_runner = {} if run_block is None else {"run_block": run_block}
     sigma = sigmas.view(-1, 1, 1, 1, 1)
     noisy = (1 - sigma) * latent + sigma * noise
     velocity = relational_forward(
         network, noisy.to(dtype), sigmas * TRAINING_TIMESTEPS, context.to(dtype),
-        [reference.to(dtype) for reference in references], binding, training_attention, options, **given,
+        [reference.to(dtype) for reference in references], binding, training_attention, options, **block_runner,
     )
     return (velocity.float() - (noise - latent)).square().mean()
 

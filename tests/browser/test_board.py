@@ -56,7 +56,7 @@ def test_typing_on_the_board_writes_the_widget_and_is_judged_at_once(comfy):
     comfy.page.keyboard.type("s")
     assert widget(comfy, 1, "phrase") == "woman with red hairs"
     settled(comfy)
-    assert summary(board) == "1 thing to mend"
+    assert summary(board) == "1 problem"
     assert "Not in the prompt" in row(board, 2).locator(".lumosx-problem").inner_text()
     # The caret stays where it was while the board draws.
     comfy.page.keyboard.press("Backspace")
@@ -67,7 +67,7 @@ def test_typing_on_the_board_writes_the_widget_and_is_judged_at_once(comfy):
 
 def test_a_nearest_phrase_is_put_in_by_its_button(comfy):
     board = build(comfy, people=(("men on the left", ()), PEOPLE[1]))
-    row(board, 1).locator(".lumosx-mend", has_text="man on the left").first.click()
+    row(board, 1).locator(".lumosx-fix", has_text="man on the left").first.click()
     settled(comfy)
     assert widget(comfy, 0, "phrase") == "man on the left"
     assert summary(board) == "Everything binds"
@@ -75,23 +75,23 @@ def test_a_nearest_phrase_is_put_in_by_its_button(comfy):
 
 def test_free_words_for_a_person_are_offered_and_what_is_taken_is_not(comfy):
     board = build(comfy, people=(("guy on the left", ()), ("lady", ())))
-    row(board, 2).locator(".lumosx-mend", has_text="woman").first.click()
+    row(board, 2).locator(".lumosx-fix", has_text="woman").first.click()
     settled(comfy)
     assert widget(comfy, 1, "phrase").startswith("woman")
     comfy.run("() => scene.set(app.graph.getNodeById(scene.subjects[0]), 'phrase', 'lady')")
     settled(comfy)
     assert "add these words to the prompt" in row(board, 1).inner_text()
-    assert row(board, 1).locator(".lumosx-mend").count() == 0
+    assert row(board, 1).locator(".lumosx-fix").count() == 0
 
 
-def test_shared_words_are_marked_and_an_occurrence_mends_them(comfy):
+def test_shared_words_are_marked_and_an_occurrence_resolves_them(comfy):
     people = (("man", ("white jacket",)), ("man", ("blue cap",)))
     board = build(comfy, "A man in a white jacket and a man with a blue cap.", people)
     first = row(board, 1)
     assert "cancel out" in first.inner_text()
-    first.locator(".lumosx-mend", has_text="no. 1").click()
+    first.locator(".lumosx-fix", has_text="no. 1").click()
     settled(comfy)
-    row(board, 2).locator(".lumosx-mend", has_text="no. 2").click()
+    row(board, 2).locator(".lumosx-fix", has_text="no. 2").click()
     settled(comfy)
     assert [widget(comfy, index, "occurrence") for index in (0, 1)] == [1, 2]
     assert summary(board) == "Everything binds"
@@ -101,10 +101,10 @@ def test_too_few_and_empty_say_what_to_do(comfy):
     board = build(comfy, people=(("man on the left", ("white jacket", " ")), PEOPLE[1]))
     comfy.run("() => scene.set(app.graph.getNodeById(scene.subjects[1]), 'occurrence', 3)")
     settled(comfy)
-    assert summary(board) == "2 things to mend"
+    assert summary(board) == "2 problems"
     assert "Type the words" in row(board, 1).inner_text()
     assert "There is no no. 3; the prompt has these words once." in row(board, 2).inner_text()
-    row(board, 2).locator(".lumosx-mend", has_text="all").click()
+    row(board, 2).locator(".lumosx-fix", has_text="all").click()
     assert widget(comfy, 1, "occurrence") == 0
 
 
@@ -112,7 +112,7 @@ def test_what_others_change_is_seen_without_a_hook(comfy):
     board = build(comfy)
     comfy.run("() => scene.set(app.graph.getNodeById(scene.encoder), 'prompt', 'A man on the left waves.')")
     settled(comfy)
-    assert summary(board) == "4 things to mend"
+    assert summary(board) == "4 problems"
     comfy.run("() => app.graph.getNodeById(scene.binder).disconnectInput(1)")
     settled(comfy)
     assert row(board, 2).count() == 0
@@ -435,7 +435,7 @@ def test_one_of_several_prompts_is_chosen(comfy):
     assert summary(board) == "Everything binds"
     board.locator(".lumosx-encoder").select_option(other)
     settled(comfy)
-    assert summary(board) == "5 things to mend"
+    assert summary(board) == "5 problems"
     assert board.locator(".lumosx-prompt").inner_text() == "Nobody is here."
 
 

@@ -114,4 +114,4 @@ def test_a_second_background_is_marked(classic):
     }""")
     settled(classic)
     assert "There are two backgrounds" in classic.page.locator(".lumosx-note:visible").first.inner_text()
-    assert "1 thing to mend" in classic.page.locator(".lumosx-summary-text").all_inner_texts()
+    assert "1 problem" in classic.page.locator(".lumosx-summary-text").all_inner_texts()

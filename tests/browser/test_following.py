@@ -270,7 +270,7 @@ def test_a_picture_that_is_broadcast_to_every_free_input_is_said(classic):
     assert "Anything Everywhere" in row(board, 1).locator(".lumosx-chip .lumosx-problem").first.inner_text()
     assert "filename=lamp.png" in row(board, 1).locator(".lumosx-chip img").first.get_attribute("src")
     # Full bodies have their persons' words.
-    assert summary(board) == "5 things to mend"
+    assert summary(board) == "5 problems"
 
 
 def test_two_nodes_of_one_subgraph_show_their_own_people(classic):

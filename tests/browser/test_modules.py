@@ -196,9 +196,9 @@ def test_names_of_files_are_read_as_load_image_reads_them(call, name, parts):
 
 def test_sentences_have_a_form_for_one_and_keep_what_they_have_no_value_for(call):
     said = call("words.js", "return given.map(([key, values]) => module.say(key, values));", [
-        ["to_mend", {"count": 1}], ["to_mend", {"count": 2}], ["to_mend", {}], ["no such key", {}],
+        ["problems", {"count": 1}], ["problems", {"count": 2}], ["problems", {}], ["no such key", {}],
     ])
-    assert said == ["1 thing to mend", "2 things to mend", "{count} things to mend", "no such key"]
+    assert said == ["1 problem", "2 problems", "{count} problems", "no such key"]
 
 
 def test_children_that_stay_are_the_same_elements_and_keep_the_focus(call):

@@ -151,7 +151,7 @@ def test_a_picture_that_is_bypassed_to_compare_keeps_its_words_and_the_run_goes_
     settled(comfy)
     assert summary(board) == ("warning", "Everything binds, with 1 warning")
     assert "“Load Image” is bypassed: only these words bind" in chip(board, "white jacket").inner_text()
-    assert chip(board, "white jacket").locator(".lumosx-mend").count() == 0
+    assert chip(board, "white jacket").locator(".lumosx-fix").count() == 0
     # What is left out is still to be seen.
     paused = chip(board, "white jacket").locator(".lumosx-paused img")
     assert "thing00.png" in paused.get_attribute("src")
@@ -169,7 +169,7 @@ def test_pictures_that_a_run_cannot_do_without_are_red_and_say_what_to_bypass(cl
     board = build(classic, people=(("man on the left", ()), ("woman with red hair", ("green dress",))))
     classic.run(_MODE, [0, "face", MUTED])
     settled(classic)
-    assert summary(board)[0] == "mend"
+    assert summary(board)[0] == "problem"
     assert "is muted or bypassed; bypass “LumosX Subject” too." in row(board, 1).inner_text()
     classic.run("() => { app.graph.getNodeById(scene.subjects[0]).mode = 4; }")
     classic.run("""() => {
@@ -180,6 +180,6 @@ def test_pictures_that_a_run_cannot_do_without_are_red_and_say_what_to_bypass(cl
       loader.mode = 4;
     }""")
     settled(classic)
-    assert summary(board) == ("mend", "1 thing to mend")
+    assert summary(board) == ("problem", "1 problem")
     assert "is bypassed, and the run stops without this picture" in chip(board, "white lamp").inner_text()
     assert chip(board, "white lamp").locator(".lumosx-field").input_value() == "white lamp"

@@ -43,14 +43,14 @@ def test_two_people_called_the_same_are_one_warning_in_amber(comfy):
     assert board.locator(".lumosx-field[aria-invalid]").count() == 0
     comfy.run("() => scene.set(app.graph.getNodeById(scene.subjects[1]), 'phrase', 'boy')")
     settled(comfy)
-    assert summary(board) == ("mend", "1 thing to mend")
+    assert summary(board) == ("problem", "1 problem")
 
 
 def test_choices_and_comments_of_a_linked_prompt_are_words(classic):
     typed = "A {man|boy} in a white jacket // and a lamp"
     people = (("lamp", ()),)
     board = build(classic, typed, people)
-    assert summary(board)[0] == "mend"
+    assert summary(board)[0] == "problem"
     classic.run("""(text) => {
       const held = scene.add('PrimitiveString', 900, 900);
       scene.set(held, 'value', text);
@@ -119,5 +119,5 @@ def test_what_the_run_saw_of_a_made_picture_is_shown_until_it_changes(classic):
 
 def test_a_prompt_that_is_too_long_is_red(classic):
     board = build(classic, "A man on the left in a white jacket. " + "He waits. " * 300, (("man on the left", ()),))
-    assert summary(board) == ("mend", "1 thing to mend")
+    assert summary(board) == ("problem", "1 problem")
     assert "the model reads 512" in board.locator(".lumosx-note").inner_text()

@@ -1,10 +1,10 @@
-/** What has to be mended on a board: the server's verdict at its places, in words, with what can be done about it. */
+/** The problems on a board: what the server found, at its place, in words, and the fixes that it offers. */
 
 import { referencesOf } from "./scene.js";
 import { say } from "../words.js";
 
 /**
- * @typedef {object} Mend
+ * @typedef {object} Fix
  * @property {string} text
  * @property {string} label what a screen reader says
  * @property {{phrase?: string, occurrence?: number}} set values for the reference
@@ -14,7 +14,7 @@ import { say } from "../words.js";
  * @typedef {object} Problem
  * @property {"error" | "warning"} level an error stops the run
  * @property {string} text one sentence
- * @property {Mend[]} mends
+ * @property {Fix[]} fixes
  */
 
 /**
@@ -43,8 +43,8 @@ export function problemsOf(scene, found) {
   return { byId, board, errors, warnings: all.length - errors };
 }
 
-function problem(level, key, values = {}, mends = []) {
-  return { level, text: say(key, values), mends };
+function problem(level, key, values = {}, fixes = []) {
+  return { level, text: say(key, values), fixes };
 }
 
 /** What only the page can see: links that are missing, or too many. @returns {Found[]} */
@@ -92,15 +92,15 @@ const SHOWN = {
   no_picture({ level, code }, { node, kind, paused }) {
     // Who takes a picture away for a while wants the words to stay.
     if (paused) return problem(level, `${paused.muted ? "muted" : "bypassed"}_${kind === "attribute" ? "words" : "stops"}`, paused);
-    const mends = node ? [{ text: say("clear_words"), label: say("clear_words"), set: { phrase: "" } }] : [];
-    return problem(level, level === "error" ? code : "no_picture_words", {}, mends);
+    const fixes = node ? [{ text: say("clear_words"), label: say("clear_words"), set: { phrase: "" } }] : [];
+    return problem(level, level === "error" ? code : "no_picture_words", {}, fixes);
   },
   empty({ level, code }, { broadcast }) {
     return broadcast ? problem(level, "empty_broadcast", broadcast) : problem(level, code);
   },
   missing({ level, values: { nearest = [] } }) {
-    const mends = nearest.map((words) => ({ text: words, label: say("use_words", { words }), set: { phrase: words, occurrence: 0 } }));
-    return problem(level, nearest.length ? "missing_near" : "missing", {}, mends);
+    const fixes = nearest.map((words) => ({ text: words, label: say("use_words", { words }), set: { phrase: words, occurrence: 0 } }));
+    return problem(level, nearest.length ? "missing_near" : "missing", {}, fixes);
   },
   too_few({ level, code, values }) {
     return problem(level, code, values, occurrences(values.count, true));
@@ -112,9 +112,9 @@ const SHOWN = {
     return problem(level, "shared", { others: othersOf(reference, references, scene) }, parting(reference, places));
   },
   no_own_words({ level, code, values: { places }, people }, reference, { references, scene }) {
-    const mends = parting(reference, places);
-    if (people.includes(reference.person)) return problem(level, code, {}, mends);
-    return problem(level, "shared", { others: othersOf(reference, references, scene) }, mends);
+    const fixes = parting(reference, places);
+    if (people.includes(reference.person)) return problem(level, code, {}, fixes);
+    return problem(level, "shared", { others: othersOf(reference, references, scene) }, fixes);
   },
   same_picture({ level, code }, reference, { references }) {
     const others = references.filter((each) => each !== reference).map(({ phrase }) => `“${phrase}”`);
@@ -135,8 +135,8 @@ function parting({ occurrence }, places) {
 
 function occurrences(count, all = false) {
   const numbers = Array.from({ length: Math.min(count, MOST_MENDS) }, (_, index) => index + 1);
-  const mends = numbers.map((number) => ({
+  const fixes = numbers.map((number) => ({
     text: say("occurrence_short", { number }), label: say("use_occurrence", { number }), set: { occurrence: number },
   }));
-  return all ? [{ text: say("all_occurrences"), label: say("all_occurrences"), set: { occurrence: 0 } }, ...mends] : mends;
+  return all ? [{ text: say("all_occurrences"), label: say("all_occurrences"), set: { occurrence: 0 } }, ...fixes] : fixes;
 }

@@ -95,7 +95,7 @@ function absence({ prompt }) {
   return say("prompt_elsewhere", { title: prompt.from ?? "?" });
 }
 
-const SIGNS = { mend: "!", warning: "!", fine: "✓", waiting: "…", idle: "?" };
+const SIGNS = { problem: "!", warning: "!", fine: "✓", waiting: "…", idle: "?" };
 
 function drawSummary(element, state, references) {
   const [kind, text] = summaryOf(state, references);
@@ -108,7 +108,7 @@ function drawSummary(element, state, references) {
 
 /** What a board comes to, as a sign and a sentence. */
 function summaryOf({ problems, asked, failed, scene }, references) {
-  if (problems.errors) return ["mend", say("to_mend", { count: problems.errors })];
+  if (problems.errors) return ["problem", say("problems", { count: problems.errors })];
   if (!references.length) return ["idle", say(scene.unseen.length ? "nothing_shown" : "nobody_yet")];
   if (failed) return ["idle", say("not_checked")];
   if (scene.prompt.text === null) return ["idle", say("no_prompt_yet")];
@@ -134,7 +134,7 @@ function drawNotes(element, { failed, refusal, problems, notes: own }) {
 /** @param {Note} note */
 function drawNote({ level, text, more, buttons = [] }) {
   const sign = level ? [make("span", `lumosx-sign lumosx-sign-${level}`, { "aria-hidden": "true" }, "!")] : [];
-  const pressed = buttons.map((each) => button("lumosx-mend", each.text, each.run));
+  const pressed = buttons.map((each) => button("lumosx-fix", each.text, each.run));
   const words = make("span", "lumosx-advice", {}, make("span", "", {}, text), ...pressed);
   const preview = more ? [make("div", "lumosx-preview", {}, more)] : [];
   return make("div", `lumosx-note lumosx-${level ?? "quiet"}`, {}, make("div", "lumosx-problem", {}, ...sign, words), ...preview);
@@ -188,16 +188,16 @@ function drawThings(element, context) {
 /** The problems of one reference, each with its buttons. */
 function drawProblems(element, problems, reference, { actions }) {
   element.hidden = !problems.length;
-  const key = problems.map(({ level, text, mends }) => [level, text, mends.map((mend) => mend.text)]);
+  const key = problems.map(({ level, text, fixes }) => [level, text, fixes.map((fix) => fix.text)]);
   rebuild(element, [reference?.id, key], () => problems.map((problem) => drawProblem(problem, element, actions)));
   element.reference = reference;
 }
 
-function drawProblem({ level, text, mends }, element, actions) {
+function drawProblem({ level, text, fixes }, element, actions) {
   const sign = make("span", `lumosx-sign lumosx-sign-${level}`, { "aria-hidden": "true" }, "!");
-  const buttons = mends.map((mend) => {
-    const use = () => actions.set(element.reference, mend.set, true);
-    return button("lumosx-mend", mend.text, use, { "aria-label": mend.label, title: mend.label });
+  const buttons = fixes.map((fix) => {
+    const use = () => actions.set(element.reference, fix.set, true);
+    return button("lumosx-fix", fix.text, use, { "aria-label": fix.label, title: fix.label });
   });
   return make("div", `lumosx-problem lumosx-${level}`, {}, sign, make("span", "lumosx-advice", {}, text, ...buttons));
 }

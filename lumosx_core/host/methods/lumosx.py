@@ -93,8 +93,8 @@ class RelationalWrapper:
         def forward(
             x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options={}, **kwargs
         ):
-            given = {**kwargs, "clip_fea": clip_fea, "time_dim_concat": time_dim_concat}
-            check_forward(executor.class_obj, transformer_options, given, kwargs[REFERENCES], x.shape)
+            arguments = {**kwargs, "clip_fea": clip_fea, "time_dim_concat": time_dim_concat}
+            check_forward(executor.class_obj, transformer_options, arguments, kwargs[REFERENCES], x.shape)
             return self._forward(executor.class_obj, x, timestep, context, transformer_options, kwargs)
 
         # Wrappers behind ours (EasyCache, other packs) still run around the relational forward.
@@ -173,10 +173,10 @@ def _block_runner(transformer_options: dict):
         # Only the stream is offered: what else a stock block takes has another form here.
         arguments = {"img": x, "transformer_options": transformer_options}
 
-        def original_block(given):
+        def original_block(args):
             # The other node may mix the outcome with what it gave, so the last block gives all rows back too.
-            after = original(given["img"].clone())
-            return {"img": torch.cat([after, given["img"][:, after.shape[1]:]], dim=1)}
+            after = original(args["img"].clone())
+            return {"img": torch.cat([after, args["img"][:, after.shape[1]:]], dim=1)}
 
         # A block writes to what it gets, which the other node may still want to use.
         return replacement(arguments, {"original_block": original_block})["img"].clone()

@@ -202,8 +202,8 @@ def _verdicts(
         for index, similarity in zip(shown, _similarities([found[index] for index in shown], clip)):
             similarities[index] = similarity
     # Without a check nothing is below the bound.
-    given = [least + 1 if one is None else one for one in similarities]
-    verdicts = segmentation_gate([one.box for one in found], [one.masks for one in found], given, least)
+    measured = [least + 1 if one is None else one for one in similarities]
+    verdicts = segmentation_gate([one.box for one in found], [one.masks for one in found], measured, least)
     return list(zip(verdicts, similarities))
 
 

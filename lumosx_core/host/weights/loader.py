@@ -226,11 +226,11 @@ def _parts_of(layer: QuantisedLayer, layer_name: str, read: Callable[[str], torc
 
 def _build(path: str, weights: dict, layers: dict[str, dict], options: dict, disable_dynamic: bool) -> Any:
     load = comfy.sd.load_diffusion_model_state_dict
-    given = {"disable_dynamic": disable_dynamic} if "disable_dynamic" in inspect.signature(load).parameters else {}
+    extra = {"disable_dynamic": disable_dynamic} if "disable_dynamic" in inspect.signature(load).parameters else {}
     metadata = settings_in_metadata(layers) if layers else {}
     host = f"this ComfyUI ({comfyui_version.__version__})"
     try:
-        patcher = load(weights, model_options=options, metadata=metadata, **given)
+        patcher = load(weights, model_options=options, metadata=metadata, **extra)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         # Running out of memory is the host's to handle, and no fault of the file.
         if isinstance(error, RuntimeError) and not str(error).startswith(_BAD_STATE_DICT):

@@ -189,7 +189,7 @@ def _build(path: Path, weights: dict, encoder: TextEncoder, tokenizer: bytes, di
     )
     known = inspect.signature(comfy.sd.CLIP.__init__).parameters
     early = "state_dict" in known
-    given = {"disable_dynamic": disable_dynamic, "state_dict": [weights]}
+    arguments = {"disable_dynamic": disable_dynamic, "state_dict": [weights]}
     clip = comfy.sd.CLIP(
         target,
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
@@ -199,7 +199,7 @@ def _build(path: Path, weights: dict, encoder: TextEncoder, tokenizer: bytes, di
             # Starting there keeps older versions from loading the encoder before it has weights.
             "initial_device": comfy.model_management.text_encoder_offload_device(),
         },
-        **{name: value for name, value in given.items() if name in known},
+        **{name: value for name, value in arguments.items() if name in known},
     )
     missing = [] if early else clip.load_sd(weights)[0]
     if missing:

@@ -25,14 +25,14 @@ class RelationalMethod:
 
     Attributes:
         tables: what the run computed once.
-        following: normalised latents of the references in token order, each [batch, 16, 1, height, width].
+        extra_latents: normalised latents of the references in token order, each [batch, 16, 1, height, width].
         dense: the attention backend.
         csam: relational self-attention; off, everything attends to everything.
         dense_text: whether the video's cross-attention goes to the backend too; its keys must not be merged then.
     """
 
     tables: Tables
-    following: Sequence[torch.Tensor]
+    extra_latents: Sequence[torch.Tensor]
     dense: DenseAttention
     csam: bool = True
     dense_text: bool = False

@@ -76,13 +76,13 @@ def make_tables(
 def _merge_pads(context: torch.Tensor, weights: torch.Tensor) -> tuple[int, torch.Tensor | None]:
     """How many keys to keep, and the logarithm of how many tokens each stands for, all moved by one constant.
 
-    A column that pulls a reference stays by itself, even where the negative prompt is shorter and has a pad there.
+    A column that biases a reference stays by itself, even where the negative prompt is shorter and has a pad there.
     """
     length = weights.shape[1]
     equal = (context == context[:, -1:]).all(-1).all(0)
     equal = F.pad(equal, (0, length - len(equal)), value=True)
-    pulling = (weights != 0).any(0).to(equal.device)
-    own = (~equal | pulling).nonzero()
+    biased = (weights != 0).any(0).to(equal.device)
+    own = (~equal | biased).nonzero()
     first_pad = int(own[-1]) + 1 if len(own) else 0
     pads = length - first_pad
     kept = min(length, -(-(first_pad + 1) // KEYS_STEP) * KEYS_STEP)

@@ -74,7 +74,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class BlockInputs:
-    """What every block of one forward is given beside the residual stream.
+    """What every block of one forward reads besides the residual stream.
 
     Attributes:
         parts: of the sequence, in order. The first is the video: all that is wanted of the last block.
@@ -153,17 +153,17 @@ def _self_attention(
     q = k = v = None
     for start, end in _spans(tokens, queries, inputs.chunk_tokens):
         project = compiled(_project if start < queries else _project_keys)
-        given = project(block, x[:, start:end], inputs.rotary[start:end], modulation, inputs.dtype, inputs.rotate)
+        projected = project(block, x[:, start:end], inputs.rotary[start:end], modulation, inputs.dtype, inputs.rotate)
         if end - start == tokens:
-            k, v, q = given
+            k, v, q = projected
             break
         if k is None:
-            k, v = (given[0].new_empty(x.shape[0], tokens, one.shape[2]) for one in given[:2])
-            q = given[0].new_empty(x.shape[0], queries, given[0].shape[2])
-        for whole, one in zip((k, v, q), given):
+            k, v = (projected[0].new_empty(x.shape[0], tokens, one.shape[2]) for one in projected[:2])
+            q = projected[0].new_empty(x.shape[0], queries, projected[0].shape[2])
+        for whole, one in zip((k, v, q), projected):
             whole[:, start:end] = one
         # Attention comes next, and needs the room.
-        del given, one
+        del projected, one
     return attention.self_attention(q, k, v, block.self_attn.num_heads)
 
 

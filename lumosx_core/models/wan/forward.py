@@ -26,13 +26,13 @@ class Method(Protocol):
     """What a method makes of Wan: what follows the video in the sequence, where it lies, and each block's attention.
 
     Attributes:
-        following: latents behind the video's, each [batch, channels, frames, height, width] with the video's sides.
+        extra_latents: latents behind the video's, each [batch, channels, frames, height, width] with the video's sides.
         parts: of the sequence; the first is the video.
         rotary: [tokens, head_dim / 2] complex64, see ``rotary_table``.
     """
 
     @property
-    def following(self) -> Sequence[torch.Tensor]: ...
+    def extra_latents(self) -> Sequence[torch.Tensor]: ...
 
     @property
     def parts(self) -> tuple[Segment, ...]: ...
@@ -76,7 +76,7 @@ def wan_forward(
     embedded_time = _embed_time(model, timestep, latent.dtype)
     modulation = model.time_projection(embedded_time).unflatten(1, (6, -1))
     inputs = BlockInputs(method.parts, method.rotary, modulation, latent.dtype, chunk_tokens)
-    x = _patchify(model, latent, method.following)
+    x = _patchify(model, latent, method.extra_latents)
     # Convolution leaves it channel by channel, while blocks go through it row by row.
     x = (x.float() if float32_residual else x).contiguous()
     last = len(model.blocks) - 1
@@ -88,9 +88,9 @@ def wan_forward(
     return _unpatchify(video, grid, model.patch_size)[:, :, :frames, :height, :width]
 
 
-def _patchify(model: nn.Module, latent: torch.Tensor, following: Sequence[torch.Tensor]) -> torch.Tensor:
+def _patchify(model: nn.Module, latent: torch.Tensor, extra_latents: Sequence[torch.Tensor]) -> torch.Tensor:
     """The video and what follows it as [batch, tokens, dim]."""
-    sequence = torch.cat([latent, *(one.to(latent) for one in following)], dim=2)
+    sequence = torch.cat([latent, *(one.to(latent) for one in extra_latents)], dim=2)
     _, rows, columns = model.patch_size
     padded = F.pad(sequence, (0, -sequence.shape[4] % columns, 0, -sequence.shape[3] % rows))
     return model.patch_embedding(padded.float()).to(latent.dtype).flatten(2).transpose(1, 2)

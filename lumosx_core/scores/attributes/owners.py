@@ -222,15 +222,14 @@ class AttributeScores:
     def _legend(self) -> list[str]:
         faces = ", ".join(f"{person + 1} {name} in {self._seen(person)}" for person, name in enumerate(self.people))
         watched = "1 frame was watched" if len(self.views) == 1 else f"{len(self.views)} frames were watched"
-        told = [f"{watched}; a face was taken for: {faces}.",
-                f"Looked at: {self.looked}."]
+        lines = [f"{watched}; a face was taken for: {faces}.", f"Looked at: {self.looked}."]
         if self.owners:
-            told.append(
+            lines.append(
                 "on: mean likeness over frames that show the owner and this person. score: the owner's over all "
                 "watched frames, a miss counts 0. leakage: how far somebody else is ahead, 0 is best. wins: share of "
                 f"frames where the owner is ahead. Differences below {SAME} tell nothing."
             )
-        return told
+        return lines
 
     def _seen(self, person: int) -> int:
         return sum(view.regions[person] is not None for view in self.views)

@@ -135,12 +135,14 @@ def score_attributes(
         same_person: the embedder's, to tell who is probably not in the video; None where faces were not aligned.
     """
     absent = {} if same_person is None else strangers(seen, same_person)
-    told = [stranger_sentence(person, scene.subjects[person].name, likeness, same_person)
-            for person, likeness in absent.items()]
+    absent_notes = [
+        stranger_sentence(person, scene.subjects[person].name, likeness, same_person)
+        for person, likeness in absent.items()
+    ]
     with ExitStack() as stack:
         for model in tools.models:
             stack.enter_context(place(model))
-        tally = _Tally(scene, replace(tools, notes=(*told, *tools.notes)), frozenset(absent))
+        tally = _Tally(scene, replace(tools, notes=(*absent_notes, *tools.notes)), frozenset(absent))
         watched = {frame.index: frame for frame in seen}
         for index, pixels in enumerate(frames):
             if index in watched:
@@ -292,16 +294,16 @@ class _Tally:
 
     def _misses(self) -> list[str]:
         watched = len(self.views)
-        told = []
+        lines = []
         for (name, thing), frames in self.empty.items():
             owner, reference = self.worn[thing]
             if frames:
                 why = "the picture cuts that part of the body off" if self.locator is None else "no box is found"
-                told.append(
+                lines.append(
                     f"{name}: \"{reference.phrase}\" counts 0 on its owner, subject {owner + 1}, in {frames} of "
                     f"{watched} frames, since {why}."
                 )
-        return told
+        return lines
 
 
 def _compare(

@@ -105,14 +105,14 @@ class Weights:
         place = self.find(folders)
         library = transformers()
         try:
-            model, told = getattr(library, model_class).from_pretrained(
+            model, loading_info = getattr(library, model_class).from_pretrained(
                 place, local_files_only=True, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
             )
         # Which error a broken file ends in differs between versions of transformers and safetensors.
         except Exception as error:
             raise self._broken(place, str(error).partition("\n")[0]) from error
-        if told["missing_keys"]:
-            raise self._broken(place, f"{sorted(told['missing_keys'])[0]} is missing")
+        if loading_info["missing_keys"]:
+            raise self._broken(place, f"{sorted(loading_info['missing_keys'])[0]} is missing")
         return model.float().train(False).requires_grad_(False), place
 
     def companion(self, kind: str, place: Path) -> Any:
@@ -276,14 +276,14 @@ def _owl_box(box: np.ndarray, height: int, width: int) -> PixelBox:
 
 def _pixel_values(processor: Any, crops: Sequence[np.ndarray], model: torch.nn.Module) -> torch.Tensor:
     # Where the colours are is guessed otherwise, wrongly for a crop that is one or three pixels high.
-    told = processor(images=list(crops), input_data_format="channels_last", return_tensors="pt")
-    return told["pixel_values"].to(model.device)
+    inputs = processor(images=list(crops), input_data_format="channels_last", return_tensors="pt")
+    return inputs["pixel_values"].to(model.device)
 
 
 def _token_ids(tokenizer: Any, phrases: Sequence[str], model: Any) -> dict[str, torch.Tensor]:
     most = model.config.text_config.max_position_embeddings
-    told = tokenizer(list(phrases), padding="max_length", truncation=True, max_length=most, return_tensors="pt")
-    return {name: told[name].to(model.device) for name in ("input_ids", "attention_mask")}
+    inputs = tokenizer(list(phrases), padding="max_length", truncation=True, max_length=most, return_tensors="pt")
+    return {name: inputs[name].to(model.device) for name in ("input_ids", "attention_mask")}
 
 
 def _pooled(features: Any) -> torch.Tensor:

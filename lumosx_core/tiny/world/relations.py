@@ -23,10 +23,10 @@ def scene_of(script: Script, pictures: Iterable[Image.Image] | None = None) -> S
         pictures: as ``draw_references`` gives them; without them every picture is one white pixel, which is enough to
             find words.
     """
-    given = iter(pictures) if pictures is not None else None
+    remaining = iter(pictures) if pictures is not None else None
 
     def reference(kind: Kind, phrase: str, occurrence: int = 0) -> Reference:
-        picture = torch.ones(1, 1, 1, 3) if given is None else tensor_from_pil(next(given))
+        picture = torch.ones(1, 1, 1, 3) if remaining is None else tensor_from_pil(next(remaining))
         return Reference(kind, phrase, picture, occurrence=occurrence)
 
     def subject(number: int) -> Subject:

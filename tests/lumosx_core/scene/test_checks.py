@@ -92,7 +92,7 @@ def nearest(prompt, *references):
 
 
 def test_only_the_first_missing_phrases_get_suggestions():
-    """Each takes time, and nobody mends more at once."""
+    """Each takes time, and nobody fixes more at once."""
     phrases = "guy gentleman dude fellow bloke chap gent mister father dad"
     found = nearest("A man waves.", *map(thing, phrases.split()))
     assert found == [["man"]] * 8 + [[]] * 2
@@ -128,9 +128,9 @@ def test_a_suggestion_always_binds_and_is_never_taken(prompt, phrases):
             assert words not in [each.words for each in references]
             # The button puts occurrence 0; who types the words keeps theirs.
             for occurrence in (0, references[index].occurrence):
-                mended = [*references]
-                mended[index] = dataclasses.replace(references[index], phrase=words, occurrence=occurrence)
-                assert board(prompt, *mended)["references"][index]["status"] == "found"
+                fixed = [*references]
+                fixed[index] = dataclasses.replace(references[index], phrase=words, occurrence=occurrence)
+                assert board(prompt, *fixed)["references"][index]["status"] == "found"
 
 
 def test_without_a_prompt_only_phrases_are_compared():

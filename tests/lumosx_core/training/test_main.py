@@ -75,7 +75,7 @@ def stopped(monkeypatch, command, after, **options):
                 signal.raise_signal(signal.SIGINT)
             yield sample
 
-    whole = lora_run.samples
+    whole = lora_run.case_samples
     with monkeypatch.context() as patched:
         patched.setattr(lora_run, "case_samples", pressing)
         assert command(**options) == 130

@@ -170,5 +170,5 @@ def test_both_suggest_the_same_and_it_runs_once_taken(clip, prompt, phrases, exp
     assert [words.strip('"') for words in said.split(", ") if words] == expected
     assert expected or stopped.endswith("add these words to the prompt.")
     for words in expected:
-        mended = [dataclasses.replace(each, phrase=words) if each is missing else each for each in references]
-        assert run(clip, prompt, mended) is None
+        fixed = [dataclasses.replace(each, phrase=words) if each is missing else each for each in references]
+        assert run(clip, prompt, fixed) is None
