@@ -30,6 +30,8 @@ const OUTLETS = {
   ImpactInversedSwitch: outlet("select", 1, "input"),
 };
 
+const EVERY_CHOICE = { ...CHOICES, ...OUTLETS };
+
 /**
  * Which inputs a node passes on, or null when it makes something of its own or only a run knows.
  * @param {object} node
@@ -39,7 +41,7 @@ const OUTLETS = {
  */
 export function choiceOf(node, slot, value) {
   const type = node.comfyClass ?? node.type;
-  const choices = slot === 0 ? { ...CHOICES, ...OUTLETS } : OUTLETS;
+  const choices = slot === 0 ? EVERY_CHOICE : OUTLETS;
   return Object.hasOwn(choices, type) ? choices[type](node, value, slot) : null;
 }
 
