@@ -17,21 +17,21 @@ class LumosXAttention(Node):
             display_name="LumosX Attention",
             category=CATEGORY,
             **aliases("sage attention", "sageattention", "flash attention", "xformers", "sdpa", "speed up"),
-            description="Chooses what computes attention, the larger part of the time, for this model alone. Works on "
-            "any model and anywhere between its loader and the sampler; a second one replaces the first. Without this "
-            "node ComfyUI's own choice stays.",
+            description="Chooses the backend that computes attention, which takes most of the time, for this model "
+            "only. It works on any model, anywhere between the loader and the sampler; a second node replaces the "
+            "first. Without this node, ComfyUI's own choice applies.",
             inputs=[
                 io.Model.Input("model", tooltip="Any model, with or without LumosX Model."),
                 io.Combo.Input(
                     "backend", options=list(CHOICES), default="auto",
-                    tooltip="auto: the fastest that is installed and keeps full precision: FlashAttention 3 on an H100 "
-                    "or H200, else PyTorch. pytorch: its fastest kernels for the card, nothing to install. "
-                    "sageattention and comfy-kitchen int8 compute in 8 bits: faster, at some loss. What is missing, or "
-                    "does not run on your card, stops before sampling and says how to get it. Calls that a backend "
-                    "cannot take, such as those with a mask, go to PyTorch.",
+                    tooltip="auto: the fastest installed backend that keeps full precision: FlashAttention 3 on an "
+                    "H100 or H200, else PyTorch. pytorch: its fastest kernels for the card; nothing to install. "
+                    "sageattention and comfy-kitchen int8 compute in 8 bits: faster, but less exact. If a backend is "
+                    "missing or does not run on your card, the run stops before sampling and says how to get it. "
+                    "Calls that a backend does not support, such as those with a mask, go to PyTorch.",
                 ),
             ],
-            outputs=[io.Model.Output(display_name="model", tooltip="The same model with this attention.")],
+            outputs=[io.Model.Output(display_name="model", tooltip="The same model with this attention backend.")],
         )
 
     @classmethod

@@ -24,9 +24,9 @@ def _what():
 def _how():
     yield io.Combo.Input(
         "by", options=list(MEASURES), default=MEASURES[0],
-        tooltip="What compares. colour needs no weights and sees colours only: a stand-in. CLIP gives CLIP-I (picture) "
-        "and CLIP-T (phrase), DINOv2 gives DINO-I. everything there is: all whose weights are found, and the report "
-        "names what is missing and where to put it.",
+        tooltip="What compares pictures. colour: needs no weights, but sees only colours; a stand-in. CLIP gives "
+        "CLIP-I (picture) and CLIP-T (phrase), DINOv2 gives DINO-I. everything there is: all networks whose weights "
+        "are found; the report names missing files and where to put them.",
     )
     yield io.Combo.Input(
         "locate", options=list(LOCATE), default=LOCATE[0],
@@ -35,27 +35,27 @@ def _how():
     )
     yield io.Combo.Input(
         "embedder", options=list(EMBEDDERS), default=AUTOMATIC,
-        tooltip="What tells faces apart: automatic takes InsightFace, ArcFace or dlib, whichever is there first.",
+        tooltip="What tells faces apart. automatic: the first of InsightFace, ArcFace and dlib that is installed.",
     )
     yield io.Combo.Input("detector", options=list(DETECTORS), default=DETECTORS[0], tooltip="What finds the faces.")
     yield io.Int.Input(
         "every_nth_frame", default=4, min=1, max=10000,
-        tooltip="1 looks at every frame, 4 at every fourth. Time falls with it.",
+        tooltip="1 uses every frame, 4 every fourth frame, in a quarter of the time.",
     )
 
 
 def _outputs() -> list[Any]:
     return [
         io.String.Output(display_name="report", tooltip="Who wears what, as text for Preview Any."),
-        io.String.Output(display_name="scores_json", tooltip="The same and every frame's numbers, as JSON."),
+        io.String.Output(display_name="scores_json", tooltip="The same, with the numbers of every frame, as JSON."),
         io.Image.Output(
             display_name="annotated",
-            tooltip="The frames that were looked at, with each person's region and what was located in it.",
+            tooltip="The frames that were used, with each person's region and what was located in it.",
         ),
         io.Image.Output(
             display_name="plot",
-            tooltip="How far each attribute's owner is ahead of the best other person over the frames; of one person, "
-            "the likeness.",
+            tooltip="How far each attribute's owner is ahead of the best other person, over the frames; with one "
+            "person, the likeness.",
         ),
     ]
 
@@ -70,10 +70,10 @@ class LumosXAttributeScore(Node):
             display_name="LumosX Attribute Score",
             category=SCORES,
             **aliases("who wears what", "clip score", "dino score", "leakage", "evaluate", "benchmark"),
-            description="Tells whether each attribute is on the right person: finds the people by their faces, "
-            "compares every attribute's picture with every person, and says where it leaked. Objects are looked for in "
-            "the whole picture. CLIP, DINOv2 and OWLv2 are used if their folders are in models/lumosx; nothing is "
-            "downloaded.",
+            description="Checks whether each attribute is on the right person: finds the people by their faces, "
+            "compares every attribute's picture with every person, and says which attributes leaked to somebody "
+            "else. Objects are searched for in the whole picture. CLIP, DINOv2 and OWLv2 are used if their folders "
+            "are in models/lumosx; nothing is downloaded.",
             inputs=[*_what(), *_how()],
             outputs=_outputs(),
             is_output_node=True,
@@ -104,18 +104,20 @@ class LumosXMotionScore(Node):
             display_name="LumosX Motion Score",
             category=SCORES,
             **aliases("dynamic degree", "optical flow", "evaluate", "benchmark", "motion amount"),
-            description="Dynamic degree: frames and thresholds of the release's benchmark, but the flow comes from "
-            "OpenCV DIS, a stand-in for RAFT that needs no weights. Not comparable with published numbers.",
+            description="Dynamic degree, with the frames and thresholds of the release's benchmark. The flow comes "
+            "from OpenCV DIS, a stand-in for RAFT that needs no weights, so the numbers cannot be compared with "
+            "published ones.",
             inputs=[
-                io.Image.Input("images", tooltip="The video's frames; at 16 a second at least 10."),
+                io.Image.Input("images", tooltip="The video's frames; at least 10 at 16 frames per second."),
                 io.Float.Input(
                     "fps", default=16.0, min=1.0, max=240.0, step=1.0,
-                    tooltip="Frames a second of the video; LumosX makes 16. About 8 frames a second are looked at.",
+                    tooltip="Frames per second of the video; LumosX makes 16. About 8 frames per second are used.",
                 ),
             ],
             outputs=[
-                io.String.Output(display_name="report", tooltip="How much moves, as text for Preview Any."),
-                io.String.Output(display_name="scores_json", tooltip="The same and every pair's number, as JSON."),
+                io.String.Output(display_name="report", tooltip="How much the video moves, as text for Preview Any."),
+                io.String.Output(display_name="scores_json", tooltip="The same, with the number of every pair of "
+                    "frames, as JSON."),
                 io.Boolean.Output(display_name="dynamic", tooltip="True if enough of the video moves."),
                 io.Image.Output(display_name="plot", tooltip="How much each pair of frames moves, and the threshold."),
             ],

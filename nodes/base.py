@@ -138,7 +138,7 @@ def _without_lists(cls, values: dict) -> dict:
         if name in cls.LISTS or not isinstance(value, list | tuple):
             single[name] = value
         elif len(value) > 1:
-            raise LumosXError(f"{name}: {len(value)} values came by the link, but this input takes one; link one.")
+            raise LumosXError(f"{name}: {len(value)} values came through the link, but this input takes one; link one.")
         else:
             single[name] = value[0] if value else None
     return single
@@ -168,7 +168,7 @@ def _check_links(cls, values: dict) -> None:
         wrong = [one for one in _each(cls, socket.id, value) if not carries(one)]
         if wrong:
             raise LumosXError(
-                f"{socket.id}: {type(wrong[0]).__name__} came by the link instead of {socket.get_io_type()}; "
+                f"{socket.id}: {type(wrong[0]).__name__} came through the link instead of {socket.get_io_type()}; "
                 "check the node that is linked here (a switch or a Get node may pass on nothing, or something else)."
             )
 
@@ -210,8 +210,8 @@ def _check_text(name: str, value) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise LumosXError(
-            f"{name}: character {error.start + 1} is half of a character (U+{ord(value[error.start]):04X}); type that "
-            "character again."
+            f"{name}: character {error.start + 1} is only half of a character (U+{ord(value[error.start]):04X}); type "
+            "that character again."
         ) from None
 
 
@@ -239,6 +239,6 @@ def _is_number(value) -> bool:
 
 def _shown(value) -> str:
     if isinstance(value, int) and abs(value) > _LARGEST_SHOWN:
-        return "a number of very many digits"
+        return "a very long number"
     text = ascii(value) if not isinstance(value, str) or not value.isprintable() else f'"{value}"'
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

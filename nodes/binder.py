@@ -25,8 +25,8 @@ class LumosXBinder(Node):
                 "scene", "identity", "characters",
                 "phantom", "s2v",
             ),
-            description="Puts people, objects and a background together into one scene. The order is fixed: "
-            "background, objects, people. Warnings are in the report and in the log.",
+            description="Combines people, objects and a background into one scene. The order is fixed: background, "
+            "objects, people. Warnings are in the report and in the log.",
             inputs=[
                 *(
                     SubjectSocket.Input(
@@ -46,8 +46,8 @@ class LumosXBinder(Node):
                 BackgroundSocket.Input("background", optional=True, tooltip="At most one, from LumosX Background."),
                 RelationsSocket.Input(
                     "relations", optional=True,
-                    tooltip="A scene to add to, from LumosX Load Case or another LumosX Binder; what it holds comes "
-                    "first. This is also the way to more than three people.",
+                    tooltip="A scene to extend, from LumosX Load Case or another LumosX Binder; its contents come "
+                    "first. Use this for more than three people.",
                 ),
             ],
             outputs=[

@@ -39,9 +39,9 @@ class LumosXLoadCase(Node):
                 ),
                 io.Combo.Input(
                     "full_body", options=list(FULL_BODIES), default=LEAVE_OUT, optional=True,
-                    tooltip="Pictures of whole persons (fullbody_<phrase>.png): left out as the release does, or given "
-                    "as stand-alone references under these words. A case that LumosX Save Case wrote is always loaded "
-                    "with those that it was saved with.",
+                    tooltip="Pictures of whole people (fullbody_<phrase>.png): left out, as in the release, or used "
+                    "as references of their own with these words. A case written by LumosX Save Case always loads "
+                    "the full bodies that it was saved with.",
                 ),
             ],
             outputs=[
@@ -76,25 +76,25 @@ class LumosXSaveCase(Node):
             display_name="LumosX Save Case",
             category=SCENE,
             **aliases("export case", "save references", "dataset", "folder"),
-            description="Writes a scene and its prompt as a case folder of the LumosX release, with a lumosx.json for "
-            "what that format cannot say, into ComfyUI's output folder. LumosX Load Case reads exactly the same scene "
-            "back; press R, so that it lists the new folder.",
+            description="Writes a scene and its prompt to ComfyUI's output folder, as a case folder of the LumosX "
+            "release with a lumosx.json for what that format cannot express. LumosX Load Case reads exactly the same "
+            "scene back; press R first, so that it lists the new folder.",
             inputs=[
                 RelationsSocket.Input("relations", tooltip="The scene, from LumosX Binder or LumosX Load Case."),
                 io.String.Input(
                     "prompt", default="", multiline=True, tooltip="The prompt; it must contain every phrase."
                 ),
                 io.String.Input(
-                    "name", default="case", tooltip="The name that caption.txt gives the case; no \";\" in it."
+                    "name", default="case", tooltip="The name of the case in caption.txt; it must not contain \";\"."
                 ),
                 io.String.Input(
                     "folder", default="lumosx_cases/case",
-                    tooltip="The folder to make in ComfyUI's output folder, at most three levels deep. A number is "
+                    tooltip="The folder to create in ComfyUI's output folder, at most three levels deep. A number is "
                     "added (case_00001), unless replace is on.",
                 ),
                 io.Boolean.Input(
                     "replace", default=False, optional=True,
-                    tooltip="Writes exactly the folder named above, without a number. A case that is there already is "
+                    tooltip="Writes exactly the folder named above, without a number. An existing case there is "
                     "removed once the new one is complete; a folder that holds anything else is never touched.",
                 ),
             ],
@@ -103,7 +103,7 @@ class LumosXSaveCase(Node):
                 io.Custom("COMBO").Output(
                     display_name="saved_in", tooltip="The new folder, for the case of LumosX Load Case."
                 ),
-                io.String.Output(display_name="report", tooltip="Where it was written, and what it holds."),
+                io.String.Output(display_name="report", tooltip="Where the case was written, and what it contains."),
             ],
             is_output_node=True,
         )

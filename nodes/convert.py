@@ -28,25 +28,26 @@ class LumosXConvertWeights(Node):
             display_name="LumosX Convert Weights",
             category=CATEGORY,
             **aliases("quantize", "quantise", "gguf", "fp8", "convert checkpoint", "save model", "merge shards"),
-            description="Makes a smaller file, or one file from the release's checkpoint folder, a .pt or several "
-            "parts. It needs little memory, can be interrupted, never overwrites and leaves nothing half written. "
-            "Press R afterwards, so that the loaders list the new file.",
+            description="Makes a smaller file, or makes one file from the release's checkpoint folder, from a .pt, "
+            "or from several parts. It needs little memory, can be interrupted, never overwrites a file and never "
+            "leaves an incomplete one. Press R afterwards, so that the loaders list the new file.",
             inputs=[
                 io.Combo.Input(
                     "source", options=list_sources(),
-                    tooltip="A weight file in models/diffusion_models or models/unet (of a model in parts the first), "
-                    "a checkpoint folder there (it ends in /), or the .index.json of a model's parts.",
+                    tooltip="A weight file in models/diffusion_models or models/unet (the first part of a model in "
+                    "several parts), a checkpoint folder there (its name ends in /), or the .index.json of a model "
+                    "in parts.",
                 ),
                 io.Combo.Input(
                     "format", options=list(FORMATS), default="q8_0",
-                    tooltip="q8_0 (GGUF) is half of bf16 and hardly differs. fp8_scaled is as small and may be "
-                    "faster on new cards, with more loss. q5_1 to q4_0 are smaller still, for the smallest cards. bf16 "
-                    "keeps everything the release has.",
+                    tooltip="q8_0 (GGUF) is half the size of bf16 and hardly differs. fp8_scaled is as small and may "
+                    "be faster on new cards, but loses more. q5_1 to q4_0 are smaller still, for the smallest cards. "
+                    "bf16 keeps everything in the release.",
                 ),
                 io.String.Input(
                     "file_name", default="lumosx_q8_0",
-                    tooltip="Name of the new file in models/diffusion_models, without its ending; the format decides "
-                    "on .safetensors or .gguf. A file that is there already is never touched.",
+                    tooltip="Name of the new file in models/diffusion_models, without its extension, which is "
+                    ".safetensors or .gguf depending on the format. An existing file is never touched.",
                 ),
             ],
             outputs=[
@@ -54,7 +55,7 @@ class LumosXConvertWeights(Node):
                 io.Custom("COMBO").Output(
                     display_name="model_name", tooltip="The new file, for the model_name of LumosX Model Loader."
                 ),
-                io.String.Output(display_name="report", tooltip="What was written, and what to know about it."),
+                io.String.Output(display_name="report", tooltip="What was written, and notes about it."),
             ],
             is_output_node=True,
         )

@@ -16,28 +16,28 @@ def _box_input(name, tooltip):
 
 def _inputs():
     return [
-        io.Image.Input("image", tooltip="One picture. If it has transparency, that is used when neither a mask "
-                       "is linked nor a box given."),
+        io.Image.Input("image", tooltip="One picture. If it has transparency, that is used when no mask is linked "
+                       "and no box is set."),
         io.Mask.Input(
             "mask", optional=True,
-            tooltip="1 where the picture is kept. One mask; of another size only if its shape is that of the "
-            "picture.",
+            tooltip="1 where the picture is kept. One mask; it may have another size only if its proportions are "
+            "those of the picture.",
         ),
-        _box_input("box_x", "Without a mask: the left edge of a box around the thing, in pixels of the "
-                   "picture. Leave some background around the thing inside the box, and outside of it too."),
+        _box_input("box_x", "Without a mask: the left edge of a box around the thing, in pixels of the picture. "
+                   "Leave some background around the thing, inside and outside the box."),
         _box_input("box_y", "The upper edge of the box, in pixels."),
         _box_input("box_width", "The width of the box, in pixels; 0 means no box."),
         _box_input("box_height", "The height of the box, in pixels; 0 means no box."),
         io.Boolean.Input(
             "invert_mask", default=False, optional=True,
-            tooltip="Turns kept and removed around. Load Image's mask is 1 where the picture is transparent or "
-            "was painted over in the mask editor: leave this off to keep what you painted, turn it on to "
-            "keep what is not transparent.",
+            tooltip="Exchanges kept and removed. Load Image's mask is 1 where the picture is transparent or was "
+            "painted over in the mask editor: leave this off to keep what you painted, switch it on to keep what is "
+            "not transparent.",
         ),
         io.Combo.Input(
             "edges", options=list(EDGES), default=SOFT, optional=True,
-            tooltip="soft: pixels that the mask keeps in part are blended with white. as in training: they "
-            "keep their colour, and only pixels that the mask removes become white; some background stays at the edge.",
+            tooltip="soft: pixels that the mask keeps in part are blended with white. as in training: they keep "
+            "their colour, and only pixels that the mask removes become white, so some background stays at the edge.",
         ),
         io.Int.Input(
             "padding", default=0, min=0, max=4096, optional=True,
@@ -70,8 +70,8 @@ class LumosXCutOut(Node):
                 "remove background", "cut out", "cutout", "background removal", "mask to white", "matting",
                 "crop clothes", "segment",
             ),
-            description="Cuts clothes, a thing or a whole person out of a picture and lays it on white, tightly "
-            "cropped, as the model was trained with. Link a mask of any segmentation node, or give a box: then "
+            description="Cuts clothes, a thing or a whole person out of a picture and puts it on white, tightly "
+            "cropped, as in the model's training. Link a mask from any segmentation node, or set a box: then "
             "OpenCV's GrabCut estimates the background, which works if its colours differ from those of the thing.",
             inputs=_inputs(),
             outputs=_outputs(),

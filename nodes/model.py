@@ -19,8 +19,8 @@ class LumosXModel(Node):
             display_name="LumosX Model",
             category=CATEGORY,
             **aliases("wan model patch", "relational attention", "apply lumosx", "phantom", "vram"),
-            description="Switches the relational forward on. Put it anywhere between the model loader and the sampler; "
-            "LoRA loaders work before and after it. Without LumosX conditioning the model acts as before.",
+            description="Switches on the relational forward. Put it anywhere between the model loader and the "
+            "sampler; LoRA loaders work before and after it. Without LumosX conditioning, the model works as before.",
             inputs=[
                 io.Model.Input(
                     "model",
@@ -28,28 +28,28 @@ class LumosXModel(Node):
                 ),
                 advanced(
                     io.Float, "ratio", default=release.ratio, min=0.0, max=10.0, step=0.05, optional=True,
-                    tooltip="How strongly references are drawn to their own words (MCAM). 0.5 is the release's value; "
-                    "0 switches it off, much more distorts.",
+                    tooltip="How strongly references are bound to their own words (MCAM). The release uses 0.5; 0 "
+                    "switches it off, and much larger values distort the video.",
                 ),
                 advanced(
                     io.Int, "pool", default=release.pool, min=1, max=64, optional=True,
-                    tooltip="Side of the cells, in tokens, that share one such pull. 8 is what the model was trained "
-                    "with; change it only to experiment.",
+                    tooltip="Side of the cells, in tokens, that share one bias. The model was trained with 8; change "
+                    "it only to experiment.",
                 ),
                 advanced(
                     io.Boolean, "relational_positions", default=release.r2pe, optional=True,
-                    tooltip="R2PE: a person's pictures share one place in time. On in the release; off mixes people, "
-                    "to see what it does.",
+                    tooltip="R2PE: a person's pictures share one place in time. On in the release. Off mixes people; "
+                    "use it only to see the effect.",
                 ),
                 advanced(
                     io.Boolean, "relational_attention", default=release.csam, optional=True,
-                    tooltip="CSAM: a person's pictures see each other and nothing else. On in the release; off mixes "
-                    "people and is slower, to see what it does.",
+                    tooltip="CSAM: a person's pictures attend to each other and to nothing else. On in the release. "
+                    "Off mixes people and is slower; use it only to see the effect.",
                 ),
                 advanced(
                     io.Boolean, "float32_residual", default=release.float32_residual, optional=True,
-                    tooltip="Keeps the sum of all layers in float32, as the release does. Off saves some memory and "
-                    "time, at a small loss with bf16 or fp16 weights.",
+                    tooltip="Keeps the residual stream in float32, as in the release. Off saves some memory and "
+                    "time, with a small loss for bf16 or fp16 weights.",
                 ),
                 vram_budget_input(),
             ],

@@ -13,13 +13,13 @@ def _attribute_inputs():
     for slot in SLOTS:
         yield io.Image.Input(
             f"attribute_{slot}", optional=True,
-            tooltip="A picture of something that belongs to this person: clothes, hat, glasses, hair; unlinked if not "
-            "needed. Best cut out on white. Transparency becomes white, but Load Image takes it off: put it back by "
-            "Join Image with Alpha.",
+            tooltip="A picture of something that belongs to this person: clothes, hat, glasses, hair. Leave it "
+            "unlinked if not needed. It is best cut out on white. Transparency becomes white, but Load Image removes "
+            "it: restore it with Join Image with Alpha.",
         )
         yield io.String.Input(
             f"attribute_{slot}_phrase", display_name=f"words for {slot}", default="", optional=True,
-            tooltip="The words of the prompt that name it, e.g. \"white jacket\". They must occur in the prompt.",
+            tooltip="The words of the prompt that name it, e.g. \"white jacket\". They must be in the prompt.",
         )
 
 
@@ -36,31 +36,31 @@ class LumosXSubject(Node):
                 "person", "character", "identity", "face reference", "multi subject", "subject to video", "s2v",
                 "phantom", "who wears what", "multi person", "outfit", "clothes", "consistency",
             ),
-            description="One person: a face and the clothes and things that belong to it. What is linked here stays "
-            "together; what belongs to another person goes into another LumosX Subject.",
+            description="One person: a face, and the clothes and things that belong to it. Pictures linked here stay "
+            "together; link what belongs to another person to another LumosX Subject.",
             inputs=[
                 io.Image.Input(
                     "face", optional=True,
-                    tooltip="A picture of the face, one person, with hair and ears. Without it only the attributes are "
-                    "shown and the video invents the face.",
+                    tooltip="A picture of the face of one person, with hair and ears. Without it, only the "
+                    "attributes are used and the video invents the face.",
                 ),
                 io.String.Input(
                     "phrase", display_name="words", default="",
-                    tooltip="The words of the prompt that name this person, e.g. \"man on the left\". They must occur "
-                    "in the prompt; words that two people share tell neither of them apart.",
+                    tooltip="The words of the prompt that name this person, e.g. \"man on the left\". They must be "
+                    "in the prompt; words that two people share do not distinguish them.",
                 ),
                 *_attribute_inputs(),
                 ReferencesSocket.Input(
                     "more_attributes", optional=True,
-                    tooltip="Further attributes: link one LumosX Object, or a chain of them. The model was trained on "
-                    "at most 3 attributes a person.",
+                    tooltip="More attributes: link one LumosX Object, or a chain of them. The model was trained on "
+                    "at most 3 attributes per person.",
                 ),
                 occurrence_input("occurrence", "the person's phrase"),
                 *(occurrence_input(f"attribute_{slot}_occurrence", f"attribute {slot}'s phrase") for slot in SLOTS),
                 io.Image.Input(
                     "full_body", optional=True,
-                    tooltip="A cut-out of the whole person on white, given as a reference of its own under this "
-                    "person's phrase. Training had it instead of face and attributes, so link either it or them.",
+                    tooltip="A cut-out of the whole person on white, used as a reference of its own with this "
+                    "person's phrase. Training used it instead of face and attributes, so link either it or them.",
                 ),
             ],
             outputs=[SubjectSocket.Output(display_name="subject", tooltip="This person, for LumosX Binder.")],
@@ -84,17 +84,17 @@ class LumosXObject(Node):
             display_name="LumosX Object",
             category=SCENE,
             **aliases("prop", "product", "item", "thing", "outfit", "clothes", "reference image", "subject to video"),
-            description="A thing of the scene that belongs to nobody. Objects can be chained; linked to "
-            "more_attributes of a LumosX Subject they become attributes of that person.",
+            description="A thing in the scene that belongs to nobody. Objects can be chained; linked to "
+            "more_attributes of a LumosX Subject, they become attributes of that person.",
             inputs=[
                 io.Image.Input(
                     "image",
-                    tooltip="One picture of the thing, best cut out on white; transparency becomes white, but Load "
-                    "Image takes it off: put it back by Join Image with Alpha.",
+                    tooltip="One picture of the thing, best cut out on white. Transparency becomes white, but Load "
+                    "Image removes it: restore it with Join Image with Alpha.",
                 ),
                 io.String.Input(
                     "phrase", display_name="words", default="",
-                    tooltip="The words of the prompt that name it, e.g. \"white lamp\". They must occur in the prompt.",
+                    tooltip="The words of the prompt that name it, e.g. \"white lamp\". They must be in the prompt.",
                 ),
                 ReferencesSocket.Input(
                     "previous", optional=True, tooltip="Objects that come before this one; chain as many as you need."
@@ -121,10 +121,11 @@ class LumosXBackground(Node):
             **aliases("scene", "place", "location", "environment", "reference image"),
             description="A picture of the place, without people.",
             inputs=[
-                io.Image.Input("image", tooltip="One picture of the place, full frame, best without people."),
+                io.Image.Input("image", tooltip="One picture of the whole place, best without people."),
                 io.String.Input(
                     "phrase", display_name="words", default="",
-                    tooltip="The words of the prompt that name it, e.g. \"modern kitchen\". They must occur there.",
+                    tooltip="The words of the prompt that name it, e.g. \"modern kitchen\". They must be in the "
+                        "prompt.",
                 ),
                 occurrence_input("occurrence", "the phrase"),
             ],

@@ -11,8 +11,8 @@ from .sockets import CATEGORY, aliases
 def _steps_input():
     return io.Int.Input(
         "steps", default=50, min=1, max=10000,
-        tooltip="How many steps from noise to video. The release uses 50; time grows with it. The schedules CausVid "
-        "and FastWan have 3.",
+        tooltip="How many steps lead from noise to video. The release uses 50; the time is proportional. The "
+        "schedules CausVid and FastWan have 3.",
     )
 
 
@@ -20,23 +20,23 @@ def _shift_input():
     return io.Float.Input(
         "shift", default=8.0, min=0.01, max=100.0, step=0.1,
         tooltip="How much of the run is spent at high noise, where layout and motion form. The release uses 8. It "
-        "replaces the shift of ModelSampling nodes, and is not used with the schedules CausVid and FastWan.",
+        "replaces the shift of ModelSampling nodes; the schedules CausVid and FastWan ignore it.",
     )
 
 
 def _denoise_input():
     return io.Float.Input(
         "denoise", default=1.0, min=0.01, max=1.0, step=0.01,
-        tooltip="1 starts from pure noise. Less keeps that much of the latent that is linked: for refining a video.",
+        tooltip="1 starts from pure noise. A smaller value keeps more of the linked latent: use it to refine a video.",
     )
 
 
 def _guidance_end_input():
     return io.Int.Input(
         "guidance_end_step", default=10000, min=0, max=10000, optional=True,
-        tooltip="The first step without guidance, counted from 0; anything beyond steps keeps guidance to the end. "
-        "From there on the negative is not computed and a step takes half the time: 30 of 50 saves a fifth of the run. "
-        "It changes the video, so compare before you rely on it. No effect when cfg is 1.",
+        tooltip="The first step without guidance, counted from 0; a number beyond steps keeps guidance to the end. "
+        "From this step on, the negative is not computed and a step takes half the time: 30 of 50 saves a fifth of "
+        "the run. It changes the video, so compare before you rely on it. It has no effect if cfg is 1.",
     )
 
 
@@ -44,8 +44,8 @@ def _schedule_input():
     return io.Combo.Input(
         "schedule", options=[RELEASE_SCHEDULE, *DISTILLED], default=RELEASE_SCHEDULE, optional=True,
         tooltip="release: the release's solver, with steps spaced by shift. CausVid and FastWan are for LoRAs and "
-        "checkpoints of that name: 3 steps at the timesteps they were trained at (1000, 757, 522), fresh noise after "
-        "each, cfg 1, shift unused. Experimental: how well LumosX keeps faces with them has not been measured.",
+        "checkpoints of that name: 3 steps at the timesteps of their training (1000, 757, 522), with fresh noise "
+        "after each, cfg 1, and no shift. Experimental: how well LumosX keeps faces with them has not been measured.",
     )
 
 
@@ -73,32 +73,33 @@ class LumosXSampler(Node):
             display_name="LumosX Sampler",
             category=CATEGORY,
             **aliases("ksampler", "wan sampler", "dpm++ 2m", "flow sampler", "generate video"),
-            description="Samples as the release does: DPM-Solver++(2M) on the flow schedule, at whole timesteps.",
+            description="Samples like the release: DPM-Solver++(2M) on the flow schedule, at whole timesteps.",
             inputs=[
-                io.Model.Input("model", tooltip="A model that went through LumosX Model."),
+                io.Model.Input("model", tooltip="A model from LumosX Model Loader or LumosX Model."),
                 io.Conditioning.Input("positive", tooltip="From LumosX Relational Encode."),
-                io.Conditioning.Input("negative", tooltip="From LumosX Relational Encode. Unused when cfg is 1."),
+                io.Conditioning.Input("negative", tooltip="From LumosX Relational Encode. Not used if cfg is 1."),
                 io.Latent.Input("latent", tooltip="From LumosX Relational Encode, or a video to refine."),
                 io.Int.Input(
                     "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
-                    tooltip="Chooses the noise. The same seed and inputs give the same video.",
+                    tooltip="The seed of the noise. The same seed and inputs give the same video.",
                 ),
                 _steps_input(),
                 io.Float.Input(
                     "cfg", default=6.0, min=0.0, max=100.0, step=0.1,
-                    tooltip="How strictly the prompt is followed. The release uses 6; 1 leaves the negative out and "
+                    tooltip="How strictly the prompt is followed. The release uses 6. 1 skips the negative and "
                     "halves the time, for distilled models and few-step LoRAs.",
                 ),
                 _shift_input(),
                 _denoise_input(),
                 io.Int.Input(
                     "start_step", default=0, min=0, max=10000,
-                    tooltip="The first step to run, counted from 0: for continuing a latent in which an earlier "
-                    "end_step left noise. Above 0 no noise is added; to refine a finished video use denoise.",
+                    tooltip="The first step to run, counted from 0. Use it to continue a latent in which an earlier "
+                    "end_step left noise. Above 0, no noise is added; to refine a finished video, use denoise.",
                 ),
                 io.Int.Input(
                     "end_step", default=10000, min=1, max=10000,
-                    tooltip="The step to stop before; anything beyond steps means the end. Earlier leaves noise in.",
+                    tooltip="The step to stop before; a number beyond steps means the end. If it stops earlier, "
+                        "noise is left in the latent.",
                 ),
                 _guidance_end_input(),
                 _schedule_input(),
@@ -139,7 +140,7 @@ class LumosXSchedule(Node):
                 io.Sampler.Output(
                     display_name="sampler",
                     tooltip="DPM-Solver++(2M) at whole timesteps; with CausVid and FastWan, fresh noise after each "
-                    "step. It ends guidance by the noise level, so SIGMAS may be split.",
+                    "step. Guidance ends at a noise level, so SIGMAS may be split.",
                 ),
                 io.Sigmas.Output(display_name="sigmas", tooltip="The flow schedule; may be split."),
             ],

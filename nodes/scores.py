@@ -27,19 +27,20 @@ def _what():
 def _model_inputs():
     yield io.Combo.Input(
         "mode", options=list(MODES), default=RECOMMENDED,
-        tooltip="recommended aligns faces by their eyes and mouth before they are compared. release does as the "
-        "release's benchmark: boxes enlarged and taken whole, for numbers called ArcSim and CurSim.",
+        tooltip="recommended: aligns faces by eyes and mouth before comparing them. release: works like the "
+        "release's benchmark, with enlarged boxes that are not aligned, for numbers called ArcSim and CurSim.",
     )
     yield io.Combo.Input(
         "embedder", options=list(EMBEDDERS), default=AUTOMATIC,
-        tooltip="What tells faces apart: automatic takes InsightFace, ArcFace or dlib, whichever is there first. "
-        "ArcSim comes from ArcFace IR-100. Numbers of different embedders cannot be compared. If automatic finds none, "
-        "the faces are counted and the report says what to install.",
+        tooltip="What tells faces apart. automatic: the first of InsightFace, ArcFace and dlib that is installed; if "
+        "there is none, faces are only counted and the report says what to install. ArcSim comes from ArcFace "
+        "IR-100. Numbers of different embedders cannot be compared.",
     )
     yield io.Combo.Input(
         "second_embedder", options=list(SECOND_EMBEDDERS), default=NO_SECOND,
-        tooltip="Judges the same faces a second time, over the first one's choice of who is who: CurSim comes from "
-        "CurricularFace IR-101 with ArcFace IR-100 as the first. What is missing is left out and named.",
+        tooltip="Compares the same faces a second time, keeping the first embedder's choice of who is who: CurSim "
+        "comes from CurricularFace IR-101, with ArcFace IR-100 as the first. If it is missing, it is left out and "
+        "the report says so.",
     )
     yield io.Combo.Input("detector", options=list(DETECTORS), default=DETECTORS[0], tooltip="What finds the faces.")
 
@@ -47,37 +48,37 @@ def _model_inputs():
 def _how():
     yield io.Int.Input(
         "every_nth_frame", default=1, min=1, max=10000,
-        tooltip="1 watches every frame, as the release does; 4 every fourth, in a quarter of the time.",
+        tooltip="1 uses every frame, like the release; 4 every fourth frame, in a quarter of the time.",
     )
     yield io.Combo.Input(
         "order", options=list(ORDERS), default=AS_IT_STARTS,
-        tooltip="What people's places are compared with: as the video starts takes the order in the first second that "
-        "shows them all; as listed wants subject 1 leftmost, then 2, 3 …",
+        tooltip="The order of people that counts as right. as the video starts: their order in the first second that "
+        "shows them all. as listed: subject 1 leftmost, then 2, 3 …",
     )
     yield io.String.Input(
         "save_as", default="", optional=True,
-        tooltip="A name under ComfyUI's output folder, e.g. scores/run: writes run_00001_.json and the plot "
-        "run_00001_.png there. Empty writes nothing.",
+        tooltip="A name in ComfyUI's output folder, e.g. scores/run: writes run_00001_.json and the plot "
+        "run_00001_.png there. If empty, nothing is written.",
     )
 
 
 def _outputs() -> list[Any]:
     return [
         io.String.Output(display_name="report", tooltip="All scores and warnings, as text for Preview Any."),
-        io.String.Output(display_name="scores_json", tooltip="The same with every frame's rows, as JSON."),
+        io.String.Output(display_name="scores_json", tooltip="The same, with the rows of every frame, as JSON."),
         io.Image.Output(
             display_name="plot",
-            tooltip="Likeness of everybody over the frames, or the number of faces where they are only counted.",
+            tooltip="Everybody's likeness over the frames, or the number of faces if they are only counted.",
         ),
         io.Image.Output(
             display_name="annotated",
-            tooltip="The watched frames with everybody's box, name and likeness. They take as much memory as the "
-            "images; every_nth_frame lessens it.",
+            tooltip="The frames that were used, with everybody's box, name and likeness. They take as much memory as "
+            "the images; a larger every_nth_frame reduces it.",
         ),
         io.Float.Output(
             display_name="score",
-            tooltip="The mean likeness over all frames and references, a miss counting 0: ArcSim, if the embedder is "
-            "ArcFace. Stopped where faces are only counted.",
+            tooltip="The mean likeness over all frames and references, where a miss counts 0: ArcSim, if the "
+            "embedder is ArcFace. Nodes linked here stop if faces are only counted.",
         ),
     ]
 
@@ -92,10 +93,10 @@ class LumosXIdentityScore(Node):
             display_name="LumosX Identity Score",
             category=SCORES,
             **aliases("arcface", "face similarity", "identity metric", "evaluate", "benchmark", "face swap check"),
-            description="Tells whether a video shows the people it was given: finds every face in every frame, takes "
-            "each for one person, and says how alike they are, who was missed, who changed places and who turned into "
-            "whom. Without anything that tells faces apart it counts them. docs/scores.md says what each number means. "
-            "Nothing is downloaded.",
+            description="Checks whether a video shows the people of its relations: finds every face in every frame, "
+            "assigns each to a person, and reports how similar they look, who is missing, who changed places and who "
+            "turned into somebody else. Without an embedder it only counts faces. docs/scores.md explains every "
+            "number. Nothing is downloaded.",
             inputs=[*_what(), *_model_inputs(), *_how()],
             outputs=_outputs(),
             is_output_node=True,

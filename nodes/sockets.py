@@ -35,8 +35,8 @@ def occurrence_input(name: str, phrase: str):
     return advanced(
         io.Int, name, display_name=f"which one for {number}" if number else "which one", default=0, min=0, max=100,
         optional=True,
-        tooltip=f"Which occurrence of {phrase} in the prompt this picture stands for: 0 binds all of them (as the "
-        "release does), 1 only the first, 2 only the second … Use it when two people share a word.",
+        tooltip=f"Which occurrence of {phrase} in the prompt this picture stands for: 0 binds all of them (like the "
+        "release), 1 only the first, 2 only the second … Use it if two people share a word.",
     )
 
 
@@ -44,8 +44,9 @@ def vram_budget_input():
     """The number of gigabytes that a model may take of the card."""
     return io.Float.Input(
         "vram_budget", default=0.0, min=0.0, max=1024.0, step=0.1, optional=True,
-        tooltip="GB of the card that this model may take, weights and what is computed with them together. 0: "
-        "automatic, as much as ComfyUI sees fit, or what an earlier LumosX node on the model says. Less is slower, not "
-        "worse: weights wait in RAM, and passes and tokens go through one after the other. Leave room for what else is "
-        "on the card. Too little for the video stops before sampling and says what would do.",
+        tooltip="GB of the card that this model may use, for weights and activations together. 0: automatic, as "
+        "ComfyUI decides, or as an earlier LumosX node on the model says. Less is slower but not worse: weights wait "
+        "in RAM, and passes and tokens are computed one after the other. Leave room for other models and programs on "
+        "the card. If it is too little for the video, the run stops before sampling and says how much would be "
+        "enough.",
     )

@@ -21,12 +21,12 @@ def _crops_outputs() -> list[Any]:
     return [
         io.Image.Output(
             display_name="crops", is_output_list=True,
-            tooltip="What is kept, on white, each crop in its own size: for crops of LumosX Clip Subjects.",
+            tooltip="The kept crops on white, each in its own size: for crops of LumosX Clip Subjects.",
         ),
-        io.String.Output(display_name="phrases", tooltip="The phrase of each crop, a line each."),
+        io.String.Output(display_name="phrases", tooltip="The phrase of each crop, one per line."),
         io.String.Output(display_name="frames", tooltip="The frame of each crop, counted from 0."),
         io.Image.Output(display_name="preview", tooltip="The crops that are kept, and those that are left out."),
-        io.String.Output(display_name="report", tooltip="What became of each box or mask, as text."),
+        io.String.Output(display_name="report", tooltip="The result for each box or mask, as text."),
     ]
 
 
@@ -40,21 +40,22 @@ class LumosXSegmentationGate(Node):
             display_name="LumosX Segmentation Gate",
             category=PICTURES,
             **aliases("sam2", "grounding", "florence", "segment people", "filter masks", "clip filter", "polyvivid"),
-            description="From the masks and boxes of any segmentation nodes to the crops of a clip's subjects, as "
-            "PolyVivid prepares its data: of each box the largest object counts, and it is kept if CLIP agrees that it "
-            "looks like its phrase.",
+            description="Makes crops of a clip's subjects from the masks and boxes of any segmentation nodes, as "
+            "PolyVivid prepares its data: the largest object in each box is used, and it is kept if CLIP agrees that "
+            "it looks like its phrase.",
             inputs=[
                 io.Image.Input("images", tooltip="The frames of a clip, for example every fourth, or one picture."),
                 io.Mask.Input(
                     "masks",
-                    tooltip="Masks of any node, of the images' size and the same number for each image: all of the "
-                    "first image first.",
+                    tooltip="Masks from any node, of the images' size, with the same number for each image: first "
+                    "all masks of the first image.",
                 ),
                 io.String.Input(
                     "phrases", default="", multiline=True,
-                    tooltip="What is looked for, a line each, e.g. \"a man in a red coat\". With one line all masks "
-                    "are of it. With several, the n-th mask of an image is of the n-th line, unless there are boxes. "
-                    "With labelled boxes, only boxes whose label is one of the lines count; empty takes every label.",
+                    tooltip="What to look for, one phrase per line, e.g. \"a man in a red coat\". With one line, all "
+                    "masks belong to it. With several, the n-th mask of an image belongs to the n-th line, unless "
+                    "there are boxes. Of labelled boxes, only those whose label is one of the lines are used; if "
+                    "empty, all labels are.",
                 ),
                 io.Combo.Input(
                     "check_by", options=[*CHECKS], default=CLIP,
@@ -63,12 +64,13 @@ class LumosXSegmentationGate(Node):
                 ),
                 io.AnyType.Input(
                     "boxes", optional=True,
-                    tooltip="Boxes of any grounding node, for each image: lists, a tensor, JSON text, or Florence-2's "
-                    "data with bboxes and labels. Each box is [left, top, right, bottom] in pixels.",
+                    tooltip="Boxes from any grounding node, for each image: lists, a tensor, JSON text, or "
+                    "Florence-2's data with bboxes and labels. Each box is [left, top, right, bottom] in pixels.",
                 ),
                 advanced(
                     io.Float, "min_similarity", default=LEAST_SIMILARITY, min=-1.0, max=1.0, step=0.01, optional=True,
-                    tooltip="CLIP's cosine must be above it. The paper gives no number; the report shows those found.",
+                    tooltip="CLIP's cosine must be above this. The paper gives no number; the report shows the "
+                        "cosines found.",
                 ),
             ],
             outputs=_crops_outputs(),
@@ -99,29 +101,29 @@ def _subjects_inputs():
     )
     yield io.Combo.Input(
         "by", options=[*MEASURES], default=MEASURES[0],
-        tooltip="What tells crops apart. CLIP: things and people; it takes the linked clip_vision, else the folder "
-        "clip-vit-large-patch14 in models/lumosx. faces: the face network that is there, for crops of faces. colours: "
-        "a stand-in that needs no weights.",
+        tooltip="What compares crops. CLIP: for things and people; it uses the linked clip_vision, else the folder "
+        "clip-vit-large-patch14 in models/lumosx. faces: the installed face network, for crops of faces. colours: a "
+        "stand-in that needs no weights.",
     )
     yield io.String.Input(
         "phrases", default="", multiline=True, optional=True,
-        tooltip="The words that each crop was found by, a line each, or one line for all; the subject gets those of "
-        "most of its crops. Link phrases of LumosX Segmentation Gate.",
+        tooltip="The words by which each crop was found, one line per crop, or one line for all; a subject gets the "
+        "words of most of its crops. Link phrases of LumosX Segmentation Gate.",
     )
     yield io.String.Input(
         "frames", default="", optional=True,
-        tooltip="The frame that each crop is of, numbers between blanks; link frames of LumosX Segmentation Gate or "
-        "LumosX Face Crop. Two crops of one frame are never one subject. Empty: each crop has a frame of its own.",
+        tooltip="The frame of each crop, as numbers separated by spaces; link frames of LumosX Segmentation Gate or "
+        "LumosX Face Crop. Two crops of one frame are never one subject. If empty, each crop has a frame of its own.",
     )
     yield io.Float.Input(
         "tau", default=0.0, min=0.0, max=2.0, step=0.01, optional=True,
-        tooltip="Two crops may be one subject if they differ by less. 0: the usual of what compares, 0.15 for CLIP. "
-        "Lower it when two people become one, raise it when one person becomes two.",
+        tooltip="Two crops may be one subject if they differ by less than this. 0: the usual value for the chosen "
+        "comparison, 0.15 for CLIP. Lower it if two people become one, raise it if one person becomes two.",
     )
     yield advanced(
         io.Int, "frame_count", default=0, min=0, max=1000000, optional=True,
-        tooltip="Frames that were looked at: a subject needs crops in more than a third of them. 0 counts the frames "
-        "that have a crop.",
+        tooltip="How many frames were searched: a subject needs crops in more than a third of them. 0 counts the "
+        "frames that have a crop.",
     )
     yield advanced(
         io.Boolean, "same_frame", default=False, optional=True,
@@ -129,7 +131,7 @@ def _subjects_inputs():
     )
     yield io.ClipVision.Input(
         "clip_vision", optional=True,
-        tooltip="A model of Load CLIP Vision that takes the place of the CLIP in models/lumosx.",
+        tooltip="A model from Load CLIP Vision, used instead of the CLIP in models/lumosx.",
     )
 
 
@@ -138,20 +140,22 @@ def _subjects_outputs() -> list[Any]:
         *(
             io.Image.Output(
                 display_name=f"subject_{number}",
-                tooltip=f"The crop that stands for subject {number}, for LumosX Subject, Object or Views. When there "
-                "is none, only what is linked here stops.",
+                tooltip=f"The crop that represents subject {number}, for LumosX Subject, Object or Views. If there is "
+                "none, only the nodes linked here stop.",
             )
             for number in SUBJECT_OUTPUTS
         ),
         io.Image.Output(
             display_name="subjects", is_output_list=True,
-            tooltip="One crop for each subject, the subject with most crops first.",
+            tooltip="One crop for each subject; the subject with the most crops comes first.",
         ),
-        io.String.Output(display_name="phrases", tooltip="The words of each subject, a line each."),
+        io.String.Output(display_name="phrases", tooltip="The words of each subject, one per line."),
         io.Image.Output(
-            display_name="groups", tooltip="All crops by subject; a frame marks the one that stands for it.",
+            display_name="groups", tooltip="All crops, ordered by subject; a frame marks the crop that represents "
+                "the subject.",
         ),
-        io.String.Output(display_name="report", tooltip="Who was found in how many crops, and warnings, as text."),
+        io.String.Output(display_name="report", tooltip="Which subjects were found, in how many crops, and warnings, "
+            "as text."),
     ]
 
 
@@ -170,9 +174,9 @@ class LumosXClipSubjects(Node):
                 "consolidation", "clique", "group crops", "cluster faces", "who is in the clip", "same person",
                 "polyvivid",
             ),
-            description="From the crops of a clip to one picture for each subject: crops that all look alike are one "
-            "subject if there are some in more than a third of the frames (PolyVivid's clique consolidation). One bad "
-            "crop that resembles two people does not merge them.",
+            description="Picks one picture for each subject from the crops of a clip: crops that all look alike are "
+            "one subject if they come from more than a third of the frames (PolyVivid's clique consolidation). One "
+            "bad crop that resembles two people does not merge them.",
             inputs=[*_subjects_inputs()],
             outputs=_subjects_outputs(),
             is_input_list=True,

@@ -24,15 +24,15 @@ class LumosXTextEncoderLoader(Node):
             display_name="LumosX Text Encoder Loader",
             category=CATEGORY,
             **aliases("load clip", "clip loader", "umt5", "t5", "text encoder", "models_t5_umt5-xxl-enc-bf16"),
-            description="Loads UMT5-XXL under any names: the release's models_t5_umt5-xxl-enc-bf16.pth and Kijai's "
-            "umt5-xxl-enc-*.safetensors, which Load CLIP takes for another encoder, and the umt5_xxl_*.safetensors "
-            "that Load CLIP reads too.",
+            description="Loads UMT5-XXL, whatever its tensors are called: the release's "
+            "models_t5_umt5-xxl-enc-bf16.pth and Kijai's umt5-xxl-enc-*.safetensors, which Load CLIP mistakes for "
+            "another encoder, and the umt5_xxl_*.safetensors that Load CLIP also reads.",
             inputs=[
                 io.Combo.Input(
                     "text_encoder", options=list_text_encoders(),
-                    tooltip="A file in models/text_encoders. If it has no tokenizer inside, put google/umt5-xxl/"
-                    "spiece.model of the release into models/text_encoders. Anything else than UMT5-XXL is refused "
-                    "with what it seems to be.",
+                    tooltip="A file in models/text_encoders. If it contains no tokenizer, put "
+                    "google/umt5-xxl/spiece.model of the release into models/text_encoders. Anything other than "
+                    "UMT5-XXL is refused, with a message that says what it seems to be.",
                 ),
             ],
             outputs=[

@@ -17,17 +17,17 @@ class LumosXTinyModels(Node):
             display_name="LumosX Tiny Models",
             category=CATEGORY,
             **aliases("demo", "test models", "dummy", "no download"),
-            description="A small LumosX with its text encoder and VAE, trained on drawn people: at 128 x 96, with "
-            "prompts like the demo's, most people keep their own face and clothes. It knows nothing of the real world. "
-            "The relational forward is on, so no LumosX Model node is needed. For real videos replace this "
-            "node by LumosX Model Loader, Load CLIP (type wan) and Load VAE.",
+            description="A small LumosX with its text encoder and VAE, trained on drawn people. At 128 x 96, with "
+            "prompts like the demo's, most people keep their own face and clothes. It knows nothing of the real "
+            "world. The relational forward is on, so you need no LumosX Model node. For real videos, replace this "
+            "node with LumosX Model Loader, Load CLIP (type wan) and Load VAE.",
             inputs=[
                 io.Combo.Input(
                     "decoder", options=list(DECODERS), default=LEARNED, optional=True,
-                    tooltip="Which VAE. learned 2x: the one that the small model was trained with; it paints at twice "
-                    "the width and height that were encoded, so that 128 x 96 becomes 256 x 192. block transform: "
-                    "gives back any picture, photographs too, coarsely and at its own size; the small model's videos "
-                    "come out as smears.",
+                    tooltip="Which VAE to use. learned 2x: the one that the small model was trained with; it decodes "
+                    "to twice the encoded width and height, so 128 x 96 becomes 256 x 192. block transform: "
+                    "reproduces any picture, including photographs, coarsely and at its own size, but turns the "
+                    "small model's videos into smears.",
                 ),
             ],
             outputs=[

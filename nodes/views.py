@@ -22,27 +22,27 @@ def _inputs():
         ),
         io.Combo.Input(
             "use", options=[*USES], default=BEST,
-            tooltip="the best one: the others are left out, as in the model's training, where a group held one picture "
-            "of each thing. each as its own reference: the others follow as references of the same words, each at the "
-            "cost of one more video frame.",
+            tooltip="the best one: the others are left out, as in the model's training, where a group had one "
+            "picture of each thing. each as its own reference: the others follow as references with the same words, "
+            "each at the cost of one more latent frame.",
         ),
         io.String.Input(
             "phrase", display_name="words", default="",
-            tooltip="The words of the prompt that name it, for the other views; only needed for each as its own "
+            tooltip="The words of the prompt that name it, for the other views; only needed with each as its own "
             "reference. The best view gets its words where you link it.",
         ),
         *(
             io.Image.Input(
                 f"image_{slot}", optional=True,
-                tooltip="A picture of the same person or thing, or a batch of them; each picture is a view. Faces are "
-                "not cropped here: let LumosX Face Crop do so before. Transparency becomes white, but Load Image takes "
-                "it off: put it back by Join Image with Alpha.",
+                tooltip="A picture of the same person or thing, or a batch of them; each picture is a view. Faces "
+                "are not cropped here: use LumosX Face Crop first. Transparency becomes white, but Load Image "
+                "removes it: restore it with Join Image with Alpha.",
             )
             for slot in SLOTS
         ),
         ReferencesSocket.Input(
             "previous", optional=True,
-            tooltip="References that come before the other views in others: LumosX Objects or another LumosX Views.",
+            tooltip="References that come before the views in others: LumosX Objects or another LumosX Views.",
         ),
         occurrence_input("occurrence", "the phrase"),
         advanced(
@@ -62,9 +62,9 @@ class LumosXViews(Node):
             display_name="LumosX Views",
             category=PICTURES,
             **aliases("several photos", "multiple photos", "best photo", "multi view", "more references"),
-            description="Several photos of one person or one thing: picks the best by size, sharpness and frontality, "
-            "or makes each a reference of its own in the same group. The model was trained with one picture of each "
-            "thing in a group, so compare before you rely on more.",
+            description="Several photos of one person or thing: picks the best by size, sharpness and frontality, or "
+            "makes each a reference of its own in the same group. The model was trained with one picture of each "
+            "thing in a group, so compare before you use more.",
             inputs=_inputs(),
             outputs=[
                 io.Image.Output(
@@ -74,8 +74,8 @@ class LumosXViews(Node):
                 ),
                 ReferencesSocket.Output(
                     display_name="others",
-                    tooltip="The other views after previous: for more_attributes of LumosX Subject, or for previous of "
-                    "LumosX Object. With the best one only what came in at previous.",
+                    tooltip="The other views, after previous: for more_attributes of LumosX Subject, or for previous "
+                    "of LumosX Object. With the best one, only the references that came in at previous.",
                 ),
                 io.String.Output(
                     display_name="report", tooltip="Size, sharpness, frontality and rank of every view, as text.",
