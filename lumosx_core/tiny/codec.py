@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -51,6 +51,12 @@ class Codec(Protocol):
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         """The video of a latent, about -1..1; a codec may paint it larger than it was encoded."""
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """As of a module."""
+
+    def buffers(self) -> Iterator[torch.Tensor]:
+        """As of a module."""
 
 
 class BlockTransformCodec(torch.nn.Module):

@@ -17,7 +17,7 @@ from .flow import draw_sigmas, training_attention
 from .trainer import Trainer, TrainingPlan
 
 
-class AdapterTrainer(Trainer):
+class AdapterTrainer(Trainer[PolyVividAdapter, AdapterSample]):
     """Trains an adapter on the flow-matching loss: the error of the velocity, noise - latent.
 
     Args:

@@ -7,11 +7,11 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..models.lumosx import relational_forward
 from ..models.lumosx.sequence import Binding
 from ..models.wan.config import WAN21_LATENT
+from ..models.wan.module import WanModule
 from ..sampling.solvers import FlowSchedule, solve
 from ..tiny.codec import FRAMES_PER_LATENT, Codec, denormalised, pictures_of
 from ..tiny.world.cast import Split
@@ -54,7 +54,7 @@ class WorldCheck:
     """
 
     def __init__(
-        self, network: nn.Module, codec: Codec, tokenise: Tokenise, encode: Encode, dtype: torch.dtype,
+        self, network: WanModule, codec: Codec, tokenise: Tokenise, encode: Encode, dtype: torch.dtype,
         device: torch.device,
     ):
         self._network, self._codec, self._dtype, self._device = network, codec, dtype, device

@@ -62,7 +62,9 @@ def train_codec(options: argparse.Namespace) -> str:
     if options.start is not None:
         codec.load_state_dict(load_codec(options.start).state_dict())
     plan = TrainingPlan(options.steps, rate=RATE, warmup=WARMUP, cooldown=COOLDOWN, decay=DECAY, accumulate=SAMPLES)
-    trainer = CodecTrainer(codec.bfloat16().to(memory_format=torch.channels_last), plan, torch.bfloat16, device)
+    codec = codec.bfloat16()
+    codec.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload] Missing in its types.
+    trainer = CodecTrainer(codec, plan, torch.bfloat16, device)
     if options.compile:
         trainer.compile_loss()
     if options.resume is not None:

@@ -93,13 +93,12 @@ def painting_loss(painted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return error.abs().mean() + F.mse_loss(painted, truth) + edges
 
 
-class CodecTrainer(Trainer):
+class CodecTrainer(Trainer[LearnedCodec, Sight]):
     """Trains a ``LearnedCodec`` on ``Sight``s; its statistics are those of the batch until ``measured_statistics``."""
 
     may_change = ("steps", "decay", "cooldown")
     """A resumed training may end sooner or later than was planned, and average over fewer or more steps."""
 
-    network: LearnedCodec
     compare: Compare = staticmethod(painting_loss)
 
     def compile_loss(self) -> None:

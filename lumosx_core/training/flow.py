@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from ..models import attention
 from ..models.lumosx import RelationalOptions, relational_forward
 from ..models.lumosx.options import RELEASE_OPTIONS
 from ..models.lumosx.sequence import Binding
-from ..models.wan.forward import BlockRunner
+from ..models.wan.forward import BlockRunner, run_plainly
+from ..models.wan.module import WanModule
 from ..sampling.solvers import TRAINING_TIMESTEPS
 
 
@@ -23,7 +23,7 @@ def draw_sigmas(count: int, shift: float, generator: torch.Generator) -> torch.T
 
 
 def velocity_loss(
-    network: nn.Module,
+    network: WanModule,
     latent: torch.Tensor,
     references: list[torch.Tensor],
     context: torch.Tensor,
@@ -32,7 +32,7 @@ def velocity_loss(
     noise: torch.Tensor,
     dtype: torch.dtype,
     options: RelationalOptions = RELEASE_OPTIONS,
-    run_block: BlockRunner | None = None,
+    run_block: BlockRunner = run_plainly,
 ) -> torch.Tensor:
     """Mean squared error of the velocity, noise - latent, at x = (1 - sigma) * latent + sigma * noise.
 
@@ -48,12 +48,11 @@ def velocity_loss(
         options: scientific constants.
         run_block: as for ``relational_forward``.
     """
-    block_runner = {} if run_block is None else {"run_block": run_block}
     sigma = sigmas.view(-1, 1, 1, 1, 1)
     noisy = (1 - sigma) * latent + sigma * noise
     velocity = relational_forward(
         network, noisy.to(dtype), sigmas * TRAINING_TIMESTEPS, context.to(dtype),
-        [reference.to(dtype) for reference in references], binding, training_attention, options, **block_runner,
+        [reference.to(dtype) for reference in references], binding, training_attention, options, run_block,
     )
     return (velocity.float() - (noise - latent)).square().mean()
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from ..models.wan.network import Network
+
 ATTENTION = tuple(f"{attention}.{part}" for attention in ("self_attn", "cross_attn") for part in "qkvo")
 LAYERS = {"attention": ATTENTION, "all": (*ATTENTION, "ffn.0", "ffn.2")}
 """Which layers of every block get a pair, by the name of the choice."""
@@ -43,11 +45,11 @@ class LoraLinear(nn.Module):
 
 def _matrix(like: nn.Linear, inputs: int, outputs: int) -> nn.Linear:
     # Without torch's own first draw, which would use up everybody's random numbers.
-    place = {"device": like.weight.device, "dtype": like.weight.dtype}
-    return nn.utils.skip_init(nn.Linear, inputs, outputs, bias=False, **place)
+    layer = nn.Linear(inputs, outputs, bias=False, device="meta", dtype=like.weight.dtype)
+    return layer.to_empty(device=like.weight.device)
 
 
-def add_lora(network: nn.Module, rank: int, alpha: float, layers: str, seed: int) -> None:
+def add_lora(network: Network, rank: int, alpha: float, layers: str, seed: int) -> None:
     """Freeze a network and put a pair beside its layers, in place.
 
     Args:

@@ -16,6 +16,7 @@ from ..cli import say
 from ..errors import LumosXError
 from ..files import write_aside
 from ..models.wan.config import WAN21_LATENT
+from ..models.wan.forward import run_plainly
 from ..packages import matplotlib
 from ..scene.prompt import NEGATIVE_PROMPT
 from .base import check_base_file, read_base
@@ -33,7 +34,7 @@ from .options import (
     plan_of,
 )
 from .running import machine_of, run, write_record
-from .trainer import Trainer, TrainingPlan, read_checkpoint
+from .trainer import RelationalTrainer, TrainingPlan, read_checkpoint
 
 
 def add_command(commands: Any) -> None:
@@ -114,7 +115,8 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
     for case in cases:
         for note in case.notes:
             _say(f"{case.folder.name}: {note}")
-    size = TargetSize(*options.size, options.frames)
+    width, height = options.size
+    size = TargetSize(width, height, options.frames)
     text = TextSide(load_tiny_clip()) if options.tiny else load_text_side(options.text_encoder)
     texts = [encode_text(case, text.tokenise, text.encode) for case in cases]
     negative = text.encode(NEGATIVE_PROMPT)
@@ -135,12 +137,12 @@ def _say(line: str) -> None:
     say(line, sys.stderr)
 
 
-def _trainer(options: argparse.Namespace, plan: TrainingPlan, about: dict[str, Any]) -> Trainer:
+def _trainer(options: argparse.Namespace, plan: TrainingPlan, about: dict[str, Any]) -> RelationalTrainer:
     dtype = DTYPES[about["dtype"]]
     network = read_base(options.base, dtype)
     add_lora(network, options.rank, alpha_of(options), options.layers, options.seed)
-    run_block = _run_block_twice if options.save_memory else None
-    return Trainer(network, plan, dtype, torch.device(options.device), about, run_block)
+    run_block = _run_block_twice if options.save_memory else run_plainly
+    return RelationalTrainer(network, plan, dtype, torch.device(options.device), about, run_block)
 
 
 def _run_block_twice(index: int, x: torch.Tensor, original: Any) -> torch.Tensor:
@@ -148,7 +150,7 @@ def _run_block_twice(index: int, x: torch.Tensor, original: Any) -> torch.Tensor
     return recomputed(original, x, use_reentrant=False, preserve_rng_state=False)
 
 
-def _write(out: Path, trainer: Trainer) -> None:
+def _write(out: Path, trainer: RelationalTrainer) -> None:
     about = trainer.about
     metadata = {
         "format": "pt", "lumosx.base": about["base"], "lumosx.rank": str(about["rank"]),

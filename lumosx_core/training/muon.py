@@ -26,27 +26,29 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "vector_part": vector_part, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # pyrefly: ignore[bad-override] It takes no closure.
         for group in self.param_groups:
             for weight in group["params"]:
+                if weight.grad is None:
+                    continue
                 if weight.ndim > 1 and weight.shape[0] > 1:
-                    self._move_matrix(weight, group["lr"], group["weight_decay"])
+                    self._move_matrix(weight, weight.grad, group["lr"], group["weight_decay"])
                 else:
-                    self._move_vector(weight, group["lr"] * group["vector_part"])
+                    self._move_vector(weight, weight.grad, group["lr"] * group["vector_part"])
 
-    def _move_matrix(self, weight: torch.Tensor, rate: float, decay: float) -> None:
+    def _move_matrix(self, weight: torch.Tensor, grad: torch.Tensor, rate: float, decay: float) -> None:
         state = self.state[weight]
-        momentum = state.setdefault("momentum", torch.zeros_like(weight)).mul_(_MOMENTUM).add_(weight.grad)
-        change = orthogonalised(weight.grad.add(momentum, alpha=_MOMENTUM).flatten(1)).view_as(weight)
+        momentum = state.setdefault("momentum", torch.zeros_like(weight)).mul_(_MOMENTUM).add_(grad)
+        change = orthogonalised(grad.add(momentum, alpha=_MOMENTUM).flatten(1)).view_as(weight)
         tall = max(1.0, weight.shape[0] / weight[0].numel()) ** 0.5
         weight.mul_(1 - rate * decay).add_(change, alpha=-rate * tall)
 
-    def _move_vector(self, weight: torch.Tensor, rate: float) -> None:
+    def _move_vector(self, weight: torch.Tensor, grad: torch.Tensor, rate: float) -> None:
         state = self.state[weight]
         step = state["step"] = state.get("step", 0) + 1
         first, second = _BETAS
-        mean = state.setdefault("mean", torch.zeros_like(weight)).lerp_(weight.grad, 1 - first)
-        square = state.setdefault("square", torch.zeros_like(weight)).lerp_(weight.grad.square(), 1 - second)
+        mean = state.setdefault("mean", torch.zeros_like(weight)).lerp_(grad, 1 - first)
+        square = state.setdefault("square", torch.zeros_like(weight)).lerp_(grad.square(), 1 - second)
         spread = (square / (1 - second**step)).sqrt_().add_(_EPSILON)
         weight.addcdiv_(mean, spread, value=-rate / (1 - first**step))
 

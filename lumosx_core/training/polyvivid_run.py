@@ -149,7 +149,8 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
     for case in cases:
         for note in case.notes:
             say(f"{case.folder.name}: {note}", sys.stderr)
-    encoder, size, encoded = _load(options), TargetSize(*options.size, options.frames), []
+    width, height = options.size
+    encoder, size, encoded = _load(options), TargetSize(width, height, options.frames), []
     for case in cases:
         encoded.append(encode_adapter_case(case, encoder, size, options.picture_side))
         count = len(encoded[-1].subjects)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ..files import write_aside
 from .plot import OWNERS, VELOCITY_LOSS, Shown, plot_record
-from .trainer import Sample, Trainer
+from .trainer import Example, Trained, Trainer
 
 LOSSES_EVERY = 50
 """Steps whose mean loss is written down as one figure."""
@@ -26,8 +26,8 @@ SAVED_EVERY = 100
 
 
 def run(
-    trainer: Trainer,
-    samples: Iterable[Sample],
+    trainer: Trainer[Trained, Example],
+    samples: Iterable[Example],
     checkpoint: Path,
     check: Callable[[], dict[str, Any]] | None = None,
     checked_every: int = 500,

@@ -26,7 +26,7 @@ from .checking import WorldCheck
 from .examples import Encode, Example, Tokenise, WorldExamples, bind
 from .options import check_device, check_place
 from .running import machine_of, one_thread_each, run, write_record
-from .trainer import Sample, Trainer, TrainingPlan
+from .trainer import RelationalTrainer, Sample, TrainingPlan
 
 SIZE = WanConfig(dim=256, ffn_dim=512, num_layers=5)
 STEPS, LESSON_STEPS = 2700, 700
@@ -105,7 +105,7 @@ def small_network(start: Path | None = None) -> Network:
     return network
 
 
-class TinyTrainer(Trainer):
+class TinyTrainer(RelationalTrainer):
     """A resumed training may end sooner or later than was planned."""
 
     threads = 2
@@ -123,7 +123,8 @@ def tiny_samples(
         tokenise, encode: the text side.
         lessons: steps of easy scripts at the beginning.
     """
-    in_bf16 = copy.deepcopy(codec).bfloat16().to(memory_format=torch.channels_last)
+    in_bf16 = copy.deepcopy(codec).bfloat16()
+    in_bf16.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload] Missing in its types.
     examples = WorldExamples(in_bf16, WORLD_SEED, CLIPS, Split.TRAIN, lessons * BINDINGS // TIMES)
     negative = encode(NEGATIVE_PROMPT)
 
@@ -177,7 +178,7 @@ def _sample(example: Example, negative: torch.Tensor, tokenise: Tokenise, encode
     return Sample(example.latent, example.references, contexts, negative, bindings.pop())
 
 
-def write_trained(path: Path, trainer: Trainer, lessons: int, start: Path | None) -> None:
+def write_trained(path: Path, trainer: RelationalTrainer, lessons: int, start: Path | None) -> None:
     """The averaged weights in bf16 as a Wan2.1 checkpoint, and the record beside it."""
     weights = {name: weight.to("cpu", torch.bfloat16).contiguous() for name, weight in trainer.state_dict().items()}
     write_aside(path, save(weights, metadata={VERSION_KEY: VERSION, "steps": str(trainer.step)}))

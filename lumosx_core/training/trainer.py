@@ -11,14 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
 
 from ..errors import LumosXError
 from ..files import write_aside
-from ..models.wan.forward import BlockRunner
+from ..models.lumosx.sequence import Binding
+from ..models.wan.forward import BlockRunner, run_plainly
+from ..models.wan.network import Network
 from ..weights.torch_archive import load_archive
 from .flow import draw_sigmas, velocity_loss
 
@@ -76,10 +78,14 @@ class Sample:
     references: list[torch.Tensor]
     context: torch.Tensor
     negative: torch.Tensor
-    binding: object
+    binding: Binding
 
 
-class Trainer:
+Trained = TypeVar("Trained", bound=nn.Module)
+Example = TypeVar("Example")
+
+
+class Trainer(Generic[Trained, Example]):
     """Trains some parameters of a network whose forward runs in ``dtype``.
 
     Args:
@@ -88,7 +94,6 @@ class Trainer:
         dtype: to compute in.
         device: to compute on; the network is moved there.
         about: what else a checkpoint has to agree with before it is gone on from.
-        run_block: as for ``relational_forward``.
     """
 
     threads = 1
@@ -99,14 +104,14 @@ class Trainer:
     """What of the plan may be another when a checkpoint is resumed."""
 
     def __init__(
-        self, network: nn.Module, plan: TrainingPlan, dtype: torch.dtype, device: torch.device,
-        about: dict[str, Any] | None = None, run_block: BlockRunner | None = None,
+        self, network: Trained, plan: TrainingPlan, dtype: torch.dtype, device: torch.device,
+        about: dict[str, Any] | None = None,
     ):
         self.network, self.plan, self.dtype, self.device = network.to(device), plan, dtype, device
-        self.about, self._run_block = about or {}, run_block
+        self.about = about or {}
         named = [(name, part) for name, part in network.named_parameters() if part.requires_grad]
         self.names = [name for name, _ in named]
-        self._working = [part for _, part in named]
+        self._working: list[torch.Tensor] = [part for _, part in named]
         self.weights = [part.detach().float().clone() for part in self._working]
         self.averaged = [part.clone() for part in self.weights]
         self.record = TrainingRecord()
@@ -134,7 +139,7 @@ class Trainer:
             {"params": parts, "weight_decay": decay, "scale": scale} for (scale, decay), parts in groups.items()
         ]
 
-    def train(self, samples: Iterable[Sample], after_step: Callable[[int, float], None]) -> None:
+    def train(self, samples: Iterable[Example], after_step: Callable[[int, float], None]) -> None:
         """Go on until the plan's last step; ``after_step(step, loss)`` may save, check, or raise to stop."""
         samples = iter(samples)
         started = time.monotonic()
@@ -146,7 +151,7 @@ class Trainer:
             started = now
             after_step(self.step, loss)
 
-    def _take_step(self, samples: list[Sample]) -> float:
+    def _take_step(self, samples: list[Example]) -> float:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate * self._rate_part() * group["scale"]
         total = self._go_back(samples)
@@ -163,9 +168,9 @@ class Trainer:
             torch._foreach_copy_(self._working, self.weights)
         return total
 
-    def _go_back(self, samples: list[Sample]) -> float:
+    def _go_back(self, samples: list[Example]) -> float:
         """Leave the mean loss's gradient on the working parameters, and return that loss."""
-        return self._go_back_from([partial(self._loss, sample, *self._draw(sample)) for sample in samples])
+        raise NotImplementedError
 
     def _go_back_from(self, losses: list[Callable[[], torch.Tensor]]) -> float:
         """As ``_go_back``, from what computes the loss of each sample, ``threads`` of them at a time."""
@@ -189,25 +194,6 @@ class Trainer:
         rising = (self.step + 1) / max(1, self.plan.warmup)
         falling = (self.plan.steps - self.step) / max(1.0, self.plan.cooldown * self.plan.steps)
         return min(1.0, rising, falling)
-
-    def _draw(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What chance decides for a sample: noise levels, noise, and whose words are read."""
-        sigmas = draw_sigmas(sample.latent.shape[0], self.plan.shift, self._generator)
-        noise = torch.randn(sample.latent.shape, generator=self._generator)
-        dropped = torch.rand((), generator=self._generator).item() < self.plan.unconditional
-        return sigmas, noise, sample.negative if dropped else sample.context
-
-    def _loss(
-        self, sample: Sample, sigmas: torch.Tensor, noise: torch.Tensor, context: torch.Tensor
-    ) -> torch.Tensor:
-        def here(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(self.device, non_blocking=True)
-
-        return velocity_loss(
-            self.network, here(sample.latent), [here(reference) for reference in sample.references],
-            here(context).expand(len(sample.latent), -1, -1), sample.binding, here(sigmas), here(noise), self.dtype,
-            run_block=self._run_block,
-        )
 
     def with_averaged(self, check: Callable[[], dict]) -> dict:
         """What ``check`` finds while the network holds the averaged weights."""
@@ -272,6 +258,44 @@ class Trainer:
         self.record = TrainingRecord([tuple(pair) for pair in record["losses"]], record["checks"], record["seconds"])
 
 
+class RelationalTrainer(Trainer[Network, Sample]):
+    """Trains a Wan on the rectified-flow loss over the relational forward.
+
+    Args:
+        network, plan, dtype, device, about: as for ``Trainer``.
+        run_block: as for ``relational_forward``.
+    """
+
+    def __init__(
+        self, network: Network, plan: TrainingPlan, dtype: torch.dtype, device: torch.device,
+        about: dict[str, Any] | None = None, run_block: BlockRunner = run_plainly,
+    ):
+        super().__init__(network, plan, dtype, device, about)
+        self._run_block = run_block
+
+    def _go_back(self, samples: list[Sample]) -> float:
+        return self._go_back_from([partial(self._loss, sample, *self._draw(sample)) for sample in samples])
+
+    def _draw(self, sample: Sample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What chance decides for a sample: noise levels, noise, and whose words are read."""
+        sigmas = draw_sigmas(sample.latent.shape[0], self.plan.shift, self._generator)
+        noise = torch.randn(sample.latent.shape, generator=self._generator)
+        dropped = torch.rand((), generator=self._generator).item() < self.plan.unconditional
+        return sigmas, noise, sample.negative if dropped else sample.context
+
+    def _loss(
+        self, sample: Sample, sigmas: torch.Tensor, noise: torch.Tensor, context: torch.Tensor
+    ) -> torch.Tensor:
+        def here(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(self.device, non_blocking=True)
+
+        return velocity_loss(
+            self.network, here(sample.latent), [here(reference) for reference in sample.references],
+            here(context).expand(len(sample.latent), -1, -1), sample.binding, here(sigmas), here(noise), self.dtype,
+            run_block=self._run_block,
+        )
+
+
 def read_checkpoint(
     path: Path, plan: TrainingPlan, about: dict[str, Any], may_change: tuple[str, ...] = ()
 ) -> dict[str, Any]:
@@ -283,6 +307,8 @@ def read_checkpoint(
     try:
         with path.open("rb") as file:
             state = load_archive(file, path, most_steps=_MOST_STEPS)
+        if not isinstance(state, dict):
+            raise TypeError
         wanted = asdict(plan) | {name: state["plan"][name] for name in may_change}
         same = state["plan"] == wanted and state.get("about", {}) == about and state["names"] is not None
     except OSError as error:

@@ -14,6 +14,7 @@ from ...errors import LumosXError
 from ...models.lumosx import RelationalOptions, relational_forward
 from ...models.lumosx.sequence import Binding
 from ...models.wan.config import WAN21_LATENT
+from ...models.wan.module import WanModule
 from ..model.attention import others_override
 from ..model.memory import UNLIMITED, SamplingMemory
 from ..model.wrappers import put_wrappers
@@ -102,7 +103,7 @@ class RelationalWrapper:
         return inner(x, timestep, context, clip_fea, time_dim_concat, transformer_options, **kwargs)
 
     def _forward(
-        self, model: torch.nn.Module, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
+        self, model: WanModule, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
         transformer_options: dict, kwargs: dict,
     ) -> torch.Tensor:
         # Attention overrides of other nodes ask for these, as the stock forward of later versions sets them.
@@ -121,7 +122,7 @@ class RelationalWrapper:
         )
 
     @torch.compiler.disable
-    def _chunk_tokens(self, model: torch.nn.Module, x: torch.Tensor, binding: Binding) -> int:
+    def _chunk_tokens(self, model: WanModule, x: torch.Tensor, binding: Binding) -> int:
         return self.memory.chunk_tokens(model, x, binding)
 
 
@@ -190,7 +191,7 @@ def _check_shape(diffusion_model: torch.nn.Module) -> None:
     advice = "load LumosX weights, or any checkpoint with the shape of Wan2.1-T2V-1.3B."
     if missing:
         raise LumosXError(f"model: this is a {kind} without {missing[0]}, not a Wan2.1 text-to-video model; {advice}")
-    channels = diffusion_model.patch_embedding.weight.shape[1]
+    channels = operator.attrgetter("patch_embedding.weight")(diffusion_model).shape[1]
     known = {name.partition(".")[0] for name in _EXPECTED}
     extra = [
         name for name, child in diffusion_model.named_children()

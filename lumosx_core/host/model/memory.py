@@ -18,6 +18,7 @@ from ...models.lumosx import sequence_layout
 from ...models.lumosx.cost import GIGABYTE, least_budget, plan_forward
 from ...models.lumosx.sequence import Binding, SequenceLayout
 from ...models.wan.config import WAN21_1_3B, WAN21_LATENT, WanConfig
+from ...models.wan.module import WanModule
 from ..socket import BINDING, REFERENCES
 
 MARGIN = 1.1
@@ -126,7 +127,7 @@ class SamplingMemory:
         # The margin is the host's.
         return model.memory_required(together) * 1.5 >= comfy.model_management.get_free_memory(x.device)
 
-    def chunk_tokens(self, module: torch.nn.Module, x: torch.Tensor, binding: Binding) -> int:
+    def chunk_tokens(self, module: WanModule, x: torch.Tensor, binding: Binding) -> int:
         """Tokens at a time for a forward on the latent x; decided by sizes alone, so that a run can be repeated."""
         layout = sequence_layout(module, x.shape, binding)
         sizes = WanConfig.of_module(module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from .sequence import SequenceLayout
 
 def relational_self_attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, layout: SequenceLayout, dense: DenseAttention
-) -> tuple[torch.Tensor, torch.Tensor | None]:
+) -> tuple[torch.Tensor, ...]:
     """CSAM (paper section 3): the video sees everything, a group of references only itself.
 
     Args:
@@ -23,20 +24,25 @@ def relational_self_attention(
         dense: the attention backend.
 
     Returns:
-        What the video attends to, [batch, layout.video_tokens, heads * head_dim], and the same for the references;
-        None for those where q has no rows of theirs.
+        What the video attends to, [batch, layout.video_tokens, heads * head_dim], and the same for the references
+        where q has rows of theirs.
     """
     video_tokens = layout.video_tokens
     # The video comes first: some backends shift k in place by a constant, which only later, smaller calls survive.
     video = dense(q[:, :video_tokens], k, v, heads)
     if q.shape[1] == video_tokens:
-        return video, None
+        return (video,)
     parts = []
     for start, groups, tokens in layout.group_calls:
-        end = start + groups * tokens
-        rows = (x[:, start:end].unflatten(1, (groups, tokens)).flatten(0, 1) for x in (q, k, v))
-        parts.append(dense(*rows, heads).unflatten(0, (-1, groups)).flatten(1, 2))
+        of_groups = partial(_of_groups, start, groups, tokens)
+        mixed = dense(of_groups(q), of_groups(k), of_groups(v), heads)
+        parts.append(mixed.unflatten(0, (-1, groups)).flatten(1, 2))
     return video, torch.cat(parts, dim=1)
+
+
+def _of_groups(start: int, groups: int, tokens: int, x: torch.Tensor) -> torch.Tensor:
+    """Rows of x [batch, all tokens, width] from ``start`` on, as [batch * groups, tokens, width]."""
+    return x[:, start:start + groups * tokens].unflatten(1, (groups, tokens)).flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,11 @@ class PlainTextAttention:
 
     text: TextKeys
     compiles: ClassVar[bool] = True
-    of_units: ClassVar[tuple[torch.Tensor, ...]] = ()
+
+    @property
+    def of_units(self) -> tuple[torch.Tensor, ...]:
+        """Nothing."""
+        return ()
 
     def __call__(self, q: torch.Tensor, heads: int) -> torch.Tensor:
         """[batch, rows, heads * head_dim] to the same shape."""
@@ -131,7 +141,11 @@ class DenseTextAttention:
     text: TextKeys
     dense: DenseAttention
     compiles: ClassVar[bool] = False
-    of_units: ClassVar[tuple[torch.Tensor, ...]] = ()
+
+    @property
+    def of_units(self) -> tuple[torch.Tensor, ...]:
+        """Nothing."""
+        return ()
 
     def __call__(self, q: torch.Tensor, heads: int) -> torch.Tensor:
         """[batch, rows, heads * head_dim] to the same shape."""

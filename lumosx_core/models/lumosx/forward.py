@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from ...errors import LumosXError
 from ..attention import DenseAttention
 from ..latents import token_grid
 from ..wan.config import WAN21_LATENT
 from ..wan.forward import BlockRunner, run_plainly, wan_forward
+from ..wan.module import WanModule
 from .method import RelationalMethod
 from .options import RELEASE_OPTIONS, RelationalOptions
 from .sequence import Binding, SequenceLayout
@@ -19,7 +19,7 @@ from .tables import TableCache
 
 
 def relational_forward(
-    model: nn.Module,
+    model: WanModule,
     latent: torch.Tensor,
     timestep: torch.Tensor,
     context: torch.Tensor,
@@ -62,7 +62,7 @@ def relational_forward(
     return wan_forward(model, latent, timestep, method, run_block, options.float32_residual, chunk_tokens)
 
 
-def sequence_layout(model: nn.Module, latent_shape: Sequence[int], binding: Binding) -> SequenceLayout:
+def sequence_layout(model: WanModule, latent_shape: Sequence[int], binding: Binding) -> SequenceLayout:
     """The sequence that a latent of shape [batch, 16, frames, height, width] becomes."""
     return SequenceLayout(*token_grid(latent_shape, model.patch_size), binding)
 

@@ -67,8 +67,8 @@ class RelationalAttention:
 
     def self_attention(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The video's rows [batch, video tokens, heads * head_dim], and the references'.
+    ) -> tuple[torch.Tensor, ...]:
+        """The video's rows [batch, video tokens, heads * head_dim], and the references' where q has any.
 
         Args:
             q: [batch, tokens or video tokens, heads * head_dim].

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ..wan.config import UMT5
+from ..wan.module import WanAttention, WanModule
 from ..wan.rotary import wan_rotary_table
 from .attention import TextKeys, WordBias
 from .options import RelationalOptions
@@ -39,7 +39,7 @@ class Tables:
 
 
 def make_tables(
-    model: nn.Module, context: torch.Tensor, layout: SequenceLayout, options: RelationalOptions, merge_pads: bool = True
+    model: WanModule, context: torch.Tensor, layout: SequenceLayout, options: RelationalOptions, merge_pads: bool = True
 ) -> Tables:
     """Compute the tables of one text under one layout.
 
@@ -96,7 +96,7 @@ def _merge_pads(context: torch.Tensor, weights: torch.Tensor) -> tuple[int, torc
     return kept, counts.to(context.device)
 
 
-def _text_keys(attention: nn.Module, embedded: torch.Tensor, log_counts: torch.Tensor | None) -> TextKeys:
+def _text_keys(attention: WanAttention, embedded: torch.Tensor, log_counts: torch.Tensor | None) -> TextKeys:
     return TextKeys(attention.norm_k(attention.k(embedded)), attention.v(embedded), log_counts)
 
 
@@ -112,7 +112,7 @@ class TableCache:
     # Not traced: what compiled code met first would be a constant to it.
     @torch.compiler.disable
     def find(
-        self, model: nn.Module, context: torch.Tensor, layout: SequenceLayout, options: RelationalOptions,
+        self, model: WanModule, context: torch.Tensor, layout: SequenceLayout, options: RelationalOptions,
         merge_pads: bool = True,
     ) -> Tables:
         """As ``make_tables``, or what it gave before for the same arguments."""

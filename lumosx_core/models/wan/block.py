@@ -11,11 +11,11 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import nn
 
+from .module import WanAttention, WanBlock
 from .rotary import rotate_heads
 
 Rotate = Callable[[torch.Tensor, int, torch.Tensor], torch.Tensor]
@@ -30,7 +30,7 @@ class TextAttention(Protocol):
         of_units: tensors that it uses with a first dimension for each unit of its rows; see ``Segment``.
     """
 
-    compiles: bool
+    compiles: ClassVar[bool]
 
     @property
     def of_units(self) -> tuple[torch.Tensor, ...]: ...
@@ -44,7 +44,7 @@ class BlockAttention(Protocol):
 
     def self_attention(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int
-    ) -> Sequence[torch.Tensor | None]:
+    ) -> Sequence[torch.Tensor]:
         """What the rows of q attend to, before the output projection.
 
         Args:
@@ -52,7 +52,7 @@ class BlockAttention(Protocol):
             k, v: [batch, tokens, heads * head_dim]; k normalised and rotated.
 
         Returns:
-            [batch, tokens of the part, heads * head_dim] for each part; None for one of which q has no rows.
+            [batch, tokens of the part, heads * head_dim] for each part that q has rows of.
         """
 
     def cross_attention(self, part: int, start: int, end: int) -> TextAttention:
@@ -99,7 +99,7 @@ class BlockInputs:
 
 
 def wan_block(
-    block: nn.Module, attention: BlockAttention, inputs: BlockInputs, last: bool, x: torch.Tensor
+    block: WanBlock, attention: BlockAttention, inputs: BlockInputs, last: bool, x: torch.Tensor
 ) -> torch.Tensor:
     """The residual stream after a block; without gradients x itself is written to.
 
@@ -141,34 +141,38 @@ def _put(result: torch.Tensor, gate: torch.Tensor, rows: torch.Tensor, fed: torc
 
 
 def _self_attention(
-    compiled: Callable, block: nn.Module, attention: BlockAttention, x: torch.Tensor, modulation: torch.Tensor,
+    compiled: Callable, block: WanBlock, attention: BlockAttention, x: torch.Tensor, modulation: torch.Tensor,
     inputs: BlockInputs, last: bool,
-) -> Sequence[torch.Tensor | None]:
+) -> Sequence[torch.Tensor]:
     """Of each part's rows [batch, tokens of the part, dim], or of the first part's alone where this is the last block.
 
     x is [batch, tokens, dim], modulation [batch, 6, dim].
     """
     tokens = inputs.tokens
     queries = inputs.parts[0].tokens if last else tokens
-    q = k = v = None
+    wholes: Sequence[torch.Tensor] = ()
     for start, end in _spans(tokens, queries, inputs.chunk_tokens):
         project = compiled(_project if start < queries else _project_keys)
         projected = project(block, x[:, start:end], inputs.rotary[start:end], modulation, inputs.dtype, inputs.rotate)
         if end - start == tokens:
-            k, v, q = projected
+            wholes = projected
             break
-        if k is None:
-            k, v = (projected[0].new_empty(x.shape[0], tokens, one.shape[2]) for one in projected[:2])
-            q = projected[0].new_empty(x.shape[0], queries, projected[0].shape[2])
-        for whole, one in zip((k, v, q), projected):
+        if not wholes:
+            # The first span has queries, so it gives all three.
+            wholes = tuple(
+                projected[0].new_empty(x.shape[0], rows, one.shape[2])
+                for rows, one in zip((tokens, tokens, queries), projected)
+            )
+        for whole, one in zip(wholes, projected):
             whole[:, start:end] = one
         # Attention comes next, and needs the room.
         del projected, one
+    k, v, q = wholes
     return attention.self_attention(q, k, v, block.self_attn.num_heads)
 
 
 def _project_keys(
-    block: nn.Module, rows: torch.Tensor, rotary: torch.Tensor, modulation: torch.Tensor, dtype: torch.dtype,
+    block: WanBlock, rows: torch.Tensor, rotary: torch.Tensor, modulation: torch.Tensor, dtype: torch.dtype,
     rotate: Rotate,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Keys and values of some rows [batch, n, dim], for self-attention: both [batch, n, dim]."""
@@ -177,7 +181,7 @@ def _project_keys(
 
 
 def _project(
-    block: nn.Module, rows: torch.Tensor, rotary: torch.Tensor, modulation: torch.Tensor, dtype: torch.dtype,
+    block: WanBlock, rows: torch.Tensor, rotary: torch.Tensor, modulation: torch.Tensor, dtype: torch.dtype,
     rotate: Rotate,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Keys, values and queries of some rows [batch, n, dim], for self-attention: all [batch, n, dim]."""
@@ -187,13 +191,13 @@ def _project(
 
 
 def _keys_of(
-    layer: nn.Module, x: torch.Tensor, rotary: torch.Tensor, rotate: Rotate
+    layer: WanAttention, x: torch.Tensor, rotary: torch.Tensor, rotate: Rotate
 ) -> tuple[torch.Tensor, torch.Tensor]:
     return rotate(layer.norm_k(layer.k(x)), layer.num_heads, rotary), layer.v(x)
 
 
 def _finish(
-    block: nn.Module, rows: torch.Tensor, mixed: torch.Tensor, modulation: torch.Tensor, attend: TextAttention,
+    block: WanBlock, rows: torch.Tensor, mixed: torch.Tensor, modulation: torch.Tensor, attend: TextAttention,
     dtype: torch.dtype,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Some rows of the stream after the attentions, and what the feed-forward makes of them: see ``_put``.
@@ -240,7 +244,7 @@ def _spans_of(part: Segment, chunk_tokens: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + step, part.tokens)) for start in range(0, part.tokens, step))
 
 
-def _compiler_of(block: nn.Module) -> Callable[[Callable], Callable]:
+def _compiler_of(block: WanBlock) -> Callable[[Callable], Callable]:
     """What torch.compile does to a block that another node compiled, to be done to our functions instead."""
     context = getattr(block, "dynamo_ctx", None)
     return _as_it_is if context is None else partial(_compiled, context)
@@ -254,7 +258,7 @@ def _compiled(context: Callable, function: Callable) -> Callable:
     """A function of rows and something for each row, compiled once for any number of them."""
     run = context(function)
 
-    def call(block: nn.Module, rows: torch.Tensor, of_rows: torch.Tensor, *others: Any) -> tuple[torch.Tensor, ...]:
+    def call(block: WanBlock, rows: torch.Tensor, of_rows: torch.Tensor, *others: Any) -> tuple[torch.Tensor, ...]:
         # A slice remembers the length of what it was cut from, which would be a reason to compile again.
         rows, of_rows = (x.flatten(0, -2).unflatten(0, x.shape[:-1]) for x in (rows, of_rows))
         of_units = [tensor for other in others for tensor in getattr(other, "of_units", ())]

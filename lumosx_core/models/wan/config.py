@@ -76,10 +76,11 @@ class WanConfig:
             KeyError: a tensor that every Wan transformer has is missing.
         """
         dim, in_dim, *patch = shapes["patch_embedding.weight"]
+        frames, rows, columns = patch
         return cls(
             dim=dim, ffn_dim=shapes["blocks.0.ffn.0.weight"][0], num_layers=count_blocks(shapes), in_dim=in_dim,
             out_dim=shapes["head.head.weight"][0] // math.prod(patch), text_dim=shapes["text_embedding.0.weight"][1],
-            freq_dim=shapes["time_embedding.0.weight"][1], patch_size=tuple(patch),
+            freq_dim=shapes["time_embedding.0.weight"][1], patch_size=(frames, rows, columns),
         )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -13,10 +13,10 @@ from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ..latents import token_grid
 from .block import BlockAttention, BlockInputs, Segment, wan_block
+from .module import WanHead, WanModule
 
 BlockRunner = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
 """``run_block(index, x, original)``: the residual stream after a block, or after what was put in its place."""
@@ -50,7 +50,7 @@ def run_plainly(index: int, x: torch.Tensor, original: Callable[[torch.Tensor], 
 
 
 def wan_forward(
-    model: nn.Module,
+    model: WanModule,
     latent: torch.Tensor,
     timestep: torch.Tensor,
     method: Method,
@@ -88,7 +88,7 @@ def wan_forward(
     return _unpatchify(video, grid, model.patch_size)[:, :, :frames, :height, :width]
 
 
-def _patchify(model: nn.Module, latent: torch.Tensor, extra_latents: Sequence[torch.Tensor]) -> torch.Tensor:
+def _patchify(model: WanModule, latent: torch.Tensor, extra_latents: Sequence[torch.Tensor]) -> torch.Tensor:
     """The video and what follows it as [batch, tokens, dim]."""
     sequence = torch.cat([latent, *(one.to(latent) for one in extra_latents)], dim=2)
     _, rows, columns = model.patch_size
@@ -106,7 +106,7 @@ def _unpatchify(
     return x.flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
 
-def _embed_time(model: nn.Module, timestep: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def _embed_time(model: WanModule, timestep: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """[batch, dim]."""
     half = model.freq_dim // 2
     # Angles reach 1000, where float32 has lost four digits of their sine; not every device has float64.
@@ -114,7 +114,7 @@ def _embed_time(model: nn.Module, timestep: torch.Tensor, dtype: torch.dtype) ->
     return model.time_embedding(torch.cat([angles.cos(), angles.sin()], dim=1).to(timestep.device, dtype))
 
 
-def _head(head: nn.Module, x: torch.Tensor, embedded_time: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def _head(head: WanHead, x: torch.Tensor, embedded_time: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """x [batch, tokens, dim] to [batch, tokens, channels of a patch]; embedded_time is [batch, dim]."""
     modulation = head.modulation.to(device=x.device, dtype=x.dtype) + embedded_time.to(x.dtype).unsqueeze(1)
     shift, scale = modulation.chunk(2, dim=1)

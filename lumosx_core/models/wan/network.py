@@ -10,6 +10,7 @@ import math
 import torch
 from torch import nn
 
+from ..module_list import ModuleList
 from .config import WanConfig
 from .rotary import THETA, rotary_axes
 
@@ -38,7 +39,7 @@ class Network(nn.Module):
         )
         self.time_embedding = nn.Sequential(nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim))
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
-        self.blocks = nn.ModuleList(_Block(dim, config.ffn_dim, config.num_heads) for _ in range(config.num_layers))
+        self.blocks = ModuleList(_Block(dim, config.ffn_dim, config.num_heads) for _ in range(config.num_layers))
         self.head = _Head(dim, config.out_dim * math.prod(self.patch_size))
 
 
@@ -92,8 +93,8 @@ def initialise(network: Network, seed: int) -> None:
         block.cross_attn.o.weight.data.zero_()
     for block in network.blocks[:_PLACED_BLOCKS]:
         _look_at_own_place(block.self_attn)
-    for layer in (network.time_projection[1], network.head.head):
-        layer.weight.data.zero_()
+    for name in ("time_projection.1.weight", "head.head.weight"):
+        network.get_parameter(name).data.zero_()
 
 
 def _look_at_own_place(attention: _Attention) -> None:

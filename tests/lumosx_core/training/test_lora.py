@@ -10,11 +10,12 @@ from safetensors.torch import load_file, save_file
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.lumosx import relational_forward
 from lumosx_core.models.lumosx.sequence import Binding
+from lumosx_core.models.wan.forward import run_plainly
 from lumosx_core.training.base import check_base_file, read_base
 from lumosx_core.training.flow import training_attention
 from lumosx_core.training.lora import ATTENTION, LAYERS, add_lora, lora_file
 from lumosx_core.training.lora_run import _run_block_twice
-from lumosx_core.training.trainer import Sample, Trainer, TrainingPlan
+from lumosx_core.training.trainer import RelationalTrainer, Sample, TrainingPlan
 from tools.golden import relative_error
 from tools.weight_files import small_transformer, write_gguf
 
@@ -95,7 +96,7 @@ def test_training_lowers_the_loss_and_moves_only_the_pairs(base):
     network = with_lora(base, layers="attention")
     before = {name: part.clone() for name, part in network.state_dict().items()}
     losses = []
-    trainer = Trainer(network, TrainingPlan(40, rate=5e-3, warmup=2, unconditional=0.0), torch.float32, CPU)
+    trainer = RelationalTrainer(network, TrainingPlan(40, rate=5e-3, warmup=2, unconditional=0.0), torch.float32, CPU)
     trainer.train(iter(sample, None), lambda step, loss: losses.append(loss))
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
     moved_names = {name for name, part in network.state_dict().items() if not torch.equal(part, before[name])}
@@ -111,12 +112,12 @@ def test_computing_blocks_twice_gives_the_same_gradients_and_keeps_less(base):
             kept += tensor.nbytes
             return tensor
 
-        trainer = Trainer(with_lora(base), TrainingPlan(3, warmup=0), torch.float32, CPU, run_block=run_block)
+        trainer = RelationalTrainer(with_lora(base), TrainingPlan(3, warmup=0), torch.float32, CPU, run_block=run_block)
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             trainer.train(iter(sample, None), lambda step, loss: None)
         return trainer.weights, kept
 
-    (plain, much), (twice, little) = trained(None), trained(_run_block_twice)
+    (plain, much), (twice, little) = trained(run_plainly), trained(_run_block_twice)
     assert all(torch.allclose(one, other, atol=1e-7) for one, other in zip(plain, twice))
     assert little < 0.5 * much
 
@@ -127,7 +128,7 @@ def test_bf16_keeps_the_patch_embedding_in_float32(base):
     add_lora(network, 2, 2.0, "all", 0)
     kinds = {part.dtype for name, part in network.named_parameters() if "patch_embedding" not in name}
     assert kinds == {torch.bfloat16}
-    trainer = Trainer(network, TrainingPlan(1), torch.bfloat16, CPU)
+    trainer = RelationalTrainer(network, TrainingPlan(1), torch.bfloat16, CPU)
     trainer.train(iter(sample, None), lambda step, loss: None)
     assert all(part.dtype is torch.float32 and part.isfinite().all() for part in trainer.weights)
 

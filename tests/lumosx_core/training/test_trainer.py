@@ -8,7 +8,7 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.models.lumosx.sequence import Binding
 from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.models.wan.network import Network, initialise
-from lumosx_core.training.trainer import Sample, Trainer, TrainingPlan
+from lumosx_core.training.trainer import RelationalTrainer, Sample, TrainingPlan
 from tools.weight_files import Runs
 
 BINDING = Binding((), (((1, 3),), ((4, 6),)), (1, 1))
@@ -27,7 +27,7 @@ def sample(seed=0):
 def make(steps=20, dtype=torch.float32, **plan):
     network = Network(WanConfig(128, 128, 1, text_dim=64))
     initialise(network, 0)
-    return Trainer(network, TrainingPlan(steps, **plan), dtype, torch.device("cpu"))
+    return RelationalTrainer(network, TrainingPlan(steps, **plan), dtype, torch.device("cpu"))
 
 
 def endless():
@@ -140,7 +140,7 @@ def test_only_what_asks_for_gradients_is_trained():
     network = Network(WanConfig(128, 128, 1, text_dim=64))
     initialise(network, 0)
     network.requires_grad_(False).head.requires_grad_(True)
-    trainer = Trainer(network, TrainingPlan(3), torch.float32, torch.device("cpu"))
+    trainer = RelationalTrainer(network, TrainingPlan(3), torch.float32, torch.device("cpu"))
     assert trainer.names and all(name.startswith("head.") for name in trainer.names)
     before = network.blocks[0].ffn[0].weight.clone()
     trainer.train(endless(), lambda step, loss: None)
@@ -151,7 +151,7 @@ def test_bf16_computes_and_float32_remembers():
     network = Network(WanConfig(128, 128, 1, text_dim=64))
     initialise(network, 0)
     network.bfloat16().patch_embedding.float()
-    trainer = Trainer(network, TrainingPlan(3), torch.bfloat16, torch.device("cpu"))
+    trainer = RelationalTrainer(network, TrainingPlan(3), torch.bfloat16, torch.device("cpu"))
     trainer.train(endless(), lambda step, loss: None)
     assert {part.dtype for part in trainer.weights} == {torch.float32}
     assert network.blocks[0].ffn[0].weight.dtype is torch.bfloat16
