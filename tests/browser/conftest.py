@@ -33,7 +33,7 @@ def blank(browser, server):
 # Some pages give a new node the values of an earlier one of its number.
 _EMPTY = """() => {
   document.activeElement?.blur();
-  app.extensionManager.toast.removeAll();
+  document.querySelectorAll('.p-toast-close-button').forEach((button) => button.click());
   app.canvas.setGraph(app.rootGraph ?? app.graph);
   // Clearing a graph forgets the nodes inside of subgraphs, and leaves what they show.
   for (const { nodes } of app.graph.subgraphs?.values() ?? []) [...nodes].forEach((node) => node.graph.remove(node));
