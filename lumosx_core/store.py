@@ -85,8 +85,8 @@ class TensorStore:
         except OSError as error:
             self._can_write = False
             _log.warning(
-                "LumosX: %s: nothing can be kept there for later runs (%s); this run goes on without.", self.folder,
-                error.strerror or error,
+                "LumosX: %s: nothing can be stored there for later runs (%s); this run continues without it.",
+                self.folder, error.strerror or error,
             )
 
     def _make_room(self, needed: int) -> None:

@@ -69,6 +69,7 @@ def children(folder: Path) -> list[Path]:
         found = [Path(entry.path) for entry in itertools.islice(entries, MOST_ENTRIES + 1)]
     if len(found) > MOST_ENTRIES:
         raise LumosXError(
-            f"case: {shown(folder.name)} holds more than {MOST_ENTRIES} files; keep only the case's own there."
+            f"case: {shown(folder.name)} contains more than {MOST_ENTRIES} files; keep only the files of the case "
+            "there."
         )
     return [path for path in found if not path.name.startswith(".")]

@@ -71,8 +71,8 @@ _LISTED = (
     ),
     Backend(
         "sageattention 2", "SageAttention 2", "sageattention", kernels.load_sage_2,
-        "run {pip} --no-build-isolation git+https://github.com/thu-ml/SageAttention and restart ComfyUI (it is built, "
-        "which needs nvcc; on Windows take a wheel from github.com/woct0rdho/SageAttention)",
+        "run {pip} --no-build-isolation git+https://github.com/thu-ml/SageAttention and restart ComfyUI (this builds "
+        "it, which needs nvcc; on Windows use a wheel from github.com/woct0rdho/SageAttention)",
         distribution="sageattention", major=2, head_dims=range(1, 129), eight_bit=True,
     ),
     Backend(
@@ -88,7 +88,7 @@ _LISTED = (
     ),
     Backend(
         "xformers", "xformers", "xformers", kernels.load_xformers,
-        "run {pip} xformers {torch}, which takes the version made for your torch, and restart ComfyUI",
+        "run {pip} xformers {torch}, which selects the version for your torch, and restart ComfyUI",
         capability=(5, 0), dtypes=_ALL, shared_heads=False,
     ),
     Backend(
@@ -128,7 +128,7 @@ def check_choice(choice: str, places: Sequence[Hardware]) -> None:
     if choice in (AUTO, PYTORCH):
         return
     if choice not in BACKENDS:
-        raise LumosXError(f"backend: there is no {choice}; choose one of {', '.join(CHOICES)}.")
+        raise LumosXError(f"backend: {choice} is not a choice; choose one of {', '.join(CHOICES)}.")
     backend = BACKENDS[choice]
     refusals = [_unsuited_hardware(backend, hardware) for hardware in places]
     if all(refusals):
@@ -206,9 +206,9 @@ def _missing_package(backend: Backend) -> str | None:
     try:
         version = importlib.metadata.version(backend.distribution)
     except importlib.metadata.PackageNotFoundError:
-        return f"backend: {backend.choice} is not installed ({backend.module} there is of another package); {ending}"
+        return f"backend: {backend.choice} is not installed ({backend.module} comes from another package); {ending}"
     if version.partition(".")[0] != str(backend.major):
-        return f"backend: {backend.choice} is wanted, but {backend.distribution} {version} is installed; {ending}"
+        return f"backend: {backend.choice} was chosen, but {backend.distribution} {version} is installed; {ending}"
     return None
 
 
@@ -232,7 +232,7 @@ def _tried_out(backend: Backend, device: torch.device, dtype: torch.dtype) -> Ke
     # This way round, so that what is no number is refused as well.
     if not cosine >= kernels.LEAST_COSINE:
         raise LumosXError(
-            f"backend: {backend.choice} is installed but computes something else than attention on this card (cosine "
+            f"backend: {backend.choice} is installed but does not compute attention correctly on this card (cosine "
             f"{cosine:.3f} with PyTorch); {_advice(backend)}, or choose auto."
         )
     return kernel

@@ -118,7 +118,7 @@ def check_reference_count(folder: Path, references: int) -> None:
     """Raises a LumosXError for more references than a case may have."""
     if references > MOST_REFERENCES:
         raise LumosXError(
-            f"case: {shown(folder.name)} has more than {MOST_REFERENCES} references; take pictures out of it."
+            f"case: {shown(folder.name)} has more than {MOST_REFERENCES} references; remove some pictures."
         )
 
 
@@ -134,7 +134,7 @@ def _check_file(folder: Path, file: str) -> None:
     part, *names = file[:LONGEST_PATH].split("/")
     strange = len(file) > LONGEST_PATH or "\\" in file or "\0" in file
     if strange or part not in PARTS or not names or {"", ".", ".."} & set(names):
-        raise _wrong(folder, f"names {file[:60]!r}, which is no path to a picture in {', '.join(PARTS)}")
+        raise _wrong(folder, f"names {file[:60]!r}, which is not the path of a picture in {', '.join(PARTS)}")
     if inside(folder, folder / file) is None:
         raise _wrong(folder, f"names {file[:60]!r}, a link that leads out of the case")
     try:
@@ -143,7 +143,7 @@ def _check_file(folder: Path, file: str) -> None:
         # Too long a name, or links in a circle.
         raise _wrong(folder, f"names {file[:60]!r}, which cannot be opened ({error.strerror})") from error
     if not found:
-        raise _wrong(folder, f"names {file[:60]!r}, which is not there")
+        raise _wrong(folder, f"names {file[:60]!r}, which does not exist")
 
 
 def _is_listed(folder: Path, names: list[str]) -> bool:

@@ -253,8 +253,8 @@ def _take(path: Path, person: _Person, full_bodies: bool, pictures: _Pictures) -
     if body := FULL_BODY.match(path.stem):
         if not full_bodies or body.group() != prefix:
             pictures.notes.append(
-                f"{_short(path)} was left out, as the release does; LumosX Load Case takes fullbody_<phrase>.png if "
-                "its full_body says so."
+                f"{_short(path)} was left out, as in the release; set full_body of LumosX Load Case to use "
+                "fullbody_<phrase>.png."
             )
         elif person.full_body is not None:
             pictures.notes.append(f"{_short(path)} was left out: a subject has one full body.")
@@ -331,7 +331,7 @@ class _Pictures:
         try:
             image, several = decode_picture(content)
         except PictureError as error:
-            raise LumosXError(f"case: {_short(path)} is no readable picture ({error}); replace it.") from error
+            raise LumosXError(f"case: {_short(path)} is not a readable picture ({error}); replace it.") from error
         self._pixels += image.shape[1] * image.shape[2]
         if self._pixels > MOST_CASE_PIXELS:
             raise LumosXError(

@@ -48,7 +48,8 @@ def check_case_name(name: str) -> None:
         LumosXError: it is empty, or has a ``;`` or a line break, which end it there.
     """
     if not _tidy_name(name) or ";" in name or len(name.splitlines()) != 1:
-        raise LumosXError(f"name: {name[:60]!r} cannot be a case's name; type a name without \";\" and line breaks.")
+        raise LumosXError(f"name: {name[:60]!r} cannot be the name of a case; type a name without \";\" and line "
+            "breaks.")
 
 
 def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replace: bool = False) -> Path:
@@ -72,7 +73,7 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
     check_case_name(name)
     prompt = " ".join(prompt.split())
     if not prompt:
-        raise LumosXError("prompt: it is empty; type or link the prompt that holds every phrase.")
+        raise LumosXError("prompt: it is empty; type or link the prompt that contains every phrase.")
     description, pictures = _described(scene)
     try:
         texts = {
@@ -80,7 +81,9 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
             DESCRIPTION: description.to_json().encode(),
         }
     except UnicodeEncodeError as error:
-        raise LumosXError("prompt: the text, the name or a phrase holds half a character; type it anew.") from error
+        raise LumosXError(
+            "prompt: the text, the name or a phrase contains half of a character; type it again."
+        ) from error
     _check_bounds(description, pictures, texts)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +100,8 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
             return _swap(part, target) if replace else _number(part, target)
     except OSError as error:
         raise LumosXError(
-            f"folder: {target.name} cannot be written ({error.strerror or error}); choose another or make room."
+            f"folder: {target.name} cannot be written ({error.strerror or error}); choose another folder or free some "
+            "space."
         ) from error
 
 
@@ -105,22 +109,23 @@ def _check_bounds(description: Description, pictures: dict[str, Reference], text
     """Refuse what ``load_case`` would not read back."""
     if len(description.entries) > MOST_REFERENCES:
         raise LumosXError(
-            f"relations: the scene has {len(description.entries)} references, but a case holds {MOST_REFERENCES}; save "
-            "it as several cases."
+            f"relations: the scene has {len(description.entries)} references, but a case can have {MOST_REFERENCES}; "
+            "save it as several cases."
         )
     for file, text in texts.items():
         if len(text) > MOST_TEXT:
             raise LumosXError(
-                f"prompt: {file} would have {len(text)} bytes, but a case holds {MOST_TEXT}; shorten the prompt, the "
-                "name or the phrases."
+                f"prompt: {file} would have {len(text)} bytes, but a case can have {MOST_TEXT}; shorten the prompt, "
+                "the name or the phrases."
             )
     pixels = {file: picture.image.shape[1] * picture.image.shape[2] for file, picture in pictures.items()
               if picture.image is not None}
     if max(pixels.values(), default=0) > MOST_PIXELS or sum(pixels.values()) > MOST_CASE_PIXELS:
         largest = pictures[max(pixels, key=pixels.__getitem__)].phrase
         raise LumosXError(
-            f"relations: the picture of \"{largest}\" is too large for a case, which holds "
-            f"{MOST_PIXELS // 10**6} megapixels a picture and {MOST_CASE_PIXELS // 10**6} in all; make it smaller."
+            f"relations: the picture of \"{largest}\" is too large for a case, which can have "
+            f"{MOST_PIXELS // 10 ** 6} megapixels per picture and {MOST_CASE_PIXELS // 10 ** 6} in all; make it "
+            "smaller."
         )
 
 
@@ -156,23 +161,23 @@ def release_warnings(scene: Scene, prompt: str) -> list[str]:
         kind, phrase = _as_the_release_reads(file)
         if kind is None:
             if not reference.full_body:
-                found.append(f"The release passes over \"{reference.phrase}\", since it takes it for a full body.")
+                found.append(f"The release ignores \"{reference.phrase}\", since it takes it for a full body.")
             continue
         if (kind, phrase) != (reference.kind, reference.phrase):
             words = f"with the words \"{phrase}\"" if phrase else "without words, bound to nothing"
             found.append(f"The release reads \"{reference.phrase}\" as {_A[kind]} {words}.")
         folder = file.rpartition("/")[0]
         read[folder if folder.startswith("subjects") else "", phrase] += 1
-    found += [f"The release takes one picture only of {count} with the words \"{phrase}\"."
+    found += [f"The release uses only one of the {count} pictures with the words \"{phrase}\"."
               for (_, phrase), count in read.items() if count > 1]
     for number, person in enumerate(description.subjects, 1):
         if person.face is not None and person.face.file is None:
-            found.append(f"The release does not know the words of subject {number}, \"{person.face.phrase}\", since "
+            found.append(f"The release does not see the words of subject {number}, \"{person.face.phrase}\", since "
                          "there is no face picture.")
-        found += [f"The release does not know \"{entry.phrase}\" of subject {number}, since it has no picture."
+        found += [f"The release does not see \"{entry.phrase}\" of subject {number}, since it has no picture."
                   for entry in person.attributes if entry.file is None]
     if "{" in prompt or prompt.startswith("|0|"):
-        found.append("The release takes a \"{\" in the prompt, or \"|0|\" at its start, for something else than words.")
+        found.append("The release does not read a \"{\" in the prompt, or \"|0|\" at its start, as words.")
     return found
 
 
@@ -318,13 +323,13 @@ def _check_replaceable(target: Path) -> None:
     if not os.path.lexists(target):
         return
     if _is_link(target) or not target.is_dir():
-        raise LumosXError(f"folder: {target.name} is a link or a file there, not a case; choose another name.")
+        raise LumosXError(f"folder: {target.name} exists and is a link or a file, not a case; choose another name.")
     strange = _what_is_strange(target)
     if strange or (any(target.iterdir()) and not (target / CAPTION).is_file()):
         what = f"holds {shown(strange)!r} too" if strange else f"has no {CAPTION}"
         raise LumosXError(
-            f"folder: {target.name} {what}, so it is not just a case; it stays as it is: choose another name, or turn "
-            "replace off."
+            f"folder: {target.name} {what}, so it is not just a case and was left unchanged; choose another name, or "
+            "turn replace off."
         )
 
 
@@ -370,7 +375,7 @@ def _swap(part: Path, target: Path) -> Path:
         return part.rename(target)
     old = replaced_by(target)
     if os.path.lexists(old):
-        raise LumosXError(f"folder: {old.name} is in the way; look what is in it and move it away.")
+        raise LumosXError(f"folder: {old.name} is in the way; check its contents and move it away.")
     target.rename(old)
     try:
         made = part.rename(target)

@@ -100,9 +100,10 @@ def _open_automatic(folders: ModelFolders, device: torch.device | str) -> Embedd
 
     reason = "".join(f" ({str(error).rstrip('.')})" for error in failed)
     raise LumosXError(
-        f"embedder: nothing that tells faces apart {'can be used' if failed else 'is there'}{reason}; run "
-        f"{dlib_line()} and restart ComfyUI, or get {_place(folders.insightface, _INSIGHTFACE_FOLDER, _EMBEDDER_FILE)} "
-        f"or {_place(folders.lumosx, _LUMOSX_FOLDER, _FILES[ARCFACE][0])} (docs/scoring_models.md says where)."
+        f"embedder: no embedder, which tells faces apart, {'can be used' if failed else 'is installed'}{reason}; run "
+        f"{dlib_line()} and restart ComfyUI, or get "
+        f"{_place(folders.insightface, _INSIGHTFACE_FOLDER, _EMBEDDER_FILE)} or "
+        f"{_place(folders.lumosx, _LUMOSX_FOLDER, _FILES[ARCFACE][0])} (docs/scoring_models.md says where)."
     )
 
 
@@ -149,8 +150,8 @@ def _open_release(name: str, folders: ModelFolders, device: torch.device | str) 
     if path is None:
         place = _place(folders.lumosx, _LUMOSX_FOLDER, _FILES[name][0])
         raise LumosXError(
-            f"embedder: {name} needs the file {place}; put it there (docs/scoring_models.md tells where to get it), "
-            "or choose another embedder."
+            f"embedder: {name} needs the file {place}; put it there (docs/scoring_models.md says where to get it), or "
+            "choose another embedder."
         )
     return ReleaseEmbedder(path, name.partition(" ")[0], device)
 

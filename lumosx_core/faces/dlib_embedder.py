@@ -62,8 +62,8 @@ class DlibEmbedder:
             reason = " ".join(str(error).split())
             # It takes paths only, and reads them in the system's code page.
             path = "" if str(folder).isascii() else (
-                f"; if that does not help, install Python in a folder without letters beyond ASCII, since dlib may be "
-                f"unable to open {folder}"
+                "; if that does not help, install Python in a folder whose name has only ASCII letters, since dlib "
+                f"may be unable to open {folder}"
             )
             raise LumosXError(
                 f"embedder: dlib cannot be used ({reason}); run {dlib_line()} and restart ComfyUI{path}."

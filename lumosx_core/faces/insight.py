@@ -109,12 +109,12 @@ def _graph(path: Path) -> GraphProto:
     except Exception as error:  # protobuf raises whatever its version raises
         raise _damaged(path, error) from error
     if not graph.node:
-        raise LumosXError(f"{path}: this ONNX file holds no network; unpack the pack again.")
+        raise LumosXError(f"{path}: this ONNX file contains no network; unpack the pack again.")
     return graph
 
 
 def _damaged(path: Path, error: Exception) -> LumosXError:
-    return LumosXError(f"{path}: it is no readable ONNX file ({type(error).__name__}); unpack the pack again.")
+    return LumosXError(f"{path}: it is not a readable ONNX file ({type(error).__name__}); unpack the pack again.")
 
 
 def _open(path: Path) -> Any:

@@ -45,14 +45,15 @@ def read_pick(pick: str) -> tuple[int, ...]:
         return ()
     if not _NUMBERS.fullmatch(pick):
         raise LumosXError(
-            f"pick: {pick[:40]!r} is no list of numbers; write e.g. 2, or 2, 1, or leave it empty for all faces."
+            f"pick: {pick[:40]!r} is not a list of numbers; write, for example, 2 or 2, 1, or leave it empty for all "
+            "faces."
         )
     numbers = tuple(int(number) for number in pick.split(","))
     if 0 in numbers:
         raise LumosXError("pick: there is no face 0; faces are numbered from 1, as the preview shows.")
     twice = [number for number in numbers if numbers.count(number) > 1]
     if twice:
-        raise LumosXError(f"pick: {twice[0]} stands there twice; name each face once.")
+        raise LumosXError(f"pick: {twice[0]} is listed twice; list each face once.")
     return numbers
 
 
@@ -71,7 +72,7 @@ def choose(numbers: Sequence[int], found: int) -> tuple[int, ...]:
     beyond = [number for number in numbers if number > found]
     if beyond:
         faces = "is only 1 face" if found == 1 else f"are only {found} faces"
-        raise LumosXError(f"pick: {beyond[0]} was asked for, but there {faces}; use numbers up to {found}.")
+        raise LumosXError(f"pick: there is no face {beyond[0]}, as there {faces}; use numbers up to {found}.")
     return tuple(numbers) or tuple(range(1, found + 1))
 
 

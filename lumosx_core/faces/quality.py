@@ -63,15 +63,14 @@ class Quality:
         if self.tilt > TILTED and not upright:
             lies = "on its head" if self.tilt > UPSIDE_DOWN else "on its side"
             found.append(
-                f"it stands {lies}, tilt about {self.tilt:.0f} degrees; turn the photo, or use upright of LumosX Face "
-                "Crop"
+                f"it is {lies}, tilt about {self.tilt:.0f} degrees; turn the photo, or use upright of LumosX Face Crop"
             )
         if self.whole < WHOLE:
             found.append(f"{1 - self.whole:.0%} of it is cut off by the edge of the picture")
         if self.sharpness < SHARP:
-            found.append(f"it is blurred, sharpness {self.sharpness:.0f}, below {SHARP:.0f}")
+            found.append(f"it is blurred: its sharpness is {self.sharpness:.0f}, below {SHARP:.0f}")
         if self.frontality < TURNED:
-            found.append(f"it is turned far away, frontality {self.frontality:.2f}, below {TURNED}")
+            found.append(f"it is turned far away: its frontality is {self.frontality:.2f}, below {TURNED}")
         return found
 
 

@@ -126,7 +126,7 @@ def _same_shape(first: torch.Tensor | None, second: torch.Tensor | None) -> bool
 
 def _other_network(path: Path, kind: str, reason: str) -> LumosXError:
     return LumosXError(
-        f"{path}: it is no {kind} network ({reason}); put the file there that docs/scoring_models.md names."
+        f"{path}: it is not a {kind} network ({reason}); use the file that docs/scoring_models.md names."
     )
 
 

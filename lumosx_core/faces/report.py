@@ -48,8 +48,8 @@ def stranger_warnings(
         same_person, measure: the embedder's.
     """
     return [
-        f"face {number}: its likeness is {likeness:.3f}, below {same_person:g} ({measure}): "
-        "probably somebody else."
+        f"face {number}: its likeness is {likeness:.3f}, below {same_person:g} ({measure}), so it is probably "
+        "somebody else."
         for number in picked if (likeness := candidates[number - 1].likeness) is not None and likeness < same_person
     ]
 

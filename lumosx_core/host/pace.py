@@ -118,7 +118,7 @@ class Stopwatch:
         try:
             pace_file().remember(Pace(_key(run), work, forward, _size_of(layout)))
         except OSError as error:
-            _log.info("LumosX: how long this run took cannot be kept (%s).", error.strerror or error)
+            _log.info("LumosX: the time of this run cannot be stored (%s).", error.strerror or error)
 
 
 def _wait_for(device: torch.device) -> None:

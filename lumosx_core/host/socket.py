@@ -29,8 +29,8 @@ class MissingModelNode:
 
     NAME: ClassVar[str] = "time_dim_concat"
     SENTENCE: ClassVar[str] = (
-        "model: it does not know LumosX conditioning, so every reference would be ignored; "
-        "put a LumosX Model node between the model loader and the sampler."
+        "model: it does not support LumosX conditioning, so every reference would be ignored; put a LumosX Model "
+        "node between the model loader and the sampler."
     )
 
     def __getattr__(self, name: str):

@@ -88,8 +88,8 @@ def cut_out(image: torch.Tensor, mask: torch.Tensor, edges: str = SOFT, padding:
     if not clear.any():
         faint = f"nowhere above {CLEAR:.0%}" if (mask > NOTHING).any() else "empty"
         raise LumosXError(
-            f"mask: it is {faint}, so nothing would be cut out; if it marks what to remove, change invert_mask, else "
-            "link the mask of what to keep."
+            f"mask: it is {faint}, so nothing would be cut out; if it marks what to remove, change invert_mask, "
+            "otherwise link the mask of what to keep."
         )
     box = _bounds(_with_edge(_without_strays(clear), mask[0]))
     area = (slice(box.y, box.y + box.height), slice(box.x, box.x + box.width))
@@ -126,18 +126,18 @@ def fitting_mask(mask: torch.Tensor, height: int, width: int, invert: bool) -> t
             "Image to Mask), or merge them with MaskComposite (add)."
         )
     if not torch.isfinite(mask).all():
-        raise LumosXError("mask: it holds values that are no numbers; check the node that made it.")
+        raise LumosXError("mask: it contains values that are not numbers; check the node that made it.")
     own = tuple(mask.shape[1:])
     if own == _LOAD_IMAGE_NONE != (height, width) and not mask.any():
         raise LumosXError(
-            "mask: this is the empty 64x64 mask that Load Image sends for a picture without transparency; link a mask "
-            "of what to keep, or unlink it and give a box."
+            "mask: this is the empty 64x64 mask that Load Image sends for a picture without transparency; link a "
+            "mask of what to keep, or unlink it and set a box."
         )
     if own != (height, width):
         if abs(own[1] * height / (own[0] * width) - 1) > _SAME_SHAPE:
             raise LumosXError(
-                f"mask: it is {own[1]}x{own[0]} pixels but the image is {width}x{height}, another shape; link the mask "
-                "of this very image."
+                f"mask: it is {own[1]}x{own[0]} pixels but the image is {width}x{height}, which has other "
+                "proportions; link the mask of this image."
             )
         mask = torch.nn.functional.interpolate(
             mask[None], (height, width), mode="bilinear", align_corners=False, antialias=True
@@ -171,18 +171,18 @@ def estimated_mask(image: torch.Tensor, box: Box) -> torch.Tensor:
         inner.y:inner.y + box.height, inner.x:inner.x + box.width
     ]
     if mask.max() <= NOTHING:
-        raise LumosXError("box: GrabCut finds nothing in it that differs from what is around; link a mask instead.")
+        raise LumosXError("box: GrabCut finds nothing in it that differs from its surroundings; link a mask instead.")
     return torch.from_numpy(mask)[None]
 
 
 def _check_box(box: Box, width: int, height: int) -> None:
     place = f"box: {box.width}x{box.height} at {box.x}, {box.y}"
     if box.x < 0 or box.y < 0 or box.x + box.width > width or box.y + box.height > height:
-        raise LumosXError(f"{place} leaves the image of {width}x{height} pixels; keep it inside.")
+        raise LumosXError(f"{place} goes beyond the image of {width}x{height} pixels; keep it inside.")
     if min(box.width, box.height) < _SMALLEST_BOX:
         raise LumosXError(f"{place} is too small; box_width and box_height must be {_SMALLEST_BOX} pixels or more.")
     if (box.width, box.height) == (width, height):
-        raise LumosXError(f"{place} is the whole image, which leaves no background to learn from; make it smaller.")
+        raise LumosXError(f"{place} is the whole image, which leaves no background to compare with; make it smaller.")
 
 
 def _grab_cut(pixels: np.ndarray, box: Box) -> np.ndarray:
@@ -249,13 +249,13 @@ def _warnings(mask: torch.Tensor, box: Box, pixels: int, outside: int) -> list[s
     found = []
     if outside:
         found.append(
-            f"{outside} pixels of the mask lie in specks beside the thing and were left out; clean the mask if they "
+            f"{outside} pixels of the mask are in specks beside the thing and were left out; clean the mask if they "
             "belong to it."
         )
     if min(box.width, box.height) < SMALLEST_SIDE:
         found.append(
-            f"The cut-out is {box.width}x{box.height} pixels; below {SMALLEST_SIDE} on its short side little is left "
-            "of a likeness, so take it from a larger picture."
+            f"The cut-out is {box.width}x{box.height} pixels; below {SMALLEST_SIDE} on the short side, little "
+            "likeness is left, so use a larger picture."
         )
     fill = mask.mean().item()
     if not USUAL_FILL[0] <= fill <= USUAL_FILL[1]:

@@ -51,16 +51,16 @@ def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
             "pick one with ImageFromBatch, choose with LumosX Views, or give each an input of its own."
         )
     if not torch.isfinite(image).all():
-        raise LumosXError(f"{source}: the image holds values that are no numbers; check the node that made it.")
+        raise LumosXError(f"{source}: the image contains values that are not numbers; check the node that made it.")
     if image.max() > _BRIGHTEST:
         raise LumosXError(
-            f"{source}: the image holds values up to {image.max():g}, but white is 1; divide by 255, or check the node "
-            "that made it."
+            f"{source}: the image contains values up to {image.max():g}, but white is 1; divide by 255, or check the "
+            "node that made it."
         )
     if image.min() < _DARKEST:
         raise LumosXError(
-            f"{source}: the image holds values down to {image.min():g}, but black is 0; scale it to 0 to 1, or check "
-            "the node that made it."
+            f"{source}: the image contains values down to {image.min():g}, but black is 0; scale it to 0 to 1, or "
+            "check the node that made it."
         )
     image = image.float()
     if image.shape[3] == 1:

@@ -157,5 +157,5 @@ def _is_animated_webp(path: Path) -> bool:
 
 def _video_stream(container, path: Path):
     if not container.streams.video:
-        raise LumosXError(f"video: {path.name} holds no pictures; give a file with a video in it.")
+        raise LumosXError(f"video: {path.name} contains no pictures; give a file with a video in it.")
     return container.streams.video[0]

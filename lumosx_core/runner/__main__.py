@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments.
     """
     return run_command(
-        _parser(), _run, arguments, "Stopped; what the server has goes on there, and the same command goes on here."
+        _parser(), _run, arguments, "Stopped; the server finishes what it has, and the same command continues here."
     )
 
 
@@ -33,7 +33,7 @@ def _run(options: argparse.Namespace) -> int:
     cases, others = find_cases(options.root)
     server, graph = Server(options.server), _graph(options)
     if others:
-        _say(f"Passed over, since they are no cases: {', '.join(others)}.")
+        _say(f"Ignored, since they are not cases: {', '.join(others)}.")
     if options.download is not None:
         _make_folder(options.download)
     path = options.results or options.root / "lumosx_results.jsonl"
@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
         results, journal = Results(path), Journal(path.with_name(f"{path.name}.journal"))
         if results.passed_over:
             numbers = ", ".join(map(str, results.passed_over[:10])) + (" …" if len(results.passed_over) > 10 else "")
-            _say(f"results: passed over line {numbers} of {path}, which cannot be read; its case runs again.")
+            _say(f"results: ignored line {numbers} of {path}, which cannot be read; its case runs again.")
         if options.retry_failed:
             _forget_failed(results, journal)
         _say_what_differs(results, graph)
@@ -57,13 +57,13 @@ def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LumosXError(f"download: {path} cannot be made ({error.strerror}); give another folder.") from error
+        raise LumosXError(f"download: {path} cannot be created ({error.strerror}); give another folder.") from error
 
 
 def _graph(options: argparse.Namespace) -> Graph:
     if options.workflow is None:
-        _say("No --workflow: the demo's stand-in models draw the videos; give your own graph, exported with "
-             "Workflow > Export (API).")
+        _say("No --workflow: the demo's small models make the videos; give your own graph, exported with Workflow > "
+             "Export (API).")
     graph = read_graph(options.workflow or DEMO)
     return graph if options.seed is None else graph.with_seed(options.seed)
 
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", metavar="N", type=_seed, help="for every seed in the graph (default: the graph's)")
     parser.add_argument("--results", metavar="FILE", type=Path, help="default: ROOT/lumosx_results.jsonl")
     parser.add_argument("--download", metavar="DIR", type=Path, help="fetch the videos to DIR/<case>.mp4")
-    parser.add_argument("--retry-failed", action="store_true", help="run the cases that failed before once more")
+    parser.add_argument("--retry-failed", action="store_true", help="run the cases that failed earlier again")
     parser.add_argument("--timeout", metavar="MINUTES", type=_minutes, help="stop a case that runs longer")
     parser.add_argument("--wait", metavar="SECONDS", type=_number, default=600.0,
                         help="for a server that does not answer (default: 600)")
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _seed(text: str) -> int:
     if not (text.isdecimal() and int(text) < 2**64):
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 to 2^64 - 1")
+        raise argparse.ArgumentTypeError(f"{text} must be a whole number from 0 to 2^64 - 1")
     return int(text)
 
 
@@ -114,7 +114,7 @@ def _number(text: str) -> float:
     except ValueError:
         number = math.nan
     if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text} must be a number >= 0")
     return number
 
 

@@ -69,7 +69,7 @@ class Server:
         except ValueError:
             known = False
         if not known:
-            raise LumosXError(f"server: {url} is not an address of a ComfyUI; give one like http://127.0.0.1:8188.")
+            raise LumosXError(f"server: {url} is not the address of a ComfyUI; give one like http://127.0.0.1:8188.")
         self.url = url.rstrip("/")
 
     def lacks(self, class_types: list[str]) -> list[str]:
@@ -98,7 +98,7 @@ class Server:
         answer = self._json("/prompt", json_body(prompt=prompt, prompt_id=prompt_id))
         if answer.get("node_errors"):
             self.cancel(prompt_id)
-            why = reason(answer) or f"server: {self.url} refused a node without a word; look at its log."
+            why = reason(answer) or f"server: {self.url} refused a node without giving a reason; look at its log."
             raise Refused(why, 400, answer)
 
     def queue(self) -> tuple[set[str], set[str]]:
@@ -202,7 +202,7 @@ async def _read(answer: aiohttp.ClientResponse, most: int, began: float, take: C
     """
     expected, received = answer.content_length, 0
     if expected is not None and expected > most:
-        raise Refused(f"server: its answer has {expected} bytes, and {most} are the most; look at what it runs.")
+        raise Refused(f"server: its answer has {expected} bytes, above the limit of {most}; check what runs there.")
     while True:
         with _as_away():
             async with timeout(REQUEST_SECONDS):
@@ -211,7 +211,7 @@ async def _read(answer: aiohttp.ClientResponse, most: int, began: float, take: C
             return
         received += len(piece)
         if received > most:
-            raise Refused(f"server: its answer has more than {most} bytes; look at what it runs.")
+            raise Refused(f"server: its answer has more than {most} bytes; check what runs there.")
         if time.monotonic() - began > REQUEST_SECONDS + received / LEAST_RATE:
             raise ServerAway("it sends too slowly")
         take(piece)

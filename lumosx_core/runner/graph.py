@@ -100,11 +100,11 @@ def read_graph(path: Path) -> Graph:
     except OSError as error:
         raise LumosXError(f"workflow: {path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise LumosXError(f"workflow: {path} is no JSON ({error}); {_EXPORT}.") from error
+        raise LumosXError(f"workflow: {path} is not JSON ({error}); {_EXPORT}.") from error
     if isinstance(nodes, dict) and isinstance(nodes.get("nodes"), list):
-        raise LumosXError(f"workflow: {path} is in the form of ComfyUI's page; {_EXPORT}.")
+        raise LumosXError(f"workflow: {path} is in the format of ComfyUI's page; {_EXPORT}.")
     if not isinstance(nodes, dict) or not all(map(_is_node, nodes.values())):
-        raise LumosXError(f"workflow: {path} is no graph in API form; {_EXPORT}.")
+        raise LumosXError(f"workflow: {path} is not a graph in API format; {_EXPORT}.")
     cases = sum(node["class_type"] == LOAD_CASE for node in nodes.values())
     if cases != 1:
         raise LumosXError(f"workflow: {path} has {cases} LumosX Load Case nodes; a batch needs exactly one to fill in.")

@@ -119,7 +119,7 @@ class Journal:
                     raise ValueError(self.server)
             except _DAMAGE as error:
                 raise LumosXError(
-                    f"results: {path} is not a journal of a batch; take it away to begin anew."
+                    f"results: {path} is not the journal of a batch; move it away to start again."
                 ) from error
 
     def put(self, posted: Posted) -> None:
@@ -271,8 +271,8 @@ class Results:
             append_line(self.path, json.dumps(line).encode())
         except OSError as error:
             raise Stop(
-                f"results: {self.path} cannot be written ({error.strerror}); make room and run the same command again, "
-                "nothing is lost."
+                f"results: {self.path} cannot be written ({error.strerror}); free some space and run the same command "
+                "again, nothing is lost."
             ) from error
         self.lines[line["case"]] = line
 
@@ -376,7 +376,8 @@ def only_runner(results: Path) -> Iterator[None]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise LumosXError(
-                f"results: another batch is writing {results}; wait for its end, or give another file with --results."
+                f"results: another batch is writing {results}; wait until it ends, or give another file with "
+                "--results."
             ) from error
         except OSError as error:
             raise LumosXError(

@@ -54,7 +54,7 @@ def read_history(entry: dict) -> Outcome:
     finished = next((_time(messages[end]) for end in _ENDS if end in messages), None)
     error = ""
     if "execution_interrupted" in messages:
-        error = "It was interrupted at the server."
+        error = "It was interrupted on the server."
     elif status.get("status_str") == "error":
         error = _what_was_raised(messages.get("execution_error", {}))
     elif not outputs:
@@ -118,5 +118,5 @@ def _saved_files(outputs: dict[str, Any]) -> list[dict[str, str]]:
 
 def _what_was_raised(data: dict) -> str:
     node, message = data.get("node_type") or "A node", str(data.get("exception_message") or "").strip()
-    reason = message or data.get("exception_type") or "it failed without a word; look at the server log"
+    reason = message or data.get("exception_type") or "it failed without giving a reason; look at the server's log"
     return sentence(f"{node}: {reason}")

@@ -46,7 +46,7 @@ def parsed(url: str, text: bytes) -> dict:
 
 def not_comfyui(url: str) -> Refused:
     """The error for an answer that ComfyUI would not give."""
-    return Refused(f"server: {url} does not answer as a ComfyUI does; give the address of its page.")
+    return Refused(f"server: {url} does not answer like a ComfyUI; give the address of its page.")
 
 
 def error_for_status(url: str, code: int, text: bytes) -> ServerAway | Refused:

@@ -76,7 +76,7 @@ def find_cases(root: Path) -> tuple[list[str], list[str]]:
         if not root.is_dir():
             raise LumosXError(f"ROOT: there is no folder {root}; give the folder that holds the case folders.")
         if (root / CAPTION).is_file():
-            raise LumosXError(f"ROOT: {root} is itself a case; give the folder that it lies in.")
+            raise LumosXError(f"ROOT: {root} is itself a case; give the folder that contains it.")
         folders = [path for path in sorted(root.iterdir(), key=natural) if os.path.isdir(path) and path.name[0] != "."]
     except OSError as error:
         raise LumosXError(f"ROOT: {root} cannot be read ({error.strerror}); give another folder.") from error
@@ -144,7 +144,8 @@ class Batch:
         under_way = self.journal.under_way
         for case in list(under_way):
             if case not in cases and case not in self.results.lines:
-                self.progress.say(f"{case}: it is no case of ROOT (any more); what was under way of it is forgotten.")
+                self.progress.say(f"{case}: it is not, or no longer, a case of ROOT; its entries in the journal are "
+                    "dropped.")
             if case not in cases or case in self.results.lines:
                 self.journal.drop(case)
         left = deque(case for case in cases if case not in self.results.lines and case not in under_way)
@@ -159,10 +160,10 @@ class Batch:
     def _check_server(self) -> None:
         lacking = self._patiently(self.server.lacks, self.settings.graph.class_types)
         if lacking:
-            raise LumosXError(f"server: {self.server.url} lacks {', '.join(lacking)}; install what has it there.")
+            raise LumosXError(f"server: {self.server.url} lacks {', '.join(lacking)}; install what is missing there.")
         if self.journal.under_way and self.journal.server != self.server.url:
             self.progress.say(
-                f"What was under way at {self.journal.server} and not finished is posted anew at {self.server.url}."
+                f"Cases that {self.journal.server} had not finished are posted again to {self.server.url}."
             )
         self.journal.server = self.server.url
 
@@ -199,7 +200,7 @@ class Batch:
             return Outcome(str(error))
         except OSError as error:
             if error.errno in _FULL:
-                raise Stop(f"results: there is no room ({error.strerror}); make some, then go on.") from error
+                raise Stop(f"results: the disk is full ({error.strerror}); free some space, then continue.") from error
             return Outcome(f"case: a file of {shown(case)} cannot be read ({error.strerror or error}).")
         except Exception as error:
             return Outcome(f"case: {shown(case)} cannot be run ({type(error).__name__}: {shown(str(error)[:200])}).")
@@ -261,13 +262,13 @@ class Batch:
             found = Outcome(outputs=found)
         if not found and self.journal.posts.get(posted.case, 0) >= MOST_POSTS:
             found = Outcome(
-                f"The server lost it {MOST_POSTS} times, perhaps because this case ends it; look at the server's log, "
-                "then run it again with --retry-failed."
+                f"The server lost it {MOST_POSTS} times, perhaps because this case crashes it; look at the server's "
+                "log, then run it again with --retry-failed."
             )
         if found:
             self._write(posted, found)
             return
-        self.progress.say(f"{posted.case}: the server does not know it (any more); it is posted again.")
+        self.progress.say(f"{posted.case}: the server does not know it, or no longer; it is posted again.")
         # The time limit is that of each try.
         self._running_since.pop(posted.case, None)
         graph = self.settings.graph
@@ -327,7 +328,7 @@ class Batch:
             ending = PurePosixPath(file["filename"]).suffix.lower()
             if ending not in DOWNLOADED:
                 self.progress.say(
-                    f"{shown(case)}: {shown(file['filename'][:100])} stays at the server, since it is neither a video "
+                    f"{shown(case)}: {shown(file['filename'][:100])} stays on the server, since it is neither a video "
                     "nor a picture."
                 )
                 continue
@@ -362,7 +363,7 @@ class Batch:
                 if deadline is None:
                     deadline = now + self.settings.wait
                     self.progress.say(
-                        f"{self.server.url} does not answer ({away}); waiting for {self.settings.wait:g} s at most."
+                        f"{self.server.url} does not answer ({away}); waiting for up to {self.settings.wait:g} s."
                     )
                 if now >= deadline:
                     raise Stop(

@@ -65,7 +65,8 @@ class FlowSchedule:
             LumosXError: another name, fewer than one step, or more than the model was trained for.
         """
         if name not in DISTILLED:
-            raise LumosXError(f"schedule: there is no {name}; use {RELEASE_SCHEDULE} or one of {', '.join(DISTILLED)}.")
+            raise LumosXError(f"schedule: {name} is not a choice; use {RELEASE_SCHEDULE} or one of "
+                f"{', '.join(DISTILLED)}.")
         timesteps = DISTILLED[name]
         if not 1 <= steps <= len(timesteps):
             raise LumosXError(f"steps: schedule {name} has {len(timesteps)} steps, not {steps}; use {len(timesteps)}.")

@@ -125,8 +125,8 @@ def find_phrases(prompt: Tokens, phrases: Sequence[tuple[Tokens, int, str]]) -> 
         if not own.bound:
             times = "once" if len(own.all) == 1 else f"{len(own.all)} times"
             raise LumosXError(
-                f"{source}: occurrence {occurrence} of \"{words}\" was asked for, but the prompt has it {times}; "
-                "use a smaller number, or 0 for all."
+                f"{source}: occurrence {occurrence} of \"{words}\" was chosen, but the prompt has it {times}; use a "
+                "smaller number, or 0 for all."
             )
         matches.append(PhraseMatch(own.bound, own.bound[0] in own.exact))
     return matches
@@ -435,6 +435,6 @@ def _plain_text(tokens: Tokens) -> str:
 def _advice(text: Sequence[Unit], phrase: Sequence[Unit], taken: frozenset[int], occurrence: int) -> str:
     close = nearest_runs([text], phrase, [taken], occurrence)
     if not close:
-        return "nothing there is like it, so add these words to the prompt."
+        return "nothing in it is similar, so add these words to the prompt."
     nearest = ", ".join(f"\"{run}\"" for run in close)
-    return f"the nearest words there are {nearest}: use one of these, or add your words to the prompt."
+    return f"the nearest words in it are {nearest}: use one of these, or add your words to the prompt."

@@ -306,7 +306,7 @@ def _check_marks(text: str, source: str) -> None:
     for character in "" if text.isascii() else text:
         marks = marks + 1 if _is_mark(character) else 0
         if marks > MOST_MARKS:
-            raise LumosXError(f"{source}: one letter has more than {MOST_MARKS} accents; take them off.")
+            raise LumosXError(f"{source}: one letter has more than {MOST_MARKS} accents; remove them.")
 
 
 @lru_cache(maxsize=1 << 12)
@@ -416,7 +416,7 @@ def _without_embeddings(letters: list[Letter], source: str) -> list[Letter]:
         name = embedding.group(1)
         if not name:
             raise LumosXError(
-                f"{source}: \"embedding:\" has no name after it; write the name without a space, or take the word out."
+                f"{source}: \"embedding:\" has no name after it; write the name without a space, or remove the word."
             )
         kept += letters[last:embedding.start()]
         # ComfyUI takes commas off both ends and reads as many characters from the end of the name.

@@ -62,7 +62,7 @@ class Reference:
             )
         if len(self.phrase) > LONGEST_PHRASE:
             raise LumosXError(
-                f"{self.source}: the phrase has {len(self.phrase)} letters, more than a prompt can hold; type a few "
+                f"{self.source}: the phrase has {len(self.phrase)} letters, more than fit in a prompt; type a few "
                 "words of the prompt."
             )
         if self.occurrence < 0:
@@ -111,7 +111,7 @@ class Subject:
         if wrong:
             raise _misplaced(wrong[0], Kind.ATTRIBUTE)
         if self.full_body is not None and not self.full_body.full_body:
-            raise LumosXError(f"{self.full_body.source}: this reference is no full body; mark it as one.")
+            raise LumosXError(f"{self.full_body.source}: this reference is not a full body; mark it as one.")
         if not self.references and self.full_body is None:
             source = self.face.source if self.face is not None else "subject"
             raise LumosXError(f"{source}: a subject has no picture; link a face image or at least one attribute.")
@@ -157,7 +157,7 @@ class Scene:
             raise _misplaced(wrong[0], Kind.OBJECT)
         bodies = [subject.full_body for subject in self.subjects if subject.full_body is not None]
         if bodies:
-            raise LumosXError(f"{bodies[0].source}: a full body is no part of a group; put it among the objects.")
+            raise LumosXError(f"{bodies[0].source}: a full body does not belong to a group; put it among the objects.")
         if not self.references:
             raise LumosXError("relations: there is no reference; link at least one subject, object or background.")
 
@@ -247,6 +247,6 @@ class Scene:
 
 def _misplaced(reference: Reference, place: Kind) -> LumosXError:
     return LumosXError(
-        f"{reference.source}: this reference has kind {reference.kind.value} but stands in the place of kind "
-        f"{place.value}; give it the kind of its place."
+        f"{reference.source}: this reference has kind {reference.kind.value} but is used as {place.value}; give it "
+        "that kind."
     )

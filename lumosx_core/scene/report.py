@@ -78,7 +78,7 @@ def _here(expected: Expected | None) -> str:
     if expected is None:
         return ""
     like = expected.like
-    known = "" if like is None else f" (going by a run at {like.width} x {like.height} with {like.frames} frames)"
+    known = "" if like is None else f" (based on a run at {like.width} x {like.height} with {like.frames} frames)"
     return f"{spoken(expected.seconds)} here for sampling{known}; "
 
 

@@ -200,8 +200,8 @@ def _full_bodies(words: Sequence[CheckedReference], people: dict[int, list[int]]
         phrase = words[own[-1]].phrase
         if bound in named:
             text = (
-                f"\"{phrase}\" names a full body and a subject with pictures of its own; in training a person came "
-                "either as a full body or as face and attributes, so link one of the two."
+                f"\"{phrase}\" names a full body and a subject with pictures of its own; in training, a person was "
+                "either a full body or a face and attributes, so link one of the two."
             )
             found.append(Finding("body_and_group", text, (named[bound], *own)))
         if count[bound] > 1:
@@ -279,8 +279,8 @@ def _nothing_shown(index: int, word: CheckedReference, sketch: Sketch, frame: tu
         return Finding("blank_picture", text, (index,))
     if frame is not None and min(fitted := sketch.fitted(*frame)) < min(LEAST_SIDE, *frame):
         text = (
-            f"The picture of \"{word.phrase}\" is {sketch.width} x {sketch.height} pixels; fitted into the video only "
-            f"{fitted[0]} x {fitted[1]} of them are left, which shows nearly nothing; crop it."
+            f"The picture of \"{word.phrase}\" is {sketch.width} x {sketch.height} pixels; scaled into the video, it "
+            f"covers only {fitted[0]} x {fitted[1]} pixels, which shows almost nothing; crop it."
         )
         values = {"width": fitted[0], "height": fitted[1]}
         return Finding("thin_picture", text, (index,), values=values)

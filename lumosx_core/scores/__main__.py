@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 with a sentence on stderr or with cases that could not be scored, or 130 after Ctrl-C. Wrong arguments
         leave with 2.
     """
-    return run_command(_parser(), _run, arguments, "Interrupted; files of the video in work were not written.")
+    return run_command(_parser(), _run, arguments, "Interrupted; the files of the current video were not written.")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -39,7 +39,8 @@ def _run(options: argparse.Namespace) -> int:
         say(score_video(options.video, case, _equipment(options), plan, options.out, _progress).report())
         return 0
     if not options.case.is_dir():
-        raise LumosXError(f"case: {options.case} is no folder; with a folder of videos, give the folder of the cases.")
+        raise LumosXError(f"case: {options.case} is not a folder; with a folder of videos, give the folder of the "
+            "cases.")
     result = score_folder(options.video, options.case, _equipment(options), plan, options.out, _progress)
     say(result.report())
     return 1 if result.failed else 0
@@ -77,10 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--embedder", choices=EMBEDDERS, default=AUTOMATIC, help="tells faces apart")
     parser.add_argument("--second-embedder", choices=SECOND_EMBEDDERS, default=NO_SECOND, help="judges them again")
     parser.add_argument("--detector", choices=DETECTORS, default=DETECTORS[0], help="finds faces")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="watch each n-th frame only")
-    parser.add_argument("--order", choices=ORDERS, default=AS_IT_STARTS, help="what people's places are compared with")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="use only every N-th frame")
+    parser.add_argument("--order", choices=ORDERS, default=AS_IT_STARTS, help="the order of people that counts as "
+        "right")
     parser.add_argument("--by", choices=MEASURES, default=EVERYTHING, help="compares attributes")
-    parser.add_argument("--locate", choices=LOCATE, default=REGION, help="where attributes are looked for")
+    parser.add_argument("--locate", choices=LOCATE, default=REGION, help="where to look for attributes")
     parser.add_argument("--models", type=Path, metavar="DIR", help="the models folder of a ComfyUI")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON, plots and an annotated video here")
     return parser

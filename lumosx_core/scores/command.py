@@ -204,8 +204,8 @@ def _keep(out: Path, lines: list[dict]) -> None:
         write_aside(out / "means.json", _json_bytes(BatchResult(tuple(lines)).means(), indent=1))
     except OSError as error:
         raise LumosXError(
-            f"out: {out} cannot be written ({error.strerror}); make room or give another folder. Files of the cases "
-            "before stay."
+            f"out: {out} cannot be written ({error.strerror}); free some space or give another folder. The files of "
+            "earlier cases are kept."
         ) from error
 
 
@@ -219,7 +219,7 @@ def _videos(folder: Path) -> list[Path]:
     # FFmpeg does not read animated ones, and says so for each.
     found = found or [path for path in files if path.suffix.lower() == ".webp"]
     if not found:
-        raise LumosXError(f"video: {folder} holds no video ({', '.join(VIDEO_ENDINGS)}); give the folder that does.")
+        raise LumosXError(f"video: {folder} contains no video ({', '.join(VIDEO_ENDINGS)}); give the folder that does.")
     return found
 
 
@@ -243,7 +243,8 @@ def _cases(root: Path) -> dict[str, str | LumosXError]:
         except OSError as error:
             found[folder.name] = unreadable(folder, error)
     if not found:
-        raise LumosXError(f"case: {root} holds no case, that is a folder with a {CAPTION}; give the folder that does.")
+        raise LumosXError(f"case: {root} contains no case, which is a folder with a {CAPTION}; give the folder that "
+            "does.")
     return found
 
 

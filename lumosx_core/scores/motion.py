@@ -97,8 +97,8 @@ class MotionScore:
         )])
         return "\n\n".join([
             "## Dynamic degree", table,
-            f"- {STAND_IN[0].upper()}{STAND_IN[1:]}.\n- {self.looked} frames were looked at: one of {self.step} at "
-            f"{self.fps:g} frames a second, without the first {_SKIPPED}. A pair of neighbours moves if the largest "
+            f"- {STAND_IN[0].upper()}{STAND_IN[1:]}.\n- {self.looked} frames were used: one of {self.step} at "
+            f"{self.fps:g} frames per second, without the first {_SKIPPED}. A pair of neighbours moves if the largest "
             "5 % of its flow exceed the threshold on average.",
         ])
 
@@ -115,7 +115,8 @@ def motion_score(frames: Iterable[np.ndarray], fps: float, tick: Tick = lambda d
         LumosXError: a rate that is none, frames below 16 pixels or of different sizes, or too few frames.
     """
     if not 0 < fps < float("inf"):
-        raise LumosXError(f"fps: {fps} is no rate; type the frames a second of the video, 16 for LumosX.")
+        raise LumosXError(f"fps: {fps} must be a number above 0; type the frames per second of the video, 16 for "
+            "LumosX.")
     step = max(1, round(fps / _RATE))
     total = max(0, -(-(length_hint(frames) - _SKIPPED) // step))
     strengths, size, before, count = [], (0, 0), None, 0
@@ -126,13 +127,13 @@ def motion_score(frames: Iterable[np.ndarray], fps: float, tick: Tick = lambda d
         grey, size = _grey(pixels), pixels.shape[:2]
         if min(size) < _LEAST_SIDE:
             raise LumosXError(
-                f"images: {size[1]} x {size[0]} pixels are too small for optical flow; give {_LEAST_SIDE} or more a "
+                f"images: {size[1]} x {size[0]} pixels are too small for optical flow; use {_LEAST_SIDE} or more per "
                 "side."
             )
         if before is not None and before.shape != grey.shape:
             raise LumosXError(
-                f"images: frame {count} has {size[1]} x {size[0]} pixels and one before it {before.shape[1]} x "
-                f"{before.shape[0]}; give frames of one size."
+                f"images: frame {count} has {size[1]} x {size[0]} pixels and an earlier one {before.shape[1]} x "
+                f"{before.shape[0]}; use frames of one size."
             )
         if before is not None:
             strengths.append(pair_strength(flow_between(before, grey)))
@@ -140,8 +141,7 @@ def motion_score(frames: Iterable[np.ndarray], fps: float, tick: Tick = lambda d
     least = _SKIPPED + (_LEAST_LOOKED - 1) * step + 1
     if count < least:
         raise LumosXError(
-            f"images: {count} frames are too few to tell whether they move; at {fps:g} frames a second give {least} "
-            "or more."
+            f"images: {count} frames are too few to measure motion; at {fps:g} frames per second use {least} or more."
         )
     tick(len(strengths) + 1, len(strengths) + 1)
     return MotionScore(fps, step, size, tuple(strengths))

@@ -156,7 +156,7 @@ def _attributes(
 ) -> AttributeScores:
     check_scene(scene)
     if not isinstance(seen, IdentityScores) or isinstance(equipment.models, FacesOnly):
-        raise LumosXError("whose clothes they are is told from the faces, and nothing that tells faces apart is there.")
+        raise LumosXError("people are found by their faces, and there is no embedder to tell faces apart.")
     same_person = equipment.models.embedder.same_person if seen.plan.mode == RECOMMENDED else None
     return score_attributes(frames, seen.frames, scene, equipment.tools(), tick, same_person=same_person)
 

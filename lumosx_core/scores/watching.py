@@ -159,7 +159,7 @@ def watched_frames(
             yield index, pixels
             done += 1
     if not done:
-        raise LumosXError("images: the video has no frame; link at least one.")
+        raise LumosXError("images: the video has no frames; link at least one.")
     tick(done, done)
 
 
@@ -199,7 +199,7 @@ def _main_face(picture: np.ndarray, subject: int, detector: Detector) -> Face:
     faces = detector.detect(picture)
     if not faces:
         raise LumosXError(
-            f"relations: no face is found in the picture of subject {subject + 1}; give it a picture of a face with "
-            f"hair and ears, or score with LumosX Identity Score, whose mode {RELEASE_MODE} takes the picture whole."
+            f"relations: no face is found in the picture of subject {subject + 1}; use a picture of a face with hair "
+            f"and ears, or use LumosX Identity Score, whose mode {RELEASE_MODE} uses the whole picture."
         )
     return largest(faces)

@@ -147,7 +147,7 @@ def read_training_cases(folder: Path) -> list[TrainingCase]:
         )
     found = [path for path in names if path.is_dir()]
     if not found:
-        raise LumosXError(f"cases: {folder} has no {CAPTION} and no case folders in it; give the folder that has.")
+        raise LumosXError(f"cases: {folder} has no {CAPTION} and contains no case folders; give the folder that does.")
     return [_check_case(path) for path in found]
 
 
@@ -174,8 +174,8 @@ def _find_target(folder: Path) -> Path:
         if target.is_file():
             return target
     raise LumosXError(
-        f"case: {shown(folder.name)} has nothing to train towards; put the true video beside its {CAPTION} as "
-        f"{VIDEOS[0]}, or a picture as {IMAGES[0]}."
+        f"case: {shown(folder.name)} has no video to train on; put it beside its {CAPTION} as {VIDEOS[0]}, or a "
+        f"picture as {IMAGES[0]}."
     )
 
 
@@ -237,7 +237,7 @@ def read_target(path: Path, size: TargetSize, fps: int = FPS) -> torch.Tensor:
         np.asarray(ImageOps.fit(picture, (size.width, size.height), Image.Resampling.BICUBIC)) for picture in pictures
     ]
     if not fitted:
-        raise LumosXError(f"video: {path} holds no pictures; give a file with a video in it.")
+        raise LumosXError(f"video: {path} contains no pictures; give a file with a video in it.")
     count = WAN21_LATENT.video_frames(WAN21_LATENT.latent_frames(len(fitted)))
     return torch.from_numpy(np.stack(fitted[:count])).float() / 255
 
@@ -259,7 +259,7 @@ def _open_image(path: Path) -> tuple[torch.Tensor, bool]:
         return decode_picture(read_inside(path.parent, path, MOST_BYTES))
     except (OSError, PictureError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise LumosXError(f"image: {path} is no readable picture ({reason}); replace it.") from error
+        raise LumosXError(f"image: {path} is not a readable picture ({reason}); replace it.") from error
 
 
 def case_samples(cases: list[EncodedCase], seed: int, drop: float, first: int) -> Iterator[Sample]:

@@ -40,8 +40,9 @@ def add_command(commands: Any) -> None:
         help="%(default)s, as for the shipped file; another number with --resume ends sooner or later",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
-    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to begin with, rather than from a seed")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="continue from the checkpoint of a stopped "
+        "training")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from, instead of a seed")
     parser.add_argument(
         "--compile", action="store_true", help="compile the loss, which takes a third less time; needs a C++ compiler"
     )

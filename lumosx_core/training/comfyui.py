@@ -51,5 +51,5 @@ def _find(folder: Path | None) -> Path:
     found = Path(named or _PACK.parent.parent)
     if not (found / "comfy" / "sd.py").is_file() or not (found / "folder_paths.py").is_file():
         what = f"{named} holds no ComfyUI" if named else "no ComfyUI was found"
-        raise LumosXError(f"--comfyui: {what}; give the folder of yours, or set {VARIABLE} to it.")
+        raise LumosXError(f"--comfyui: {what}; give the folder of your ComfyUI, or set {VARIABLE} to it.")
     return found.absolute()

@@ -47,7 +47,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--vae", type=Path, metavar="FILE", help="wan_2.1_vae.safetensors")
     parser.add_argument("--tiny", action="store_true", help="the pack's own small text encoder and VAE instead")
     parser.add_argument("--size", type=int, nargs=2, default=(832, 480), metavar=("WIDTH", "HEIGHT"),
-                        help="832 480 unless said otherwise")
+                        help="default: 832 480")
     parser.add_argument("--frames", type=int, default=81, help="most frames of a video, 4 n + 1 (%(default)s)")
     parser.add_argument("--rank", type=int, default=16, help="%(default)s")
     parser.add_argument("--layers", choices=LAYERS, default="all", help="which get a pair (%(default)s)")

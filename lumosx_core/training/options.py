@@ -20,15 +20,17 @@ _WARMUP = 100
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of how to train and where, which every such command has."""
-    parser.add_argument("--alpha", type=float, help="the rank unless said otherwise")
+    parser.add_argument("--alpha", type=float, help="default: the rank")
     parser.add_argument("--rate", type=float, default=1e-4, help="learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="%(default)s")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu",
                         help="here %(default)s")
     parser.add_argument("--dtype", choices=DTYPES, help="to compute in: bf16 on a card, f32 on the CPU")
-    parser.add_argument("--save-memory", action="store_true", help="compute blocks twice rather than keep them")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.add_argument("--save-memory", action="store_true", help="compute blocks twice rather than store their "
+        "activations")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="continue from the checkpoint of a stopped "
+        "training")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
 
 
 def plan_of(options: argparse.Namespace) -> TrainingPlan:
@@ -48,11 +50,11 @@ def check_out(options: argparse.Namespace) -> None:
     check_place(options.out)
     if not options.overwrite and options.resume is None:
         if options.out.exists():
-            raise LumosXError(f"--out: {options.out} is there already; choose another name, or add --overwrite.")
+            raise LumosXError(f"--out: {options.out} already exists; choose another name, or add --overwrite.")
         if checkpoint_of(options.out).exists():
             raise LumosXError(
-                f"--out: {checkpoint_of(options.out)} is left of a stopped training; go on with --resume, or add "
-                "--overwrite."
+                f"--out: {checkpoint_of(options.out)} is the checkpoint of a stopped training; continue with "
+                "--resume, or add --overwrite."
             )
     check_device(options.device)
 
@@ -60,9 +62,9 @@ def check_out(options: argparse.Namespace) -> None:
 def check_place(out: Path) -> None:
     """Raise LumosXError for a name or a place that no new file of weights can have."""
     if out.suffix != ".safetensors":
-        raise LumosXError(f"--out: {out} does not end in .safetensors; give it that ending.")
+        raise LumosXError(f"--out: {out} does not end in .safetensors; use that extension.")
     if not out.absolute().parent.is_dir():
-        raise LumosXError(f"--out: there is no folder {out.absolute().parent}; make it or choose another.")
+        raise LumosXError(f"--out: there is no folder {out.absolute().parent}; create it or choose another.")
 
 
 def check_device(device: str) -> None:
@@ -87,7 +89,7 @@ def check_numbers(options: argparse.Namespace) -> None:
     """Raise LumosXError for a number that is out of range."""
     for side in options.size:
         if side < _SIDE_STEP or side % _SIDE_STEP:
-            raise LumosXError(f"--size: {side} is no multiple of {_SIDE_STEP}; use one, such as 832 480.")
+            raise LumosXError(f"--size: {side} is not a multiple of {_SIDE_STEP}; use one, such as 832 480.")
     if not WAN21_LATENT.has_frames(options.frames):
         raise LumosXError(f"--frames: {options.frames} is not 4 n + 1; use 81, or 1 for stills.")
     for name in ("rank", "steps"):
@@ -95,9 +97,9 @@ def check_numbers(options: argparse.Namespace) -> None:
             raise LumosXError(f"--{name}: {getattr(options, name)} is below 1; use 1 or more.")
     for name, value in (("rate", options.rate), ("alpha", alpha_of(options))):
         if not 0 < value < math.inf:
-            raise LumosXError(f"--{name}: {value} is not above 0; leave it out, or use a number that is.")
+            raise LumosXError(f"--{name}: {value} must be > 0; leave it out, or use such a number.")
     if not 0 <= options.drop_references < 1:
-        raise LumosXError(f"--drop-references: {options.drop_references} is no chance; use 0 to 0.9.")
+        raise LumosXError(f"--drop-references: {options.drop_references} is not a probability; use 0 to 0.9.")
 
 
 def alpha_of(options: argparse.Namespace) -> float:

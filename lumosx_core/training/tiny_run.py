@@ -47,8 +47,9 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--out", type=Path, default=Path(OUT), help="the new file (%(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="%(default)s, as for the shipped file")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to begin with, rather than from a seed")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from, instead of a seed")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="continue from the checkpoint of a stopped "
+        "training")
     parser.set_defaults(run=train_tiny)
 
 
@@ -100,7 +101,7 @@ def small_network(start: Path | None = None) -> Network:
             network.load_state_dict(load_file(start))
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
-            raise LumosXError(f"--start: {start} is no file of the small model ({reason}).") from error
+            raise LumosXError(f"--start: {start} is not a file of the small model ({reason}).") from error
     network.bfloat16().patch_embedding.float()
     return network
 

@@ -237,7 +237,7 @@ class Trainer(Generic[Trained, Example]):
             self._take_over(state)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
             raise LumosXError(
-                f"resume: {path} is damaged ({type(error).__name__}); leave --resume out to begin anew."
+                f"resume: {path} is damaged ({type(error).__name__}); leave --resume out to start again."
             ) from error
 
     def _take_over(self, state: dict[str, Any]) -> None:
@@ -314,10 +314,10 @@ def read_checkpoint(
     except OSError as error:
         raise LumosXError(f"resume: {path} cannot be read ({error.strerror}); leave it out.") from error
     except LumosXError as error:
-        raise LumosXError(f"resume: it is no checkpoint of a training: {error}") from error
+        raise LumosXError(f"resume: it is not the checkpoint of a training: {error}") from error
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise LumosXError(
-            f"resume: {path} is no checkpoint of a training ({type(error).__name__}); leave it out."
+            f"resume: {path} is not the checkpoint of a training ({type(error).__name__}); leave it out."
         ) from error
     if not same:
         raise _of_another_training(path)
@@ -325,4 +325,5 @@ def read_checkpoint(
 
 
 def _of_another_training(path: Path) -> LumosXError:
-    return LumosXError(f"resume: {path} is of a training with other settings; repeat those or leave it out.")
+    return LumosXError(f"resume: {path} comes from a training with other settings; use the same settings, or leave it "
+        "out.")

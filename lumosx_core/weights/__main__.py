@@ -35,7 +35,7 @@ def _show(text: str) -> int:
     except OSError as error:
         # Python would flush it once more at the end, and fail again.
         sys.stdout = None
-        print(f"The work is done, but what to say of it cannot be written ({error.strerror}).", file=sys.stderr)
+        print(f"The work is done, but its report cannot be written ({error.strerror}).", file=sys.stderr)
         return 1
     return 0
 
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     converting.add_argument("target", type=Path, help="a new file, .gguf for q8_0 … q4_0, else .safetensors")
     converting.add_argument("--to", choices=FORMATS, default="bf16", help="bf16 unless said otherwise")
     converting.set_defaults(run=_convert)
-    inspecting = commands.add_parser("inspect", help="say what a file holds")
+    inspecting = commands.add_parser("inspect", help="show what a file contains")
     inspecting.add_argument("file", type=Path)
     inspecting.add_argument("--verify", action="store_true", help="compare its weights with the checksum in it")
     inspecting.set_defaults(run=_inspect)

@@ -41,7 +41,7 @@ def packed_row_bytes(kind: str, columns: int) -> int:
     """
     size, block_bytes = block_sizes(kind)
     if columns % size:
-        raise LumosXError(f"{kind}: a row of {columns} numbers is no multiple of {size}; store it as F16 instead.")
+        raise LumosXError(f"{kind}: a row of {columns} numbers is not a multiple of {size}; store it as F16 instead.")
     return columns // size * block_bytes
 
 
@@ -62,8 +62,8 @@ def dequantize(packed: torch.Tensor, kind: str, dtype: torch.dtype = torch.float
     _, block_bytes = block_sizes(kind)
     if packed.shape[-1] % block_bytes:
         raise LumosXError(
-            f"{kind}: a row of {packed.shape[-1]} bytes is no multiple of {block_bytes}; the file is damaged, "
-            "get it again."
+            f"{kind}: a row of {packed.shape[-1]} bytes is not a multiple of {block_bytes}; the file is damaged, get "
+            "it again."
         )
     return _READERS[kind](packed.unflatten(-1, (-1, block_bytes)), dtype).flatten(-2)
 
@@ -75,7 +75,7 @@ def block_sizes(kind: str) -> tuple[int, int]:
         LumosXError: no block type that can be read.
     """
     if not is_packed(kind):
-        raise LumosXError(f"{kind}: this kind of block cannot be read; take a file in one of {', '.join(BLOCK_KINDS)}.")
+        raise LumosXError(f"{kind}: this kind of block cannot be read; use a file in one of {', '.join(BLOCK_KINDS)}.")
     return _SIZES[kind]
 
 

@@ -101,7 +101,7 @@ def read_index(folder: Path) -> dict[str, IndexedTensor]:
             "source that you trust."
         ) from error
     except (Damaged, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise LumosXError(f"{path}: it is damaged or from a torch that LumosX does not know; get it again.") from error
+        raise LumosXError(f"{path}: it is damaged or from an unsupported version of torch; get it again.") from error
     _check_files(entries, folder)
     return entries
 

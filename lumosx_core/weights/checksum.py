@@ -58,8 +58,8 @@ def verify_weights(source: WeightSource) -> str:
     written = source.metadata.get(WEIGHTS_SHA256)
     if written is None:
         raise LumosXError(
-            f"{source.path}: it carries no checksum of its weights; only files written by "
-            "python -m lumosx_core.weights convert do."
+            f"{source.path}: it has no checksum of its weights; only files written by python -m lumosx_core.weights "
+            "convert have one."
         )
     digest = WeightsDigest()
     for name, info in source.tensors.items():

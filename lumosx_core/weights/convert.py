@@ -66,9 +66,9 @@ class ConversionReport:
         lines = [f"{self.path}: {self.to}, {self.nbytes / 1e6:.1f} MB, {kinds}."]
         if self.fallback:
             more = f" and {len(self.fallback) - 1} more" if len(self.fallback) > 1 else ""
-            lines.append(f"{self.fallback[0]}{more} stayed F16: the rows are no whole number of blocks.")
+            lines.append(f"{self.fallback[0]}{more} stayed F16: the rows are not whole numbers of blocks.")
         if self.second_hand:
-            lines.append(f"The source was {', '.join(self.second_hand)} already; its loss of precision comes on top.")
+            lines.append(f"The source was already {', '.join(self.second_hand)}; its loss of precision is added.")
         return "\n".join(lines)
 
 
@@ -227,16 +227,16 @@ def _scale_of(name: str) -> str:
 def _check_target(source: Path, target: Path, to: str, replace: bool) -> None:
     wanted = ending(to)
     if target.suffix.lower() != wanted:
-        raise LumosXError(f"{target}: {to} is written as {wanted}; let the name end so, or choose another format.")
+        raise LumosXError(f"{target}: {to} is written as {wanted}; use that extension, or choose another format.")
     if part_named(target.name) is not None:
         raise LumosXError(f"{target}: the name is that of one part of a model in several; choose another name.")
     if _is_taken(target):
         if _is_same(source, target):
             raise LumosXError(f"{target}: source and target are the same file; choose another target.")
         if not replace:
-            raise LumosXError(f"{target}: it exists already; delete it first or choose another name.")
+            raise LumosXError(f"{target}: it already exists; delete it first or choose another name.")
     if not target.parent.is_dir():
-        raise LumosXError(f"{target}: there is no folder {target.parent}; make it first.")
+        raise LumosXError(f"{target}: there is no folder {target.parent}; create it first.")
     if to in BLOCKS:
         require_gguf()
 
@@ -263,8 +263,8 @@ def _check_space(target: Path, needed: int) -> None:
     free = shutil.disk_usage(target.parent).free
     if free < needed + _HEADER_ROOM:
         raise LumosXError(
-            f"{target}: it needs {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left; make room or choose "
-            "another disk."
+            f"{target}: it needs {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left; free some space or "
+            "choose another disk."
         )
 
 
@@ -280,7 +280,7 @@ def _unfinished(target: Path, replace: bool) -> Iterator[Path]:
                 _give_name(part, target)
     except FileExistsError as error:
         raise LumosXError(
-            f"{target}: it came to exist meanwhile; delete it first or choose another name."
+            f"{target}: it was created in the meantime; delete it first or choose another name."
         ) from error
     except OSError as error:
         raise LumosXError(f"{target}: cannot be written ({error}); check its folder and the free space.") from error

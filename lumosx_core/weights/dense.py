@@ -59,6 +59,6 @@ def is_plain(source: WeightSource, name: str) -> bool:
 
 def _not_readable(source: WeightSource, name: str, layout: str) -> LumosXError:
     return LumosXError(
-        f"{source.path}: {name} is stored as {layout}, which LumosX cannot turn back into weights; take the bf16 file "
+        f"{source.path}: {name} is stored as {layout}, which LumosX cannot convert back to weights; use the bf16 file "
         "of the same model."
     )

@@ -105,7 +105,7 @@ class _Reader:
         if max(tensors, fields) > self._end:
             raise _Absurd("too many entries")
         if fields > _MOST_FIELDS:
-            raise LumosXError(f"{self._path}: its header says {fields} things, more than any model's; get it again.")
+            raise LumosXError(f"{self._path}: its header has {fields} fields, more than any model's; get it again.")
         check_tensor_count(self._path, tensors)
         # The gguf package lists these three among the file's own keys.
         keys = {"GGUF.version", "GGUF.tensor_count", "GGUF.kv_count"}

@@ -67,7 +67,8 @@ def _open_folder(path: Path) -> WeightSource:
         return CheckpointFolder(checkpoint)
     for folder in (path, path / "all"):
         if any(folder.glob("*.distcp")):
-            raise LumosXError(f"{folder}: its file {METADATA} is missing; get the whole folder, with hidden files.")
+            raise LumosXError(f"{folder}: its file {METADATA} is missing; get the whole folder, including hidden "
+                "files.")
     indexes = sorted(path.glob(f"*{INDEX_ENDING}"))
     if len(indexes) == 1:
         return SafetensorsFile(indexes[0])
@@ -118,4 +119,4 @@ def _describe(head: bytes) -> str:
             return problem
     if head[:1] == b"\x80" and head[1:2] <= b"\x05":
         return "it is a file of torch before 1.6 or a bare Python object; save it again with a current torch"
-    return f"it is no weight file, or its beginning is damaged; LumosX reads {READABLE}"
+    return f"it is not a weight file, or its beginning is damaged; LumosX reads {READABLE}"

@@ -125,7 +125,7 @@ def _read_index(path: Path) -> dict[str, Path]:
         shards = json.loads(path.read_bytes(), object_pairs_hook=_without_repeats)["weight_map"]
         plain = all(is_plain_name(shard) for shard in shards.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise LumosXError(f"{path}: it is no index of safetensors files; get it again.") from error
+        raise LumosXError(f"{path}: it is not an index of safetensors files; get it again.") from error
     if not plain:
         raise LumosXError(f"{path}: it points out of its folder; take the model from a source that you trust.")
     check_tensor_names(path, shards)

@@ -59,6 +59,6 @@ def _check_presence(paths: Sequence[Path]) -> None:
     if missing:
         more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
         raise LumosXError(
-            f"{missing[0]}: this part of the model{more} missing; put all {len(paths)} parts into one folder, under "
-            "the names that they came with."
+            f"{missing[0]}: this part of the model{more} missing; put all {len(paths)} parts into one folder, with "
+            "their original names."
         )

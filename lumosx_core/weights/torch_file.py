@@ -34,7 +34,7 @@ class TorchFile(WeightSource):
         with path.open("rb") as file:
             saved = load_archive(file, path, mapped=True)
         if not isinstance(saved, dict):
-            raise LumosXError(f"{path}: it holds no dictionary of tensors; save a model's state_dict().")
+            raise LumosXError(f"{path}: it contains no dictionary of tensors; save a model's state_dict().")
         self._loaded: dict[str, torch.Tensor] = {}
         for count, (name, tensor) in enumerate(_named_entries(saved, path)):
             # Dicts may hold each other, so that a small file has more entries than could ever be counted or named.

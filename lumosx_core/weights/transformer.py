@@ -86,8 +86,8 @@ def _compare(source: WeightSource, held: dict[str, str], expected: dict[str, tup
     unknown = [name for name in held if name not in expected]
     if unknown:
         raise LumosXError(
-            f"{source.path}: it holds {_count(unknown)} that this model does not have, such as {unknown[0][:80]!r}; "
-            f"it is a variant that LumosX would run wrongly, take {EXPECTED}."
+            f"{source.path}: it contains {_count(unknown)} that this model does not have, such as "
+            f"{unknown[0][:80]!r}; it is a variant that LumosX would run incorrectly, use {EXPECTED}."
         )
     for name, shape in expected.items():
         found = source.tensors[held[name]]
@@ -101,12 +101,12 @@ def _compare(source: WeightSource, held: dict[str, str], expected: dict[str, tup
                     f"in one of {', '.join(BLOCK_KINDS)}."
                 )
             raise LumosXError(
-                f"{source.path}: {name} holds numbers of type {found.kind}, which are no weights; take a file in "
+                f"{source.path}: {name} contains numbers of type {found.kind}, which are not weights; use a file in "
                 "bf16, fp16, fp32, fp8 or a GGUF."
             )
         if found.shape != shape:
             raise LumosXError(
-                f"{source.path}: {name} has the shape {list(found.shape)} where the rest of the file asks for "
+                f"{source.path}: {name} has the shape {list(found.shape)}, but the rest of the file requires "
                 f"{list(shape)}; the file is damaged or mixed from two models, get it again."
             )
 
@@ -114,15 +114,15 @@ def _compare(source: WeightSource, held: dict[str, str], expected: dict[str, tup
 def _refuse_shards(source: WeightSource) -> None:
     if _SHARD.search(source.path.name) and not isinstance(source, SplitFile):
         raise LumosXError(
-            f"{source.path}: it is one of several parts of a model, but its name does not say which of how many; give "
-            "all parts the names that they came with."
+            f"{source.path}: it is one of several parts of a model, but its name does not say which; give all parts "
+            "their original names."
         )
 
 
 def _refuse_missing(source: WeightSource, name: str, count: int) -> NoReturn:
     _refuse_shards(source)
     more = f" and {count - 1} more are" if count > 1 else " is"
-    raise LumosXError(f"{source.path}: {name}{more} missing; the file is not whole, get it again.")
+    raise LumosXError(f"{source.path}: {name}{more} missing; the file is not complete, get it again.")
 
 
 def _count(names: list[str]) -> str:

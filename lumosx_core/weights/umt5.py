@@ -114,13 +114,13 @@ def _config(source: WeightSource, infos: Mapping[str, TensorInfo]) -> dict[str, 
     shapes = [infos[name].shape if name in infos else () for name in sizes]
     if any(len(shape) != 2 or 0 in shape for shape in shapes):
         raise LumosXError(
-            f"{source.path}: it is a text encoder, but not UMT5's, or not whole; LumosX needs UMT5-XXL, take "
+            f"{source.path}: it is a text encoder, but not UMT5's, or not complete; LumosX needs UMT5-XXL, use "
             f"{EXPECTED}."
         )
     (words, width), (_, heads), (inner, _), (feed_forward, _) = shapes
     if width != UMT5.width or inner % heads:
         raise LumosXError(
-            f"{source.path}: it is a text encoder {width} wide, UMT5-XXL is {UMT5.width}; take {EXPECTED}."
+            f"{source.path}: it is a text encoder of width {width}, but UMT5-XXL has {UMT5.width}; use {EXPECTED}."
         )
     layers = 1 + max(int(found[1]) for found in map(_HOST_LAYER.match, infos) if found)
     return {"d_model": width, "d_kv": inner // heads, "num_heads": heads, "d_ff": feed_forward, "num_layers": layers,

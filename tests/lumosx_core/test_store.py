@@ -175,7 +175,7 @@ def test_a_place_that_cannot_be_written_costs_one_warning(tmp_path, caplog):
     for key in KEYS[:3]:
         assert store.read(key) is None
         store.write(key, numbers(1), {})
-    assert caplog.text.count("nothing can be kept there") == 1
+    assert caplog.text.count("nothing can be stored there") == 1
 
 
 def test_a_full_disk_costs_one_warning_and_leaves_no_half_file(store, folder, caplog):
@@ -188,7 +188,7 @@ def test_a_full_disk_costs_one_warning_and_leaves_no_half_file(store, folder, ca
             store.write(key, numbers(2), {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert caplog.text.count("nothing can be kept there") == 1
+    assert caplog.text.count("nothing can be stored there") == 1
     assert [path.name[:64] for path in folder.iterdir()] == [KEYS[1]] and store.read(KEYS[1])
 
 

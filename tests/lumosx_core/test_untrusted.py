@@ -103,7 +103,7 @@ def test_folders_without_end_are_not_listed(tmp_path, monkeypatch):
         (tmp_path / name).touch()
     assert {path.name for path in children(tmp_path)} == {"a", "b"}
     monkeypatch.setattr(untrusted, "MOST_ENTRIES", 2)
-    with pytest.raises(LumosXError, match="holds more than 2 files"):
+    with pytest.raises(LumosXError, match="contains more than 2 files"):
         children(tmp_path)
 
 

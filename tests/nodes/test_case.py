@@ -77,12 +77,12 @@ def test_numbers_and_replacing(client, saving, server):
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("folder", "../case", "folder: '../case' is no plain folder name"),
-        ("folder", "/tmp/case", "is no plain folder name"),
-        ("folder", "C:\\case", "is no plain folder name"),
-        ("folder", "a\0b", "is no plain folder name"),
-        ("name", "a;b", "name: 'a;b' cannot be a case's name"),
-        ("name", "", "cannot be a case's name"),
+        ("folder", "../case", "folder: '../case' is not a plain folder name"),
+        ("folder", "/tmp/case", "is not a plain folder name"),
+        ("folder", "C:\\case", "is not a plain folder name"),
+        ("folder", "a\0b", "is not a plain folder name"),
+        ("name", "a;b", "name: 'a;b' cannot be the name of a case"),
+        ("name", "", "cannot be the name of a case"),
     ],
 )
 def test_bad_names_are_refused_when_queued(client, saving, name, value, sentence):

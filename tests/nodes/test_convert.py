@@ -97,7 +97,7 @@ def test_stock_loaders_read_what_it_writes(client, sample, folder, release):
 
 def test_an_existing_file_is_refused_and_left_as_it_is(client, folder, release):
     (folder / "converted_there.safetensors").write_bytes(b"mine")
-    with pytest.raises(ExecutionFailed, match="converted_there.safetensors: it exists already; delete it"):
+    with pytest.raises(ExecutionFailed, match="converted_there.safetensors: it already exists; delete it"):
         client.run(graph_of(release, "bf16", "converted_there"), timeout=300)
     assert (folder / "converted_there.safetensors").read_bytes() == b"mine"
 
@@ -111,7 +111,7 @@ def test_converting_and_loading_in_one_graph_works_again_and_again(client, graph
     made = (folder / "converted_chain.gguf").stat()
     graph["1b"]["inputs"]["file_name"] = "converted_chain.gguf"
     again = client.run(graph, timeout=300)
-    assert "is there already, made from this very source; nothing to do." in again.outputs["1b"]["text"][0]
+    assert "already exists and was made from this source; nothing to do." in again.outputs["1b"]["text"][0]
     assert (folder / "converted_chain.gguf").stat().st_mtime_ns == made.st_mtime_ns
 
 

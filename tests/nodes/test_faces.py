@@ -208,7 +208,7 @@ def test_a_photo_that_lies_on_its_side_is_turned_by_its_tag(client, crop, pictur
 @pytest.mark.parametrize(
     ("inputs", "sentence"),
     [
-        ({"pick": "one"}, "pick: 'one' is no list of numbers; write e.g. 2, or 2, 1"),
+        ({"pick": "one"}, "pick: 'one' is not a list of numbers; write e.g. 2, or 2, 1"),
         ({"pick": "0"}, "pick: there is no face 0"),
         ({"order": "by age"}, "by age"),
         ({"margin_up": -0.1}, "margin_up: -0.1 must be from 0.0 to 2.0; use 0.0"),
@@ -225,7 +225,7 @@ def test_bad_widgets_are_refused_when_queued(client, crop, inputs, sentence):
 @pytest.mark.parametrize(
     ("photo", "inputs", "sentence"),
     [
-        ("one", {"pick": "2"}, "pick: 2 was asked for, but there is only 1 face; use numbers up to 1."),
+        ("one", {"pick": "2"}, "pick: there is no face 2, as there is only 1 face; use numbers up to 1."),
         ("one", {"order": "likeness"}, "LumosX Face Crop like: nothing is linked, but order is likeness"),
         ("one", {"like": ["1", 0]}, "LumosX Face Crop order: a picture is linked at like, but order is left to right"),
         ("nobody", {}, "LumosX Face Crop image: CenterFace finds no face with a score of 0.5 or more"),
@@ -241,7 +241,7 @@ def test_a_pick_may_be_linked(client, crop, pictures):
     graph["5"] = {"class_type": "PrimitiveString", "inputs": {"value": "2"}}
     assert len(pictures(client.run(graph, timeout=300), "14")) == 1
     graph["5"]["inputs"]["value"] = "two"
-    assert "pick: 'two' is no list of numbers" in str(failure(client, graph))
+    assert "pick: 'two' is not a list of numbers" in str(failure(client, graph))
 
 
 def test_the_best_view_comes_through_unchanged(client, views, pictures):

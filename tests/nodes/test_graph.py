@@ -72,7 +72,7 @@ def test_a_scene_built_by_hand_runs_and_reports(client, built):
         assert f'-> "{words}" at token' in report
     warnings = [line for line in report.splitlines() if "Warning" in line]
     # Of the size and the pictures, which are noise.
-    assert len(warnings) == 2 and all("the small models know" in warning.lower() for warning in warnings)
+    assert len(warnings) == 2 and all("the small models were trained" in warning.lower() for warning in warnings)
 
 
 def test_the_binder_tells_its_panel_who_is_who(client, built):

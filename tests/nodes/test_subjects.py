@@ -140,7 +140,7 @@ def test_what_does_not_fit_ends_in_a_sentence(client, graph, add, gated, inputs,
     ("inputs", "sentence"),
     [
         ({"phrases": "a\nb\nc\nd\ne"}, "phrases: there are 5 for"),
-        ({"phrases": "", "check_by": "CLIP"}, "phrases: there is none"),
+        ({"phrases": "", "check_by": "CLIP"}, "phrases: it is empty"),
         ({"boxes": "[[1, 2, 3, 4]]"}, "boxes: there are boxes of 1 frames for"),
         ({"boxes": "where"}, "boxes: the text is not JSON"),
     ],

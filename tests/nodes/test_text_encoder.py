@@ -41,7 +41,7 @@ def test_the_releases_file_makes_the_same_video(encoder, text_encoders):
     tokenizer = text_encoders / "google" / "umt5-xxl" / "spiece.model"
     torch.save(wan_umt5_names({name: tensor for name, tensor in weights.items() if name != "spiece_model"}),
                text_encoders / "models_t5_umt5-xxl-enc-bf16.pth")
-    with pytest.raises(PromptRejected, match="has no tokenizer inside; put google/umt5-xxl/spiece.model"):
+    with pytest.raises(PromptRejected, match="contains no tokenizer; put google/umt5-xxl/spiece.model"):
         encoder("models_t5_umt5-xxl-enc-bf16.pth")
     tokenizer.write_bytes(weights["spiece_model"].numpy().tobytes())
     exact = encoder(None)

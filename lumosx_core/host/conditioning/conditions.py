@@ -29,7 +29,7 @@ _ORIGINS = {
     "vace_frames": "WanVaceToVideo",
     "vace_mask": "WanVaceToVideo",
     "camera_conditions": "WanCameraImageToVideo",
-    "reference_latents": "ReferenceLatent, WanFunControlToVideo and their kind",
+    "reference_latents": "ReferenceLatent, WanFunControlToVideo and similar nodes",
     "audio_embed": "WanSoundImageToVideo and other audio nodes",
     "reference_motion": "WanSoundImageToVideo",
     "control_video": "WanSoundImageToVideo",
@@ -93,8 +93,8 @@ def check_parts(references: Sequence[Any], shape: Sequence[int]) -> None:
     """
     if tuple(references[0].shape[3:]) != tuple(shape[3:]):
         raise LumosXError(
-            f"model: another node cuts the picture into parts (tiles, areas or windows along a side) and hands over "
-            f"one of {_pixels(shape)} pixels, which cannot work with references, {_PARTS} of "
+            "model: another node cuts the picture into parts (tiles, areas or windows along a side) and passes on a "
+            f"part of {_pixels(shape)} pixels, which cannot work with references, {_PARTS} of "
             f"{_pixels(references[0].shape)}; remove that node (windows along the frames are fine)."
         )
 
@@ -194,7 +194,7 @@ def _gaps(conditionings: Mapping[str, Entries]) -> Iterator[str]:
         if any(has_references(entry) for entries in active.values() for entry in entries):
             for name in (name for name, entries in active.items() if not entries):
                 yield (
-                    f"{name}: it holds no text from {start:g} to {end:g} of the run, so guidance makes no sense there; "
+                    f"{name}: it has no text from {start:g} to {end:g} of the run, so guidance is undefined there; "
                     "give it a text for the whole run."
                 )
 
@@ -257,12 +257,12 @@ def _bare_conditioning(
 ) -> None:
     if not conditionings.keys() <= {"positive", "negative"}:
         # Guiders with further branches measure what references add by leaving them out of one.
-        warnings.append(f"{name}: it holds no LumosX references, so this branch of the guider runs without them.")
+        warnings.append(f"{name}: it has no LumosX references, so this branch of the guider runs without them.")
         return
     other = "negative" if name == "positive" else "positive"
     raise LumosXError(
-        f"{name}: it holds no LumosX references but {other} does, so guidance would change what the references do; "
-        f"link the {name} output of LumosX Relational Encode{advice if name == 'negative' else ''}."
+        f"{name}: it has no LumosX references but {other} has, so guidance would change what the references do; link "
+        f"the {name} output of LumosX Relational Encode{advice if name == 'negative' else ''}."
     )
 
 

@@ -23,15 +23,16 @@ def doubts(vae: Any, references: tuple[Reference, ...], width: int, height: int,
     found = []
     if (width, height) != SIZE or frames > MOST_FRAMES:
         found.append(
-            f"width, height, frames: the small models know {SIZE[0]} x {SIZE[1]} with up to {MOST_FRAMES} frames, so "
-            f"{width} x {height} with {frames} may come out as smears; set what they know, or link real models."
+            f"width, height, frames: the small models were trained at {SIZE[0]} x {SIZE[1]} with up to {MOST_FRAMES} "
+            f"frames, so {width} x {height} with {frames} may come out as smears; use a size that they were trained "
+            "at, or link real models."
         )
     photographs = [one.phrase for one in references if looks_like_a_photograph(pil_from_tensor(one.image))]
     if photographs:
         phrases = ", ".join(f"\"{phrase}\"" for phrase in dict.fromkeys(photographs))
         found.append(
-            f"The small models know drawn pictures only, and the pictures of {phrases} look like photographs, of which "
-            "they make smears; take drawings such as the demo's, or link real models (LumosX Model Loader, Load CLIP, "
-            "Load VAE)."
+            f"The small models were trained on drawn pictures only, and the pictures of {phrases} look like "
+            "photographs, which they turn into smears; use drawings such as the demo's, or link real models (LumosX "
+            "Model Loader, Load CLIP, Load VAE)."
         )
     return found

@@ -97,7 +97,7 @@ def join_scene(
         LumosXError: no reference, or two backgrounds.
     """
     if earlier is not None and earlier.background is not None and background is not None:
-        raise LumosXError("background: the linked relations have one already; unlink one of the two.")
+        raise LumosXError("background: the linked relations already have one; unlink one of the two.")
     objects = [reference for chain in objects for reference in chain or ()]
     subjects = [subject for subject in subjects if subject is not None]
     if earlier is not None:
@@ -122,8 +122,8 @@ def _check_meant(name: str, phrase_input: str, phrase: str, pictures: Mapping[st
         return
     names = f"{', '.join(same[:-1])} and {same[-1]}"
     raise LumosXError(
-        f"LumosX Subject {phrase_input}: the phrase is empty, and {names} receive one and the same picture; if a node "
-        "such as Anything Everywhere sends it to every free input, limit that node to the inputs that you mean; else "
+        f"LumosX Subject {phrase_input}: the phrase is empty, and {names} get the same picture; if a node such as "
+        "Anything Everywhere sends it to every free input, limit that node to the inputs that you mean; otherwise "
         "type the words of the prompt that this picture shows."
     )
 

@@ -197,8 +197,8 @@ def _new_folder(name: str) -> Path:
     too_long = any(len(part.encode(errors="replace")) > _MOST_BYTES for part in parts)
     if len(parts) > _DEPTH or too_long or not all(map(_FOLDER.fullmatch, parts)):
         raise LumosXError(
-            f"folder: {name[:60]!r} is no plain folder name; use up to {_DEPTH} short names of letters, digits, - and "
-            "_ with / between them."
+            f"folder: {name[:60]!r} is not a plain folder name; use up to {_DEPTH} short names of letters, digits, - "
+            "and _, separated by /."
         )
     root = _root(_OUTPUT)
     parent = inside(root, root.joinpath(*parts[:-1])) if len(parts) > 1 else root

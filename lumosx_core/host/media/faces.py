@@ -92,7 +92,7 @@ def check_crop(order: str | None, pick: str | None, min_score: float | None, *ma
 
 def _check_number(name: str, value: float | None, least: float, most: float) -> None:
     if value is not None and not least <= value <= most:
-        raise LumosXError(f"{name}: {value:g} is not from {least:g} to {most:g}; give a number in that range.")
+        raise LumosXError(f"{name}: {value:g} is not from {least:g} to {most:g}; use a number in that range.")
 
 
 def crop_faces(
@@ -155,7 +155,7 @@ def _report(
     warnings += picked_warnings(found.candidates, picked, plan.upright)
     log_warnings(f"{NODE}: {warning}" for warning in warnings)
     if found.passed_over:
-        passed_over = f"Passed over: {face_count_text(len(found.passed_over))} with a score below {plan.min_score:g}."
+        passed_over = f"Ignored: {face_count_text(len(found.passed_over))} with a score below {plan.min_score:g}."
     return faces_report(found.candidates, picked, found_by, measure, warnings, passed_over)
 
 
@@ -221,7 +221,7 @@ def _surest(scores: Sequence[float], plan: CropPlan) -> str:
     # Cut, not rounded, so that the figure serves as the new min_score.
     score = math.floor(max(scores) * 100) / 100
     return (
-        f"the surest of {face_count_text(len(scores))} has {score:.2f}, below {plan.min_score:g}; lower min_score."
+        f"the best of {face_count_text(len(scores))} has {score:.2f}, below {plan.min_score:g}; lower min_score."
     )
 
 
@@ -270,7 +270,7 @@ def _outputs(
         reason = f"pick names only {face_count_text(len(numbers))}; add a number to pick, or unlink this output"
     else:
         reason = (
-            f"the image shows only {face_count_text(len(crops))} of {SMALLEST_FACE} px and more; link a photo that "
+            f"the image shows only {face_count_text(len(crops))} of at least {SMALLEST_FACE} px; link a photo that "
             "shows more, or unlink this output"
         )
     return tuple(

@@ -128,5 +128,5 @@ def _measured(pictures: Mapping[str, torch.Tensor], plan: ViewsPlan) -> tuple[li
 
 def _instead(faces: int) -> str:
     if faces == 0:
-        return "no face; link a picture that shows one, or choose shows a thing"
-    return f"{faces} faces; cut out the one that is meant with LumosX Face Crop before"
+        return "no face; link a picture that shows one, or set shows to a thing"
+    return f"{faces} faces; crop the right one with LumosX Face Crop first"

@@ -69,8 +69,8 @@ def _without_dynamic_vram(model: Any) -> Any:
         return model.clone()
     if model.cached_patcher_init is None:
         raise LumosXError(
-            "vram_budget: the loader of this model leaves the card to ComfyUI's dynamic VRAM; use LumosX Model Loader, "
-            "or 0 for automatic."
+            "vram_budget: the loader of this model uses ComfyUI's dynamic VRAM, which has no limit; use LumosX Model "
+            "Loader, or 0 for automatic."
         )
     return model.clone(disable_dynamic=True)
 

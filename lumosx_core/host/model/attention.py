@@ -134,7 +134,7 @@ class AttentionWrapper:
         title = self.chosen.title
         if not override.asked and not self._ever_asked:
             self._warn(
-                f"LumosX Attention has no effect: this model, or a node that replaced its attention, does not ask for "
+                "LumosX Attention has no effect: this model, or a node that replaced its attention, does not call "
                 f"{title}. Remove one of the two nodes."
             )
         elif override.asked and override.answered is None:
@@ -146,13 +146,13 @@ class AttentionWrapper:
             # Newer hosts compile without guards on the options, and would keep the earlier choice for ever.
             torch.compiler.reset()
             self._warn(
-                f"the compiled model did one step with {override.answered}, which was chosen before {title}; it is "
-                "compiled again now."
+                f"the compiled model computed one step with {override.answered}, which was chosen before {title}; it "
+                "is now compiled again."
             )
         self._ever_asked = self._ever_asked or override.asked
         if override.handed_on is not None and self.chosen.backend is not None and "handed on" not in self._said:
             self._said.add("handed on")
-            _log.info("LumosX: %s cannot take %s; PyTorch computes those.", title, override.handed_on)
+            _log.info("LumosX: %s does not support %s; PyTorch computes those.", title, override.handed_on)
 
     def _warn(self, sentence: str) -> None:
         if sentence not in self._said:

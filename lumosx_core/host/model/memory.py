@@ -48,7 +48,7 @@ class SamplingMemory:
             LumosXError: it is below 0 or no number.
         """
         if not 0 <= gigabytes < math.inf:
-            raise LumosXError(f"vram_budget: {gigabytes} is no number of gigabytes; use 0 for automatic.")
+            raise LumosXError(f"vram_budget: {gigabytes} must be >= 0 gigabytes; use 0 for automatic.")
         return cls(int(gigabytes * GIGABYTE))
 
     def prepare(self, executor, patcher, noise_shape, conds, *arguments, **options):

@@ -131,7 +131,7 @@ class _Turn:
     ) -> web.Response:
         """The JSON that ``work`` returns in a thread; its deadline is over when the client is gone."""
         if self._waiting >= MOST_WAITING:
-            return _refused("board: too many questions are waiting; ask again later.", 503)
+            return _refused("board: too many requests are waiting; try again later.", 503)
         self._waiting += 1
         try:
             async with self._lock:
@@ -155,7 +155,7 @@ class _Turn:
                 if _is_gone(request):
                     return _refused("board: nobody waits for the answer any more.", 503)
                 if not running.done() and asyncio.get_running_loop().time() > end:
-                    return _refused(f"board: there was no answer within {seconds:g} seconds; ask again later.", 503)
+                    return _refused(f"board: there was no answer within {seconds:g} seconds; try again later.", 503)
             return web.json_response(running.result())
         finally:
             deadline.drop()
@@ -169,7 +169,7 @@ def _is_gone(request: web.Request) -> bool:
 
 async def _answered(request: web.Request, answer: Callable[[], Awaitable[web.Response]]) -> web.Response:
     if not _is_own_page(request):
-        return _refused("board: the request comes from another site; only this server's own page may ask.", 403)
+        return _refused("board: the request comes from another site; only this server's own page may send it.", 403)
     try:
         return await answer()
     except LumosXError as error:

@@ -65,7 +65,7 @@ def refuse_unsupported(
     option = _unused_option(transformer_options)
     if option is not None:
         raise LumosXError(
-            f"model: another node set {option} on it, which LumosX cannot honour; remove that node, or feed the "
+            f"model: another node set {option} on it, which LumosX does not support; remove that node, or connect the "
             "sampler without it."
         )
     conflicting = [name for name in _CONDITIONS if conditions.get(name) is not None]
@@ -147,23 +147,25 @@ def _replaced(path: str, value: Any) -> LumosXError:
     kind = part.rpartition(".")[2]
     if path.startswith("rope_embedder"):
         return LumosXError(
-            "model: another node replaced rope_embedder (as RifleX does), but LumosX gives video and references "
-            "positions of its own, so it would have no effect; remove that node."
+            "model: another node replaced rope_embedder (as RifleX does), but LumosX uses its own positions for "
+            "video and references, so it would have no effect; remove that node."
         )
     if method != "forward" or kind not in ("self_attn", "cross_attn"):
         return LumosXError(
             f"model: another node replaced {path}, which a model with references does not use, so it would have no "
-            "effect; remove that node, or feed the sampler without it."
+            "effect; remove that node, or connect the sampler without it."
         )
     if "sage" in f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}".lower():
         advice = "choose SageAttention in LumosX Attention, or use a node that sets an attention override"
     elif kind == "cross_attn":
         advice = (
-            "NAG and its kind cannot be used; take the negative_prompt of LumosX Relational Encode and cfg above 1"
+            "NAG and similar nodes cannot be used; use the negative_prompt of LumosX Relational Encode and cfg above "
+            "1"
         )
     else:
         advice = (
-            "Enhance-A-Video and its kind cannot be used; to change how attention is computed, use LumosX Attention"
+            "Enhance-A-Video and similar nodes cannot be used; to change how attention is computed, use LumosX "
+            "Attention"
         )
     return LumosXError(
         f"model: another node replaced the forward of {part}, which would undo relations; remove that node ({advice})."

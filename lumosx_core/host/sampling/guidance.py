@@ -53,7 +53,7 @@ class GuidanceEnd:
             guided.total_steps_skipped += unguided.total_steps_skipped
         if self._ended and not self._obeyed:
             log_warnings([
-                "guidance_end_step: this guider has its own kind of guidance, which went on to the end of the run; "
+                "guidance_end_step: this guider has its own kind of guidance, which continued to the end of the run; "
                 "use LumosX Sampler, CFGGuider or BasicGuider."
             ])
 

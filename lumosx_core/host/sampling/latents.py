@@ -27,9 +27,9 @@ def fitting_samples(model: Any, latent: Any) -> torch.Tensor:
     samples = latent.get("samples") if isinstance(latent, dict) else None
     # Nested ones hold sound beside the video.
     if not isinstance(samples, torch.Tensor) or getattr(samples, "is_nested", False):
-        raise LumosXError(f"latent: it holds {type(samples).__name__} instead of one video; {_ADVICE}.")
+        raise LumosXError(f"latent: it contains {type(samples).__name__} instead of one video; {_ADVICE}.")
     if 0 in samples.shape:
-        raise LumosXError(f"latent: its shape is {tuple(samples.shape)}, so it holds nothing to sample; {_ADVICE}.")
+        raise LumosXError(f"latent: its shape is {tuple(samples.shape)}, so it contains nothing to sample; {_ADVICE}.")
     wanted = model.get_model_object("latent_format")
     if samples.ndim not in (4, wanted.latent_dimensions + 2):
         raise LumosXError(
@@ -43,7 +43,7 @@ def fitting_samples(model: Any, latent: Any) -> torch.Tensor:
             "(latents of Wan2.2's 5B model have 48)."
         )
     if not torch.isfinite(samples).all():
-        raise LumosXError("latent: it holds values that are not numbers; check the node that made it.")
+        raise LumosXError("latent: it contains values that are not numbers; check the node that made it.")
     _check_mask(latent.get("noise_mask"))
     _check_index(latent.get("batch_index"), samples.shape[0])
     return samples if samples.is_floating_point() else samples.float()
@@ -52,8 +52,8 @@ def fitting_samples(model: Any, latent: Any) -> torch.Tensor:
 def _check_mask(mask: Any) -> None:
     if mask is not None and not (torch.is_tensor(mask) and mask.numel() and torch.isfinite(mask).all()):
         raise LumosXError(
-            "latent: its noise_mask is empty or holds values that are not numbers; check the node that set it, such as "
-            "Set Latent Noise Mask."
+            "latent: its noise_mask is empty or contains values that are not numbers; check the node that set it, "
+            "such as Set Latent Noise Mask."
         )
 
 

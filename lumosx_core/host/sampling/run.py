@@ -21,9 +21,8 @@ from .loras import lora_warnings
 
 _RUN = "lumosx_run"
 _LOST = (
-    "positive: it comes from LumosX Relational Encode, but no reference is left in it, so none has an effect; link "
-    "it directly (nodes that mix conditionings, such as ConditioningAverage and ConditioningConcat, keep references of "
-    "one of their inputs only)."
+    "positive: it comes from LumosX Relational Encode but has lost all references; link it directly (nodes that mix "
+    "conditionings, such as ConditioningAverage and ConditioningConcat, keep the references of only one input)."
 )
 
 
@@ -82,14 +81,14 @@ class RunWrapper:
         result = executor(noise, latent_image, sampler, sigmas, *arguments, **options)
         if reached and run.asked and not run.answered:
             log_warnings([
-                "model: no reference had an effect, since another node answered in the place of the model in every "
-                "step, or no step was within the timestep range of the references; widen that range, or remove the "
-                "nodes between LumosX Model and the sampler one by one to find which it is."
+                "model: no reference had an effect, since another node replaced the model's output in every step, or "
+                "no step was within the timestep range of the references; widen that range, or remove the nodes "
+                "between LumosX Model and the sampler one by one to find the cause."
             ])
         if not torch.isfinite(result).all():
             log_warnings([
-                "latent: the result holds values that are not numbers, so the video is black; look for a damaged "
-                "model or LoRA, take out SageAttention, or let ComfyUI compute in a higher precision (--fp32-unet)."
+                "latent: the result contains values that are not numbers, so the video is black; look for a damaged "
+                "model or LoRA, remove SageAttention, or let ComfyUI compute in a higher precision (--fp32-unet)."
             ])
         run.watch.note_end(patcher)
         return result

@@ -159,7 +159,7 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
     with_references = any(BINDING in options.get("model_conds", {}) for _, options in positive)
     if not with_references and not model.get_wrappers(_DIFFUSION_MODEL, LYNX_WRAPPER):
         log_warnings([
-            "no reference reaches LumosX Sampler: positive holds no LumosX conditioning. Link it to LumosX Relational "
+            "no reference reaches LumosX Sampler: positive has no LumosX conditioning. Link it to LumosX Relational "
             "Encode; nodes that mix conditionings, such as ConditioningAverage, keep it only from their first input."
         ])
     sampler, _, schedule = flow_sampling(plan.steps, plan.shift, plan.denoise, plan.guidance_end_step, plan.schedule)

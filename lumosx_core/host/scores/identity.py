@@ -103,7 +103,8 @@ def check_save_name(save_as: str) -> None:
         )
     if blocked:
         raise LumosXError(
-            f"save_as: {save_as[:60]!r} cannot be written, as a folder in it is a file; use another such as scores/run."
+            f"save_as: {save_as[:60]!r} cannot be written, since a folder in it is a file; use another name such as "
+            "scores/run."
         )
 
 
@@ -113,9 +114,9 @@ def _check_parts(save_as: str) -> None:
     if len(parts) > _MOST_FOLDERS:
         what = f"has more than {_MOST_FOLDERS} parts"
     elif any(len(part.encode(errors="replace")) > _MOST_BYTES for part in parts):
-        what = f"has a part longer than {_MOST_BYTES} bytes, of which letters beyond English take two to four"
+        what = f"has a part longer than {_MOST_BYTES} bytes, where a non-English letter takes two to four"
     elif not parts[-1]:
-        what = "ends in a slash, so it names a folder only"
+        what = "ends in a slash, so it names only a folder"
     elif reserved := [part for part in parts if DEVICE_NAME.match(part)]:
         what = f"has the part {reserved[0]}, which is a device on Windows"
     else:

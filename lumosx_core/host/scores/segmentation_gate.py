@@ -105,7 +105,7 @@ def _masks_of(masks: torch.Tensor, frames: Sequence[torch.Tensor]) -> torch.Tens
             "link the masks of these very images."
         )
     if not torch.isfinite(masks).all():
-        raise LumosXError(f"{NODE} masks: they hold values that are not numbers; check the node that made them.")
+        raise LumosXError(f"{NODE} masks: they contain values that are not numbers; check the node that made them.")
     if len(masks) > len(frames) * MOST_BOXES:
         raise LumosXError(f"{NODE} masks: there are {len(masks) // len(frames)} for each image; link at most "
                           f"{MOST_BOXES}.")
@@ -117,14 +117,15 @@ def _segments(
 ) -> tuple[list[tuple[int, LabelledBox, torch.Tensor]], list[str]]:
     """Frame, box with its phrase, and the masks that may fill it."""
     if not phrases and check == CLIP and boxes is None:
-        raise LumosXError(f"{NODE} phrases: there is none; type what each mask shows, a line each.")
+        raise LumosXError(f"{NODE} phrases: it is empty; type what each mask shows, one phrase per line.")
     if boxes is None:
         segments = _by_masks(frames, masks, phrases)
         notes = []
     else:
         segments, notes = _by_boxes(boxes_of_frames(boxes, len(frames)), masks, phrases)
         if check == CLIP and any(not box.label for _, box, _ in segments):
-            raise LumosXError(f"{NODE} phrases: the boxes have no labels; type what each box shows, a line each.")
+            raise LumosXError(f"{NODE} phrases: the boxes have no labels; type what each box shows, one phrase per "
+                "line.")
     if len(segments) > MOST_CROPS:
         raise LumosXError(
             f"{NODE} images: they have {len(segments)} boxes or masks in all; link at most {MOST_CROPS}, for example "
@@ -140,7 +141,7 @@ def _by_masks(
     names, whole = phrases or [""], (0.0, 0.0, float(masks.shape[3]), float(masks.shape[2]))
     if len(names) > 1 and masks.shape[1] != len(names):
         raise LumosXError(
-            f"{NODE} phrases: there are {len(names)} for {masks.shape[1]} masks of each image; type a line for each "
+            f"{NODE} phrases: there are {len(names)} for {masks.shape[1]} masks of each image; type one line for each "
             "mask, or link boxes."
         )
     return [
@@ -168,13 +169,13 @@ def _by_boxes(
             elif not label and phrases:
                 if len(of_frame) != len(phrases):
                     raise LumosXError(
-                        f"{NODE} phrases: there are {len(phrases)} for {len(of_frame)} boxes without labels of frame "
-                        f"{frame}; type a line for each box, or give the boxes labels."
+                        f"{NODE} phrases: there are {len(phrases)} for {len(of_frame)} boxes without labels in frame "
+                        f"{frame}; type one line for each box, or label the boxes."
                     )
                 label = phrases[number]
             segments.append((frame, LabelledBox(box.edges, label), masks[frame]))
     shown = ", ".join(f"\"{label[:40]}\"" for label in sorted(passed_over)[:5])
-    return segments, [f"Boxes were passed over whose label is no phrase: {shown}."] if passed_over else []
+    return segments, [f"Boxes whose label is not a phrase were ignored: {shown}."] if passed_over else []
 
 
 def _candidates(
@@ -238,7 +239,7 @@ def _why_nothing(
         return "No box has a label that is one of the phrases; check phrases and boxes."
     known = [similarity for _, similarity in verdicts if similarity is not None]
     if not known:
-        return "There is no object inside any box; check that masks and boxes are of these images."
+        return "There is no object inside any box; check that masks and boxes belong to these images."
     return f"The best similarity is {max(known):.3f}, needed above {least:g}; lower it, or check phrases and masks."
 
 

@@ -59,7 +59,7 @@ def read_frame_numbers(text: str, crops: int) -> list[int]:
         return list(range(crops))
     wrong = next((word for word in words if not re.fullmatch(r"[0-9]{1,9}", word)), None)
     if wrong is not None:
-        raise LumosXError(f"frames: {wrong[:40]!r} is not a frame's number; give whole numbers, one for each crop.")
+        raise LumosXError(f"frames: {wrong[:40]!r} is not the number of a frame; use whole numbers, one for each crop.")
     if len(words) != crops:
         raise LumosXError(f"frames: there are {len(words)} numbers for {crops} crops; give one for each crop.")
     return [int(word) for word in words]
@@ -116,9 +116,9 @@ def consolidate_crops(
     )
     if not found.subjects:
         raise LumosXError(
-            f"{NODE} tau: no {least_size(found.frame_count)} of the {len(pictures)} crops in {found.frame_count} "
-            f"frames look alike enough at {tau:g} ({_closest(likeness.similarity)}); raise tau, or check that "
-            "frames says which frame each crop is of."
+            f"{NODE} tau: at {tau:g}, no {least_size(found.frame_count)} of the {len(pictures)} crops in "
+            f"{found.frame_count} frames are similar enough ({_closest(likeness.similarity)}); raise tau, or check "
+            "that frames has the right frame for each crop."
         )
     log_warnings(f"{NODE}: {warning}" for warning in found.warnings)
     subjects = [pictures[one.representative] for one in found.subjects]

@@ -135,7 +135,7 @@ def file_of_folder(name: str) -> Path:
     if os.path.exists(target) and was_made_from(target, folder, _FORMAT, report):
         return target
     remove_forgotten(target.parent)
-    _log.info("LumosX: %s is made of %s, once.", target.name, name)
+    _log.info("LumosX: %s is being made from %s; this happens once.", target.name, name)
     try:
         convert(folder, target, _FORMAT, report, replace=names_as_source(target, folder, _FORMAT))
     except LumosXError:

@@ -50,7 +50,7 @@ def convert_weights(source: str, to: str, file_name: str) -> tuple[str, str]:
     target, path = target_path(to, file_name), source_path(source)
     report = progress_bar()
     if target.exists() and was_made_from(target, path, to, report):
-        return target.name, f"{target.name} is there already, made from this very source; nothing to do."
+        return target.name, f"{target.name} already exists and was made from this source; nothing to do."
     return target.name, str(convert(path, target, to, report))
 
 
@@ -79,8 +79,8 @@ def check_name(file_name: str) -> None:
         raise LumosXError(f"file_name: {name[:60]!r} is the name of one part of several; choose another name.")
     if not _NAME.fullmatch(name) or len(name.encode(errors="replace")) > _MOST_BYTES:
         raise LumosXError(
-            f"file_name: {name[:60]!r} is not a plain file name; use up to 150 letters, digits, - and _ (letters "
-            f"beyond English count two to four of {_MOST_BYTES})."
+            f"file_name: {name[:60]!r} is not a plain file name; use up to 150 letters, digits, - and _ (non-English "
+            f"letters count two to four of {_MOST_BYTES})."
         )
 
 

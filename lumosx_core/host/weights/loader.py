@@ -167,7 +167,7 @@ def load_patcher(path: str, weight_dtype: str = "default", disable_dynamic: bool
         packed = any(is_packed(source.tensors[stored].kind) for stored in transformer.values())
         if packed and weight_dtype != "default":
             raise LumosXError(
-                f"weight_dtype: {source.path.name} is a GGUF whose weights stay as they are; choose default."
+                f"weight_dtype: {source.path.name} is a GGUF, whose weights stay as they are; choose default."
             )
         weights, layers = _read(source, transformer)
     options: dict[str, Any] = dict(_FP8.get(weight_dtype, {}))
@@ -237,9 +237,9 @@ def _build(path: str, weights: dict, layers: dict[str, dict], options: dict, dis
             raise
         reason = str(error).partition("\n")[0][:200]
         raise LumosXError(
-            f"{path}: {host} cannot load it ({type(error).__name__}: {reason}); update ComfyUI, or take the file in "
+            f"{path}: {host} cannot load it ({type(error).__name__}: {reason}); update ComfyUI, or use the file in "
             "bf16."
         ) from error
     if patcher is None:
-        raise LumosXError(f"{path}: {host} does not take it for a Wan model; update ComfyUI to 0.3.75 or later.")
+        raise LumosXError(f"{path}: {host} does not recognise it as a Wan model; update ComfyUI to 0.3.75 or later.")
     return patcher

@@ -156,17 +156,17 @@ def _tokenizer(source: WeightSource, encoder: TextEncoder) -> bytes:
         place = next((place for place in _tokenizer_places(source.path) if place.is_file()), None)
         if place is None:
             raise LumosXError(
-                f"text_encoder: {source.path.name} has no tokenizer inside; put google/umt5-xxl/{TOKENIZER_FILE} of "
-                f"the release (Wan-AI/Wan2.1-T2V-1.3B) into models/{CATEGORY}."
+                f"text_encoder: {source.path.name} contains no tokenizer; put google/umt5-xxl/{TOKENIZER_FILE} of the "
+                f"release (Wan-AI/Wan2.1-T2V-1.3B) into models/{CATEGORY}."
             )
         with place.open("rb") as file:
             data = file.read(_LARGEST_TOKENIZER)
     try:
         pieces = sentencepiece.SentencePieceProcessor(model_proto=data).get_piece_size()
     except (RuntimeError, ValueError, OSError) as error:
-        raise LumosXError(f"{place}: it is not a tokenizer of sentencepiece, or damaged; get it again.") from error
+        raise LumosXError(f"{place}: it is not a sentencepiece tokenizer, or it is damaged; get it again.") from error
     if not pieces:
-        raise LumosXError(f"{place}: it is empty, not a tokenizer of sentencepiece; get it again.")
+        raise LumosXError(f"{place}: it is empty, not a sentencepiece tokenizer; get it again.")
     if not 0 <= encoder.config["vocab_size"] - pieces <= _SPARE_WORDS:
         raise LumosXError(
             f"{place}: it is the tokenizer of another model, with {pieces} pieces for {encoder.config['vocab_size']} "
@@ -203,5 +203,6 @@ def _build(path: Path, weights: dict, encoder: TextEncoder, tokenizer: bytes, di
     )
     missing = [] if early else clip.load_sd(weights)[0]
     if missing:
-        raise LumosXError(f"{path}: this ComfyUI finds {missing[0]} missing; update ComfyUI, or take another file.")
+        raise LumosXError(f"{path}: this ComfyUI says that {missing[0]} is missing; update ComfyUI, or use another "
+            "file.")
     return clip

@@ -121,7 +121,8 @@ def _load_clip(path: Path) -> comfy.sd.CLIP:
     )
     missing, unexpected = clip.load_sd(weights)
     if missing or unexpected:
-        raise LumosXError(f"{path.name}: ComfyUI finds {missing} missing and {unexpected} unknown; delete the file.")
+        raise LumosXError(f"{path.name}: ComfyUI says that {missing} is missing and {unexpected} is unknown; delete "
+            "the file.")
     return clip
 
 

@@ -222,12 +222,12 @@ class AttributeScores:
     def _legend(self) -> list[str]:
         faces = ", ".join(f"{person + 1} {name} in {self._seen(person)}" for person, name in enumerate(self.people))
         watched = "1 frame was watched" if len(self.views) == 1 else f"{len(self.views)} frames were watched"
-        lines = [f"{watched}; a face was taken for: {faces}.", f"Looked at: {self.looked}."]
+        lines = [f"{watched}; a face was assigned to: {faces}.", f"Looked at: {self.looked}."]
         if self.owners:
             lines.append(
-                "on: mean likeness over frames that show the owner and this person. score: the owner's over all "
-                "watched frames, a miss counts 0. leakage: how far somebody else is ahead, 0 is best. wins: share of "
-                f"frames where the owner is ahead. Differences below {SAME} tell nothing."
+                "on: mean likeness over frames that show the owner and this person. score: the owner's mean over all "
+                "watched frames; a miss counts 0. leakage: how far somebody else is ahead; 0 is best. wins: share of "
+                f"frames where the owner is ahead. Differences below {SAME} are not significant."
             )
         return lines
 

@@ -77,9 +77,9 @@ class AttributePlan:
 
     def __post_init__(self):
         if self.by not in MEASURES:
-            raise LumosXError(f"by: there is no {self.by}; choose one of {', '.join(MEASURES)}.")
+            raise LumosXError(f"by: {self.by} is not a choice; choose one of {', '.join(MEASURES)}.")
         if self.locate not in LOCATE:
-            raise LumosXError(f"locate: there is no {self.locate}; choose one of {', '.join(LOCATE)}.")
+            raise LumosXError(f"locate: {self.locate} is not a choice; choose one of {', '.join(LOCATE)}.")
         check_every(self.every)
 
 
@@ -165,7 +165,7 @@ def check_scene(scene: Scene) -> None:
         )
     if not _objects(scene) and not _worn(scene):
         raise LumosXError(
-            "relations: there is no attribute of a person with a face and no object, so there is nothing to score; "
+            "relations: there is no object, and no attribute of a person with a face, so there is nothing to score; "
             "link pictures of clothes or things to a LumosX Subject, or a LumosX Object to LumosX Binder."
         )
 
@@ -245,7 +245,7 @@ class _Tally:
             for thing, row in zip(self.objects, rows[len(self.worn):])
         ]
         lines = {measure: line for comparer in self.comparers for measure, line in comparer.measures.items()}
-        looked = "each person's region, told from the face" if self.locator is None else (
+        looked = "each person's region, located by the face" if self.locator is None else (
             f"the best box of {self.locator.name} inside each person's region; no box counts 0"
         )
         people = tuple(subject.name for subject in self.scene.subjects)
@@ -298,7 +298,7 @@ class _Tally:
         for (name, thing), frames in self.empty.items():
             owner, reference = self.worn[thing]
             if frames:
-                why = "the picture cuts that part of the body off" if self.locator is None else "no box is found"
+                why = "that part of the body is outside the picture" if self.locator is None else "no box is found"
                 lines.append(
                     f"{name}: \"{reference.phrase}\" counts 0 on its owner, subject {owner + 1}, in {frames} of "
                     f"{watched} frames, since {why}."
@@ -344,10 +344,10 @@ def _objects(scene: Scene) -> list[Reference]:
 
 
 def _scene_notes(scene: Scene) -> list[str]:
-    found = [f"\"{body.phrase}\" is a full body, so a person and no object, and was left out."
+    found = [f"\"{body.phrase}\" is a full body, which is a person and not an object, and was left out."
              for body in scene.full_bodies]
     if scene.background is not None:
-        found.append("The background was left out: it is on nobody, and no object.")
+        found.append("The background was left out: it belongs to nobody and is not an object.")
     return found + [
         f"Subject {number} (\"{subject.name}\") has no face picture and cannot be recognised, so its attributes "
         "were left out."

@@ -78,7 +78,7 @@ class Weights:
         places = [place / self.folder for place in folders.lumosx if (place / self.folder).is_dir()]
         if not places:
             raise LumosXError(
-                f"{self.what} has no weights here; put {self._wanted()} of {self.origin} into "
+                f"{self.what} has no weights; put {self._wanted()} of {self.origin} into "
                 f"{Path(folders.lumosx[0] if folders.lumosx else 'models/lumosx', self.folder)}."
             )
         place = places[0]
@@ -129,8 +129,7 @@ class Weights:
 
     def _broken(self, place: Path, why: str) -> LumosXError:
         return LumosXError(
-            f"{self.what}: {place} cannot be read ({why.rstrip('.')}); get its files anew from "
-            f"{self.origin}."
+            f"{self.what}: {place} cannot be read ({why.rstrip('.')}); get its files again from {self.origin}."
         )
 
 

@@ -95,8 +95,9 @@ class PresenceScores:
         nth = "every frame" if self.every == 1 else f"one frame in {self.every}"
         return "\n\n".join([
             f"- **Warning:** {self.reason}",
-            f"- Faces were counted only, in {nth}, found by {self.detector}: nobody was told apart, so there is no "
-            "likeness, order or switch. One face is wanted for each subject with a face picture.",
+            f"- Faces were only counted, in {nth}, found by {self.detector}. Without an embedder, people are not told "
+            "apart, so there is no likeness, order or switch. One face is expected for each subject with a face "
+            "picture.",
             markdown_table(header, [(len(self.frames), len(self.known), *shares)]),
         ])
 

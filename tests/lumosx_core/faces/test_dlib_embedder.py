@@ -159,4 +159,4 @@ def test_damaged_weights_end_in_a_sentence(monkeypatch, tmp_path, name, beyond):
     assert is_installed()
     with pytest.raises(LumosXError, match=r"^embedder: dlib cannot be used .+ --no-deps dlib-bin==.+\.$") as caught:
         DlibEmbedder()
-    assert ("letters beyond ASCII, since dlib may be unable to open" in str(caught.value)) == beyond
+    assert ("only ASCII letters, since dlib may be unable to open" in str(caught.value)) == beyond

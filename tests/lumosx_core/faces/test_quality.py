@@ -34,7 +34,7 @@ def test_real_faces_are_sharp_and_blurred_ones_are_not(photographed):
         figures = [measure_quality(blurred(pixels, face, share), face).sharpness for share in (0.01, 0.02, 0.03, 0.06)]
         assert figures == sorted(figures, reverse=True) and figures[2] < SHARP
         problems = measure_quality(blurred(pixels, face, 0.03), face).problems()
-        assert any("it is blurred, sharpness" in problem for problem in problems)
+        assert any("it is blurred: its sharpness" in problem for problem in problems)
 
 
 def test_sharpness_compares_between_sizes(detector, astronaut):
@@ -91,9 +91,9 @@ def test_a_face_that_lies_is_said_to(detector, astronaut, quarters, lies):
     """Unless it will be turned upright."""
     lying = np.ascontiguousarray(np.rot90(astronaut, quarters))
     quality = measure_quality(lying, detector.detect(lying)[0])
-    told = f"it stands {lies}, tilt about {quality.tilt:.0f} degrees; turn the photo, or use upright of LumosX Face "
+    told = f"it is {lies}, tilt about {quality.tilt:.0f} degrees; turn the photo, or use upright of LumosX Face "
     assert told + "Crop" in quality.problems()
-    assert not any("it stands" in problem for problem in quality.problems(upright=True))
+    assert not any("tilt about" in problem for problem in quality.problems(upright=True))
 
 
 def test_photographed_people_do_not_lie(photographed):

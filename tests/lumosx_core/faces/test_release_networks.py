@@ -149,7 +149,7 @@ def refused(path, kind):
 @BOTH
 def test_another_network_is_refused_in_one_sentence(kind, saved):
     names = (
-        f": it is no {kind} network (its tensors have other names); put the file there that docs/scoring_models.md "
+        f": it is not a {kind} network (its tensors have other names); use the file that docs/scoring_models.md "
         "names."
     )
     other = ARCFACE if kind == CURRICULARFACE else CURRICULARFACE

@@ -83,7 +83,7 @@ def test_files_of_something_else_are_refused(tmp_path):
     with pytest.raises(LumosXError, match="--vae: ComfyUI cannot load .*; give wan_2.1_vae.safetensors"):
         load_picture_side(tmp_path / "other.safetensors")
     (tmp_path / "torn.safetensors").write_bytes(b"torn")
-    with pytest.raises(LumosXError, match="--text-encoder: .*torn.safetensors: it is no weight file"):
+    with pytest.raises(LumosXError, match="--text-encoder: .*torn.safetensors: it is not a weight file"):
         load_text_side(tmp_path / "torn.safetensors")
 
 

@@ -199,7 +199,7 @@ def test_without_scipy_a_sentence_says_what_to_install(monkeypatch, gradient):
         (torch.zeros(1, 60, 80), "mask: it is empty, so nothing would be cut out"),
         (torch.zeros(64, 64), "mask: this is the empty 64x64 mask that Load Image sends"),
         (torch.ones(3, 60, 80), "mask: 3 masks came in one batch; pick one"),
-        (torch.full((1, 60, 80), torch.nan), "mask: it holds values that are no numbers"),
+        (torch.full((1, 60, 80), torch.nan), "mask: it contains values that are not numbers"),
         (torch.ones(1, 60, 60), "mask: it is 60x60 pixels but the image is 80x60"),
         (torch.ones(1, 80, 60), "mask: it is 60x80 pixels but the image is 80x60"),
         (torch.ones(5), r"mask: it has shape \(5,\)"),
@@ -311,7 +311,7 @@ def test_a_box_finds_real_clothes(file, background, least):
 @pytest.mark.parametrize(
     ("box", "sentence"),
     [
-        (Box(50, 0, 40, 40), "box: 40x40 at 50, 0 leaves the image of 80x60 pixels"),
+        (Box(50, 0, 40, 40), "box: 40x40 at 50, 0 goes beyond the image of 80x60 pixels"),
         (Box(0, 30, 40, 31), "box: 40x31 at 0, 30 leaves the image"),
         (Box(0, 0, 40, 0), "box: 40x0 at 0, 0 is too small; box_width and box_height must be 8 pixels or more"),
         (Box(0, 0, 80, 60), "box: 80x60 at 0, 0 is the whole image, which leaves no background"),

@@ -97,7 +97,7 @@ def test_sound_alone_is_no_video(tmp_path):
         sound.setsampwidth(2)
         sound.setframerate(8000)
         sound.writeframes(bytes(1600))
-    with pytest.raises(LumosXError, match="video: sound.wav holds no pictures"):
+    with pytest.raises(LumosXError, match="video: sound.wav contains no pictures"):
         VideoFile(tmp_path / "sound.wav")
 
 

@@ -74,8 +74,8 @@ def _without(*keys):
 
 @pytest.mark.parametrize(("change", "sentence"), [
     (lambda graph: {"nodes": [], "links": []}, "is .* Export"),
-    (lambda graph: [graph], "is no graph in API form"),
-    (lambda graph: {**graph, "12": {"inputs": {}}}, "is no graph in API form"),
+    (lambda graph: [graph], "is not a graph in API format"),
+    (lambda graph: {**graph, "12": {"inputs": {}}}, "is not a graph in API format"),
     (_without("2"), "has 0 LumosX Load Case nodes"),
     (lambda graph: {**graph, "13": graph["2"]}, "has 2 LumosX Load Case nodes"),
     (_without("8"), ".*filename_prefix"),
@@ -89,7 +89,7 @@ def test_what_cannot_work_is_refused(graph, workflow, change, sentence):
 def test_a_missing_file_and_no_json_are_refused(tmp_path):
     with pytest.raises(LumosXError, match="cannot be read"):
         read_graph(tmp_path / "gone.json")
-    with pytest.raises(LumosXError, match="is no JSON"):
+    with pytest.raises(LumosXError, match="is not JSON"):
         read_graph(Path(__file__))
 
 

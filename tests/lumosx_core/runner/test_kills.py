@@ -149,7 +149,7 @@ def test_ctrl_c_leaves_the_rest_to_the_next_run(root, add_case, arguments, batch
     assert runner.wait(30) == 130
     said = runner.stderr.read()
     runner.stderr.close()
-    assert "Traceback" not in said and "the same command goes on here" in said
+    assert "Traceback" not in said and "the same command continues here" in said
     assert batch() == 0 and executed() == len(lines()) == 3
 
 

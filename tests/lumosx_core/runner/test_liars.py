@@ -133,7 +133,7 @@ def test_what_is_no_answer_ends_in_a_sentence(root, add_case, batch, liar, capsy
     said = capsys.readouterr()
     results = root / "lumosx_results.jsonl"
     text = said.err + (results.read_text() if results.exists() else "")
-    assert "does not answer as a ComfyUI does" in text and "Traceback" not in text
+    assert "does not answer like a ComfyUI" in text and "Traceback" not in text
     # Of a case alone is only what was asked for a case alone.
     assert results.exists() == (path in ("history", "prompt", "upload"))
 
@@ -144,7 +144,7 @@ def test_what_is_no_answer_ends_in_a_sentence(root, add_case, batch, liar, capsy
 def test_an_odd_queue_ends_in_a_sentence(root, add_case, batch, liar, capsys, queue):
     add_case("1")
     liar.answers["queue"] = queue
-    assert batch() == 1 and "does not answer as a ComfyUI does" in capsys.readouterr().err
+    assert batch() == 1 and "does not answer like a ComfyUI" in capsys.readouterr().err
     liar.answers.clear()
     assert batch() == 0 and len(liar.posted) == 1
 

@@ -402,7 +402,7 @@ def state(prompt, phrase, occurrence):
     try:
         return "found", len(find_phrase(prompt, phrase, occurrence).spans)
     except LumosXError as error:
-        return ("too_few" if "was asked for" in str(error) else "missing"), 0
+        return ("too_few" if "was chosen" in str(error) else "missing"), 0
 
 
 WORDS = st.lists(

@@ -104,7 +104,7 @@ ODD = {
     "text": (lambda path: path.write_text("#EXTM3U\n"), "video: "),
     "zeros": (lambda path: path.write_bytes(bytes(5000)), "is no readable video"),
     "no index": (no_index, "is no readable video"),
-    "sound": (sound, "holds no pictures"),
+    "sound": (sound, "contains no pictures"),
     "no frames": (no_frames, "video: "),
     "two sizes": (two_sizes, "changes its size from 64x48 to 96x80 pixels"),
     "animated": (animated, "is an animated WebP, which FFmpeg does not read; save the frames as MP4"),
@@ -223,7 +223,7 @@ def test_lines_are_there_as_soon_as_they_are_known(tmp_path, cases, score, monke
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit for the size of files")
 def test_a_full_disk_ends_the_scoring_and_keeps_what_is_known(tmp_path, cases, score, full_disk):
     root = cases(*(f"{number} {'x' * 60}" for number in range(9)))
-    with pytest.raises(LumosXError, match="holds no video"):
+    with pytest.raises(LumosXError, match="contains no video"):
         score(root)
     good(tmp_path / "videos" / f"0 {'x' * 60}.mp4")
     with full_disk(1100), pytest.raises(LumosXError, match="^out: .* cannot be written .File too large.; make room"):

@@ -92,7 +92,7 @@ def test_an_odd_image_is_found_before_anything_is_encoded(one):
     assert note == "image.png has several frames or pages; the first is used."
     assert read_target(image, SIZE)[0, 9, 9].tolist() == [1, 0, 0]
     frames[0].save(image, "GIF")
-    with pytest.raises(LumosXError, match="image.png is no readable picture .it is not PNG, JPEG"):
+    with pytest.raises(LumosXError, match="image.png is not a readable picture .it is not PNG, JPEG"):
         read_training_cases(one)
     image.unlink()
     os.mkfifo(image)
@@ -204,7 +204,7 @@ def broken(folder, what):
 
 
 @pytest.mark.parametrize(("what", "sentence"), [
-    ("target", "case: one has nothing to train towards; put the true video beside its caption.txt as video.mp4"),
+    ("target", "case: one has no video to train on; put it beside its caption.txt as video.mp4"),
     ("video", "video: video.mp4 is no readable video"),
     ("phrase", r'^case: one: .*"wizard in the tower" is not in the prompt'),
     ("caption", "case: one has no caption.txt"),

@@ -32,7 +32,7 @@ def test_a_few_steps_write_weights_record_and_plot(quick, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--out", "small.pt"], "--out: small.pt does not end in .safetensors; give it that ending."),
+    (["--out", "small.pt"], "--out: small.pt does not end in .safetensors; use that extension."),
     (["--out", "nowhere/small.safetensors"], "--out: there is no folder"),
     (["--steps", "0"], f"--steps: 0 is below 1; use {codec_run.STEPS}."),
     (["--resume", "nothing"], "resume: nothing cannot be read"),

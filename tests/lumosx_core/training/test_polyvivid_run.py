@@ -145,7 +145,7 @@ def test_a_stopped_and_resumed_training_ends_as_one_that_ran_through(train, tmp_
         train()
     checkpoint = tmp_path / "adapter.checkpoint"
     assert checkpoint.is_file() and not (tmp_path / "adapter.safetensors").exists()
-    with pytest.raises(LumosXError, match="^resume: .* is of a training with other settings"):
+    with pytest.raises(LumosXError, match="^resume: .* comes from a training with other settings"):
         train("--resume", checkpoint, "--single-steps", 1)
     train("--resume", checkpoint)
     first, second = read(whole)[1], read(tmp_path / "adapter.safetensors")[1]

@@ -36,11 +36,11 @@ def test_weights_to_begin_with_are_those_of_the_first_step(tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--out", "small.pt"], "--out: small.pt does not end in .safetensors; give it that ending."),
+    (["--out", "small.pt"], "--out: small.pt does not end in .safetensors; use that extension."),
     (["--out", "nowhere/small.safetensors"], "--out: there is no folder"),
     (["--steps", "0"], "--steps: 0 is below 1; use"),
-    (["--start", "nothing.safetensors"], "--start: nothing.safetensors is no file of the small model"),
-    (["--start", str(CODEC)], f"--start: {CODEC} is no file of the small model"),
+    (["--start", "nothing.safetensors"], "--start: nothing.safetensors is not a file of the small model"),
+    (["--start", str(CODEC)], f"--start: {CODEC} is not a file of the small model"),
     (["--resume", "nothing"], "resume: nothing cannot be read"),
 ])
 def test_bad_arguments_are_refused_in_one_sentence(arguments, sentence, tmp_path, monkeypatch, capsys):

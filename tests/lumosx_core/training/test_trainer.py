@@ -166,7 +166,7 @@ def test_a_loss_that_is_no_number_stops(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "sentence"), [
-    (b"nothing", "is no checkpoint of a training"), (None, r"cannot be read \(No such file"),
+    (b"nothing", "is not the checkpoint of a training"), (None, r"cannot be read \(No such file"),
 ])
 def test_what_is_no_checkpoint_is_refused(tmp_path, content, sentence):
     path = tmp_path / "file"
@@ -178,7 +178,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content, sentence):
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     make(rate=1e-3).save(tmp_path / "file")
-    with pytest.raises(LumosXError, match="of a training with other settings"):
+    with pytest.raises(LumosXError, match="a training with other settings"):
         make(rate=1e-4).resume(tmp_path / "file")
 
 
@@ -191,7 +191,8 @@ def one_that_runs_code(path):
 
 
 @pytest.mark.parametrize(("write", "sentence"), [
-    (weights_only, "is no checkpoint of a training .KeyError"), (one_that_runs_code, "loading it would run '.*mkdir'"),
+    (weights_only, "is not the checkpoint of a training .KeyError"),
+    (one_that_runs_code, "loading it would run '.*mkdir'"),
 ])
 def test_other_files_of_torch_are_refused(tmp_path, write, sentence):
     write(tmp_path / "file")

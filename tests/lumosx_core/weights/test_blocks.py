@@ -113,9 +113,9 @@ def test_row_bytes(kind, columns, row_bytes):
 
 
 def test_wrong_rows_and_kinds_end_in_a_sentence():
-    with pytest.raises(LumosXError, match="Q8_0: a row of 48 numbers is no multiple of 32"):
+    with pytest.raises(LumosXError, match="Q8_0: a row of 48 numbers is not a multiple of 32"):
         packed_row_bytes("Q8_0", 48)
-    with pytest.raises(LumosXError, match="Q8_0: a row of 33 bytes is no multiple of 34"):
+    with pytest.raises(LumosXError, match="Q8_0: a row of 33 bytes is not a multiple of 34"):
         dequantize(torch.zeros(2, 33, dtype=torch.uint8), "Q8_0")
     with pytest.raises(LumosXError, match="IQ2_XXS: this kind of block cannot be read"):
         dequantize(torch.zeros(2, 66, dtype=torch.uint8), "IQ2_XXS")

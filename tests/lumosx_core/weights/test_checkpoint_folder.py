@@ -241,7 +241,7 @@ def test_parts_that_overlap_end_in_a_sentence(tmp_path, weights):
 )
 def test_absurd_metadata_ends_in_a_sentence(checkpoint, data):
     (checkpoint / ".metadata").write_bytes(data)
-    assert "it is damaged or from a torch that LumosX does not know" in refused(checkpoint)
+    assert "it is damaged or from an unsupported version of torch" in refused(checkpoint)
 
 
 def test_metadata_beyond_all_measure_is_not_read(checkpoint):

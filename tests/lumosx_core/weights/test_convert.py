@@ -162,7 +162,7 @@ def test_a_flipped_bit_is_found(source, tmp_path):
 
 
 def test_a_file_of_others_cannot_be_verified(source):
-    with open_weights(source) as file, pytest.raises(LumosXError, match="carries no checksum of its weights"):
+    with open_weights(source) as file, pytest.raises(LumosXError, match="has no checksum of its weights"):
         verify_weights(file)
 
 
@@ -173,8 +173,8 @@ def test_a_file_of_others_cannot_be_verified(source):
         ("out.gguf", "bf16", "out.gguf: bf16 is written as .safetensors; let the name end so"),
         ("out.gguf", "q4_k", "to: q4_k cannot be made; choose one of f32"),
         ("tiny.safetensors", "bf16", "source and target are the same file"),
-        ("there.safetensors", "bf16", "there.safetensors: it exists already; delete it first"),
-        ("gone/out.safetensors", "bf16", "there is no folder .*gone; make it first"),
+        ("there.safetensors", "bf16", "there.safetensors: it already exists; delete it first"),
+        ("gone/out.safetensors", "bf16", "there is no folder .*gone; create it first"),
         ("out-00001-of-00002.safetensors", "bf16", "the name is that of one part of a model in several; choose"),
         ("x" * 300 + ".safetensors", "bf16", "cannot be written .*; choose another name"),
     ],
@@ -203,7 +203,7 @@ def test_an_interrupted_conversion_leaves_nothing(source, tmp_path, stop_at, to,
 
 def test_a_target_that_appears_meanwhile_is_kept(source, tmp_path):
     target = tmp_path / "out.safetensors"
-    with pytest.raises(LumosXError, match="came to exist meanwhile"):
+    with pytest.raises(LumosXError, match="was created in the meantime"):
         convert(source, target, "bf16", lambda done, total, name: target.write_bytes(b"precious"))
     assert target.read_bytes() == b"precious" and len(list(tmp_path.iterdir())) == 1
 
@@ -234,7 +234,7 @@ def test_a_link_to_nowhere_is_not_replaced(source, tmp_path):
         target.symlink_to(tmp_path / "nowhere")
     except OSError:
         pytest.skip("links need a right that this user lacks")
-    with pytest.raises(LumosXError, match="it exists already"):
+    with pytest.raises(LumosXError, match="it already exists"):
         convert(source, target, "bf16", lambda done, total, name: pytest.fail("it began"))
 
 

@@ -82,7 +82,7 @@ def test_scaled_fp8_is_multiplied_by_its_scale(opened, beside, text):
     ],
 )
 def test_other_layouts_are_refused(opened, tensors, text, layout):
-    with pytest.raises(LumosXError, match=f"a.q.weight is stored as {layout}, which .* take the bf16 file"):
+    with pytest.raises(LumosXError, match=f"a.q.weight is stored as {layout}, which .* use the bf16 file"):
         dense(opened(tensors, text), "a.q.weight")
 
 

@@ -48,7 +48,7 @@ def test_bf16_is_the_default(source, tmp_path, capsys):
         (["convert", "tiny.safetensors", "out.gguf"], "bf16 is written as .safetensors"),
         (["convert", "gone.safetensors", "out.safetensors"], "gone.safetensors: "),
         (["inspect", "gone.safetensors"], "gone.safetensors: "),
-        (["inspect", "tiny.safetensors", "--verify"], "carries no checksum"),
+        (["inspect", "tiny.safetensors", "--verify"], "has no checksum"),
     ],
 )
 def test_errors_are_one_sentence(source, tmp_path, capsys, monkeypatch, arguments, sentence):

@@ -56,11 +56,11 @@ def test_a_folder_may_hold_a_checkpoint_in_all_or_one_index(samples, tmp_path, w
         (b"Rar!\x1a\x07\x01", "packed with RAR; unpack it first"),
         (b"PK\x05\x06" + bytes(18), "a zip archive, but not one of torch's"),
         (pickle.dumps({"a": 1}, protocol=2), "torch before 1.6"),
-        (b"{\"a\": 1}", "it is no weight file"),
+        (b"{\"a\": 1}", "it is not a weight file"),
         # A header of more bytes than safetensors allows.
-        ((100_000_001).to_bytes(8, "little") + b"{}", "it is no weight file"),
-        (b"\xff" * 8 + b"{}", "it is no weight file"),
-        (b"\xff" * 300, "it is no weight file"),
+        ((100_000_001).to_bytes(8, "little") + b"{}", "it is not a weight file"),
+        (b"\xff" * 8 + b"{}", "it is not a weight file"),
+        (b"\xff" * 300, "it is not a weight file"),
     ],
 )
 @pytest.mark.parametrize("name", ["model.safetensors", "model.gguf", "model.pt"])

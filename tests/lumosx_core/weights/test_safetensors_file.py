@@ -98,7 +98,7 @@ def test_a_size_that_torch_cannot_count_to_ends_in_a_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("index", "sentence"),
     [
-        (b"", "no index of safetensors files"),
+        (b"", "not an index of safetensors files"),
         (b"[1]", "no index"),
         (b"{\"weight_map\": [1]}", "no index"),
         (b"[" * 100000, "no index"),

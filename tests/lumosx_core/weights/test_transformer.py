@@ -129,7 +129,7 @@ def test_a_part_whose_name_cannot_be_is_named(find, weights, name):
     names = list(weights)
     for part in (names[:20], [name for name in names if name != "head.modulation"]):
         message = refusal(find, {name: weights[name] for name in part}, name=name)
-        assert "it is one of several parts of a model, but its name does not say which of how many" in message
+        assert "it is one of several parts of a model, but its name does not say which" in message
 
 
 def wrapped(name, by, layers):
@@ -180,7 +180,7 @@ def test_an_unknown_tensor_is_named(find, weights):
 
 def test_a_wrong_shape_is_named(find, weights):
     message = refusal(find, {**weights, "blocks.2.self_attn.k.weight": torch.zeros(256, 128)})
-    assert "blocks.2.self_attn.k.weight has the shape [256, 128] where the rest of the file asks for" in message
+    assert "blocks.2.self_attn.k.weight has the shape [256, 128] but the rest of the file requires" in message
 
 
 @pytest.mark.parametrize("name", ["head.modulation", "patch_embedding.weight", "blocks.0.ffn.0.weight"])
@@ -200,7 +200,7 @@ def test_a_width_of_no_whole_number_of_heads_is_named(find, dim, ffn):
 
 def test_whole_numbers_are_no_weights(find, weights):
     message = refusal(find, {**weights, "blocks.0.ffn.0.weight": torch.zeros(512, 256, dtype=torch.int16)})
-    assert "blocks.0.ffn.0.weight holds numbers of type I16" in message
+    assert "blocks.0.ffn.0.weight contains numbers of type I16" in message
 
 
 def test_blocks_that_cannot_be_read_are_named(tmp_path, weights):

@@ -166,7 +166,7 @@ def test_both_suggest_the_same_and_it_runs_once_taken(clip, prompt, phrases, exp
     stopped = run(clip, prompt, references)
     missing = references[int(problem["references"][0])]
     assert problem["values"]["nearest"] == expected
-    said = stopped.partition("the nearest words there are ")[2].partition(": ")[0]
+    said = stopped.partition("the nearest words in it are ")[2].partition(": ")[0]
     assert [words.strip('"') for words in said.split(", ") if words] == expected
     assert expected or stopped.endswith("add these words to the prompt.")
     for words in expected:

@@ -174,7 +174,7 @@ def test_zeroed_texts_keep_their_references(model, encoded, whole):
 @pytest.mark.parametrize("run", [sample, stock_sample])
 def test_a_negative_without_references_is_refused_unless_cfg_leaves_it_out(model, encoded, plain, run):
     said = refusal(run, model, encoded.positive, plain, encoded.latent)
-    assert said.startswith("negative: it holds no LumosX references but positive does")
+    assert said.startswith("negative: it has no LumosX references but positive has")
     assert "link the negative output of LumosX Relational Encode, or set cfg to 1" in said
     alone = run(model, encoded.positive, encoded.negative, encoded.latent, cfg=1.0)
     assert torch.equal(run(model, encoded.positive, plain, encoded.latent, cfg=1.0), alone)
@@ -190,14 +190,14 @@ def test_a_sampler_that_computes_the_negative_at_cfg_1_is_no_way_around(model, e
         )
 
     said = refusal(run, plain)
-    assert said.startswith("negative: it holds no LumosX references") and "set cfg to 1" not in said
+    assert said.startswith("negative: it has no LumosX references") and "set cfg to 1" not in said
     assert run(encoded.negative).isfinite().all()
 
 
 @pytest.mark.parametrize("run", [sample, stock_sample])
 def test_a_positive_without_references_is_refused_beside_a_negative_with_them(model, encoded, plain, unloaded, run):
     said = refusal(run, model, plain, encoded.negative, encoded.latent)
-    assert said.startswith("positive: it holds no LumosX references but negative does") and "cfg" not in said
+    assert said.startswith("positive: it has no LumosX references but negative has") and "cfg" not in said
 
 
 def test_without_any_references_it_is_the_stock_model(tiny, model, encoded, plain):
@@ -224,7 +224,7 @@ def test_texts_without_references_have_a_part_of_the_run_to_themselves(model, en
 
     for negative in (encoded.negative, parts(encoded.negative, 0.4)):
         said = refusal(stock_sample, model, parts(encoded.positive), negative, encoded.latent)
-        assert said.startswith("positive: it holds no LumosX references but negative does")
+        assert said.startswith("positive: it has no LumosX references but negative has")
     overlapping = in_range(plain, 0.0, 0.6) + in_range(encoded.positive, 0.5, 1.0)
     said = refusal(stock_sample, model, overlapping, parts(encoded.negative), encoded.latent)
     assert said.startswith("positive: a text without references was combined")
@@ -247,7 +247,7 @@ def test_a_text_with_a_region_of_its_own_runs(model, encoded, plain, whole):
     assert result.isfinite().all() and not torch.allclose(result, whole, atol=1e-3)
     # Alone it leaves its side without references, whatever its region is.
     said = refusal(sample, model, encoded.positive, halves(plain), encoded.latent)
-    assert said.startswith("negative: it holds no LumosX references")
+    assert said.startswith("negative: it has no LumosX references")
 
 
 def dual(model, positive, middle, negative, latent):
@@ -261,10 +261,10 @@ def dual(model, positive, middle, negative, latent):
 
 def test_a_guider_with_three_branches_may_leave_references_out_of_one_and_says_so(model, encoded, plain, caplog):
     everywhere = dual(model, encoded.positive, encoded.negative, encoded.negative, encoded.latent)
-    assert "holds no LumosX references" not in caplog.text
+    assert "has no LumosX references" not in caplog.text
     without = dual(model, encoded.positive, encoded.negative, plain, encoded.latent)
     assert without.isfinite().all() and not torch.allclose(without, everywhere, atol=1e-3)
-    assert caplog.text.count("negative: it holds no LumosX references, so this branch of the guider") == 1
+    assert caplog.text.count("negative: it has no LumosX references, so this branch of the guider") == 1
     said = refusal(dual, model, encoded.positive, encoded.negative + plain, encoded.negative, encoded.latent)
     assert said.startswith("middle: a text without references was combined")
 
@@ -375,9 +375,9 @@ def test_a_mask_that_the_host_takes_runs_without_a_word(model, encoded, caplog, 
 
 def test_references_that_stop_with_nothing_after_them_are_said(model, encoded, caplog):
     sample(model, in_range(encoded.positive, 0.0, 0.5), encoded.negative, encoded.latent)
-    assert "positive: it holds no text from 0.5 to 1 of the run" in caplog.text
+    assert "positive: it has no text from 0.5 to 1 of the run" in caplog.text
     sample(model, encoded.positive, [], encoded.latent)
-    assert "negative: it holds no text from 0 to 1 of the run" in caplog.text
+    assert "negative: it has no text from 0 to 1 of the run" in caplog.text
 
 
 def test_a_negative_of_another_scene_is_said(model, encode, make_scene, encoded, caplog):
@@ -397,7 +397,7 @@ def test_advice_that_cannot_help_is_not_given(model, encoded, plain):
     always.set_model_sampler_post_cfg_function(lambda given: given["denoised"], disable_cfg1_optimization=True)
     for cfg in (1.0, 6.0):
         said = refusal(sample, always, encoded.positive, plain, encoded.latent, cfg=cfg)
-        assert said.startswith("negative: it holds no LumosX references") and "cfg" not in said
+        assert said.startswith("negative: it has no LumosX references") and "cfg" not in said
 
 
 def test_a_negative_that_guidance_never_reaches_may_hold_anything(model, encoded, plain):
@@ -408,7 +408,7 @@ def test_a_negative_that_guidance_never_reaches_may_hold_anything(model, encoded
 
 def test_references_in_a_negative_that_is_left_out_count_for_nothing(model, encoded, plain, caplog):
     sample(model, plain, encoded.negative, encoded.latent, cfg=1.0)
-    assert "no reference reaches LumosX Sampler" in caplog.text and "another node answered" not in caplog.text
+    assert "no reference reaches LumosX Sampler" in caplog.text and "another node replaced" not in caplog.text
 
 
 def test_a_filled_latent_of_another_model_is_named_with_any_sampler(model, encoded, unloaded):
@@ -422,7 +422,7 @@ def test_a_result_that_is_no_numbers_is_said(model, encoded, caplog):
     weight = "diffusion_model.blocks.0.ffn.0.bias"
     broken.add_patches({weight: ("diff", (torch.full_like(broken.model.state_dict()[weight], torch.nan),))})
     assert not stock_sample(broken, encoded.positive, encoded.negative, encoded.latent).isfinite().all()
-    assert caplog.text.count("latent: the result holds values that are not numbers") == 1
+    assert caplog.text.count("latent: the result contains values that are not numbers") == 1
 
 
 def test_what_the_encoders_of_the_host_add_is_known(plain, encoded):

@@ -287,7 +287,7 @@ def test_a_folder_that_cannot_be_written_costs_one_warning(models, make_scene, c
     encodings_folder().write_bytes(b"")
     plain = everything(encode_scene(*models, make_scene(), PROMPT, "blurred", SIZE))
     assert everything(encode_scene(*models, make_scene(), PROMPT, "blurred", SIZE, reuse=True)) == plain
-    assert caplog.text.count("nothing can be kept there") == 1
+    assert caplog.text.count("nothing can be stored there") == 1
 
 
 @pytest.mark.parametrize("at_hand", [False, True])

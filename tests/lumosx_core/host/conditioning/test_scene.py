@@ -48,7 +48,7 @@ def test_half_filled_slots_are_refused_by_name(values, sentence):
     ],
 )
 def test_one_picture_at_several_inputs_without_words_is_said(values, names):
-    with pytest.raises(LumosXError, match=f"phrase is empty, and {names} receive one and the same picture"):
+    with pytest.raises(LumosXError, match=f"phrase is empty, and {names} get the same picture"):
         attributes_of(values, SLOTS, None)
     others = {name: IMAGE.clone() for name in values}
     with pytest.raises(LumosXError, match="type the words of the prompt that this picture shows") as refusal:
@@ -93,7 +93,7 @@ def test_binding_keeps_order_adds_to_what_was_there_and_logs_warnings(caplog):
 
 def test_two_backgrounds_are_refused():
     room = background_of(IMAGE, "room", 0)
-    with pytest.raises(LumosXError, match="background: the linked relations have one already"):
+    with pytest.raises(LumosXError, match="background: the linked relations already have one"):
         join_scene([], [], room, join_scene([], [], room, None)[0])
 
 

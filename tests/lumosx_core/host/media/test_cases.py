@@ -223,7 +223,7 @@ def test_what_the_release_reads_otherwise_is_warned_about(outputs, caplog):
 )
 def test_folders_that_are_no_plain_names_are_refused_before_anything_is_written(outputs, folder):
     for refuse in (lambda: check_case_names("n", folder), lambda: write_case(SCENE, "lamp", "n", folder, False)):
-        with pytest.raises(LumosXError, match="folder: .* is no plain folder name"):
+        with pytest.raises(LumosXError, match="folder: .* is not a plain folder name"):
             refuse()
     assert list(outputs.iterdir()) == []
 

@@ -54,7 +54,7 @@ def test_the_report_has_figures_and_warnings_are_logged(image, caplog):
     [
         ({"mask": None}, "mask: nothing is linked and there is no box; link a mask, or set box_width and box_height"),
         ({"image": torch.rand(2, 100, 120, 3)}, "LumosX Cut-Out image: 2 pictures came in one batch"),
-        ({"image": torch.full((1, 100, 120, 3), torch.nan)}, "LumosX Cut-Out image: .* no numbers"),
+        ({"image": torch.full((1, 100, 120, 3), torch.nan)}, "LumosX Cut-Out image: .* not numbers"),
         ({"mask": None, "image": torch.zeros(1, 100, 120, 4)}, "mask: it is empty"),
         ({"invert": True, "mask": torch.ones(1, 100, 120)}, "mask: it is empty.*change invert_mask"),
     ],

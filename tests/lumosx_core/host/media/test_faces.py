@@ -216,10 +216,10 @@ def test_an_output_without_a_face_counts_the_large_ones(six, astronaut):
 def test_blurred_cut_off_and_turned_faces_are_warnings(six, caplog):
     with caplog.at_level(logging.WARNING, "LumosX"):
         report = crop_faces(six, None, plan())[3]
-    assert "**Warning:** face 5: it is turned far away, frontality 0.3" in report
+    assert "**Warning:** face 5: it is turned far away: its frontality is 0.3" in report
     assert "face 5: it is turned far away" in caplog.text
     blurred = torch.nn.functional.avg_pool2d(six.movedim(-1, 1), 15, 1, 7).movedim(1, -1)
-    assert "**Warning:** face 3: it is blurred, sharpness" in crop_faces(blurred, None, plan(pick="3"))[3]
+    assert "**Warning:** face 3: it is blurred: its sharpness" in crop_faces(blurred, None, plan(pick="3"))[3]
     # Through the middle of the third face.
     cut = crop_faces(six[:, :, 500:], None, plan())[3]
     assert "**Warning:** face 1: " in cut and "of it is cut off by the edge of the picture" in cut
@@ -240,11 +240,11 @@ def test_a_picture_of_whom_and_its_order_belong_together(astronaut, order, like,
 @pytest.mark.parametrize(
     ("made", "sentence"),
     [
-        (plan(pick="2"), "pick: 2 was asked for, but there is only 1 face"),
-        (plan(pick="x"), "pick: 'x' is no list of numbers"),
-        (plan(min_score=math.nan), "min_score: nan is not from 0.5 to 1; give a number in that range"),
+        (plan(pick="2"), "pick: there is no face 2, as there is only 1 face"),
+        (plan(pick="x"), "pick: 'x' is not a list of numbers"),
+        (plan(min_score=math.nan), "min_score: nan is not from 0.5 to 1; use a number in that range"),
         (plan(min_score=0.4), "min_score: 0.4 is not from 0.5 to 1"),
-        (plan(margins=Margins(up=math.nan)), "margin_up: nan is not from 0 to 2; give a number in that range"),
+        (plan(margins=Margins(up=math.nan)), "margin_up: nan is not from 0 to 2; use a number in that range"),
         (plan(margins=Margins(down=math.inf)), "margin_down: inf is not from 0 to 2"),
         (plan(margins=Margins(sides=-0.1)), "margin_sides: -0.1 is not from 0 to 2"),
         (plan("by age"), "order: 'by age' is not known"),
@@ -260,7 +260,7 @@ def test_a_stranger_is_a_warning_with_both_figures(six, astronaut, caplog):
     crops = crop_faces(six, None, plan())[1]
     with caplog.at_level(logging.WARNING, "LumosX"):
         report = crop_faces(six, astronaut, plan(LIKENESS, "1"))[3]
-    told = r"face 1: its likeness is 0\.[0-3]\d\d, below 0\.4 \(1 - L2 distance\): probably somebody else\."
+    told = r"face 1: its likeness is 0\.[0-3]\d\d, below 0\.4 \(1 - L2 distance\), so it is probably somebody else\."
     assert re.search(rf"- \*\*Warning:\*\* {told}", report) and re.search(f"LumosX Face Crop: {told}", caplog.text)
     assert "somebody else" not in crop_faces(six, crops[2], plan(LIKENESS, "1"))[3]
     # Of six picked faces the other five are strangers.
@@ -271,9 +271,9 @@ def test_faces_that_min_score_passes_over_are_counted(six, astronaut):
     """And the figure that a sentence names serves as the new min_score."""
     with pytest.raises(LumosXError) as caught:
         crop_faces(astronaut, None, plan(min_score=0.95))
-    sentence = r"LumosX Face Crop min_score: the surest of 1 face has (0\.\d\d), below 0\.95; lower min_score\."
+    sentence = r"LumosX Face Crop min_score: the best of 1 face has (0\.\d\d), below 0\.95; lower min_score\."
     told = re.fullmatch(sentence, str(caught.value))
-    assert "Passed over" not in crop_faces(astronaut, None, plan(min_score=float(told[1])))[3]
+    assert "Ignored" not in crop_faces(astronaut, None, plan(min_score=float(told[1])))[3]
     scores = sorted(face.score for face in CenterFace().detect(as_pixels(six)))
     least = (scores[1] + scores[2]) / 2
     both = torch.cat([torch.nn.functional.pad(astronaut, (0, 0, 0, 768, 0, 374)), six])
@@ -288,14 +288,14 @@ def test_a_photo_whose_faces_are_all_passed_over_says_so(six, astronaut):
     surest = [max(face.score for face in found) for found in faces]
     least, worse = (surest[0] + surest[1]) / 2, min((0, 1), key=lambda photo: surest[photo])
     report = crop_faces(both, None, plan(min_score=least))[3]
-    assert f"CenterFace finds no face in photo {worse + 1}; the surest of {len(faces[worse])} face" in report
+    assert f"CenterFace finds no face in photo {worse + 1}; the best of {len(faces[worse])} face" in report
 
 
 def test_a_face_on_its_side_is_a_warning_unless_it_is_turned(astronaut, caplog):
     lying = astronaut.rot90(1, (1, 2))
     with caplog.at_level(logging.WARNING, "LumosX"):
         report = crop_faces(lying, None, plan())[3]
-    assert "**Warning:** face 1: it stands on its side, tilt about " in report and "on its side" in caplog.text
+    assert "**Warning:** face 1: it is on its side, tilt about " in report and "on its side" in caplog.text
     assert "Warning" not in crop_faces(lying, None, plan(upright=True))[3]
 
 

@@ -180,7 +180,7 @@ def test_a_replaced_attention_that_asks_nobody_is_said_once(base, encoded, said)
             model.add_object_patch(f"diffusion_model.blocks.{index}.{part}.forward", lambda x, *_, **__: x)
     plain_sample(model, encoded)
     (line,) = said()
-    assert line[0] == "WARNING" and "this model, or a node that replaced its attention, does not ask for" in line[1]
+    assert line[0] == "WARNING" and "this model, or a node that replaced its attention, does not call" in line[1]
 
 
 @pytest.mark.parametrize("first", ["ours", "easycache"])
@@ -333,8 +333,8 @@ def test_a_compiled_model_follows_another_choice(base, encoded, said):
     plain_sample(compiled(model, guard_filter_fn=unguarded), encoded)
     assert said() == [(
         "WARNING",
-        "LumosX: the compiled model did one step with PyTorch, which was chosen before doubled; it is compiled again "
-        "now.",
+        "LumosX: the compiled model computed one step with PyTorch, which was chosen before doubled; it is now "
+        "compiled again.",
     )]
     measured, graphs = graphs_of(compiled(model, guard_filter_fn=unguarded), encoded)
     torch.testing.assert_close(measured, plain_sample(model, encoded), rtol=1e-3, atol=1e-3)

@@ -37,7 +37,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, weights):
-    """kind -> (file, weight_dtype, the numbers it stands for as a float32 file); fp8 is cast while loading."""
+    """kind -> (file, weight_dtype, the numbers it is for as a float32 file); fp8 is cast while loading."""
     folder = tmp_path_factory.mktemp("quantised")
     plain = folder / "plain.safetensors"
     save_file(weights, plain)
@@ -55,7 +55,7 @@ def files(tmp_path_factory, weights):
 
 @pytest.fixture
 def load(files):
-    """load(kind): the file of a kind; load(kind, dense=True): the numbers it stands for, in float32."""
+    """load(kind): the file of a kind; load(kind, dense=True): the numbers it is for, in float32."""
     def run(kind, dense=False):
         file, weight_dtype, meant = files[kind]
         return load_patcher(str(meant)) if dense else load_patcher(str(file), weight_dtype)

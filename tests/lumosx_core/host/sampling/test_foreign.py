@@ -177,7 +177,7 @@ def test_a_stand_in_for_the_whole_model_is_named(relational, encoded, caplog):
     model = relational.clone()
     model.set_model_unet_function_wrapper(lambda _, arguments: arguments["input"] * 0.5)
     sample(model, encoded)
-    assert caplog.text.count("model: no reference had an effect, since another node answered") == 1
+    assert caplog.text.count("model: no reference had an effect, since another node replaced") == 1
 
 
 def wrapped_attention(self, x, *_, **__):

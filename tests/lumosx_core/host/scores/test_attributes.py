@@ -87,7 +87,7 @@ def test_what_cannot_be_done_is_told_before_any_frame_is_watched(scene):
         score(none, scene, by="CLIP")
     with pytest.raises(LumosXError, match="locate: OWLv2 has no weights here"):
         score(none, scene, locate="OWLv2 inside the person")
-    with pytest.raises(LumosXError, match="relations: there is no attribute"):
+    with pytest.raises(LumosXError, match="relations: there is no object"):
         score(none, Scene(None, (), (Subject(scene.subjects[0].face),)))
     with pytest.raises(LumosXError, match="images: the video has no frame"):
         score(none, scene)

@@ -85,10 +85,10 @@ def test_clip_decides_and_the_report_says_how_alike(clip_folder):
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"masks": torch.zeros(3, 40, 60)}, "masks: .* does not fit 2 images"),
     ({"masks": torch.zeros(4, 20, 60)}, "masks: they are 60x20 pixels but the images are 60x40"),
-    ({"masks": torch.full((4, 40, 60), torch.nan)}, "masks: they hold values that are not numbers"),
+    ({"masks": torch.full((4, 40, 60), torch.nan)}, "masks: they contain values that are not numbers"),
     ({"masks": torch.zeros(4, 40, 60)}, "nothing is kept. There is no object inside any box"),
     ({"phrases": "a\nb\nc"}, "phrases: there are 3 for 2 masks"),
-    ({"phrases": "", "check": CLIP}, "phrases: there is none"),
+    ({"phrases": "", "check": CLIP}, "phrases: it is empty"),
     ({"phrases": "a", "boxes": [[], []]}, "nothing is kept. No box has a label"),
     ({"phrases": "a\nb", "boxes": [[[0, 0, 9, 9]], []]}, "phrases: there are 2 for 1 boxes without labels"),
     ({"phrases": "", "boxes": [[[0, 0, 9, 9]], []], "check": CLIP}, "phrases: the boxes have no labels"),

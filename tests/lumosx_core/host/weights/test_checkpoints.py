@@ -159,7 +159,7 @@ def test_another_file_of_that_name_is_left_alone(models, release, weights, other
         (models / MADE).write_text("mine")
     content = (models / MADE).read_bytes()
     for refuse in (check_model, load_model):
-        with pytest.raises(LumosXError, match=f"{MADE}: it exists already; delete it first or choose another name"):
+        with pytest.raises(LumosXError, match=f"{MADE}: it already exists; delete it first or choose another name"):
             refuse(NAME)
     assert (models / MADE).read_bytes() == content
 

@@ -38,7 +38,7 @@ def velocity(path, **options):
 
 @pytest.fixture(scope="module")
 def scaled(tmp_path_factory):
-    """(tensors, layers) of a scaled fp8 file, and the velocity of the numbers that it stands for."""
+    """(tensors, layers) of a scaled fp8 file, and the velocity of the numbers that it is for."""
     folder = tmp_path_factory.mktemp("scaled")
     save_file(small_transformer(), folder / "plain.safetensors")
     convert(folder / "plain.safetensors", folder / "fp8.safetensors", "fp8_scaled")

@@ -161,11 +161,11 @@ def refused(folder, tensors, name="bad.safetensors"):
 
 def test_without_a_tokenizer(folder, weights):
     sentence = refused(folder, in_wans_names(weights))
-    assert "bad.safetensors has no tokenizer inside; put google/umt5-xxl/spiece.model of the release" in sentence
+    assert "bad.safetensors contains no tokenizer; put google/umt5-xxl/spiece.model of the release" in sentence
 
 
 @pytest.mark.parametrize(("content", "sentence"), [
-    (b"", "it is empty, not a tokenizer of sentencepiece"), (b"{}", "not a tokenizer of sentencepiece, or damaged"),
+    (b"", "it is empty, not a sentencepiece tokenizer"), (b"{}", "not a sentencepiece tokenizer, or it is damaged"),
 ])
 def test_a_tokenizer_that_is_none(folder, weights, content, sentence):
     (folder / "spiece.model").write_bytes(content)
@@ -188,7 +188,7 @@ def test_the_tokenizer_that_comes_later_is_seen(folder, weights):
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), [
-    (lambda w: w.pop("blocks.0.attn.q.weight"), "not UMT5's, or not whole"),
+    (lambda w: w.pop("blocks.0.attn.q.weight"), "not UMT5's, or not complete"),
     (lambda w: w.pop("blocks.0.attn.k.weight"), "1 of its tensors are missing"),
     (lambda w: w.pop("norm.weight"), "1 of its tensors are missing"),
     (lambda w: w.update({"blocks.0.attn.k.weight": torch.ones(3, 4096)}), "has the shape \\[3, 4096\\] instead of"),

@@ -144,7 +144,7 @@ def test_people_of_one_name_are_told_apart_by_their_number():
     region = person_regions(seen_at(0), 480, 832)[0]
     views = (FrameView(0, (region, None)), FrameView(4, (region, region)))
     report = scores(people=("man", "man"), views=views).report()
-    assert "2 frames were watched; a face was taken for: 1 man in 2, 2 man in 1." in report
+    assert "2 frames were watched; a face was assigned to: 1 man in 2, 2 man in 1." in report
     assert "- 1 frame was watched; a face" in scores(views=views[:1]).report()
 
 

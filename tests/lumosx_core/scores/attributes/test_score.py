@@ -106,7 +106,7 @@ def test_a_frame_without_the_owner_counts_0_and_is_compared_with_nobody():
     jacket, dress = found.owners
     assert jacket.frames[1][0] is None and jacket.score == pytest.approx(jacket.frames[0][0] / 2)
     assert len(jacket.leaks) == len(dress.leaks) == 1
-    assert "2 frames were watched; a face was taken for: 1 man in 1, 2 woman in 2." in found.report()
+    assert "2 frames were watched; a face was assigned to: 1 man in 1, 2 woman in 2." in found.report()
 
 
 def test_one_person_has_no_leakage():
@@ -178,7 +178,7 @@ def test_missing_weights_are_named_and_the_rest_goes_on():
     found = score(drawn_scene(), [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)])
     assert list(found.measures) == ["colour"] and "a stand-in, needs no weights" in found.measures["colour"]
     clip, dino = found.notes
-    assert clip.startswith("CLIP-I and CLIP-T left out: CLIP has no weights here; put model.safetensors, config.json")
+    assert clip.startswith("CLIP-I and CLIP-T left out: CLIP has no weights; put model.safetensors, config.json")
     assert clip.endswith("into models/lumosx/clip-vit-large-patch14.") and "models/lumosx/dinov2-base." in dino
     assert not score(drawn_scene(), [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)], by="colour").notes
 
@@ -186,11 +186,11 @@ def test_missing_weights_are_named_and_the_rest_goes_on():
 @pytest.mark.parametrize(
     ("plan", "sentence"),
     [
-        ({"by": "CLIP"}, "by: CLIP has no weights here; put .* into models/lumosx/clip-vit-large-patch14"),
-        ({"by": "DINOv2"}, "by: DINOv2 has no weights here; put .* into models/lumosx/dinov2-base"),
-        ({"locate": "OWLv2 inside the person"}, "locate: OWLv2 has no weights here; put .*owlv2-base-patch16-ensemble"),
-        ({"by": "magic"}, "by: there is no magic; choose one of everything there is, colour, CLIP, DINOv2"),
-        ({"locate": "magic"}, "locate: there is no magic; choose one of person region"),
+        ({"by": "CLIP"}, "by: CLIP has no weights; put .* into models/lumosx/clip-vit-large-patch14"),
+        ({"by": "DINOv2"}, "by: DINOv2 has no weights; put .* into models/lumosx/dinov2-base"),
+        ({"locate": "OWLv2 inside the person"}, "locate: OWLv2 has no weights; put .*owlv2-base-patch16-ensemble"),
+        ({"by": "magic"}, "by: magic is not a choice; choose one of everything there is, colour, CLIP, DINOv2"),
+        ({"locate": "magic"}, "locate: magic is not a choice; choose one of person region"),
         ({"every": 0}, "every_nth_frame: 0 is below 1"),
     ],
 )
@@ -273,7 +273,7 @@ def test_networks_are_taken_back_from_the_device_even_after_an_interrupt(folders
         (Scene(None, (), (Subject(None, (reference(Kind.ATTRIBUTE, "coat", JACKET),)),)),
          "relations: no subject has a face picture"),
         (Scene(None, (), (Subject(reference(Kind.FACE, "man", FACES[0])),)),
-         "relations: there is no attribute of a person with a face and no object"),
+         "relations: there is no object"),
         (Scene(None, (reference(Kind.OBJECT, "lamp", JACKET),), ()), "relations: no subject has a face picture"),
     ],
 )
@@ -316,8 +316,8 @@ def test_what_somebody_else_wears_is_told_of_nobody():
     assert verdicts(found) == ["on the right person", "owner not recognised"]
     assert [owner.win_rate for owner in found.owners] == [1.0, 1.0]
     told, = [note for note in found.notes if "not in the video" in note]
-    assert told.startswith("Subject 2 (\"green\") is probably not in the video: the faces taken for it have likeness ")
-    assert told.endswith("and those of one person usually 0.90 and more.") and told in found.report()
+    assert told.startswith("Subject 2 (\"green\") is probably not in the video: ")
+    assert told.endswith("while pictures of one person usually have 0.90 or more.") and told in found.report()
 
 
 def test_full_bodies_and_the_background_are_left_out_and_told():
@@ -328,10 +328,10 @@ def test_full_bodies_and_the_background_are_left_out_and_told():
     found = score(scene, [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)], by="colour")
     assert [thing.phrase for thing in found.objects] == ["lamp"]
     assert found.notes == (
-        "\"man\" is a full body, so a person and no object, and was left out.",
-        "The background was left out: it is on nobody, and no object.",
+        "\"man\" is a full body, which is a person and not an object, and was left out.",
+        "The background was left out: it belongs to nobody and is not an object.",
     )
-    with pytest.raises(LumosXError, match="relations: there is no attribute of a person with a face and no object"):
+    with pytest.raises(LumosXError, match="relations: there is no object"):
         check_scene(Scene(None, (body,), (Subject(scene.subjects[0].face),)))
 
 

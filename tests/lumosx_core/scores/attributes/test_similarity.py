@@ -144,10 +144,10 @@ def test_networks_stay_on_the_cpu_in_float32_without_gradients(folders):
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        (ClipLikeness, "CLIP has no weights here; put model.safetensors, config.json, preprocessor_config.json, "
+        (ClipLikeness, "CLIP has no weights; put model.safetensors, config.json, preprocessor_config.json, "
          "tokenizer.json of openai/clip-vit-large-patch14 into .*clip-vit-large-patch14"),
-        (DinoLikeness, "DINOv2 has no weights here; put .* of facebook/dinov2-base into .*dinov2-base"),
-        (OwlLocator, "OWLv2 has no weights here; put .* of google/owlv2-base-patch16-ensemble into .*ensemble"),
+        (DinoLikeness, "DINOv2 has no weights; put .* of facebook/dinov2-base into .*dinov2-base"),
+        (OwlLocator, "OWLv2 has no weights; put .* of google/owlv2-base-patch16-ensemble into .*ensemble"),
     ],
 )
 def test_missing_folders_are_told_with_their_place(kind, sentence, tmp_path):

@@ -15,7 +15,7 @@ from support.face_videos import people_of_photograph, still_video
 from tools.stand_ins import hide_for
 
 PEOPLE = [Person("man", drawn([(RED, 20)], 40)), Person("dog", None), Person("woman", drawn([(GREEN, 20)], 40))]
-REASON = "embedder: nothing that tells faces apart is there; get one."
+REASON = "embedder: no embedder, which tells faces apart, is installed; get one."
 MODELS = FacesOnly(ColourDetector(), REASON)
 ONE, TWO, THREE = (drawn([(GREEN, 120), (RED, 40), (BLUE, 80)][:count]) for count in (1, 2, 3))
 

@@ -129,7 +129,7 @@ def test_one_who_leaves_is_missed_from_then_on(models, pair):
     assert leaves.subjects[1].seen == 0.25 and leaves.subjects[0].seen == 1.0
     assert leaves.score < stays.score - 0.3
     assert leaves.subjects[1].seen_likeness == pytest.approx(stays.subjects[1].seen_likeness, abs=0.05)
-    assert any("is seen in 25% of the watched frames only" in warning for warning in leaves.warnings())
+    assert any("is seen in only 25% of the watched frames" in warning for warning in leaves.warnings())
 
 
 def test_walking_past_each_other_is_no_switch(models, pair):

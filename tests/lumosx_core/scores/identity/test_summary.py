@@ -106,14 +106,14 @@ def test_only_the_right_network_gives_a_score_its_name(name, called):
 def test_what_must_not_be_compared_says_so():
     assert "Numbers by colours are not comparable with ArcSim" in identity_report(score(video(2)))
     report = identity_report(score(video(2), embedder="ArcFace IR-100"))
-    assert "Papers' numbers are of mode release over every frame" in report
+    assert "Published numbers use mode release and every frame" in report
     report = identity_report(score(video(2), embedder="ArcFace IR-100", mode="release"))
-    assert "Papers' numbers" not in report and "finds faces by YOLOv9-face, not by squares" in report
-    assert "compare its ArcSim only with itself" not in report and "ArcFace first" not in report
+    assert "Published numbers" not in report and "finds faces by YOLOv9-face, not by squares" in report
+    assert "compare its ArcSim only with itself" not in report and "ArcFace as the first" not in report
     report = identity_report(score(video(2), embedder="InsightFace buffalo_l/w600k_r50.onnx"))
     assert "compare its ArcSim only with itself" in report
     report = identity_report(score(video(2), embedder="CurricularFace IR-101 (a.bin)"))
-    assert "**CurSim: 1.000**" in report and "take ArcFace first" in report
+    assert "**CurSim: 1.000**" in report and "use ArcFace as the first" in report
 
 
 def test_what_was_left_out_is_a_warning():
@@ -126,7 +126,7 @@ def test_what_was_left_out_is_a_warning():
     ("frames", "people", "sentence"),
     [
         (video(4, missing=range(4)), PEOPLE, "Subject 2 (\"woman | her\") is never seen"),
-        (video(10, missing=range(6)), PEOPLE, "Subject 2 (\"woman | her\") is seen in 40% of the watched frames only"),
+        (video(10, missing=range(6)), PEOPLE, "Subject 2 (\"woman | her\") is seen in only 40% of the watched frames"),
         (video(4), [*PEOPLE, Person("words", None)], "Subject 3 (\"words\") has no face picture and is left out"),
         (
             [drawn([(BLUE, 40), (RED, 120)])], [PEOPLE[0], PEOPLE[0]],
@@ -149,8 +149,8 @@ def test_somebody_else_in_a_subject_s_place_is_told():
     assert likeness < 0.9 and scores.subjects[1].seen == 1
     absent, = [warning for warning in scores.warnings() if "not in the video" in warning]
     assert absent == (
-        f"Subject 2 (\"woman | her\") is probably not in the video: the faces taken for it have likeness "
-        f"{likeness:.3f}, and those of one person usually 0.90 and more."
+        f"Subject 2 (\"woman | her\") is probably not in the video: the faces assigned to it have likeness "
+        f"{likeness:.3f}, while pictures of one person usually have 0.90 or more."
     )
     report = identity_report(scores)
     assert absent in report and "| A face in |" in report and "Seen in" not in report
@@ -165,7 +165,7 @@ def test_who_is_never_shown_is_no_stranger_and_mode_release_tells_of_none():
     scores = score([drawn([(RED, 40), (BLUE, 120)])], mode="release")
     assert not any("not in the video" in warning for warning in scores.warnings())
     assert [subject["recognised"] for subject in strict(scores)["subjects"]] == [None, None]
-    assert "Whether somebody is in the video at all is told in mode recommended only" in identity_report(scores)
+    assert "Whether somebody is in the video at all is reported only in mode recommended" in identity_report(scores)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_pictures_more_alike_than_any_match_make_who_is_who_a_guess():
     dim = Person("dim", np.full((80, 40, 3), 120, np.uint8))
     models = ScoreModels(ColourDetector(), ColourEmbedder())
     scores = score_identity([drawn([(RED, 40), (GREEN, 120)])], [dim, dim], models, IdentityPlan("release"))
-    assert any("pictures of subjects 1 and 2 are more alike (1.000)" in warning for warning in scores.warnings())
+    assert any("pictures of subjects 1 and 2 are more similar (1.000)" in warning for warning in scores.warnings())
 
 
 @pytest.mark.parametrize(("between", "warned"), [(0.7, False), (0.85, True)])
@@ -199,7 +199,7 @@ def test_pictures_less_alike_than_one_match_are_no_trouble(between, warned):
     scores = score(video(2))
     subjects = tuple(replace(subject, seen_likeness=value) for subject, value in zip(scores.subjects, (0.6, 0.8)))
     scores = replace(scores, references=np.array([[1, between], [between, 1]]), subjects=subjects)
-    assert any("more alike" in warning for warning in scores.warnings()) == warned
+    assert any("more similar" in warning for warning in scores.warnings()) == warned
 
 
 def test_a_subject_without_a_picture_is_null_in_json():
