@@ -273,8 +273,8 @@ def _nothing_shown(index: int, word: CheckedReference, sketch: Sketch, frame: tu
         return Finding("example_picture", text, (index,))
     if sketch.blank:
         text = (
-            f"The picture of \"{word.phrase}\" is one colour nearly everywhere; check the file and the node that made "
-            "it, or crop the picture to what it shows."
+            f"Nearly all of the picture of \"{word.phrase}\" is one colour; check the file and the node that made it, "
+            "or crop the picture to what it shows."
         )
         return Finding("blank_picture", text, (index,))
     if frame is not None and min(fitted := sketch.fitted(*frame)) < min(LEAST_SIDE, *frame):

@@ -103,7 +103,7 @@ def test_too_few_and_empty_say_what_to_do(comfy):
     settled(comfy)
     assert summary(board) == "2 problems"
     assert "Type the words" in row(board, 1).inner_text()
-    assert "There is no no. 3; the prompt has these words once." in row(board, 2).inner_text()
+    assert "There is no occurrence 3; " in row(board, 2).inner_text()
     row(board, 2).locator(".lumosx-fix", has_text="all").click()
     assert widget(comfy, 1, "occurrence") == 0
 

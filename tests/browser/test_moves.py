@@ -78,7 +78,7 @@ def test_words_that_a_move_leaves_behind_follow_or_stay(classic):
     settled(classic)
     note = board.locator(".lumosx-note")
     assert "“round glasses” now belongs to “woman with red hair”, but not in the prompt." in note.inner_text()
-    note.get_by_role("button", name="Leave the prompt").click()
+    note.get_by_role("button", name="Keep the prompt as it is").click()
     assert note.count() == 0 and prompt(classic) == PROMPT
     # By the menu too, and nothing is said once the prompt is another.
     chip(board, "white jacket").locator(".lumosx-thumb").click()
