@@ -63,12 +63,12 @@ def write_aside(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Add a line, whose end is added too, to a file; it is on disk when the call returns, or nothing of it is there.
+    """Append a line, with a line end, to a file. On return it is on disk completely; on failure nothing of it is.
 
     Raises:
         OSError: the disk is full, or the file may not be written.
     """
-    # Without a buffer, which would be written once more when the file is closed.
+    # Without a buffer, which would be written again when the file is closed.
     with path.open("ab", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         try:

@@ -114,7 +114,7 @@ def require(*modules: str, purpose: str = "") -> None:
 
 
 def folder_of(module: str) -> Path | None:
-    """Where a package lies, without importing it; None when it is not installed."""
+    """The location of a package, without importing it; None if it is not installed."""
     spec = find_spec(module)
     places = spec and spec.submodule_search_locations
     return Path(places[0]) if places else None

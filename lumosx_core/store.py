@@ -43,7 +43,7 @@ class TensorStore:
         self._can_write = True
 
     def read(self, key: str) -> tuple[dict[str, torch.Tensor], dict[str, str]] | None:
-        """Tensors on the CPU and the note that were written under a key; None where there is no whole file.
+        """Tensors on the CPU and the note that were written under a key; None if there is no complete file.
 
         Args:
             key: 64 hexadecimal digits.

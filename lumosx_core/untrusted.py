@@ -59,7 +59,7 @@ def read_inside(folder: Path, path: Path, most: int) -> bytes:
 
 
 def children(folder: Path) -> list[Path]:
-    """What lies in a folder, dotfiles left out, in no order.
+    """The entries of a folder, without dotfiles, in no order.
 
     Raises:
         LumosXError: there are more than ``MOST_ENTRIES``.

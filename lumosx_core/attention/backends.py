@@ -120,7 +120,7 @@ class Chosen:
 
 
 def check_choice(choice: str, places: Sequence[Hardware]) -> None:
-    """Refuse a choice that none of these places can honour, as far as can be told without a model or an import.
+    """Refuse a choice that none of this hardware supports, as far as can be checked without a model or an import.
 
     Raises:
         LumosXError: what is missing, and how to get it.
@@ -165,7 +165,7 @@ def resolve_backend(choice: str, hardware: Hardware, device: torch.device, dtype
 
 
 def _fastest(hardware: Hardware, device: torch.device, dtype: torch.dtype) -> Chosen:
-    # On Hopper nothing of full precision is faster; elsewhere PyTorch carries the fastest kernels itself.
+    # On Hopper nothing is faster at full precision; elsewhere PyTorch includes the fastest kernels.
     best = BACKENDS["flash attention 3"]
     if dtype not in best.dtypes or _unsuited_hardware(best, hardware) or _missing_package(best):
         return _pytorch(hardware)
@@ -229,7 +229,7 @@ def _tried_out(backend: Backend, device: torch.device, dtype: torch.dtype) -> Ke
             f"backend: {backend.choice} is installed but does not run on this machine ({reason}); {_advice(backend)}, "
             "or choose auto."
         ) from error
-    # This way round, so that what is no number is refused as well.
+    # Compared this way round, so that NaN is refused too.
     if not cosine >= kernels.LEAST_COSINE:
         raise LumosXError(
             f"backend: {backend.choice} is installed but does not compute attention correctly on this card (cosine "

@@ -130,7 +130,7 @@ def _fields(entry: CaseReference | None) -> dict[str, Any] | None:
 
 
 def _check_file(folder: Path, file: str) -> None:
-    """Names are compared as they are, so that no system reads one as another's path."""
+    """Names are compared exactly, so that no system reads one as another's path."""
     part, *names = file[:LONGEST_PATH].split("/")
     strange = len(file) > LONGEST_PATH or "\\" in file or "\0" in file
     if strange or part not in PARTS or not names or {"", ".", ".."} & set(names):
@@ -147,7 +147,7 @@ def _check_file(folder: Path, file: str) -> None:
 
 
 def _is_listed(folder: Path, names: list[str]) -> bool:
-    """Whether a file has this very name; some systems open x.png by others too: X.PNG, "x.png.", "x.png::$DATA"."""
+    """Whether a file has exactly this name; some systems open x.png by others too: X.PNG, "x.png.", "x.png::$DATA"."""
     for name in names:
         if file_key(name) not in {file_key(path.name) for path in children(folder)}:
             return False

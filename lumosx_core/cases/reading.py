@@ -129,7 +129,7 @@ def _load(folder: Path, full_bodies: bool) -> Case:
 
 
 def case_files(folder: Path) -> list[Path]:
-    """Every file that a case is made of, sorted; links that lead out of it are no such files.
+    """Every file of a case, sorted, without links that lead out of it.
 
     Raises:
         LumosXError: a folder with too many files in it, or one that cannot be read.
@@ -141,7 +141,7 @@ def case_files(folder: Path) -> list[Path]:
 
 
 def links_out(folder: Path) -> list[Path]:
-    """What lies in a case, sorted, and leads out of it.
+    """The entries of a case that lead out of it, sorted.
 
     Raises:
         LumosXError: as for ``case_files``.
@@ -150,7 +150,7 @@ def links_out(folder: Path) -> list[Path]:
 
 
 def _case_entries(folder: Path) -> list[Path]:
-    """What lies in a case, in its parts and in the folders of its people; nothing behind a link that leads out."""
+    """The entries of a case, of its parts and of the folders of its people; nothing behind a link that leads out."""
     try:
         found = children(folder)
         people = _children(folder / "subjects") if inside(folder, folder / "subjects") else []
@@ -167,7 +167,7 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _stray_entries(folder: Path) -> list[str]:
-    """What lies in a case beside its parts; a picture there was surely meant for one of them."""
+    """The entries of a case beside its parts; a picture there probably belongs into one of them."""
     stray = [path for path in sorted(children(folder), key=natural)
              if path.name not in (CAPTION, DESCRIPTION, *PARTS)]
     return [f"{shown(path.name)} was left out: a case has only {CAPTION}, {', '.join(PARTS)}." for path in stray]
@@ -208,7 +208,7 @@ def _described(pictures: _Pictures, description: Description) -> _Found:
     for number, person in enumerate(description.subjects):
         files = [entry.file for entry in (person.face, *person.attributes) if entry is not None and entry.file]
         place = files[0].split("/")[1] if files else ""
-        # Two people of one folder differ only in their number, which is no name of a folder.
+        # Two people in one folder differ only in their number, which is not the name of a folder.
         found.people[f"/{number}" if place in found.people else place] = _Person(
             None if person.face is None else read(Kind.FACE, person.face),
             [read(Kind.ATTRIBUTE, entry) for entry in person.attributes],

@@ -182,7 +182,7 @@ def release_warnings(scene: Scene, prompt: str) -> list[str]:
 
 
 def _as_the_release_reads(file: str) -> tuple[Kind | None, str]:
-    """Kind and phrase of a file of a case; None for one that is passed over."""
+    """Kind and phrase of a file of a case; None for a file that is ignored."""
     part, *_, name = file.split("/")
     if part != "subjects":
         return Kind.OBJECT if part == "objects" else Kind.BACKGROUND, name.partition(".")[0]
@@ -299,7 +299,7 @@ def _put_back(old: Path) -> None:
 
 
 def replaced_by(target: Path) -> Path:
-    """Where an old case is while a new one takes its place, and after a kill at that very moment."""
+    """Where the old case is while a new one replaces it, and after a kill at that moment."""
     return target.with_name(target.name + _REPLACED)
 
 
@@ -313,7 +313,7 @@ def _number(part: Path, target: Path) -> Path:
         try:
             return part.rename(numbered)
         except OSError:
-            # Somebody else may have taken the number meanwhile.
+            # Another process may have taken the number in the meantime.
             if not numbered.exists():
                 raise
             following += 1
@@ -334,7 +334,7 @@ def _check_replaceable(target: Path) -> None:
 
 
 def _what_is_strange(folder: Path) -> str:
-    """What lies in a folder and would be lost by mistake rather than with a case; empty if nothing does.
+    """The entries of a folder that do not belong to a case and would be lost; empty if there are none.
 
     That is every link, and every file or folder that cases do not have; a file is named before a folder.
     """

@@ -1,1 +1,1 @@
-"""Faces in pictures: found, judged, picked, cropped and told apart."""
+"""Faces in pictures: finding, rating, picking, cropping and comparing them."""

@@ -125,7 +125,7 @@ def _open_dlib_if_there(folders: ModelFolders, device: torch.device | str) -> Em
 
 
 def _needs_pack(folders: ModelFolders, task: str) -> Path:
-    """The network for a task that InsightFace was asked for by name."""
+    """The network for a task, where InsightFace was chosen by name."""
     from .insight import DETECTION, find_model, require_insightface
 
     require_insightface("detector" if task == DETECTION else "embedder")

@@ -155,7 +155,7 @@ def _starts(length: int) -> list[int]:
 
 
 def _inner_box(left: int, top: int, width: int, height: int, edge: float) -> tuple[float, float, float, float]:
-    """What of a tile is at least ``edge`` pixels away from where the picture goes on beside it."""
+    """The part of a tile that is at least ``edge`` pixels away from its neighbours."""
     right, bottom = left + _TILE, top + _TILE
     return (
         left + edge if left > 0 else -np.inf, top + edge if top > 0 else -np.inf,

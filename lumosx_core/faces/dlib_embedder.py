@@ -28,7 +28,7 @@ def is_installed() -> bool:
 
 
 def dlib_line() -> str:
-    """The line for a terminal that installs what is missing, or all anew when nothing is."""
+    """The command that installs what is missing, or reinstalls everything if nothing is missing."""
     return install_line(_MODULES) or reinstall_line(PACKAGES["dlib"], PACKAGES["face_recognition_models"])
 
 

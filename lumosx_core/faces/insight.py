@@ -53,7 +53,7 @@ def require_insightface(widget: str) -> None:
 
 
 def find_model(roots: Sequence[Path], task: str) -> Path | None:
-    """The first network for a task in the packs below some folders, told by its inputs and outputs; None without one.
+    """The first network for a task in the packs below some folders, recognised by its inputs and outputs; or None.
 
     A pack is ``<root>/<pack>``, ``<root>/models/<pack>``, or a folder of the same name inside of these, as a bad zip
     leaves it. antelopev2 is looked at first, then buffalo_l, then the others by name; in each the files that are called

@@ -77,7 +77,7 @@ def choose(numbers: Sequence[int], found: int) -> tuple[int, ...]:
 
 
 def ordered(candidates: Sequence[Candidate], order: str) -> list[Candidate]:
-    """The faces in the order of their numbers: photo after photo, and in each by ``order``; ties stay as they are.
+    """The faces in the order of their numbers: photo after photo, and in each by ``order``; ties keep their order.
 
     Raises:
         LumosXError: an order that is not known.
@@ -99,7 +99,7 @@ def largest(faces: Sequence[Face]) -> Face:
 def likeness_to(
     embedder: Embedder, wanted: np.ndarray, pixels: np.ndarray, faces: Sequence[Face]
 ) -> list[float]:
-    """How like the wanted person each face of a picture is, in the embedder's measure.
+    """How similar each face of a picture is to the wanted person, in the embedder's measure.
 
     Args:
         wanted: [1, d], the wanted face's vector.

@@ -27,7 +27,7 @@ def draw_faces(pixels: np.ndarray, faces: Sequence[tuple[int, Face]], picked: Se
     size = max(14, round(max(picture.size) / 28))
     font = font_of(size)
     line = max(2, size // 8)
-    # Picked ones last, so that no other box lies on their numbers.
+    # Picked ones last, so that no other box covers their numbers.
     for number, face in sorted(faces, key=lambda entry: entry[0] in picked):
         colour = PICKED if number in picked else LEFT_OUT
         box = pixel_box(face.box, picture.size)

@@ -131,7 +131,7 @@ def _other_network(path: Path, kind: str, reason: str) -> LumosXError:
 
 
 def _renamed(saved: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
-    """ArcFace's tensors under our names; what has no name of ours keeps its own."""
+    """ArcFace's tensors under our names; tensors that have none keep their own."""
     counts = [sum(name.endswith(".conv1.weight") for name in saved if name.startswith(f"layer{stage}."))
               for stage in range(1, _STAGES + 1)]
     for name, tensor in saved.items():

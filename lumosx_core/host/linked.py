@@ -159,7 +159,7 @@ def _model(graph: GraphNodes, nodes: list[str]) -> LinkedModel | None:
 
 
 def _weights_named(value: Any) -> Path | None:
-    """The weight file, or the folder before a file is made of it, that a value names."""
+    """The weight file that a value names, or the folder that it will be made from."""
     folder = folder_meant(value)
     if folder is not None:
         return made_file(folder)

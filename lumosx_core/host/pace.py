@@ -102,7 +102,7 @@ class Stopwatch:
         self._shape = x.shape
 
     def note_end(self, patcher: Any) -> None:
-        """Keep what the run that is over has shown; nothing where it cannot be told apart from other ones."""
+        """Store the pace of the finished run, unless it cannot be distinguished from other runs."""
         end, run = time.perf_counter(), own_run()
         if self._steps < _FEWEST or self._binding is None or self._start is None or run is None:
             return
@@ -147,5 +147,5 @@ def _machine() -> list[Any]:
     device = management.get_torch_device()
     memory = [round(management.get_total_memory(one) / _GIGABYTE) for one in (device, torch.device("cpu"))]
     named = [management.get_torch_device_name(device), *memory, platform.machine(), os.cpu_count()]
-    # A card's name says what it is; processors are told apart by their computer.
+    # A card's name says what it is; processors are identified by their computer.
     return [*named, platform.node(), torch.get_num_threads()] if device.type == "cpu" else named

@@ -11,7 +11,7 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
 def pixel_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The pixels of a box that lie in a picture of this width and height; at least one."""
+    """The pixels of a box inside a picture of this width and height; at least one."""
     left, top, right, bottom = (round(side) for side in box)
     left, top = min(max(left, 0), size[0] - 1), min(max(top, 0), size[1] - 1)
     return left, top, max(left, min(right, size[0] - 1)), max(top, min(bottom, size[1] - 1))

@@ -148,7 +148,7 @@ def tensor_from_pil(picture: Image.Image) -> torch.Tensor:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """Turned by its EXIF tag; as it is where that cannot be read, since the pixels can."""
+    """Turned by its EXIF tag; unchanged if the tag cannot be read, since the pixels can."""
     picture.load()
     try:
         return ImageOps.exif_transpose(picture)

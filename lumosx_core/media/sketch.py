@@ -59,7 +59,7 @@ class Sketch:
         return float((light - torch.tensor(list(_EXAMPLE_LIGHT))).abs().mean()) <= _SAME_LIGHT
 
     def shows_same(self, other: Sketch) -> bool:
-        """Whether both are one picture, be it at another size or saved anew; blank ones are not compared."""
+        """Whether both are the same picture, perhaps at another size or saved again; blank ones are not compared."""
         if self.blank or other.blank:
             return False
         if abs(self.width * other.height / (self.height * other.width) - 1) > _SAME_SHAPE:

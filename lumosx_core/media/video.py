@@ -18,7 +18,7 @@ MOST_PIXELS = 64_000_000
 
 
 class VideoFile:
-    """A video file as its frames, RGB [H, W, 3] uint8; it may be read several times, and never lies in memory whole.
+    """A video file as its frames, RGB [H, W, 3] uint8; it can be read several times, and is never in memory as a whole.
 
     Frames come as they are stored: a note of rotation is not followed, nor did the release.
 

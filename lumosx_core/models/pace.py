@@ -50,7 +50,7 @@ class PaceFile:
         self.path = path
 
     def remember(self, pace: Pace) -> None:
-        """Keep a pace in the place of an older one of the same key and work.
+        """Store a pace; it replaces an older one with the same key and work.
 
         Raises:
             OSError: the file cannot be written; what was there is still there.

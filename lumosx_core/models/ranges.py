@@ -8,7 +8,7 @@ _RANGE = re.compile(r"([0-9]{1,3})(?:\s*-\s*([0-9]{1,3}))?")
 
 
 def range_named(text: str, most: int) -> range | None:
-    """The numbers that one word names; None if it names none, runs backwards, or goes on to ``most`` or beyond."""
+    """The numbers that one word names; None if it names none, runs backwards, or reaches ``most``."""
     found = _RANGE.fullmatch(text)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Run every case folder in ROOT through a running ComfyUI; the same command again goes on where it stopped."""
+"""Run every case folder in ROOT on a running ComfyUI; the same command continues where it stopped."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _graph(options: argparse.Namespace) -> Graph:
 
 def _forget_failed(results: Results, journal: Journal) -> None:
     failed = [case for case, line in results.lines.items() if line["status"] == FAILED]
-    # The journal first: their old prompts must not be asked for again once the lines are gone.
+    # The journal first: their old prompts must not be looked up again once the lines are gone.
     for case in results.lines:
         journal.drop(case)
     results.drop(failed)

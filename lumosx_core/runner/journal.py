@@ -298,7 +298,7 @@ _NOTHING = b"\0 \t\r"
 
 
 def _may_be_torn(text: bytes) -> bool:
-    """Whether this is the beginning of a line of ours."""
+    """Whether this is the beginning of one of our lines."""
     return text.startswith(_LINE_BEGINS) or _LINE_BEGINS.startswith(text)
 
 

@@ -107,7 +107,7 @@ def _is_sent(name: str) -> bool:
 
 def _may_be_case(root: Path, folder: Path) -> bool:
     if inside(root, folder) is None:
-        # Its own line says that it is a link, and nothing of what lies there.
+        # Its own line says that it is a link, and nothing about its target.
         return True
     try:
         return (folder / CAPTION).is_file()
@@ -129,13 +129,13 @@ class Batch:
     ) -> None:
         self.settings, self.server, self.progress = settings, server, progress
         self.results, self.journal = results, journal
-        # The same for every run on a folder, so that its videos lie together at the server.
+        # The same for every run on a folder, so that its videos are together on the server.
         self._folder = PurePosixPath(PREFIX, plain(settings.root.resolve().name) or "cases")
         self._unknown_since: dict[str, float] = {}
         self._running_since: dict[str, float] = {}
 
     def run(self, cases: list[str]) -> None:
-        """Go on until every case has a line.
+        """Continue until every case has a line.
 
         Raises:
             LumosXError: the server stays away or lacks nodes, or a file cannot be written; the next run goes on there.
@@ -224,7 +224,7 @@ class Batch:
         for path in files_to_send(folder):
             relative = path.relative_to(folder)
             self.server.upload(str(target / relative.parent.as_posix()), relative.name, folder, path)
-        # The ending says which folder it lies in, whatever the case's own name ends with.
+        # The suffix says which folder it is in, whatever the case's own name ends with.
         self.server.post(self.settings.graph.filled(f"{target} [input]", posted.prefix), posted.prompt_id)
 
     def _look(self) -> None:

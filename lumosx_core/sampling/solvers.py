@@ -78,7 +78,7 @@ class FlowSchedule:
         return replace(self, sigmas=self.sigmas[-(steps + 1):], timesteps=self.timesteps[-steps:])
 
     def window(self, start_step: int = 0, end_step: int | None = None) -> tuple[float, ...]:
-        """The levels of steps ``start_step`` up to ``end_step`` (the end may lie beyond the run).
+        """The levels of steps ``start_step`` up to ``end_step`` (the end may be beyond the run).
 
         Raises:
             LumosXError: an empty window.

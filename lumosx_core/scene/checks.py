@@ -197,7 +197,7 @@ def _bound(occurrence: int, places: tuple[Span, ...], text: PromptText, phrase: 
 
 
 def _beyond(occurrence: int, places: tuple[Span, ...]) -> bool:
-    """Whether an occurrence was asked for of which no more is known, since counting ended."""
+    """Whether the wanted occurrence is beyond the point where counting stopped."""
     return len(places) == _MOST_PLACES < occurrence
 
 

@@ -1,4 +1,4 @@
-"""How alike two words are, for suggestions: spelling, number, particles, and the names that people go by."""
+"""How similar two words are, for suggestions: spelling, number, particles, and words for people."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SHORTEST_SPELLED, _LONGEST_SPELLED = 5, 40
 
 
 def likeness(one: str, other: str) -> float:
-    """How alike two words are, from 0 to 1; both in lower case.
+    """How similar two words are, from 0 to 1; both in lower case.
 
     People are compared by what they are called, never by spelling: "guy" is close to "man", "man" is not to "woman".
     """
@@ -64,7 +64,7 @@ def likeness(one: str, other: str) -> float:
 
 
 def is_comparable(one: str, other: str) -> bool:
-    """Whether two words may be alike by their spelling; if not, their letters are not compared."""
+    """Whether two words may be similar in spelling; if not, their letters are not compared."""
     shortest, longest = sorted((len(one), len(other)))
     is_usual = shortest >= _SHORTEST_SPELLED and longest <= _LONGEST_SPELLED
     return is_usual and 2 * shortest > _SPELLED_ALIKE * (shortest + longest) and not STOP_WORDS & {one, other}

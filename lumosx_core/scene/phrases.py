@@ -327,7 +327,7 @@ def nearest_runs(
 
 
 def _written(run: Sequence[str]) -> str | None:
-    """Words as they are typed, or None for those that are other words then: a sign such as "½" spells several."""
+    """Words as typed, or None if typing them gives other words: a sign such as "½" stands for several."""
     text = run[0]
     for before, word in pairwise(run):
         together = _UNSPACED.match(before[-1]) and _UNSPACED.match(word)
@@ -363,7 +363,7 @@ def _alike(
 
 
 def _degrees(words: Sequence[str], wanted: Sequence[str], most: int) -> dict[str, dict[str, float]]:
-    """How alike each word of a text is to those of the phrase, where it is at all."""
+    """How similar each word of a text is to those of the phrase, if it is at all."""
     degrees: dict[str, dict[str, float]] = {}
     for word in dict.fromkeys(words):
         for own in dict.fromkeys(wanted):

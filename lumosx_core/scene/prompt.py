@@ -1,4 +1,4 @@
-"""A prompt as it is typed, read as ComfyUI and the tokenizer will: every character keeps its place in the typing.
+"""Read a typed prompt as ComfyUI and the tokenizer do; every character keeps its position in the typed text.
 
 Steps, in their order: the page strips comments and settles choices ({a|b|c}), the encoder cleans the text, and the
 tokenizer takes weights ("(red hat:1.2)") and embeddings out.
@@ -42,7 +42,7 @@ _EMBEDDING = re.compile(r"(?:(?<=\s)|(?<=\x00)|^)embedding:([^\s<\[\x00]*)")
 _EMBEDDING_AND_BRACKET = re.compile(r"((?:(?<=[\s(])|^)embedding:[^\s<\[]+)([<\[]?)")
 # Characters that take two places in UTF-16.
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
-# What parts words and is no character of the text: the end of a weighted piece.
+# A separator of words that is not a character of the text: the end of a weighted piece.
 _PART = "\0"
 # Escaped brackets, which stand for themselves.
 _BRACKETS = {"(": "\1", ")": "\2"}
@@ -133,7 +133,7 @@ def read_text(text: str, source: str = "prompt") -> PromptText:
 
 
 def read_prompt(text: str, most: int = MOST_COMBINATIONS) -> tuple[list[PromptText], int]:
-    """A prompt as it is typed into the node: the texts that its choices can make, and how many there are.
+    """A prompt as typed into the node: the texts that its choices can give, and their number.
 
     Where there are more than ``most``, so many are made, in which every choice takes its options in turn.
 
@@ -147,7 +147,7 @@ def read_prompt(text: str, most: int = MOST_COMBINATIONS) -> tuple[list[PromptTe
 
 
 def negative_text(text: str) -> str:
-    """The negative prompt that a text asks for: the release's where there is nothing but white space."""
+    """The negative prompt for a typed text: the release's if there is only white space."""
     return text if clean_text(text) else NEGATIVE_PROMPT
 
 

@@ -193,7 +193,7 @@ def _scored(
 
 
 def _keep(out: Path, lines: list[dict]) -> None:
-    """Put the last line and the means on disk; the first one begins the file anew."""
+    """Write the last line and the means to disk; the first line starts a new file."""
     line = _json_bytes(lines[-1])
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How alike the crops of a clip are, by what tells things or faces apart."""
+"""How similar the crops of a clip are, by networks that compare things or faces."""
 
 from __future__ import annotations
 

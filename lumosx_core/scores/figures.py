@@ -14,5 +14,5 @@ def mean_of_known(values: Sequence[float | None]) -> float | None:
 
 
 def strict_json(values: Any, indent: int | None = None) -> str:
-    """JSON that every reader takes: letters as they are, and no NaN (a ValueError)."""
+    """JSON that every reader accepts: unescaped letters, and no NaN (a ValueError)."""
     return json.dumps(values, ensure_ascii=False, allow_nan=False, indent=indent)

@@ -11,7 +11,7 @@ from ..faces.face import Face
 
 @dataclass(frozen=True, eq=False)
 class SeenFrame:
-    """The faces of one frame and whom they were taken for.
+    """The faces of one frame and the subjects that they were assigned to.
 
     Attributes:
         index: the frame's number in the video, from 0.

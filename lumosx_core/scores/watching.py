@@ -27,7 +27,7 @@ _RELEASE_MARGINS = Margins(sides=0.0)
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """What one embedder knows of the subjects.
+    """One embedder's vectors of the subjects.
 
     Attributes:
         embedder: what tells faces apart.
@@ -87,7 +87,7 @@ class Likeness:
         return found
 
     def between_references(self) -> np.ndarray:
-        """[subjects, subjects] float32: how alike the subjects' own pictures are; NaN without a picture."""
+        """[subjects, subjects] float32: how similar the subjects' own pictures are; NaN without a picture."""
         found = np.full((self.subjects, self.subjects), np.nan, np.float32)
         found[np.ix_(self.known, self.known)] = self.embedder.similarity(self.references, self.references)
         return found
@@ -130,7 +130,7 @@ def watch_for(
     """As ``watch``, for subjects that were looked at before.
 
     Args:
-        second: another embedder that judges the same faces; whom they are taken for is up to ``likeness``.
+        second: another embedder that compares the same faces; ``likeness`` alone assigns them to subjects.
 
     Raises:
         LumosXError: no frame, or every below 1.

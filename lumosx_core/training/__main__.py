@@ -1,4 +1,4 @@
-"""``python -m lumosx_core.training``: train a LoRA or an adapter on your own cases, or the pack's small model anew."""
+"""``python -m lumosx_core.training``: train a LoRA or an adapter on your own cases, or the pack's small model again."""
 
 from __future__ import annotations
 

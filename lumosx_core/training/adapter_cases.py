@@ -56,7 +56,7 @@ class AdapterSample:
 
 @dataclass(frozen=True)
 class EncodedAdapterCase:
-    """A case of which encoders are no longer needed.
+    """A case that needs no encoders any more.
 
     Attributes:
         latent: of the target.

@@ -75,7 +75,7 @@ class EncodedReference:
 
 @dataclass(frozen=True)
 class CaseText:
-    """What the text encoder made of a case.
+    """A case's texts, encoded.
 
     Attributes:
         context: its prompt, [1, tokens, text_dim].
@@ -88,7 +88,7 @@ class CaseText:
 
 @dataclass(frozen=True)
 class EncodedCase:
-    """A case of which encoders are no longer needed.
+    """A case that needs no encoders any more.
 
     Attributes:
         latent: of the target, [1, 16, frames, h, w].
@@ -127,7 +127,7 @@ def _thinned(
 
 
 def read_training_cases(folder: Path) -> list[TrainingCase]:
-    """Every case of a folder, or the folder itself if it is one; each is read once, and none is passed over.
+    """Every case of a folder, or the folder itself if it is one; each is read once, and none is skipped.
 
     Raises:
         LumosXError: there is none, or one that is broken, has no target, or has a phrase that is not in its prompt.

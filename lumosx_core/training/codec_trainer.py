@@ -51,7 +51,7 @@ class Sight:
 
 
 class Sights(torch.utils.data.Dataset):
-    """The drawn world without end: number ``index`` is the same whenever it is asked for.
+    """An endless set of drawn clips: number ``index`` is always the same one.
 
     Args:
         seed: of everything.

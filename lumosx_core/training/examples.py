@@ -90,7 +90,7 @@ def length_of(frames: int) -> int:
 
 
 class WorldExamples(torch.utils.data.Dataset):
-    """Clips of the drawn world without end: number ``index`` is the same one whenever it is asked for.
+    """An endless set of drawn clips: number ``index`` is always the same one.
 
     Args:
         codec: encodes them.

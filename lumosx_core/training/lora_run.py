@@ -98,7 +98,7 @@ def _check_encoders(options: argparse.Namespace) -> None:
 
 
 def _about(options: argparse.Namespace, cases: list[TrainingCase]) -> dict[str, Any]:
-    """What makes this training another one than the next, as it is written down."""
+    """The settings that identify this training, as they are saved."""
     return {
         "base": options.base.name, "cases": [case.folder.name for case in cases],
         "rank": options.rank, "alpha": float(alpha_of(options)), "layers": options.layers,

@@ -74,7 +74,7 @@ def check_device(device: str) -> None:
 
 
 def check_files(files: Mapping[str, Path | None]) -> None:
-    """Raise LumosXError for the first option whose file is not there; those without one are passed over."""
+    """Raise LumosXError for the first option whose file does not exist; options without a file are skipped."""
     for option, file in files.items():
         if file is not None and not file.is_file():
             raise LumosXError(f"{option}: there is no file {file}; choose another.")
@@ -108,5 +108,5 @@ def alpha_of(options: argparse.Namespace) -> float:
 
 
 def checkpoint_of(out: Path) -> Path:
-    """Where a stopped training leaves what it needs to go on."""
+    """Where a stopped training leaves its checkpoint."""
     return out.with_suffix(".checkpoint")

@@ -1,4 +1,4 @@
-"""The training loop: steps, averaged weights, and checkpoints to go on from."""
+"""The training loop: steps, averaged weights, and checkpoints."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Trainer(Generic[Trained, Example]):
         ]
 
     def train(self, samples: Iterable[Example], after_step: Callable[[int, float], None]) -> None:
-        """Go on until the plan's last step; ``after_step(step, loss)`` may save, check, or raise to stop."""
+        """Train until the plan's last step; ``after_step(step, loss)`` may save, check, or raise to stop."""
         samples = iter(samples)
         started = time.monotonic()
         while self.step < self.plan.steps:
@@ -209,7 +209,7 @@ class Trainer(Generic[Trained, Example]):
         return dict(zip(self.names, self.averaged))
 
     def save(self, path: Path) -> None:
-        """Write everything that is needed to go on, beside the file first.
+        """Write a checkpoint, first under a temporary name.
 
         Raises:
             OSError: the file cannot be written.
@@ -225,7 +225,7 @@ class Trainer(Generic[Trained, Example]):
         write_aside(path, content.getvalue())
 
     def resume(self, path: Path) -> None:
-        """Go on from what ``save`` wrote.
+        """Continue from a checkpoint that ``save`` wrote.
 
         Raises:
             LumosXError: the file is no checkpoint, is damaged, or is one of another plan or network.

@@ -33,7 +33,7 @@ def _show(text: str) -> int:
     try:
         print(text, flush=True)
     except OSError as error:
-        # Python would flush it once more at the end, and fail again.
+        # Python would flush it again at the end, and fail again.
         sys.stdout = None
         print(f"The work is done, but its report cannot be written ({error.strerror}).", file=sys.stderr)
         return 1

@@ -90,7 +90,7 @@ class _Stretch(io.RawIOBase):
 
 
 def _overlap(chunks: tuple[Chunk, ...]) -> bool:
-    """Whether boxes have elements in common, told on a grid of all their edges: never finer than the tensor itself."""
+    """Whether boxes have elements in common, on a grid of all their edges, which is never finer than the tensor."""
     edges = [
         sorted({edge for begin, size in sides for edge in (begin, begin + size)})
         for sides in zip(*(zip(chunk.offsets, chunk.sizes) for chunk in chunks))

@@ -79,7 +79,7 @@ class IndexedTensor:
 
 
 def read_index(folder: Path) -> dict[str, IndexedTensor]:
-    """Every tensor that a checkpoint folder holds; entries that are no tensors are left out.
+    """Every tensor of a checkpoint folder; entries that are not tensors are left out.
 
     Raises:
         LumosXError: the metadata is damaged or asks to run code, data files are missing or too short, the data is

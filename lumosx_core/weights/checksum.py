@@ -118,7 +118,7 @@ def files_sha256(files: Iterable[Path], advance: Callable[[int, str], None]) -> 
     """sha256 of one file; of several, that of their lines ``name sha256``, sorted.
 
     Args:
-        advance: told how many bytes were read just now, and of which file.
+        advance: called with the number of bytes that were just read, and their file.
 
     Raises:
         LumosXError: one of them cannot be read.

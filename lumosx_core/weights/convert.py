@@ -119,7 +119,7 @@ def convert(
 
 
 def _nobody(done: int, total: int, name: str) -> None:
-    """Progress that nobody asked for."""
+    """Progress that nobody needs."""
 
 
 class _Job:
@@ -136,7 +136,7 @@ class _Job:
         ]
         self.target_bytes = sum(tensor.nbytes for tensor in self.weights + self.scales)
         self.files = checksum.source_files(source.path)
-        # Before anything is read, so that a change meanwhile shows later.
+        # Before anything is read, so that a change in the meantime shows later.
         self.state = checksum.files_state(self.files)
         self.done, self.total = 0, self.target_bytes + sum(self.files.values())
 
@@ -154,7 +154,7 @@ class _Job:
     def _writer(self, part: Path, source_sha256: str, weights_sha256: str) -> SafetensorsWriter | GGUFStreamWriter:
         metadata = {
             checksum.SOURCE_SHA256: source_sha256,
-            # A name may hold bytes that are no text, which no header can.
+            # A name may contain bytes that are not text, which a header cannot.
             checksum.SOURCE_NAME: self.name.encode(errors="backslashreplace").decode(),
             checksum.SOURCE_STATE: self.state,
             checksum.CONVERTED_TO: self.to,

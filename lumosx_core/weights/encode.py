@@ -24,7 +24,7 @@ def encode(tensor: torch.Tensor, kind: str, where: str, advance: Callable[[int],
         tensor: any float type and shape.
         kind: F32, F16, BF16, or a block type that the gguf package can make.
         where: file and tensor, for a message.
-        advance: told after each piece how many bytes it became.
+        advance: called after each piece with its number of bytes.
 
     Returns:
         The same shape in the kind's dtype, the tensor itself if it is of the kind already; for blocks uint8
@@ -93,6 +93,6 @@ def largest_magnitude(numbers: torch.Tensor, kind: str, where: str) -> float:
 
 def _quantize(rows: torch.Tensor, kind: str) -> torch.Tensor:
     gguf = require_gguf()
-    # Blocks of numbers next to zero divide by zero in the gguf package; they come out as zeros all the same.
+    # Blocks of numbers next to zero divide by zero in the gguf package; they still come out as zeros.
     with np.errstate(all="ignore"):
         return torch.from_numpy(gguf.quants.quantize(rows.float().numpy(), gguf.GGMLQuantizationType[kind]))

@@ -1,4 +1,4 @@
-"""Read the header of a GGUF file, believing no number in it before the bytes are seen.
+"""Read the header of a GGUF file, and check every number in it against the file before use.
 
 The gguf package's own reader believes every number, and takes ten to a hundred times as long. The layout is that of the
 public GGUF specification (ggml/docs/gguf.md), versions 2 and 3, little-endian.

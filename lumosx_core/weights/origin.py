@@ -11,7 +11,7 @@ from .opening import open_weights
 
 
 def was_made_from(target: Path, source: Path, to: str, progress: Callable[[int, int, str], None]) -> bool:
-    """Whether ``convert`` made a file from this very source in this format.
+    """Whether ``convert`` made a file from exactly this source in this format.
 
     Args:
         target: an existing file of any kind.
@@ -57,7 +57,7 @@ def names_as_source(target: Path, source: Path, to: str) -> bool:
 
 
 def _metadata(path: Path) -> Mapping[str, str]:
-    """What a file says of itself; nothing if it is no weight file."""
+    """A file's own metadata; empty if it is not a weight file."""
     try:
         with open_weights(path) as made:
             return made.metadata

@@ -117,7 +117,7 @@ def _layer_of(source: WeightSource, name: str, stored: str, said: Mapping[str, o
 
 
 def _precision_of(source: WeightSource, prefix: str) -> dict[str, bool]:
-    """The older layout's mark has two elements when the file asks for matrix products in full precision."""
+    """The older layout's mark has two elements if the file requests matrix products in full precision."""
     mark = source.tensors.get(f"{prefix}{_OLD_MARK}")
     return _FULL_PRECISION if mark is not None and mark.shape == (2,) else {}
 

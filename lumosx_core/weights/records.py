@@ -1,4 +1,4 @@
-"""Read what a pickle says without doing what it says.
+"""Read a pickle without executing it.
 
 Nothing is imported: a global stays its name, and what stands for a call is up to the reader's owner. So nothing in such
 a file can run, and, unlike with an unpickler of C, no length or memo index is believed before its bytes are seen.
@@ -18,11 +18,11 @@ _PLAIN_DICT = "collections.OrderedDict"
 
 
 class Damaged(ValueError):
-    """The bytes are no such pickle."""
+    """The bytes are not such a pickle."""
 
 
 class Foreign(ValueError):
-    """The pickle asks for something that is not on the list; the message is its name."""
+    """The pickle needs a global that is not on the list; the message is its name."""
 
 
 class GlobalName(str):

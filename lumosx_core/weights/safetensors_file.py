@@ -100,7 +100,7 @@ def _check_regular(path: Path) -> None:
 
 
 def _check_header(path: Path) -> None:
-    """Refuse a header that the package would take long for, holding up every other thread."""
+    """Refuse a header that the package would take long to read, blocking every other thread."""
     _check_regular(path)
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

@@ -1,4 +1,4 @@
-"""What every kind of weight file looks like to the rest of the pack."""
+"""The common interface of every kind of weight file."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class WeightSource(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the file. Tensors that were read may stay valid, if they hold the mapping themselves."""
+        """Close the file. Tensors that were read may stay valid, if they keep the mapping alive."""
 
     def __enter__(self) -> WeightSource:
         return self

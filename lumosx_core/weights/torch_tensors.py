@@ -87,7 +87,7 @@ class StorageReader:
 
 @dataclass(frozen=True)
 class _Storage:
-    """What a persistent id says: numbers of one type, and where their bytes lie."""
+    """What a persistent id says: numbers of one type, and where their bytes are."""
 
     entry: Stretch
     nbytes: int
@@ -108,7 +108,7 @@ class TensorMaker:
         self._claimed = 0
 
     def make(self, name: str, arguments: tuple) -> object:
-        """What stands in the place of a call.
+        """The replacement for a call.
 
         Raises:
             Foreign: nothing that plain weights need.

@@ -1,4 +1,4 @@
-"""Where the entries of a zip archive lie, for archives that can be read in one way only.
+"""The positions of the entries of a zip archive, for archives that can be read in only one way.
 
 Zip says everything twice, in front of each entry and in a directory at the end, and readers differ in which they
 believe. So an archive is refused unless it is laid out as torch and Python write it: entries in a row from the first
@@ -103,7 +103,7 @@ def _locate(file: BinaryIO, info: zipfile.ZipInfo) -> Stretch:
 
 
 def _check_end(file: BinaryIO, directory: int, end: int) -> None:
-    """Whether the records at the end say where the directory is, and nothing lies between it and them."""
+    """Whether the records at the end say where the directory is, with nothing between it and them."""
     file.seek(max(directory, end - _LONGEST_END))
     tail = file.read(_LONGEST_END)
     signature, size, offset = _END.unpack(tail[-_END.size:]) if len(tail) >= _END.size else (b"", 0, 0)

@@ -12,7 +12,7 @@ from .scene import log_warnings
 
 Entries = Sequence[Mapping[str, Any]]
 
-# What the host's samplers act on, whatever the model, and what every Wan text carries without being asked for it.
+# Values that the host's samplers use for any model, and values that every Wan text has anyway.
 _HARMLESS = frozenset({
     "cross_attn", "model_conds", "uuid", "pooled_output", "attention_mask", "prompt_type",
     "start_percent", "end_percent", "clip_start_percent", "clip_end_percent", "timestep_start", "timestep_end",
@@ -103,7 +103,7 @@ def _check_values(name: str, entry: Mapping[str, Any]) -> None:
     held = entry["model_conds"]
     found = [key for key in entry if key not in _HARMLESS and entry[key] is not None]
     found += [key for key in held if key not in OWN]
-    # The host puts a value of this name into the place of ours.
+    # The host replaces our value with a value of this name.
     guard = getattr(held.get(MissingModelNode.NAME), "cond", None)
     if guard is not None and not isinstance(guard, MissingModelNode):
         found.append(MissingModelNode.NAME)

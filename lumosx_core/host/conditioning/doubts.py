@@ -1,4 +1,4 @@
-"""What the small models of LumosX Tiny Models do not know of a video."""
+"""Videos that the models of LumosX Tiny Models were not trained for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...tiny.learned import LearnedCodec
 
 
 def doubts(vae: Any, references: tuple[Reference, ...], width: int, height: int, frames: int) -> list[str]:
-    """What the small models do not know of a video, if a VAE is theirs: one sentence each.
+    """Warnings about a video that the small models were not trained for, if the VAE is theirs; one sentence each.
 
     Args:
         references: the pictures of the scene.

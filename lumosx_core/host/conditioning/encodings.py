@@ -30,7 +30,7 @@ _KEPT = (torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
 
 
 def encodings_folder() -> Path:
-    """Where encodings lie: in ComfyUI's user folder, where its server lets no one look."""
+    """Where encodings are stored: in ComfyUI's user folder, which its server does not serve."""
     return Path(folder_paths.get_system_user_directory("lumosx")) / "encodings"
 
 
@@ -149,7 +149,7 @@ def _unpack(tensors: dict[str, torch.Tensor], note: dict[str, str]) -> dict[str,
 def _without_zero_rows(tensor: torch.Tensor) -> dict[str, torch.Tensor]:
     """Rows of the last dimension that are not all zero, and one bit for each zero in the others."""
     kept = tensor.ne(0).any(-1)
-    # Masking makes padding by multiplication, which leaves -0.0 in the place of every negative number.
+    # Masking makes padding by multiplication, which turns every negative number into -0.0.
     signs = np.packbits(torch.signbit(tensor[~kept]).numpy())
     return {"kept": kept, "rows": tensor[kept], "signs": torch.from_numpy(signs)}
 

@@ -9,7 +9,7 @@ from ..socket import model_conditions
 
 
 def with_references(conditioning: list, latents: list[torch.Tensor], binding: Binding) -> list:
-    """A CONDITIONING with references; the one that is passed in stays as it is.
+    """A CONDITIONING with references; the argument is not changed.
 
     Args:
         conditioning: pairs of a text's embedding and its options.

@@ -37,7 +37,7 @@ _MOST_BYTES = 200
 _INPUT, _OUTPUT = "input", "output"
 # ComfyUI's own way of saying which folder a name is in.
 _ANNOTATED = re.compile(rf"(.*) \[({_INPUT}|{_OUTPUT})\]", re.DOTALL)
-# What Windows allows in a name, which is less than the others do; nothing that is passed over when cases are listed.
+# What Windows allows in a name, which is less than other systems do, without names that the list of cases ignores.
 _FOLDER = re.compile(
     rf"(?!{DEVICE_NAME.pattern})" r"(?![\s.])[^<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]{1,100}(?<![\s.])"
     rf"(?<!{re.escape(UNFINISHED)})", re.IGNORECASE

@@ -80,7 +80,7 @@ def check_crop(order: str | None, pick: str | None, min_score: float | None, *ma
         LumosXError: an order that is not known, a pick that is no list of numbers, or a score or a margin that is no
             number or out of range.
     """
-    # The host looks at the options of a combo in newer versions only, and takes NaN for a number.
+    # Only newer hosts check the options of a combo, and all of them accept NaN as a number.
     if order is not None:
         check_order(order)
     if pick is not None:

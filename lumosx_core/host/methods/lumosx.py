@@ -64,7 +64,7 @@ def relational_model(model: Any, options: RelationalOptions, vram_budget: float 
 
 
 def _without_dynamic_vram(model: Any) -> Any:
-    """A clone that loads as far as it is told; newer hosts else bring in weights until the card is full."""
+    """A clone that loads as much as it is asked to; newer hosts otherwise load weights until the card is full."""
     if not getattr(model, "is_dynamic", lambda: False)():
         return model.clone()
     if model.cached_patcher_init is None:
@@ -106,7 +106,7 @@ class RelationalWrapper:
         self, model: WanModule, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
         transformer_options: dict, kwargs: dict,
     ) -> torch.Tensor:
-        # Attention overrides of other nodes ask for these, as the stock forward of later versions sets them.
+        # Attention overrides of other nodes read these, as the stock forward of later versions sets them.
         options = {**transformer_options, "total_blocks": len(model.blocks), "block_index": 0}
 
         def dense(q, k, v, heads):
@@ -127,7 +127,7 @@ class RelationalWrapper:
 
 
 class PassesWrapper:
-    """Tells every LumosX conditioning what it must know of the step, as conditions beside its references.
+    """Adds to every LumosX conditioning what it needs to know about the step, as conditions beside its references.
 
     Not as options: a compiled model may take options for constants, since ComfyUI drops the guards on them.
     """
@@ -154,7 +154,7 @@ def _with_conditions(entry: dict, ours: dict, all_kinds: dict) -> dict:
 
 
 def _whole_timestep(timestep: torch.Tensor, whole: torch.Tensor | None) -> torch.Tensor:
-    """The release feeds whole timesteps; ComfyUI's samplers feed 1000 * sigma. Ours says which it wants."""
+    """The release uses whole timesteps, ComfyUI's samplers 1000 * sigma; our sampler passes the timestep to use."""
     if whole is None:
         return timestep
     # A node that calls the model at a level of its own choice gets that level.

@@ -1,4 +1,4 @@
-"""The attention backend of one MODEL: chosen by a node, and put in the place of the host's for each forward."""
+"""The attention backend of one MODEL: chosen by a node, it replaces the host's in each forward."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def with_attention(model: Any, choice: str) -> Any:
 
 
 def others_override(transformer_options: dict) -> bool:
-    """Whether another node overrides attention, alone or together with ours."""
+    """Whether another node overrides attention, with or without ours."""
     override = transformer_options.get(OVERRIDE)
     return override is not None and (not isinstance(override, Override) or override.other is not None)
 
@@ -88,7 +88,7 @@ class Override:
         self, q, k, v, heads, mask=None, attn_precision=None, skip_reshape=False, skip_output_reshape=False, **options
     ) -> torch.Tensor:
         """Attention in the host's form, by our backend or, where it cannot, by the host's PyTorch attention."""
-        # Put together anew, so that a compiled model keeps the title of the backend it was compiled with.
+        # Built again, so that a compiled model keeps the title of the backend it was compiled with.
         self.answered = f"{self.chosen.title}"
         reason = unsupported_reason(self.chosen, q, k, v, heads, mask, skip_reshape, options)
         if reason is None:
@@ -106,7 +106,7 @@ class ContainerOverride(Override):
     """The same for an override that wants q, k and v in the containers in which newer hosts hand them over."""
 
     def container_function(self, *arguments, **options) -> torch.Tensor:
-        """It computes attention itself, without a function of ours."""
+        """It computes attention itself, without any of our functions."""
         self.asked = True
         other: Any = self.other
         return other.container_function(*arguments, **options)

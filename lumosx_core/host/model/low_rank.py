@@ -116,7 +116,7 @@ class BesidePatcher(ModelPatcher):
         return beside
 
     def clone(self, *arguments, **options):
-        """A clone; the LoRAs' share is no part of the size that it takes over."""
+        """A clone; the size that it copies does not include the LoRAs."""
         clone = super().clone(*arguments, **options)
         clone.size = self.size
         return clone
@@ -151,7 +151,7 @@ class BesidePatcher(ModelPatcher):
         return freed + freed_beside
 
     def unpatch_model(self, device_to=None, unpatch_weights=True):
-        """Take patches off, and let go of them."""
+        """Remove patches, and release them."""
         super().unpatch_model(device_to, unpatch_weights)
         if unpatch_weights:
             self._take_off()
@@ -239,7 +239,7 @@ class BesidePatcher(ModelPatcher):
         }
 
     def _beside_bytes(self) -> int:
-        """Of all LoRAs that are computed beside a layer, wherever they lie."""
+        """Of all LoRAs that are computed beside a layer, on whatever device."""
         numbers = sum(
             factor.numel() for key in self._beside_keys() for patch in self.patches[key]
             for factor in patch[1].weights[:2]
@@ -272,7 +272,7 @@ def _layer_of(model: torch.nn.Module, key: str) -> Any | None:
 
 
 def _is_quantised(layer: Any) -> bool:
-    """Whether it is a Linear of ComfyUI's, or of ours, whose weight is in fp8 or in GGUF blocks."""
+    """Whether it is one of ComfyUI's or our Linears, with a weight in fp8 or in GGUF blocks."""
     weight = getattr(layer, "weight", None)
     if weight is None or not (hasattr(layer, "weight_function") and hasattr(layer, "out_features")):
         return False

@@ -1,4 +1,4 @@
-"""What ComfyUI is told about memory before it decides how much of a model stays on the card, and a budget kept."""
+"""The memory estimate by which ComfyUI decides how much of a model stays on the card, and the VRAM budget."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def planned_bytes(layout: SequenceLayout, dim: int = WAN21_1_3B.dim) -> int:
 
 
 class _WithoutWeights(comfy.model_base.WAN21):
-    """ComfyUI's Wan2.1 without its network, for what it says of memory."""
+    """ComfyUI's Wan2.1 without its network, for its memory estimate."""
 
     def get_dtype(self):
         """What the model computes in."""

@@ -34,7 +34,7 @@ class PackedOperations(comfy.ops.manual_cast):
         """
 
         def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
-            # Room for plain weights would double the peak, since the file's own replace them as they are.
+            # Room for plain weights would double the peak, since the file's own weights replace them unchanged.
             torch.nn.Module.__init__(self)
             self.in_features, self.out_features = in_features, out_features
             self.weight = self.bias = None
@@ -116,7 +116,7 @@ class PackedPatcher(BesidePatcher):
         return None
 
     def pin_weight_to_device(self, key):
-        """Pin a weight's memory, unless it still lies in the pages of the file, which cannot be pinned."""
+        """Pin a weight's memory, unless it is still in the mapped pages of the file, which cannot be pinned."""
         weight = comfy.utils.get_attr(self.model, key)
         if weight.data_ptr() not in (self.get_attachment(_MAPPED) or ()):
             super().pin_weight_to_device(key)
@@ -132,7 +132,7 @@ class PackedPatcher(BesidePatcher):
         super().load(device_to, lowvram_model_memory, force_patch_weights, full_load)
 
     def unpatch_model(self, device_to=None, unpatch_weights=True):
-        """Take patches off, and let go of them."""
+        """Remove patches, and release them."""
         super().unpatch_model(device_to, unpatch_weights)
         if unpatch_weights:
             for _, layer in _packed_layers(self.model):

@@ -1,4 +1,4 @@
-"""Whether ComfyUI can hand the page what lies in the pack's folder, which depends on the folder's name."""
+"""Whether ComfyUI can serve the files of the pack's folder, which depends on the folder's name."""
 
 from __future__ import annotations
 

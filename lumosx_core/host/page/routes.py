@@ -75,7 +75,7 @@ class _Frame(Strict):
 
 
 class _Question(Strict):
-    """What the page sends; names that are not here are passed over."""
+    """What the page sends; other names are ignored."""
 
     prompt: Annotated[str, Field(max_length=LONGEST_PROMPT)] | None
     references: Annotated[list[_Reference], Field(max_length=MOST_REFERENCES)]
@@ -93,7 +93,7 @@ class _Question(Strict):
 
 
 def register() -> None:
-    """Add the routes to the server of this process; none where there is no server, or where they are there already."""
+    """Add the routes to the server of this process; none if there is no server, or if it has them already."""
     # ComfyUI has loaded its server long before any pack; tests and tools have none, and need none.
     running = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     if running is None or any(getattr(route, "path", None) == BOARD for route in running.routes):
@@ -259,7 +259,7 @@ def answer_case(name: str | None, full_body: str = LEAVE_OUT) -> dict[str, Any]:
 
 @functools.cache
 def _drawn_case() -> CaseNames:
-    """The built-in case, which never changes; boards ask for it again and again."""
+    """The built-in case, which never changes; boards request it again and again."""
     with tempfile.TemporaryDirectory() as folder:
         return list_case(write_demo_case(folder))
 
@@ -301,7 +301,7 @@ def _case(case: CaseNames, folder: Path | None) -> dict[str, Any]:
 
 
 def _image(folder: Path | None, entry: CaseReference) -> dict[str, str] | None:
-    """How ComfyUI's own viewer is asked for a picture."""
+    """How a picture is requested from ComfyUI's own viewer."""
     if folder is None or entry.file is None:
         return None
     path = folder / entry.file

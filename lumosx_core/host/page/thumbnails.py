@@ -20,7 +20,7 @@ _KEPT = 256
 
 
 def sketch_of_file(name: str) -> Sketch | None:
-    """What the picture shows that Load Image has under this name; None for whatever is no ordinary picture.
+    """The thumbnail of Load Image's picture of this name; None if it is not an ordinary picture.
 
     Args:
         name: as the widget of Load Image has it, e.g. "folder/a.png [output]". Only ComfyUI's own folders are read.

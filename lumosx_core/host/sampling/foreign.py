@@ -20,13 +20,13 @@ _CONDITIONS = {
     "vace_context": " (VACE)",
     "control": " (a ControlNet)",
 }
-# What the relational forward uses as it is, so that whatever is put in its place has its effect.
+# Modules that the relational forward calls, so that a replacement of them has its effect.
 _USED = re.compile(
     r"(patch_embedding|text_embedding|time_embedding|time_projection|num_heads|freq_dim|patch_size"
     r"|head\.(head|norm|modulation)"
     r"|blocks\.\d+\.(norm[123]|ffn|modulation|(self|cross)_attn\.(q|k|v|o|norm_q|norm_k|num_heads)))(\.|$)"
 )
-# Packs that cache steps put a copy of their own here; what is computed without it is right all the same.
+# Packs that cache steps put their own copy here; the result without it is still right.
 _STOCK_FORWARDS = ("forward_orig", "_forward")
 
 
@@ -41,7 +41,7 @@ def refuse_patches(patcher: Any) -> None:
     """
     for name, value in patcher.object_patches.items():
         root, _, path = name.partition(".")
-        # The model's own forward has to be called for ours to be.
+        # The model's own forward must be called, or ours is not.
         if root != "diffusion_model" or path in ("", "forward", *_STOCK_FORWARDS) or _USED.match(path):
             continue
         if _computes(path.rpartition(".")[2]) and not _is_own(value):
@@ -51,7 +51,7 @@ def refuse_patches(patcher: Any) -> None:
 def refuse_unsupported(
     model: torch.nn.Module, transformer_options: Mapping[str, Any], conditions: Mapping[str, Any], said: set[str]
 ) -> None:
-    """Stop with a sentence instead of ignoring another node without a word.
+    """Raise an error instead of silently ignoring another node.
 
     Args:
         model: the diffusion model, as it is patched right now.
@@ -117,7 +117,7 @@ def _replaced_parts(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _replaced_methods(prefix: str, module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
-    """Methods of one module that an instance has in the place of its class's own."""
+    """Methods that an instance has instead of those of its class."""
     module = getattr(module, "_orig_mod", module)
     for name, value in vars(module).items():
         stock = inspect.getattr_static(type(module), name, None)

@@ -58,7 +58,7 @@ class GuidanceEnd:
             ])
 
     def _with_own_cache(self, options: dict) -> dict:
-        """EasyCache follows the unconditional pass, and either cache would repeat a guided step: they start anew."""
+        """EasyCache follows the unconditional pass, and either cache would repeat a guided step, so both restart."""
         transformer = options.get("transformer_options", {})
         if CACHE not in transformer:
             return options

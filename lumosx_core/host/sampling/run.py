@@ -159,7 +159,7 @@ def _left_out(guider: Any, sampler: Any, sigmas: torch.Tensor) -> frozenset[str]
 
 
 def _may_leave_out(guider: Any) -> bool:
-    """Whether cfg 1 leaves the negative out; some nodes ask for it all the same."""
+    """Whether cfg 1 skips the negative; some nodes need it anyway."""
     return _is_plain(guider) and not guider.model_options.get("disable_cfg1_optimization", False)
 
 

@@ -80,7 +80,7 @@ def score_image_identity(
 
 
 def check_save_name(save_as: str) -> None:
-    """Whether files may go under this prefix; empty is no files.
+    """Check that files may be written with this prefix; an empty one means no files.
 
     Raises:
         LumosXError: it leads out of the output folder, or is no name that every system takes.

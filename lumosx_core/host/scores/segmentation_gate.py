@@ -153,7 +153,7 @@ def _by_masks(
 def _by_boxes(
     boxes: Sequence[Sequence[LabelledBox]], masks: torch.Tensor, phrases: list[str]
 ) -> tuple[list[tuple[int, LabelledBox, torch.Tensor]], list[str]]:
-    """Every box may be filled by every mask of its frame; boxes with labels that are no phrase are passed over."""
+    """Every box can be filled by every mask of its frame; boxes whose label is not a phrase are ignored."""
     known = {phrase.casefold(): phrase for phrase in phrases}
     segments, passed_over = [], set()
     for frame, of_frame in enumerate(boxes):

@@ -1,4 +1,4 @@
-"""Checkpoint folders among ComfyUI's models, such as the release's, and the file that is made of one on first use."""
+"""Checkpoint folders among ComfyUI's models, such as the release's, and the file that each is converted to."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def list_folders(files: Iterable[str]) -> set[str]:
 
 
 def made_names(folders: Iterable[str]) -> set[str]:
-    """Names of the files that are made of these folders, whether they are there yet or not."""
+    """Names of the files that these folders are converted to, whether they exist or not."""
     return {name for name in (f"{folder.removesuffix('/')}{_MADE}" for folder in folders) if folder_meant(name)}
 
 
@@ -93,7 +93,7 @@ def folder_meant(name: object) -> str | None:
 
 
 def _may_make(folder: Path) -> bool:
-    """Whether there is a checkpoint folder, and nobody else's file in the place of its own."""
+    """Whether there is a checkpoint folder, and no file of another origin under the name of its file."""
     target = _made_of(folder)
     return checkpoint_place(folder) is not None and (
         not os.path.exists(target) or names_as_source(target, folder, _FORMAT)
@@ -146,7 +146,7 @@ def file_of_folder(name: str) -> Path:
 
 
 def made_file(name: str) -> Path | None:
-    """The file that was made of a folder, else the folder; None if neither is there."""
+    """The file that a folder was converted to, else the folder; None if neither exists."""
     try:
         folder, target = _folder_and_target(name)
         return target if folder is None or is_up_to_date(target, folder, _FORMAT) else folder
@@ -177,7 +177,7 @@ def progress_bar() -> ProgressCallback:
 
 
 def _folder_and_target(name: str) -> tuple[Path | None, Path]:
-    """The folder, None if only the file that was made of it is left, and that file's place."""
+    """The folder (None if only its converted file is left), and the path of that file."""
     for path in places_of(name):
         target = _made_of(path)
         if os.path.isdir(path):
@@ -200,5 +200,5 @@ def places_of(name: str) -> list[Path]:
 
 
 def _roots() -> list[str | Path]:
-    """Where weights lie, and the folder of the pack's other models, where a folder of this name may well be put."""
+    """The folders of weights, and the folder of the pack's other models, where users may also put such a folder."""
     return [*folder_paths.get_folder_paths(CATEGORY), *folders_of(LUMOSX)]

@@ -96,7 +96,7 @@ def load_model(name: str, weight_dtype: str = "default", vram_budget: float = 0.
             or no file can be made of the folder.
     """
     SamplingMemory.of_gigabytes(vram_budget)
-    # A budget is kept by loading a part of the weights, which dynamic VRAM does not let itself be told.
+    # A budget works by loading only part of the weights, for which dynamic VRAM has no setting.
     folder = folder_meant(name)
     path = model_path(name) if folder is None else str(file_of_folder(folder))
     patcher = load_patcher(path, weight_dtype, disable_dynamic=bool(vram_budget))
@@ -120,7 +120,7 @@ def check_model(name: str) -> None:
 
 @lru_cache(maxsize=64)
 def _refusal(path: str, fingerprint: str) -> str | None:
-    """Why a file in this state is no model; None when it is one."""
+    """Why a file in this state is not a model; None if it is one."""
     try:
         with open_weights(Path(path)) as source:
             find_transformer(source)
@@ -216,7 +216,7 @@ def _plain_or_packed(info: TensorInfo, tensor: torch.Tensor, name: str) -> dict[
 
 def _parts_of(layer: QuantisedLayer, layer_name: str, read: Callable[[str], torch.Tensor]) -> dict[str, torch.Tensor]:
     parts = {part: read(stored) for part, stored in layer.parts.items()}
-    # The older layout writes 1 for "none given"; the host would take it for the range of the activations.
+    # The older layout writes 1 for "none given"; the host would use it as the range of the activations.
     if "input_scale" in parts and parts["input_scale"].numel() == 1 and parts["input_scale"].item() == 1:
         del parts["input_scale"]
     return {

@@ -61,7 +61,7 @@ def check_text_encoder(name: str) -> None:
 
 @lru_cache(maxsize=64)
 def _refusal(path: Path, fingerprint: str) -> str | None:
-    """Why a file in this state is no UMT5; None when it is one."""
+    """Why a file in this state is not a UMT5; None if it is one."""
     try:
         with open_weights(path) as source:
             _tokenizer(source, find_text_encoder(source))

@@ -79,7 +79,7 @@ def load_tiny_clip() -> comfy.sd.CLIP:
 
 
 def _text_encoder_file() -> Path:
-    """The file in ComfyUI's user folder, made anew when missing, unreadable or of another version."""
+    """The file in ComfyUI's user folder, made again if it is missing, unreadable or of another version."""
     path = Path(folder_paths.get_system_user_directory("lumosx")) / TEXT_ENCODER_FILE
     if not _is_current(path):
         _write(path)
@@ -127,7 +127,7 @@ def _load_clip(path: Path) -> comfy.sd.CLIP:
 
 
 def load_tiny_vae(decoder: str = FIXED) -> comfy.sd.VAE:
-    """A codec in the place of a Wan2.1 VAE; the learned one paints at twice the size that it encodes.
+    """A codec that replaces a Wan2.1 VAE; the learned one decodes to twice the size that it encodes.
 
     ComfyUI sets strides, formulas and flags itself when it recognises the weights of a (very small) real one.
 

@@ -1,4 +1,4 @@
-"""What a forward costs, told from its layout alone: operations, bytes, and how to do it within a number of bytes.
+"""The cost of a forward, from its layout alone: operations, bytes, and how to keep within a number of bytes.
 
 It follows ``wan/block.py``: whoever changes what is computed or kept alive there changes it here, and the tests count
 both against the real forward.
@@ -160,7 +160,7 @@ def _while_projecting(layout: SequenceLayout, config: WanConfig, element: int, t
 def _while_attending(layout: SequenceLayout, config: WanConfig, element: int, batch: int) -> int:
     """Queries, keys, values, the outcome for the video, and that for the groups, being joined."""
     references = layout.tokens - layout.video_tokens
-    # Several groups of several videos do not lie side by side, and are copied for their call.
+    # Several groups of several videos are not contiguous, and are copied for their call.
     largest = max((groups * tokens for _, groups, tokens in layout.group_calls if groups > 1), default=0)
     groups = max(2 * references, references + 3 * largest if batch > 1 else 0)
     return config.dim * element * (3 * layout.tokens + layout.video_tokens + groups)
@@ -253,7 +253,7 @@ def least_budget(
 
 
 def streaming_bytes(config: WanConfig = WAN21_1_3B, element_bytes: int = 2) -> int:
-    """Room for weights when all of them stay off the card and are brought there as they are needed."""
+    """Memory for weights if all of them stay off the card and are loaded as they are needed."""
     largest = max(config.dim * config.ffn_dim, config.text_dim * config.dim, 6 * config.dim**2)
     return _LAYERS_UNDERWAY * largest * element_bytes
 

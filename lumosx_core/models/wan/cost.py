@@ -8,7 +8,7 @@ from .config import UMT5, WanConfig
 
 
 def forward_flops(config: WanConfig, video_tokens: int, text_tokens: int = UMT5.length) -> int:
-    """Floating-point operations of one forward of the model as it is, for one video.
+    """Floating-point operations of one forward of the plain model, for one video.
 
     A multiplication and an addition count as two; norms and activations are left out.
     """

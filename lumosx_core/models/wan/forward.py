@@ -23,7 +23,7 @@ BlockRunner = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor
 
 
 class Method(Protocol):
-    """What a method makes of Wan: what follows the video in the sequence, where it lies, and each block's attention.
+    """How a method changes Wan: what follows the video in the sequence, its positions, and each block's attention.
 
     Attributes:
         extra_latents: latents behind the video's, each [batch, channels, frames, height, width] with the video's sides.
@@ -45,7 +45,7 @@ class Method(Protocol):
 
 
 def run_plainly(index: int, x: torch.Tensor, original: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    """The ``BlockRunner`` that runs every block as it is."""
+    """The ``BlockRunner`` that runs every block unchanged."""
     return original(x)
 
 

@@ -1,4 +1,4 @@
-"""How alike the colours of two pictures are: a stand-in for CLIP and DINOv2 that needs no weights."""
+"""How similar the colours of two pictures are: a stand-in for CLIP and DINOv2 that needs no weights."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ class AttributeScores:
         return next((name for name in self.measures if name != ColourLikeness.name), ColourLikeness.name)
 
     def as_json(self) -> dict:
-        """Strict JSON: no NaN, null for what cannot be told; people are numbered from 1."""
+        """Strict JSON: no NaN, null for what is unknown; people are numbered from 1."""
         return {
             "version": VERSION, "people": list(self.people), "measures": self.measures, "looked_at": self.looked,
             "watched_frames": [view.index for view in self.views],

@@ -1,4 +1,4 @@
-"""Where in a frame the clothes of each person are, told from the faces."""
+"""Where in a frame the clothes of each person are, derived from the faces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Region:
 
     Attributes:
         box: left, top, right, bottom in whole pixels, inside the frame and never empty.
-        face: the face it was told from.
+        face: the face that it was derived from.
     """
 
     box: PixelBox
@@ -120,7 +120,7 @@ def _cut_at(box: list[float], face: Face, other: Face) -> None:
     axis = 0 if abs(distances[0]) >= abs(distances[1]) else 1
     low, high = (face, other) if distances[axis] > 0 else (other, face)
     line = (low.box[axis + 2] + high.box[axis]) / 2
-    # Of a large and a small face that overlap, the middle of the gap may lie beyond one of them.
+    # Of a large and a small face that overlap, the middle of the gap may be beyond one of them.
     line = min(max(line, low.centre[axis]), high.centre[axis])
     if low is face:
         box[axis + 2] = min(box[axis + 2], line)

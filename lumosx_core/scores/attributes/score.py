@@ -171,7 +171,7 @@ def check_scene(scene: Scene) -> None:
 
 
 def open_tools(plan: AttributePlan, folders: ModelFolders) -> Tools:
-    """Open what a plan asks for.
+    """Open the networks that a plan needs.
 
     Raises:
         LumosXError: missing weights of something that was asked for by name.
@@ -310,7 +310,7 @@ def _compare(
     comparer: Comparer, wanted: dict[str, np.ndarray], pixels: np.ndarray,
     spots: dict[tuple[int, int | None], list[Spot]],
 ) -> dict[str, dict[tuple[int, int | None], float]]:
-    """For each measure and each place that was asked for, the best likeness; 0 where there is nothing to look at."""
+    """For each measure and each requested place, the best likeness; 0 where there is nothing to compare."""
     places = list(dict.fromkeys(spot for several in spots.values() for spot in several))
     crops = [squared(cut(pixels, box)) if pad else cut(pixels, box) for box, pad in places]
     vectors = dict(zip(places, comparer.of_crops(crops))) if crops else {}

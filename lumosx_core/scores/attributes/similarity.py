@@ -1,4 +1,4 @@
-"""What tells how alike a crop and an attribute are (CLIP, DINOv2), and what finds one (OWLv2); local folders only.
+"""Networks that compare a crop with an attribute (CLIP, DINOv2), and one that finds it (OWLv2); local folders only.
 
 As the release's benchmark uses them: CLIP-I and CLIP-T are plain cosines (not times 100) of CLIP ViT-L/14, DINO-I of
 DINOv2-base's pooled output, OWLv2 is asked for the bare phrase with threshold 0.1.

@@ -15,7 +15,7 @@ _NOBODY, _SWITCH = (150, 150, 150), (200, 20, 40)
 
 
 def annotate_frame(pixels: np.ndarray, frame: SeenFrame, scores: IdentityScores) -> np.ndarray:
-    """A watched frame, RGB [H, W, 3] uint8, with what was seen in it; the given one stays as it is.
+    """A watched frame, RGB [H, W, 3] uint8, with what was seen in it; the argument is not changed.
 
     Each face has the box of its subject's colour with name and likeness, a face taken for nobody a thin grey one. Who
     is missed, and who turns into whom in this frame, stands in the corner.

@@ -16,7 +16,7 @@ from ..identity.summary import IdentityScores
 from ..motion import MotionScore
 from .plot_labels import Labels
 
-# Told apart by colour-blind people too (Okabe and Ito); people beyond the last begin again.
+# Colour-blind people can distinguish these (Okabe and Ito); beyond the last, they repeat.
 COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233))
 _WIDTH, _HEIGHT, _DPI = 10.0, 4.2, 100
 # With few frames a line alone would hide which of them were watched.
@@ -48,7 +48,7 @@ def plot_identity(scores: IdentityScores) -> np.ndarray:
 
 
 def plot_presence(scores: PresenceScores) -> np.ndarray:
-    """RGB [H, W, 3] uint8: how many faces each watched frame shows, and how many are wanted.
+    """RGB [H, W, 3] uint8: how many faces each watched frame shows, and how many are expected.
 
     Raises:
         LumosXError: matplotlib is missing.
@@ -128,7 +128,7 @@ def as_png(pixels: np.ndarray) -> bytes:
 def _empty_plot():
     """A canvas and its axes."""
     package = matplotlib()
-    # Without pyplot nothing outlives the figure, and the user's settings of other programs stay as they are.
+    # Without pyplot nothing outlives the figure, and settings of other programs are not changed.
     figure = package.figure.Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, layout="constrained")
     return package.backends.backend_agg.FigureCanvasAgg(figure), figure.add_subplot()
 

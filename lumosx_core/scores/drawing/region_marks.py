@@ -16,7 +16,7 @@ _WHITE = (255, 255, 255)
 
 
 def mark_regions(pixels: np.ndarray, view: FrameView, people: Sequence[str]) -> np.ndarray:
-    """A watched frame, RGB [H, W, 3] uint8, with what was looked at; the given one stays as it is.
+    """A watched frame, RGB [H, W, 3] uint8, with the regions that were compared; the argument is not changed.
 
     Each person's region has a thick box in the person's colour, what was located in it a thin one; objects are grey.
     """

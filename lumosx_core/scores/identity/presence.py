@@ -138,5 +138,5 @@ def count_faces(
 
 
 def number_faces(pixels: np.ndarray, frame: FacesOfFrame) -> np.ndarray:
-    """A watched frame, RGB [H, W, 3] uint8, with its faces numbered from the left; the given one stays as it is."""
+    """A watched frame, RGB [H, W, 3] uint8, with its faces numbered from the left; the argument is not changed."""
     return draw_faces(pixels, list(enumerate(frame.faces, 1)), range(1, len(frame.faces) + 1))

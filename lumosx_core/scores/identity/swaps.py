@@ -1,4 +1,4 @@
-"""Whether people change places, or into one another, in the course of a video. Both scores are ours."""
+"""Whether people change places, or turn into one another, during a video. Both scores are ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..seen import SeenFrame
 AS_IT_STARTS = "as the video starts"
 AS_LISTED = "as listed"
 ORDERS = (AS_IT_STARTS, AS_LISTED)
-# A face that moves on by a face's width between two watched frames is no longer followed.
+# A face that moves by more than a face's width between two watched frames is no longer tracked.
 _REACH = 1.0
 # Two faces about as near to where one was expected: better not to follow than to follow the wrong one.
 _CLEARLY = 0.25
@@ -48,7 +48,7 @@ class Order:
 
     @property
     def rate(self) -> float | None:
-        """The share of judged frames in another order; None if none could be judged."""
+        """The share of comparable frames in another order; None if there are none."""
         return self.swapped / self.judged if self.judged else None
 
 
