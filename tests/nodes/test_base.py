@@ -132,7 +132,7 @@ def test_a_link_that_carries_nothing_or_something_else_is_named(nodes):
     for node, socket in required:
         for value, kind in ((None, "NoneType"), ("a man", "str"), (3, "int")):
             said = refused(node, socket.id, value)
-            assert said.startswith(f"{socket.id}: {kind} came by the link instead of {socket.get_io_type()};")
+            assert said.startswith(f"{socket.id}: {kind} came through the link instead of {socket.get_io_type()};")
 
 
 @pytest.mark.parametrize("entry", [
@@ -141,14 +141,14 @@ def test_a_link_that_carries_nothing_or_something_else_is_named(nodes):
 def test_a_conditioning_is_pairs_of_a_tensor_and_options(nodes, entry):
     sampler = next(node for node in nodes if node.__name__ == "LumosXSampler")
     for value in ([entry], [[torch.zeros(1, 2, 3), {}], entry]):
-        assert refused(sampler, "positive", value).startswith("positive: list came by the link instead of CONDITIONING")
+        assert refused(sampler, "positive", value).startswith("positive: list came through the link")
 
 
 def test_an_optional_link_may_carry_nothing_but_nothing_wrong(nodes):
     binder = next(node for node in nodes if node.__name__ == "LumosXBinder")
     assert "there is no reference" in refused(binder, "subject_1", None)
     for name in ("subject_1", "object_1", "background", "relations"):
-        assert refused(binder, name, "a man").startswith(f"{name}: str came by the link")
+        assert refused(binder, name, "a man").startswith(f"{name}: str came through the link")
 
 
 @pytest.mark.parametrize("value", ["false", None, [], {}])
@@ -205,7 +205,7 @@ def test_what_no_host_checks_ends_in_our_sentence(client, graph, node, name, val
 
 def test_a_node_of_lists_takes_one_value_where_it_takes_no_list(nodes):
     node = next(node for node in nodes if node.LISTS)
-    with pytest.raises(ValueError, match="^by: 2 values came by the link, but this input takes one"):
+    with pytest.raises(ValueError, match="^by: 2 values came through the link"):
         node.execute(crops=[], by=["colours", "faces"])
-    with pytest.raises(ValueError, match="^crops: str came by the link instead of IMAGE"):
+    with pytest.raises(ValueError, match="^crops: str came through the link instead of IMAGE"):
         node.execute(crops=[torch.zeros(1, 4, 4, 3), "no picture"], by=["colours"])

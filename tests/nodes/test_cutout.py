@@ -68,7 +68,7 @@ def test_it_runs_alone_and_shows_its_picture(client, photo):
 @pytest.mark.parametrize(
     ("graph", "sentence"),
     [
-        (graph_of("disc.png"), "this is the empty 64x64 mask that Load Image sends"),
+        (graph_of("disc.png"), "mask: this is the empty 64x64 mask"),
         (graph_of("disc.png", mask=False), "link a mask, or set box_width and box_height"),
         (graph_of("disc.png", mask=False, box_width=200, box_height=20), "200x20 at 0, 0 goes beyond"),
     ],

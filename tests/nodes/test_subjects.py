@@ -113,7 +113,7 @@ def test_clip_checks_the_phrases(client, graph, add, clip, server):
     )
     report = add("PreviewAny", source=[gate, 4])
     text = client.run(graph, timeout=300).outputs[report]["text"][0]
-    assert "1 of 1 kept." in text and "similarity" in text and 'whose label is no phrase: "a lamp"' in text
+    assert "1 of 1 kept." in text and "similarity" in text and 'not a phrase were ignored: "a lamp"' in text
     graph[gate]["inputs"]["min_similarity"] = 1.0
     assert "min_similarity: nothing is kept. The best similarity is" in str(failure(client, graph))
     for name in sorted(folder.rglob("*"), reverse=True):

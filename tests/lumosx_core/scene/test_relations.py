@@ -73,7 +73,7 @@ def test_nothing_to_show_is_refused():
 def test_a_reference_of_the_wrong_kind_is_refused():
     lamp = picture(Kind.OBJECT, "lamp")
     for build in (lambda: Subject(lamp), lambda: Subject(None, (lamp,)), lambda: Scene(background=lamp)):
-        with pytest.raises(LumosXError, match="the object: this reference has kind object but stands in"):
+        with pytest.raises(LumosXError, match="the object: this reference has kind object but is used"):
             build()
     with pytest.raises(LumosXError, match="has kind face but is used as object"):
         Scene(objects=(picture(Kind.FACE, "man"),))
@@ -155,7 +155,7 @@ def test_a_full_body_of_two_people_with_the_same_words_is_nobodys():
 def test_full_bodies_stand_only_where_they_may():
     with pytest.raises(LumosXError, match="the body: a full body"):
         Scene(subjects=(Subject(picture(Kind.FACE, "man"), full_body=full_body("man")),))
-    with pytest.raises(LumosXError, match="the object: this reference is no full body"):
+    with pytest.raises(LumosXError, match="the object: this reference is not a full body"):
         Subject(None, full_body=picture(Kind.OBJECT, "man"))
     with pytest.raises(LumosXError, match="has kind face but is used as object"):
         Reference(Kind.FACE, "man", torch.rand(1, 4, 5, 3), full_body=True)

@@ -137,7 +137,7 @@ def test_a_tick_that_raises_stops_the_watching():
 @pytest.mark.parametrize(
     ("frames", "references", "options", "sentence"),
     [
-        ([], pictures(RED), {}, "images: the video has no frame"),
+        ([], pictures(RED), {}, "images: the video has no frames"),
         ([drawn([])], pictures(None, None), {}, "relations: no subject has a face picture"),
         ([drawn([])], [], {}, "relations: no subject has a face picture"),
         ([drawn([])], [*pictures(RED), drawn([])], {}, "subject 2; .* LumosX Identity Score, whose mode release"),

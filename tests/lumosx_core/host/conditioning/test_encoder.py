@@ -270,8 +270,8 @@ def test_texts_are_cleaned_as_in_the_release():
 @pytest.mark.parametrize(
     ("sizes", "sentence"),
     [
-        ((830, 480, 81), "width: 830 is not a multiple of 8 between 16 and 8192; use 832"),
-        ((832, 8, 81), "height: 8 is not a multiple of 8 between 16 and 8192; use 16"),
+        ((830, 480, 81), "width: 830 .* use 832"),
+        ((832, 8, 81), "height: 8 .* use 16"),
         ((832, 480, 80), r"frames: 80 is not 4 n \+ 1 .* use 81"),
         ((832, 480, 0), "frames: 0 is not .* use 1"),
         ((832, 480, 81, 0), "batch_size: 0 is below 1"),

@@ -57,7 +57,7 @@ def test_one_picture_at_several_inputs_without_words_is_said(values, names):
 
 
 def test_a_face_and_a_full_body_of_one_picture_without_words():
-    with pytest.raises(LumosXError, match="LumosX Subject phrase: .*face and full_body receive one"):
+    with pytest.raises(LumosXError, match="LumosX Subject phrase: .*face and full_body get"):
         subject_of("", IMAGE, 0, (), IMAGE)
     assert subject_of("man", IMAGE, 0, (), IMAGE).full_body is not None
 

@@ -83,20 +83,20 @@ def test_networks_in_the_models_folder_are_used(images, scene, tmp_path, monkeyp
 
 def test_what_cannot_be_done_is_told_before_any_frame_is_watched(scene):
     none = torch.zeros(0, 16, 16, 3)
-    with pytest.raises(LumosXError, match="by: CLIP has no weights here"):
+    with pytest.raises(LumosXError, match="by: CLIP has no weights"):
         score(none, scene, by="CLIP")
-    with pytest.raises(LumosXError, match="locate: OWLv2 has no weights here"):
+    with pytest.raises(LumosXError, match="locate: OWLv2 has no weights"):
         score(none, scene, locate="OWLv2 inside the person")
     with pytest.raises(LumosXError, match="relations: there is no object"):
         score(none, Scene(None, (), (Subject(scene.subjects[0].face),)))
-    with pytest.raises(LumosXError, match="images: the video has no frame"):
+    with pytest.raises(LumosXError, match="images: the video has no frames"):
         score(none, scene)
 
 
 def test_people_must_be_told_apart(scene, tmp_path, monkeypatch):
     hide_for(monkeypatch, ["dlib", "face_recognition_models"])
     monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
-    with pytest.raises(LumosXError, match="^embedder: nothing .* is there; run .* pip install dlib-bin"):
+    with pytest.raises(LumosXError, match="^embedder: no embedder.* is installed; run .* pip install dlib-bin"):
         score(torch.zeros(0, 16, 16, 3), scene)
 
 

@@ -101,7 +101,7 @@ def test_frames_and_phrases():
 
 
 def test_no_subject_and_no_faces_end_in_a_sentence(clip):
-    with pytest.raises(LumosXError, match="tau: no .* look alike enough at 1e-09"):
+    with pytest.raises(LumosXError, match="tau: at 1e-09, no .* are similar enough"):
         consolidated(clip, SubjectsPlan(COLOURS, 1e-9, 30, False))
     with pytest.raises(LumosXError, match="crops: there are 0"):
         consolidated(clip, crops=[])

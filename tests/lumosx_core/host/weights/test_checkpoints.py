@@ -159,7 +159,7 @@ def test_another_file_of_that_name_is_left_alone(models, release, weights, other
         (models / MADE).write_text("mine")
     content = (models / MADE).read_bytes()
     for refuse in (check_model, load_model):
-        with pytest.raises(LumosXError, match=f"{MADE}: it already exists; delete it first or choose another name"):
+        with pytest.raises(LumosXError, match=f"{MADE}: it already exists"):
             refuse(NAME)
     assert (models / MADE).read_bytes() == content
 
@@ -176,7 +176,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(models, release, monk
     usage = checkpoints.check_conversion.__globals__["shutil"].disk_usage(models)._replace(free=1000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     for refuse in (check_model, load_model):
-        with pytest.raises(LumosXError, match=f"{MADE}: it needs .* GB and the disk has 0.00 GB left; make room"):
+        with pytest.raises(LumosXError, match=f"{MADE}: it needs .* GB and the disk has 0.00 GB left"):
             refuse(NAME)
     assert [path.name for path in models.iterdir()] == ["LumosX_models"]
 

@@ -118,7 +118,7 @@ def test_a_format_that_nobody_knows_is_named(tmp_path, scaled):
     tensors, layers, _ = scaled
     assert "odd4" not in comfy.quant_ops.QUANT_ALGOS
     save_file({**tensors, **marks(layers, {"format": "odd4"})}, tmp_path / "odd.safetensors")
-    with pytest.raises(LumosXError, match="odd.safetensors: .* is stored as 'odd4', which LumosX cannot turn back"):
+    with pytest.raises(LumosXError, match="odd.safetensors: .* is stored as 'odd4', which LumosX cannot convert"):
         load_patcher(str(tmp_path / "odd.safetensors"))
 
 

@@ -186,7 +186,7 @@ def test_broken_and_foreign_weights_end_in_a_sentence(tmp_path):
     folder = write_dino(tmp_path)
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[:200])
-    with pytest.raises(LumosXError, match="DINOv2: .*dinov2-base cannot be read .*get its files anew from facebook"):
+    with pytest.raises(LumosXError, match="DINOv2: .*dinov2-base cannot be read .*get its files again from facebook"):
         DinoLikeness(ModelFolders(lumosx=(tmp_path,)))
     (folder / "model.safetensors").write_bytes((write_clip(tmp_path / "other") / "model.safetensors").read_bytes())
     with pytest.raises(LumosXError, match="cannot be read .* is missing"):

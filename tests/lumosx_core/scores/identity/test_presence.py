@@ -61,7 +61,7 @@ def test_faces_are_numbered_in_a_copy_of_the_frame():
 @pytest.mark.parametrize(
     ("frames", "people", "every", "sentence"),
     [
-        ([], PEOPLE, 1, "images: the video has no frame"),
+        ([], PEOPLE, 1, "images: the video has no frames"),
         ([TWO], PEOPLE[1:2], 1, "relations: no subject has a face picture"),
         ([TWO], PEOPLE, 0, "every_nth_frame: 0 is below 1"),
     ],
