@@ -33,7 +33,7 @@ export function undoOnlyInFocus(field) {
 }
 
 /**
- * Bring the children of an element in line with items, keeping the elements of items that stay (and so focus and
+ * Update the children of an element to match items, keeping the elements of items that stay (and so focus and
  * caret). An element carries its key in its dataset.
  * @template T
  * @param {HTMLElement} parent
@@ -44,7 +44,7 @@ export function undoOnlyInFocus(field) {
  */
 export function keyed(parent, items, keyOf, create, update) {
   const kept = new Set(items.map(keyOf));
-  // First of all, so that what stands behind them is in its place already.
+  // First, so that the elements after them are already in place.
   for (const child of [...parent.children]) if (!kept.has(child.dataset.key)) child.remove();
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
@@ -60,7 +60,7 @@ export function keyed(parent, items, keyOf, create, update) {
   }
 }
 
-/** Set text without touching a node that says it already. */
+/** Set text without touching a node that already has it. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

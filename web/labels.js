@@ -1,6 +1,6 @@
 /** The names that inputs are shown by, on pages that would show their ids. */
 
-/** Give every widget of a node the name that its definition has; what a user or a language named is left alone. */
+/** Give every widget of a node the name that its definition has; names set by a user or a language are kept. */
 export function nameWidgets(node) {
   const { required, optional } = node.constructor.nodeData?.input ?? {};
   const inputs = { ...required, ...optional };

@@ -1,8 +1,8 @@
-/** Which occurrence a phrase means is asked of few: folded away among the advanced inputs while it is 0, for all. */
+/** Few users need the occurrence of a phrase, so it is an advanced input while it is 0. */
 
 import { inputIndex, linkAt } from "./graph/walk.js";
 
-/** Fold the occurrences of a node away, and show each as soon as it is used. */
+/** Hide the occurrences of a node, and show each as soon as it is used. */
 export function foldOccurrences(node) {
   const own = (node.widgets ?? []).filter(({ name }) => /(^|_)occurrence$/.test(name));
   if (!own.length) return;
@@ -36,7 +36,7 @@ function show(node, own) {
     if (widget.options) widget.options.advanced = folded;
   }
   if (!changed) return;
-  // Vue nodes read anew what their widgets are like only when the list is another.
+  // Vue nodes read the state of their widgets again only if the list is a different object.
   node.widgets = [...node.widgets];
   node.expandToFitContent?.();
   node.setDirtyCanvas?.(true, true);

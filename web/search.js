@@ -1,4 +1,4 @@
-/** What the page's search knows of our nodes, where it looks at names only. */
+/** Search words for our nodes, on pages whose search looks only at names. */
 
 // Search counts how far from its beginning a name has a word, so each name has but a few.
 const WORDS = {

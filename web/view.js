@@ -1,9 +1,9 @@
-/** A DOM widget that shows something and holds nothing, in classic nodes and in Vue nodes. */
+/** A DOM widget that shows something and has no value, in classic nodes and in Vue nodes. */
 
 import { outputKey } from "./graph/links.js";
 
 const TICK_MILLISECONDS = 250;
-// Hosts take nodes away and read files before they make them anew.
+// Hosts remove nodes and read files before they create them again.
 const LEFT_MILLISECONDS = 10_000;
 // Above and below a DOM widget in a classic node.
 const MARGINS = 20;
@@ -40,7 +40,7 @@ export function addView(node, view) {
 /** @type {Map<string, HTMLElement>} the elements of views that have just left the graph, by node and name */
 const left = new Map();
 
-/** Vue nodes do not notice when undo makes a node anew: they go on showing the element of the node that is gone. */
+/** Vue nodes do not notice if undo creates a node again: they keep showing the element of the removed node. */
 function takePlaceOf(node, { name, element }) {
   const before = left.get(placeOf(node, name));
   if (before?.isConnected && before !== element) before.replaceWith(element);
@@ -80,7 +80,7 @@ export function unfold(node, widget, element, leastHeight) {
   element.style.setProperty("--lumosx-least-height", `${leastHeight}px`);
   element.classList.add(EXPANDS);
   element.hidden = false;
-  // Vue nodes read anew what their widgets are like only when the list is another.
+  // Vue nodes read the state of their widgets again only if the list is a different object.
   node.widgets = [...node.widgets];
   node.setDirtyCanvas?.(true, true);
 }
@@ -120,7 +120,7 @@ function isSeen(element) {
   return element.isConnected && document.visibilityState === "visible" && element.getClientRects().length > 0;
 }
 
-/** The canvas must not take what happens in here for its own: drags, shortcuts, and wheels while there is more to see. */
+/** The canvas must not handle these events itself: drags, shortcuts, and wheels while there is more to see. */
 function keepToItself({ element, scroll, host }, signal) {
   const listen = (name, handler) => element.addEventListener(name, handler, { signal });
   for (const name of ["pointerdown", "pointermove", "pointerup"]) listen(name, (event) => passOrKeep(event, host));

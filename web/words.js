@@ -8,7 +8,7 @@ import { ENGLISH } from "./english.js";
 const words = { chosen: {}, english: ENGLISH };
 
 /**
- * Fetch the words of a language; English stands in for what it lacks.
+ * Fetch the words of a language; English is used for missing words.
  * @param {{fetchApi: (path: string) => Promise<Response>}} api
  * @param {string | undefined} language e.g. "zh" or "pt-BR"
  */

@@ -84,7 +84,7 @@ class Board {
     return [...this.making.notes(), ...this.moves.notes()];
   }
 
-  /** Where the words of each reference are in the prompt as far as that is known: while it is typed, from before. */
+  /** Where the words of each reference are in the prompt, if known; while typing, from the earlier text. */
   ranges(checked = checkedBy(this.scene, this.host)) {
     if (checked) return checked.ranges;
     const { answer, known, scene } = this;
@@ -95,7 +95,7 @@ class Board {
     return new Map(same.map(({ id }) => [id, afterEdit(known.ranges.get(id) ?? [], known.text, text)]));
   }
 
-  /** Which pictures the encoder received: what it says of one does not hold for another in its place. */
+  /** Which pictures the encoder received: its findings about one do not apply to another picture. */
   notePictures(checked) {
     if (!checked || this.encoded?.result === checked.result) return;
     this.encoded = { result: checked.result, images: imagesOf(this.scene) };
@@ -162,7 +162,7 @@ class Board {
       const answer = await this.host.api.fetchApi(`/lumosx/case?${query}`);
       return answer.ok ? await answer.json() : null;
     } catch {
-      // The row then says where it comes from, and no more.
+      // The row then shows only where it comes from.
       return null;
     }
   }
@@ -180,7 +180,7 @@ class Board {
     this.tick();
   }
 
-  /** Write what is typed into the prompt on the board to where the prompt is held. */
+  /** Write the prompt that is typed on the board to the widget that holds it. */
   type(text) {
     const { holder } = this.scene.prompt;
     if (!holder) return;
@@ -189,9 +189,9 @@ class Board {
     this.tick();
   }
 
-  /** Make what was typed a step of undo of its own. */
+  /** Make the typing an undo step of its own. */
   endTyping() {
-    // Fields report a change once more while undo takes them off the page, and hosts would note that as a new step.
+    // Fields report a change again while undo removes them from the page, and hosts would record that as a new step.
     if (!this.typed) return;
     this.typed = false;
     asOneStep(this.host, () => {});
@@ -215,7 +215,7 @@ class Board {
     canvas.selectNode?.(node);
   }
 
-  /** A press on a thumbnail: a free one asks for a picture. */
+  /** A press on a thumbnail: an empty one asks for a picture. */
   press(reference, anchor) {
     const { moves, making } = this;
     if (!reference.shown && !reference.paused && making.canTake(reference)) return void making.choose(reference);
@@ -249,12 +249,12 @@ function imagesOf(scene) {
   return new Map(referencesOf(scene).map(({ id, image }) => [id, image]));
 }
 
-/** The words that something has been typed for, each once. */
+/** The distinct words of all references. */
 function phrasesOf(scene) {
   return [...new Set(referencesOf(scene).filter(({ known }) => known).map(({ phrase }) => phrase.trim()))].filter(Boolean);
 }
 
-/** Where the words of what was asked about are. */
+/** Where the words of the checked references are. */
 function knownFrom(question, answer) {
   const words = new Map(question.references.map((each) => [each.id, wordsOf(each)]));
   return { text: question.prompt ?? "", words, ranges: new Map(answer.references.map((each) => [each.id, each.ranges])) };

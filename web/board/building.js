@@ -1,4 +1,4 @@
-/** Making what a scene lacks: people, things, a background, and the pictures of all of them. */
+/** Adding to a scene: people, things, a background, and their pictures. */
 
 import { link, linkSource, makeNode, sourceAt } from "../graph/build.js";
 import { SUBGRAPH_INPUT } from "../graph/links.js";
@@ -62,7 +62,7 @@ function beside(node) {
 export function canTakePicture({ node, slot }, root) {
   if (!node?.graph || !slot || inputIndex(node, slot.image) < 0) return false;
   const own = linkAt(node, inputIndex(node, slot.image));
-  // What comes from outside of a subgraph is the same for all places where that stands.
+  // A picture from outside of a subgraph is the same for all instances of the subgraph.
   return !own || Number(own.origin_id) !== SUBGRAPH_INPUT || loaderOf(node, slot.image, root) !== null;
 }
 
@@ -84,7 +84,7 @@ function newLoader(node, name) {
   return loader;
 }
 
-/** The Load Image whose picture arrives at an input and nowhere else, be it through nodes that make something of it. */
+/** The Load Image whose picture arrives at this input only, perhaps through nodes that change it. */
 function loaderOf(node, name, root) {
   let at = originOf(node, name, root);
   for (let step = 0; at && step < FARTHEST; step++) {

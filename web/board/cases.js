@@ -3,7 +3,7 @@
 import { valueOf } from "../graph/walk.js";
 
 /**
- * What the case of a LumosX Load Case holds, noted down to be asked for; null while that is not known.
+ * The contents of a LumosX Load Case's case; requested from the server, and null until known.
  * @returns {object | null}
  */
 export function heldBy(place, scene, cases, root) {

@@ -1,4 +1,4 @@
-/** Words offered below a text field while one types: arrows choose, Enter or a click takes, Escape closes. */
+/** Suggestions below a text field while typing: arrows choose, Enter or a click takes, Escape closes. */
 
 import { make, rebuild, setAttribute } from "../dom.js";
 
@@ -7,7 +7,7 @@ let fields = 0;
 /** @typedef {{from: number, text: string}} Offer a text to stand from a letter up to the caret */
 
 /**
- * Offer words in a field. Nothing is chosen until an arrow does, so Enter and Tab stay what they are.
+ * Suggest words in a field. Nothing is selected until an arrow key is pressed, so Enter and Tab keep their meaning.
  * @param {HTMLInputElement | HTMLTextAreaElement} field
  * @param {(text: string, caret: number) => Offer[]} offersFor
  * @param {(from: number) => DOMRect} placeOf where the list belongs

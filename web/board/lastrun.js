@@ -26,7 +26,7 @@ export function addLastRun(scene, binding, readOnly) {
   if (background.length) scene.background = readOnly(background[0], "last:b");
 }
 
-/** Everybody of a run, each with its row and what that lacks; null when a row is of nobody, or someone cannot be new. */
+/** All people of a run, each with its row and what the row lacks; null if they cannot be matched. */
 function pairedPeople(scene, people) {
   const rows = [...scene.people];
   const found = people.map((person) => {
@@ -37,7 +37,7 @@ function pairedPeople(scene, people) {
   return rows.length || strangers ? null : found;
 }
 
-/** What a person of a run has beyond a row; null when that is somebody else. */
+/** What a person of a run has in addition to a row; null if it is another person. */
 function beyond(row, person) {
   const more = pairUp(row.references.filter(says), person.references, sameWords)?.left;
   return more && (row.partial || !more.length) ? more : null;

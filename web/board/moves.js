@@ -1,4 +1,4 @@
-/** Taking pictures with their words to other places: by dragging, by a menu, and in the prompt afterwards. */
+/** Moving pictures with their words: by dragging, by a menu, and afterwards in the prompt. */
 
 import { setWidget, widgetOf } from "../graph/values.js";
 import { badgesOf, hueOf } from "../palette.js";
@@ -69,7 +69,7 @@ export class Moves {
     return isFull ? { element: null, kind: null, text: say("drop_on_one", { number: index + 1 }), drop: null } : null;
   }
 
-  /** Exchange what two places hold, and note what the prompt still says. */
+  /** Exchange the contents of two places, and remember what the prompt still says. */
   exchange(reference, place, person = null) {
     // Either can have been deleted since the drag or the menu began.
     if (!reference.node.graph || !place.node.graph) return;
@@ -101,7 +101,7 @@ export class Moves {
     return { ...found, key: "moved", values: { words: reference.phrase, person: nameOf(person) }, changed };
   }
 
-  /** What is to be said of the last move, as long as it holds. @returns {import("./view.js").Note[]} */
+  /** The message about the last move, as long as it applies. @returns {import("./view.js").Note[]} */
   notes() {
     const { left } = this;
     if (!left) return [];

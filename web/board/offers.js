@@ -1,4 +1,4 @@
-/** What can be meant by the beginning of some words: in a field the prompt's words, in the prompt the words of pictures. */
+/** Completions of typed words: in a field, words of the prompt; in the prompt, words of pictures. */
 
 const MOST = 6;
 const LONGEST = 5;

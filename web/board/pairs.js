@@ -1,7 +1,7 @@
-/** Pairing what the page shows with what a run said. */
+/** Matching the references on the page with those of a run. */
 
 /**
- * Every reference with its counterpart in a run, and what nobody has taken; null when a reference has none.
+ * Every reference with its counterpart in a run, and the counterparts that are left; null if a reference has none.
  * @param {object[]} references those whose words the page cannot read take what the others leave
  * @param {object[]} reported what the run said of each
  * @param {(reference: object, reported: object) => boolean} alike

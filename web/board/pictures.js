@@ -1,18 +1,18 @@
-/** Thumbnails of what is linked: the file of a Load Image, or what a node has made or shown when it ran. */
+/** Thumbnails of linked pictures: the file of a Load Image, or a node's output or preview from its last run. */
 
 import { originOf, outputKey, valueOf } from "../graph/walk.js";
 
 const FARTHEST = 8;
 
 /**
- * The address of a picture that stands for an output, or null.
+ * The address of a picture that shows an output, or null.
  * @param {import("../graph/walk.js").Origin} origin
  */
 export function pictureAt(origin, host, root) {
   for (let at = origin, step = 0; at && step < FARTHEST; step++) {
     const found = fileOf(at, host, root) ?? shownBy(at, host);
     if (found) return found;
-    // What takes a photo apart shows it in none of its outputs.
+    // A node that takes a photo apart outputs no picture of the whole photo.
     if (takesApart(at.node)) return null;
     at = before(at, root);
   }
@@ -28,14 +28,14 @@ function before(at, root) {
   return index < 0 ? null : originOf(at, index, root);
 }
 
-/** The file whose picture an output is, as Load Image names it; null when a node makes something of it. */
+/** The file of an output's picture, as Load Image names it; null if a node changes it. */
 export function fileNameOf(origin, root) {
   if (!/^LoadImage(Output)?$/.test(origin.node.comfyClass ?? "") || origin.slot !== 0) return null;
   const { value, known } = valueOf(origin, "image", root);
   return known && typeof value === "string" && value ? value : null;
 }
 
-/** A file that the server's viewer is asked for, as Load Image names it. */
+/** A file as the server's viewer expects it, from Load Image's name for it. */
 export function fileOfView(view) {
   if (!view?.filename) return null;
   const path = view.subfolder ? `${view.subfolder}/${view.filename}` : view.filename;

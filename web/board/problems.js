@@ -90,7 +90,7 @@ function plain({ level, code, values }) {
 /** @type {Record<string, (found: Found, reference: object, at: {references: object[], scene: object}) => Problem>} */
 const SHOWN = {
   no_picture({ level, code }, { node, kind, paused }) {
-    // Who takes a picture away for a while wants the words to stay.
+    // If a picture is bypassed for a while, its words should stay.
     if (paused) return problem(level, `${paused.muted ? "muted" : "bypassed"}_${kind === "attribute" ? "words" : "stops"}`, paused);
     const fixes = node ? [{ text: say("clear_words"), label: say("clear_words"), set: { phrase: "" } }] : [];
     return problem(level, level === "error" ? code : "no_picture_words", {}, fixes);

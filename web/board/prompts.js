@@ -1,4 +1,4 @@
-/** The prompt that a scene is bound to: that of the encode node its Binder leads to. */
+/** The prompt of a scene: that of the encode node after its Binder. */
 
 import { outputKey, targetsOf, valueOf } from "../graph/walk.js";
 import { heldBy } from "./cases.js";
@@ -48,7 +48,7 @@ function encodersOf(binder, root, steps = 0) {
   if (steps > FARTHEST) return [];
   const reached = targetsOf(binder, 0, root).map(({ node }) => node);
   const further = reached.filter((node) => node.comfyClass === "LumosX_Binder");
-  // The nearest first: what lies behind another Binder has more than this board shows.
+  // The nearest first: a node after another Binder has more than this board shows.
   const own = reached.filter((node) => node.comfyClass === RELATIONAL || node.comfyClass === POLYVIVID);
   return [...own, ...further.flatMap((node) => encodersOf(node, root, steps + 1))];
 }

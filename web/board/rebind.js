@@ -45,7 +45,7 @@ export function canSwap(one, other) {
 }
 
 /**
- * Exchange what two places hold; a free place makes it a move.
+ * Exchange the contents of two places; with an empty place it is a move.
  * @param {Place} one
  * @param {Place} other
  */
@@ -55,7 +55,7 @@ export function exchange(one, other) {
   put(one, second);
 }
 
-/** Everything that a place holds; its links are gone afterwards. */
+/** The contents of a place; its links are removed. */
 function take({ node, slot }) {
   const held = { values: {}, links: {} };
   for (const name of ["phrase", "occurrence"]) held.values[name] = widgetOf(node, slot[name])?.value;

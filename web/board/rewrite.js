@@ -1,4 +1,4 @@
-/** What a prompt says once the words of pictures that went to another place have followed them. */
+/** The prompt after the words of moved pictures have followed them. */
 
 /** @typedef {[number, number]} Range of the prompt's letters */
 
@@ -49,7 +49,7 @@ function articleBefore(text, start) {
   return ARTICLE.exec(text.slice(0, start))?.[0] ?? "";
 }
 
-/** The words with all that goes when they do: article, and what joins them to their neighbours. @returns {Range | null} */
+/** The words with everything that is removed with them: the article, and what joins them to their neighbours. @returns {Range | null} */
 function cutOf(text, [start, end], siblings) {
   const from = start - articleBefore(text, start).length;
   const comma = COMMA.exec(text.slice(0, from))?.[0] ?? "";

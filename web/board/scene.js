@@ -1,4 +1,4 @@
-/** What the graph around a Binder says: its people, things, background and prompt. */
+/** The scene around a Binder: its people, things, background and prompt. */
 
 import { MUTED, placeKey, placeOf } from "../graph/links.js";
 import { inputIndex, linkAt, originOf, outputKey, pausedAt, valueOf } from "../graph/walk.js";
@@ -117,7 +117,7 @@ function unseen(node, place) {
   return { title: titleOf(node), node, place };
 }
 
-/** What a node is called on its title bar. */
+/** The title of a node. */
 export function titleOf(node) {
   return node.getTitle?.() ?? node.title ?? node.type;
 }

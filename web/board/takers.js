@@ -3,7 +3,7 @@
 import { mayHavePictures, picturesOf } from "./upload.js";
 
 /**
- * Whatever can take pictures within an element has `take`, a function that takes files, or null while it cannot.
+ * Every part of an element that accepts pictures has `take`, a function that takes files, or null while it cannot.
  * @param {HTMLElement} root
  */
 export function takeFiles(root) {

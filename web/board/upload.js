@@ -27,7 +27,7 @@ export function picturesOf(transfer) {
   return [...(transfer?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
 }
 
-/** Whether something that is dragged over the page can have picture files: their kind is often said only at the end. */
+/** Whether something dragged over the page may contain picture files: their type is often known only at the drop. */
 export function mayHavePictures(transfer) {
   const files = [...(transfer?.items ?? [])].filter(({ kind }) => kind === "file");
   return files.length ? files.some(({ type }) => !type || type.startsWith("image/")) : Boolean(transfer?.types.includes("Files"));

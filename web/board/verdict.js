@@ -1,4 +1,4 @@
-/** Which words every reference binds to and what is wrong: the server's verdict while typing, the encoder's after a run. */
+/** Which words every reference binds to, and problems: from the server while typing, from the encoder after a run. */
 
 import { resultOf } from "../result/last.js";
 import { pairUp, sameWords } from "./pairs.js";
@@ -9,7 +9,7 @@ const [REFERENCES, CHARACTERS, PHRASE] = [65, 20_001, 2_001];
 const OF_PICTURES = ["blank_picture", "example_picture", "thin_picture", "same_picture"];
 
 /**
- * What the server is asked about a scene.
+ * The request to the server about a scene.
  * @param {import("./scene.js").Scene} scene
  */
 export function questionOf(scene) {
@@ -17,7 +17,7 @@ export function questionOf(scene) {
   const references = referencesOf(scene).slice(0, REFERENCES).map((each) => {
     const { id, kind, occurrence, person, shown, full_body, link, file } = each;
     const phrase = each.known ? each.phrase.slice(0, PHRASE) : null;
-    // That a picture is broadcast to several inputs is said already.
+    // There is already a message if a picture is broadcast to several inputs.
     const picture = each.broadcast ? {} : { link, file };
     return { id, kind, phrase, occurrence, person, shown, full_body, ...picture };
   });
@@ -25,7 +25,7 @@ export function questionOf(scene) {
 }
 
 /**
- * The server's answer, or the sentence with which it refuses the question; throws when it has neither.
+ * The server's answer, or its refusal; throws if there is neither.
  * @param {{fetchApi: (path: string, options: object) => Promise<Response>}} api
  * @param {object} question
  * @param {AbortSignal} signal
@@ -42,7 +42,7 @@ export async function ask(api, question, signal) {
 }
 
 /**
- * What the encoder said, when the last run had exactly what the board shows; else null.
+ * The encoder's findings, if the last run had exactly what the board shows; else null.
  * @param {import("./scene.js").Scene} scene
  * @param {{app: object}} host
  * @returns {{ranges: Map<string, [number, number][]>, found: import("./problems.js").Found[], result: object} | null}
@@ -61,7 +61,7 @@ export function checkedBy(scene, host) {
 }
 
 /**
- * The problems to show: the encoder's of words, once it has seen them, and of pictures whichever of both has seen them.
+ * The problems to show: those of words from the encoder, once it has seen them; those of pictures from whichever saw them.
  * @param {object | null} answer of the server
  * @param {ReturnType<typeof checkedBy>} checked
  * @param {(id: string) => boolean} isSame whether a reference has the picture that the encoder received

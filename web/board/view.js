@@ -1,4 +1,4 @@
-/** Drawing a board. Elements stay as long as what they stand for, so that typing is never interrupted. */
+/** Drawing a board. Elements stay as long as the things that they show, so that typing is never interrupted. */
 
 import { button, keyed, make, rebuild, setAttribute, setText } from "../dom.js";
 import { badgesOf, hueOf } from "../palette.js";
@@ -106,7 +106,7 @@ function drawSummary(element, state, references) {
   ]);
 }
 
-/** What a board comes to, as a sign and a sentence. */
+/** The summary of a board, as a sign and a sentence. */
 function summaryOf({ problems, asked, failed, scene }, references) {
   if (problems.errors) return ["problem", say("problems", { count: problems.errors })];
   if (!references.length) return ["idle", say(scene.unseen.length ? "nothing_shown" : "nobody_yet")];

@@ -33,7 +33,7 @@ function show(thumb) {
   const large = make("img", "lumosx-zoom", { src: image.src, alt: "" });
   document.body.append(large);
   place(large, thumb.getBoundingClientRect());
-  // A thumbnail that is taken off the page says nothing of it.
+  // There is no event when a thumbnail is removed from the page.
   const timer = setInterval(() => thumb.isConnected || over.abort(), LOOK_MILLISECONDS);
   over.signal.addEventListener("abort", () => {
     clearInterval(timer);

@@ -1,4 +1,4 @@
-/** New nodes and links, each node where no other stands. */
+/** New nodes and links; nodes are placed where there is no other. */
 
 import { SUBGRAPH_INPUT, inputIndex, linkAt } from "./links.js";
 
@@ -9,7 +9,7 @@ const MOST_TRIES = 1000;
 /** @typedef {{id: string | number, slot: number, after: unknown}} Source where a link comes from, and its reroute */
 
 /**
- * Add a node to a graph, at a place or below it where room is.
+ * Add a node to a graph, at a position or below it where there is room.
  * @param {object} graph
  * @param {string} type
  * @param {{x: number, y: number, size?: [number, number]}} place `size`: what the node is going to need at least

@@ -56,7 +56,7 @@ function either(by, yes, no) {
   };
 }
 
-/** The other input stands in where nothing is linked to the chosen one. */
+/** If nothing is linked to the chosen input, the other one is used. */
 function withStandIn(choice) {
   return (node, value) => {
     const chosen = choice(node, value);

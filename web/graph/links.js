@@ -6,7 +6,7 @@ export const SUBGRAPH_INPUT = -10;
 export const SUBGRAPH_OUTPUT = -20;
 
 const DEEPEST = 32;
-// Its node type tells that cg-use-everywhere is there; a saved graph keeps that pack's notes without it.
+// Its node type shows that cg-use-everywhere is installed; a saved graph keeps that pack's notes even without it.
 const BROADCASTER = "Anything Everywhere";
 
 /**
@@ -22,7 +22,7 @@ export function inputIndex(node, name) {
 /** The link at an input of a node, or null. */
 export function linkAt(node, index) {
   if (!node.graph || !node.inputs?.[index]) return null;
-  // Nodes of subgraphs and virtual nodes answer for what they stand for instead.
+  // Nodes of subgraphs and virtual nodes resolve to what they represent.
   return LiteGraph.LGraphNode.prototype.getInputLink.call(node, index) ?? null;
 }
 
@@ -77,12 +77,12 @@ function pathTo(graph, root) {
   return path;
 }
 
-/** What tells a place from others, as the host numbers what it runs, e.g. "7:3" for node 3 in the subgraph of node 7. */
+/** The identity of a place, in the host's numbering of nodes that run, e.g. "7:3" for node 3 in the subgraph of node 7. */
 export function placeKey({ node, path }) {
   return [...path, node].map(({ id }) => id).join(":");
 }
 
-/** The key under which the host keeps what a node has put out. */
+/** The key under which the host keeps a node's outputs. */
 export function outputKey(node) {
   const graph = node.graph;
   return !graph || graph.isRootGraph !== false ? String(node.id) : `${graph.id}:${node.id}`;

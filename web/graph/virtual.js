@@ -1,4 +1,4 @@
-/** Nodes that are only on the page, such as reroutes and pairs of Set and Get: they tell the host what they stand for. */
+/** Nodes that are only on the page, such as reroutes and pairs of Set and Get: the host asks them what they represent. */
 
 import { allNodes, linkAt } from "./links.js";
 
@@ -6,7 +6,7 @@ import { allNodes, linkAt } from "./links.js";
 const misses = new WeakMap();
 
 /**
- * What a virtual node stands for: an output of another node, or an input whose link it uses; null when it leads nowhere.
+ * What a virtual node represents: an output of another node, or an input whose link it uses; null when it leads nowhere.
  * Some say so in a toast, so they are asked again only when a virtual node is different.
  * @param {object} node
  * @param {number} slot of its outputs
@@ -29,7 +29,7 @@ function ask(node, slot) {
     const target = link && node.graph.getNodeById(link.target_id);
     return target ? { node: target, index: link.target_slot } : null;
   } catch {
-    // As in the prompt, nothing comes of it.
+    // As in the prompt, it yields nothing.
     return null;
   }
 }

@@ -7,7 +7,7 @@ const NEWEST = 20;
 /** @type {WeakMap<object, object>} results found in the history, by node */
 const found = new WeakMap();
 
-/** What the last run of an encode node said, or null. */
+/** The result of an encode node's last run, or null. */
 export function resultOf(encoder, { app }) {
   return app.nodeOutputs?.[outputKey(encoder)]?.lumosx_encoding?.[0] ?? found.get(encoder) ?? null;
 }

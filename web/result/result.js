@@ -1,4 +1,4 @@
-/** The result view of one Relational Encode: seen from its first result on, and honest when that is an old one. */
+/** The result view of one Relational Encode: shown from its first result on; it says so if the result is old. */
 
 import { originOf, valueOf } from "../graph/walk.js";
 import { readScene, referencesOf, rootOf } from "../board/scene.js";
@@ -51,13 +51,13 @@ function tick(node, host, held) {
   drawResult(held.view, held.result, current);
 }
 
-/** Whether the graph still says what the last run was given, as far as the page can see. */
+/** Whether the graph still has the inputs of the last run, as far as the page can see. */
 function isCurrent(node, host, { result, cases }) {
   const root = rootOf(host.app);
   const { tokens } = result;
   const sizes = ["width", "height", "frames"].map((name) => [valueOf(node, name, root), tokens[name]]);
   const prompt = valueOf(node, "prompt", root);
-  // The host chooses anew between braces in every run, and takes comments and backslashes out.
+  // The host chooses between braces in every run, and removes comments and backslashes.
   const fixed = prompt.known && !/[{}\\]|\/\/|\/\*/.test(String(prompt.value)) ? [[prompt, result.prompt]] : [];
   return [...sizes, ...fixed].every(([{ known, value }, was]) => !known || value === was) && sameScene(node, host, root, result, cases);
 }

@@ -1,4 +1,4 @@
-/** Drawing a result: who binds to what, tokens, what it will cost, and warnings. */
+/** Drawing a result: which pictures bind to which words, tokens, cost, and warnings. */
 
 import { make, rebuild } from "../dom.js";
 import { badgesOf, hueOf } from "../palette.js";
@@ -12,7 +12,7 @@ export function makeResult() {
 }
 
 /**
- * Draw what a run said.
+ * Draw the result of a run.
  * @param {ReturnType<typeof makeResult>} view
  * @param {object} result see the ui output of LumosX_RelationalEncode
  * @param {boolean} current whether the node's inputs are still those of that run
