@@ -278,17 +278,17 @@ def train(arguments):
 
 
 def pictures(arguments):
-    """Take the screenshots of README, docs and help pages anew, all or those that are named (needs chromium)."""
+    """Renew the screenshots of README, docs and help pages, all or the named ones (needs chromium)."""
     return run(find_environment((*HOST_MODULES, "playwright")), ["-m", "browser.pictures", *arguments])
 
 
 def english(arguments):
-    """Write locales/en/nodeDefs.json anew from the nodes' own texts."""
+    """Rewrite locales/en/nodeDefs.json from the nodes' own texts."""
     return run(find_environment(HOST_MODULES), ["-m", "tools.english", *arguments])
 
 
 def templates(arguments):
-    """Write the workflow templates anew from their descriptions in tools/templates."""
+    """Rewrite the workflow templates from their descriptions in tools/templates."""
     return run(find_environment(HOST_MODULES), ["-m", "tools.templates", *arguments])
 
 

@@ -49,7 +49,7 @@ def eight_bit_attention(device: torch.device, dtype: torch.dtype) -> dict[str, D
     """The backends that compute in 8 bits and work here, by the names under which users choose them."""
     found: dict[str, DenseAttention] = {}
     for choice in (name for name, backend in BACKENDS.items() if backend.eight_bit):
-        # What is missing here is no fault; the row says which ones there were.
+        # It is not an error if one is missing here; the row says which ones there were.
         with contextlib.suppress(LumosXError):
             found[choice] = attention_of(resolve_backend(choice, hardware_of(device), device, dtype).kernel)
     return found

@@ -17,7 +17,7 @@ def count_flops(run: Callable[[], object]) -> int:
 
     A masked attention counts as all of its tokens, since that is what the kernels compute.
     """
-    # Without this, PyTorch's counter passes over the CPU's attention kernel.
+    # Without this, PyTorch's counter ignores the CPU's attention kernel.
     known = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
     with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=known) as counter:
         run()

@@ -1,7 +1,7 @@
 """Baseline (a): the relational forward in the way of the public release, written from the specification.
 
 Only the way of computing differs from ours: the numbers are the same. As the release does, it keeps the residual stream
-in float32, rotates q and k in complex128 with tables and ranges that every block builds anew from Python lists,
+in float32, rotates q and k in complex128 with tables and ranges that every block builds again from Python lists,
 computes keys and values of all 512 text positions in every block, builds the whole [tokens, heads, 512] bias in
 float32 for them, and carries every token through the last block and the head. The release gives the ranges of its
 self-attention to a kernel of its own; here one masked call of PyTorch's attention stands for it. Its boolean
@@ -153,7 +153,7 @@ def _heads_last(x: torch.Tensor, heads: int) -> torch.Tensor:
 
 
 def _rotated(x: torch.Tensor, sequence: _Sequence) -> torch.Tensor:
-    """R2PE on x [batch, tokens, heads, head_dim], its table built anew; float32."""
+    """R2PE on x [batch, tokens, heads, head_dim], its table built again; float32."""
     binding = sequence.binding
     segments = [_segment(sequence, list(range(sequence.frames)), 0)]
     segments += [_segment(sequence, [sequence.frames + number], 0) for number in range(len(binding.non_human_spans))]

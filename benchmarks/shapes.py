@@ -99,7 +99,7 @@ def draw_inputs(
     dtype: torch.dtype = torch.float32,
     latent_size: tuple[int, int] | None = None,
 ) -> Inputs:
-    """Inputs from a fixed seed; ``latent_size`` (height, width) is for sizes that are no whole number of tokens."""
+    """Inputs from a fixed seed; ``latent_size`` (height, width) is for sizes that are not whole numbers of tokens."""
     generator = torch.Generator().manual_seed(7)
     _, channels, frames, *whole = WAN21_LATENT.grid_shape(shape.grid)
     height, width = latent_size or whole

@@ -109,7 +109,7 @@ def is_there(module: str) -> bool:
 def install_line(modules: Iterable[str]) -> str:
     """The line that installs what is missing of these modules and of what they need.
 
-    One that is on pip's list though its files are gone is installed anew in its version.
+    One that is on pip's list although its files are gone is reinstalled in the same version.
     """
     absent = missing_packages(modules)
     listed = [package for package in absent if distributions(package)]

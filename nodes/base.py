@@ -117,7 +117,7 @@ def _checked(execute):
 
 
 def _schema(cls) -> io.Schema:
-    # Asking for it anew would list the folders of models again.
+    # Building it again would list the folders of models again.
     return cls.SCHEMA or cls.GET_SCHEMA()
 
 

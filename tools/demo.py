@@ -157,7 +157,7 @@ def _find_node(prompt, class_type, workflow):
 
 
 class ProgressLine:
-    """One line on standard error that says how far the workflow is; few plain lines when that is no terminal."""
+    """One line on standard error that says how far the workflow is; a few plain lines if that is not a terminal."""
 
     def __init__(self, prompt, stream=None):
         self._titles = {node: info.get("_meta", {}).get("title", info["class_type"]) for node, info in prompt.items()}

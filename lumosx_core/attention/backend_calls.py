@@ -26,7 +26,7 @@ def unsupported_reason(
 ) -> str | None:
     """Why a call must go to the host's PyTorch attention instead, in words; None if the backend can take it.
 
-    SageAttention ignores a mask without a word, and other packages take only some shapes and types.
+    SageAttention silently ignores a mask, and other packages take only some shapes and types.
 
     Args:
         q, k, v: [batch, tokens, heads * head_dim], or [batch, heads, tokens, head_dim] with ``skip_reshape``.

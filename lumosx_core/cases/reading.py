@@ -81,7 +81,7 @@ def load_case(folder: Path, full_bodies: bool = False) -> Case:
 
     With a ``lumosx.json`` that decides on order, phrases and occurrences; pictures that it does not name follow, and
     the notes name them. Otherwise files are taken in natural order (2 before 10), faces before attributes. Dotfiles are
-    passed over, anything else that is no picture, and links that lead out, are named in the notes.
+    ignored, anything else that is not a picture, and links that lead out, are named in the notes.
 
     Args:
         full_bodies: take pictures of whole persons as stand-alone references, if their name alone says that they are.

@@ -68,7 +68,7 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
 
     Raises:
         LumosXError: a name or a prompt that a caption cannot hold, more than ``load_case`` reads, a folder in the way
-            that is no case, or one that cannot be written.
+            that is not a case, or one that cannot be written.
     """
     check_case_name(name)
     prompt = " ".join(prompt.split())

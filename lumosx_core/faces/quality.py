@@ -55,7 +55,7 @@ class Quality:
         """What is wrong with it, one half-sentence with its figure each, worst first.
 
         Args:
-            upright: whether it will be turned, so that its tilt is no problem.
+            upright: whether it will be turned, so that its tilt does not matter.
         """
         found = []
         if self.too_small:

@@ -18,7 +18,7 @@ def faces_report(
         picked: numbers from 1.
         found_by: the detector, for the first line, and what tells faces apart where something does.
         measure: what a likeness is, e.g. "cosine".
-        passed_over: a sentence about faces that are no candidates; empty without such.
+        passed_over: a sentence about faces that are not candidates; empty if there are none.
     """
     lines = [f"- {face_count_text(len(candidates))} found by {found_by}; picked: {', '.join(map(str, picked))}."]
     lines += [f"- {passed_over}"] if passed_over else []

@@ -50,7 +50,7 @@ class LinkedRun:
     Attributes:
         setting: everything in the graph that the speed of a forward depends on, as text.
         forwards: of the model, those of the negative counted by themselves; None if the graph does not tell.
-        model: None if it cannot be told.
+        model: None if it is unknown.
     """
 
     setting: str
@@ -175,7 +175,7 @@ def read_model(path: Path, is_fp8: bool = False) -> LinkedModel:
         is_fp8: whether the loader casts plain weights to 8 bits.
 
     Raises:
-        LumosXError: it is no transformer of this kind.
+        LumosXError: it is not a transformer of this kind.
     """
     return _read_model(path, is_fp8, state_of(path))
 

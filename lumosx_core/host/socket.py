@@ -24,7 +24,7 @@ LYNX_BRANCH = "lumosx_lynx_branch"
 class MissingModelNode:
     """Stands where a stock Wan model looks for further frames, and says what is missing as soon as it looks.
 
-    Without it a model that was not patched would ignore every reference without a word.
+    Without it a model that was not patched would silently ignore every reference.
     """
 
     NAME: ClassVar[str] = "time_dim_concat"

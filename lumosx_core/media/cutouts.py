@@ -114,7 +114,7 @@ def fitting_mask(mask: torch.Tensor, height: int, width: int, invert: bool) -> t
         invert: the mask is 1 where the picture is removed.
 
     Raises:
-        LumosXError: several masks, another shape, values that are no numbers, or the mask that Load Image sends for a
+        LumosXError: several masks, another shape, values that are not numbers, or the mask that Load Image sends for a
             picture without transparency.
     """
     if not 2 <= mask.ndim <= 4 or 0 in mask.shape:

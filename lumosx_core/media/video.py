@@ -133,7 +133,7 @@ def _opened(path: Path):
         # FFmpeg takes what stands before a colon in a relative name for a protocol.
         return av.open(str(path.resolve()))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise _unreadable(path, "is no readable video", error) from error
+        raise _unreadable(path, "is not a readable video", error) from error
 
 
 def _unreadable(path: Path, what: str, error: Exception) -> LumosXError:

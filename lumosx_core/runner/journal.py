@@ -222,7 +222,7 @@ def _opened(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
 class Results:
     """One JSON line a case. A last line that a kill or a full disk cut off is taken away when the file is opened.
 
-    Other lines that cannot be read, such as a full disk left in the middle of files of version 0.1, are passed over and
+    Other lines that cannot be read, such as a full disk left in the middle of files of version 0.1, are skipped and
     stay where they are; what of them is a whole line of a case counts.
 
     Args:

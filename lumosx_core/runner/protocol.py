@@ -62,7 +62,7 @@ def queued(url: str, answer: dict) -> tuple[set[str], set[str]]:
     """The ids of the prompts that run, and of those that wait, in an answer of ``/queue``.
 
     Raises:
-        Refused: it is no such answer.
+        Refused: it is not such an answer.
     """
     try:
         running, waiting = ({str(item[1]) for item in answer[key]} for key in ("queue_running", "queue_pending"))

@@ -56,7 +56,7 @@ class Settings:
         graph: with the seed set.
         download: where outputs are fetched to; None leaves them at the server.
         wait: seconds to wait for a server that does not answer.
-        timeout: seconds for one case to run, anew each time it is posted; None for ever.
+        timeout: seconds for one case to run, counted from each time it is posted; None for no limit.
     """
 
     root: Path

@@ -49,7 +49,7 @@ class Tokens:
     """A tokenised text without its end and padding tokens.
 
     Attributes:
-        ids: token ids; None for a token that is no word, such as a textual-inversion embedding.
+        ids: token ids; None for a token that is not a word, such as a textual-inversion embedding.
         pieces: the sentencepiece piece of each id, e.g. "\u2581white" or "<0xE4>".
     """
 

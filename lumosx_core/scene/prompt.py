@@ -47,7 +47,7 @@ _PART = "\0"
 # Escaped brackets, which stand for themselves.
 _BRACKETS = {"(": "\1", ")": "\2"}
 DEEPEST_WEIGHT = 32
-# Far above what anybody means; with infinity or NaN the whole video would be no numbers.
+# Far above any useful weight; with infinity or NaN the whole video would be NaN.
 LARGEST_WEIGHT = 1000
 # Those of Unicode's stream-safe format (UAX 15). Sorting many more takes Unicode's normalisation minutes.
 MOST_MARKS = 30

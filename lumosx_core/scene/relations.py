@@ -41,7 +41,7 @@ class Reference:
 
     Raises:
         LumosXError: an empty phrase or one longer than ``LONGEST_PHRASE``, a missing or misshapen image, a negative
-            occurrence, or a full body that is no object.
+            occurrence, or a full body that is not an object.
     """
 
     kind: Kind

@@ -216,7 +216,7 @@ def _full_bodies(words: Sequence[CheckedReference], people: dict[int, list[int]]
 def _ambiguous(words: Sequence[CheckedReference]) -> list[Finding]:
     """References that bind several places of which something else binds a part.
 
-    Among people that is a conflict already; several places that nothing else binds are no reason to warn, since a
+    Among people that is a conflict already; several places that nothing else binds are not a reason to warn, since a
     prompt that names one person twice binds both.
     """
     found = []

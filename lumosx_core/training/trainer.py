@@ -35,7 +35,7 @@ class TrainingPlan:
     Attributes:
         steps: updates of the weights.
         rate: highest learning rate.
-        full_rate_inputs: a layer with more inputs than this learns slower by as much; 0 is no limit.
+        full_rate_inputs: a layer with more inputs than this learns at a rate lower by that factor; 0 means no limit.
         warmup: steps in which the rate rises from zero.
         cooldown: the part of the steps, at the end, over which it falls to zero in a straight line.
         accumulate: examples of each step.
@@ -228,7 +228,7 @@ class Trainer(Generic[Trained, Example]):
         """Continue from a checkpoint that ``save`` wrote.
 
         Raises:
-            LumosXError: the file is no checkpoint, is damaged, or is one of another plan or network.
+            LumosXError: the file is not a checkpoint, is damaged, or is one of another plan or network.
         """
         state = read_checkpoint(path, self.plan, self.about, self.may_change)
         if state["names"] != self.names:
@@ -302,7 +302,7 @@ def read_checkpoint(
     """What ``Trainer.save`` wrote, on the CPU; what ``may_change`` names of the plan may differ.
 
     Raises:
-        LumosXError: the file is no checkpoint, or one of another plan, or about something else.
+        LumosXError: the file is not a checkpoint, or one of another plan, or about something else.
     """
     try:
         with path.open("rb") as file:

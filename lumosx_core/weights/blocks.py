@@ -37,7 +37,7 @@ def packed_row_bytes(kind: str, columns: int) -> int:
     """Bytes of a row of ``columns`` numbers.
 
     Raises:
-        LumosXError: no block type that can be read, or a row that is no whole number of blocks.
+        LumosXError: no block type that can be read, or a row that is not a whole number of blocks.
     """
     size, block_bytes = block_sizes(kind)
     if columns % size:

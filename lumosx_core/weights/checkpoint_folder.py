@@ -18,7 +18,7 @@ from .torch_archive import load_archive
 class CheckpointFolder(WeightSource):
     """A folder with ``.metadata`` and ``*.distcp`` files. Files are open only while one of their tensors is read.
 
-    Entries that are no tensors, as an optimiser's settings, are left out.
+    Entries that are not tensors, such as an optimiser's settings, are left out.
 
     Raises:
         LumosXError: see ``checkpoint_index.read_index``.

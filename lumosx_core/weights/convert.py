@@ -45,7 +45,7 @@ class ConversionReport:
         to: the format that was asked for.
         nbytes: size of the new file.
         kinds: how many tensors are stored in which kind.
-        fallback: tensors that stayed F16 since their rows are no whole number of blocks.
+        fallback: tensors that stayed F16 since their rows are not whole numbers of blocks.
         second_hand: kinds of the source that had lost precision already and were requantised or widened.
         source_sha256: checksum of the source's files, see ``checksum``.
         weights_sha256: checksum of the new file's tensors.

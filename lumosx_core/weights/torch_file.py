@@ -20,7 +20,7 @@ _NESTED = "{}: its names are too long or nested beyond all reason; save a model'
 class TorchFile(WeightSource):
     """A state dict, alone or inside a checkpoint; the tensors stay mapped from disk.
 
-    A nested dict gives dotted names (``ema.blocks.0.modulation``); what is no tensor is left out.
+    A nested dict gives dotted names (``ema.blocks.0.modulation``); anything that is not a tensor is left out.
 
     Raises:
         LumosXError: the file is damaged, wants to run code, or holds other things than plain tensors.

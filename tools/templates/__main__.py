@@ -1,4 +1,4 @@
-"""Writes the workflow templates anew: workflows/*.json, and their API forms in tests/workflows."""
+"""Rewrites the workflow templates: workflows/*.json, and their API forms in tests/workflows."""
 
 import os
 import sys

@@ -66,7 +66,8 @@ Pictures, words, prompt, seed. For a third person add *Load Image* and *LumosX S
 
 ## What it costs
 
-35,880 tokens, 621 TFLOP for each of 50 steps, about 1.1 GB in addition to the 2.8 GB of weights (predicted, docs/memory.md). \
+35,880 tokens, 621 TFLOP for each of 50 steps, about 1.1 GB in addition to the 2.8 GB of weights (predicted, \
+docs/memory.md). \
 Fewer frames help most.
 """
 
@@ -93,7 +94,8 @@ trained on up to 3 people with 3 attributes each.
 
 ## What it costs
 
-43,680 tokens, 766 TFLOP for each of 50 steps, about 1.3 GB in addition to the 2.8 GB of weights (predicted, docs/memory.md). \
+43,680 tokens, 766 TFLOP for each of 50 steps, about 1.3 GB in addition to the 2.8 GB of weights (predicted, \
+docs/memory.md). \
 Every picture adds 1560 tokens.
 """
 
@@ -169,7 +171,8 @@ ComfyUI's input folder, then reload the page: R alone would empty the list of *N
 ## Run them all
 
 Choose the first in *Next case*, set the number beside **Run** to how many there are, and press Run. Each run \
-moves on to the next case and stays at the last. The case LumosX demo cannot be scored: no face is found in its pictures.
+moves on to the next case and stays at the last. The case LumosX demo cannot be scored: no face is found in its \
+pictures.
 
 ## What comes out
 
@@ -191,8 +194,8 @@ def files(weights=WEIGHTS_FILE, lora=False):
         )
     else:
         ours = (
-            f"- The whole folder {folder} of the release, including hidden files → models/diffusion_models, then press R. "
-            f"The first run makes {weights} (2.8 GB) from it, beside the folder."
+            f"- The whole folder {folder} of the release, including hidden files → models/diffusion_models, then press "
+            f"R. The first run makes {weights} (2.8 GB) from it, beside the folder."
         )
     lines = [
         "## Files",

@@ -51,8 +51,8 @@ function firstOf(prefix) {
 
 function either(by, yes, no) {
   return (node, value) => {
-    const told = value(by);
-    return told.known ? [inputIndex(node, told.value ? yes : no)] : null;
+    const setting = value(by);
+    return setting.known ? [inputIndex(node, setting.value ? yes : no)] : null;
   };
 }
 
@@ -67,15 +67,15 @@ function withStandIn(choice) {
 
 function outlet(by, first, name) {
   return (node, value, slot) => {
-    const told = value(by);
-    if (!told.known) return null;
-    return Number(told.value) - first === slot ? [inputIndex(node, name)] : [];
+    const setting = value(by);
+    if (!setting.known) return null;
+    return Number(setting.value) - first === slot ? [inputIndex(node, name)] : [];
   };
 }
 
 function numbered(by, prefix) {
   return (node, value) => {
-    const told = value(by);
-    return told.known ? [inputIndex(node, `${prefix}${Number(told.value)}`)] : null;
+    const setting = value(by);
+    return setting.known ? [inputIndex(node, `${prefix}${Number(setting.value)}`)] : null;
   };
 }

@@ -63,7 +63,7 @@ def open_case(name: str, full_bodies: bool = False) -> Case:
         full_bodies: as for ``load_case``.
 
     Raises:
-        LumosXError: a name outside its folder, or a folder that is no case.
+        LumosXError: a name outside its folder, or a folder that is not a case.
     """
     if name == BUILT_IN:
         return load_case(write_demo_case(Path(folder_paths.get_temp_directory()) / "lumosx_demo_case"))

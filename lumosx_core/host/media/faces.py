@@ -41,7 +41,7 @@ class CropPlan:
         upright: whether faces are turned until their eyes are level.
         detector, embedder: names of ``faces.catalogue``; the embedder is opened for order likeness only.
         margins: what is kept around a face.
-        min_score: faces of which the detector is less sure are passed over.
+        min_score: faces with a lower detection score are ignored.
     """
 
     order: str
@@ -77,7 +77,7 @@ def check_crop(order: str | None, pick: str | None, min_score: float | None, *ma
         margins: as MARGINS.
 
     Raises:
-        LumosXError: an order that is not known, a pick that is no list of numbers, or a score or a margin that is no
+        LumosXError: an order that is not known, a pick that is not a list of numbers, or a score or a margin that is no
             number or out of range.
     """
     # Only newer hosts check the options of a combo, and all of them accept NaN as a number.

@@ -16,7 +16,7 @@ class ImageFrames:
     """An IMAGE batch [frames, H, W, channels] as RGB frames [H, W, 3] uint8, made one at a time.
 
     Raises:
-        LumosXError: on reading a frame that is no picture.
+        LumosXError: on reading a frame that is not a picture.
     """
 
     def __init__(self, images: torch.Tensor):

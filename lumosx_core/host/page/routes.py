@@ -245,7 +245,7 @@ def answer_case(name: str | None, full_body: str = LEAVE_OUT) -> dict[str, Any]:
         full_body: one of ``FULL_BODIES``, as the node has it.
 
     Raises:
-        LumosXError: no name, a name outside its folder, a folder that is no case, or an unknown choice.
+        LumosXError: no name, a name outside its folder, a folder that is not a case, or an unknown choice.
     """
     if not name or len(name) > LONGEST_TEXT_FIELD:
         raise LumosXError(f"case: name is not a text of 1 to {LONGEST_TEXT_FIELD} characters; send the name of a case.")

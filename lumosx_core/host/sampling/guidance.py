@@ -16,7 +16,7 @@ _SHAPING = ("sampler_pre_cfg_function", "sampler_cfg_function")
 class GuidanceEnd:
     """The model options of each step of one run.
 
-    From the end on, the host is told that the unconditional prediction is the conditional one, and so
+    From the end on, the host gets the conditional prediction as the unconditional one too, and so
     uncond + cfg * (cond - uncond) is the conditional prediction to the last bit, whatever cfg is. What other nodes do
     to the guidance (RescaleCFG, APG) is left out with it; what they do afterwards (SkipLayerGuidance) stays.
 

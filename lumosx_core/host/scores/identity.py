@@ -83,7 +83,7 @@ def check_save_name(save_as: str) -> None:
     """Check that files may be written with this prefix; an empty one means no files.
 
     Raises:
-        LumosXError: it leads out of the output folder, or is no name that every system takes.
+        LumosXError: it leads out of the output folder, or is not a valid name on every system.
     """
     if not save_as.strip():
         return

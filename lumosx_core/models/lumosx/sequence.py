@@ -142,7 +142,7 @@ class SequenceLayout:
         """MCAM: [frame_tokens] int64, the pooled cell whose bias each token of a reference gets.
 
         The release repeats the cells over the *padded* grid, flattens it row by row and cuts it to the first
-        height*width rows. Where width is no multiple of ``pool`` the rows drift; the weights were trained so.
+        height*width rows. If width is not a multiple of ``pool`` the rows drift; the weights were trained so.
         """
         columns = -(-self.width // pool)
         index = torch.arange(self.frame_tokens)

@@ -81,7 +81,7 @@ def draw_head(pen: Pen, face: DrawnFace, x: float, y: float, turn: float) -> Non
 
 
 def draw_worn(pen: Pen, kind: str, fill: Fill, x: float, ground: float, turn: float = 0.0) -> None:
-    """Something worn by a figure on (x, ground) that is no clothing of the body."""
+    """Something worn by a figure on (x, ground) that is not clothing of the body."""
     _WORN[kind](pen, fill, x, ground + HEAD_Y, turn)
 
 

@@ -59,8 +59,8 @@ def test_rates_are_kept(tmp_path, fps):
     ("name", "content", "sentence"),
     [
         ("gone.mp4", None, "video: there is no file"),
-        ("text.mp4", b"no video at all", "video: text.mp4 is no readable video"),
-        ("empty.mp4", b"", "video: empty.mp4 is no readable video"),
+        ("text.mp4", b"no video at all", "video: text.mp4 is not a readable video"),
+        ("empty.mp4", b"", "video: empty.mp4 is not a readable video"),
     ],
 )
 def test_what_is_no_video_ends_in_a_sentence(tmp_path, name, content, sentence):

@@ -100,10 +100,10 @@ def uneven(path):
 
 
 ODD = {
-    "empty": (lambda path: path.write_bytes(b""), "is no readable video"),
+    "empty": (lambda path: path.write_bytes(b""), "is not a readable video"),
     "text": (lambda path: path.write_text("#EXTM3U\n"), "video: "),
-    "zeros": (lambda path: path.write_bytes(bytes(5000)), "is no readable video"),
-    "no index": (no_index, "is no readable video"),
+    "zeros": (lambda path: path.write_bytes(bytes(5000)), "is not a readable video"),
+    "no index": (no_index, "is not a readable video"),
     "sound": (sound, "contains no pictures"),
     "no frames": (no_frames, "video: "),
     "two sizes": (two_sizes, "changes its size from 64x48 to 96x80 pixels"),

@@ -205,7 +205,7 @@ def broken(folder, what):
 
 @pytest.mark.parametrize(("what", "sentence"), [
     ("target", "case: one has no video to train on"),
-    ("video", "video: video.mp4 is no readable video"),
+    ("video", "video: video.mp4 is not a readable video"),
     ("phrase", r'^case: one: .*"wizard in the tower" is not in the prompt'),
     ("caption", "case: one has no caption.txt"),
 ])
