@@ -279,7 +279,7 @@ def test_a_description_names_files_as_they_are_listed(described, monkeypatch, fi
     """As on a system that opens a file by other names too."""
     root = described("objects/lamp.png", objects=[entry(file)])
     monkeypatch.setattr(Path, "is_file", lambda path: True)
-    with pytest.raises(LumosXError, match="which is (not there|no path)"):
+    with pytest.raises(LumosXError, match="which (does not exist|is not the path)"):
         load_case(root)
 
 
@@ -302,7 +302,7 @@ def test_captions(case, caption, name, prompt):
     [
         (["objects/lamp.png"], None, "has no caption.txt; write one line"),
         (["objects/lamp.png"], "name;  ", "has no prompt"),
-        ([], "name;prompt", "contains no pictures; it needs subjects/1/face_<phrase>.png"),
+        ([], "name;prompt", "holds no pictures; it needs subjects/1/face_<phrase>.png"),
         (["subjects/1/face_.png"], "name;prompt", "case file 1/face_.png: the phrase is empty"),
         (["objects/lamp.jpg"], "name;prompt", "case: objects/lamp.jpg is not a readable picture"),
     ],
@@ -452,7 +452,7 @@ def test_a_description_does_not_follow_links_out_of_the_case(described, tmp_path
         load_case(root)
     (root / "objects" / "link.png").unlink()
     (root / "objects" / "link.png").symlink_to("link.png")
-    with pytest.raises(LumosXError, match="which (cannot be opened|is not there)"):
+    with pytest.raises(LumosXError, match="which (cannot be opened|does not exist)"):
         load_case(root)
 
 

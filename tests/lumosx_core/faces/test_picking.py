@@ -51,7 +51,7 @@ def test_numbers_are_read_in_their_order(pick, numbers):
         ("1;2", "is not a list of numbers"), ("1 2", "is not a list of numbers"), ("1,", "is not a list of numbers"),
         (",", "is not a list of numbers"), ("-1", "is not a list of numbers"), ("1.0", "is not a list of numbers"),
         ("²", "is not a list of numbers"), ("٢", "is not a list of numbers"), ("9" * 5000, "is not a list of numbers"),
-        ("0", "there is no face 0"), ("1, 0", "there is no face 0"), ("1, 2, 1", "1 stands there twice"),
+        ("0", "there is no face 0"), ("1, 0", "there is no face 0"), ("1, 2, 1", "pick: 1 is listed twice"),
     ],
 )
 def test_anything_else_is_refused(pick, sentence):

@@ -78,7 +78,7 @@ def test_a_journal_of_version_0_1_is_read_and_becomes_a_database_with_the_first_
                                      "[" * 100_000, "\0" * 100])
 def test_a_strange_journal_is_refused(tmp_path, content):
     (tmp_path / "journal").write_text(content.replace("%s", json.dumps(asdict(POSTED))))
-    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+    with pytest.raises(LumosXError, match="journal is not the journal of a batch"):
         Journal(tmp_path / "journal")
 
 
@@ -98,14 +98,14 @@ LEADS_ELSEWHERE = [
 def test_a_journal_that_came_with_a_folder_leads_nowhere_else(tmp_path, field, value):
     entry = {**asdict(POSTED), field: value}
     (tmp_path / "journal").write_text(json.dumps({"server": "http://a", "under_way": [entry]}))
-    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+    with pytest.raises(LumosXError, match="journal is not the journal of a batch"):
         Journal(tmp_path / "journal")
 
 
 @pytest.mark.parametrize(("field", "value"), LEADS_ELSEWHERE)
 def test_a_database_that_came_with_a_folder_leads_nowhere_else(tmp_path, field, value):
     changed(tmp_path / "journal", f"UPDATE under_way SET {'folder' if field == 'case' else field} = ?", value)
-    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+    with pytest.raises(LumosXError, match="journal is not the journal of a batch"):
         Journal(tmp_path / "journal")
 
 
@@ -126,7 +126,7 @@ def changed(path, *statement):
 def test_a_database_of_other_tables_or_values_is_refused(tmp_path, statement):
     changed(tmp_path / "journal", statement)
     before = (tmp_path / "journal").read_bytes()
-    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+    with pytest.raises(LumosXError, match="journal is not the journal of a batch"):
         Journal(tmp_path / "journal")
     assert (tmp_path / "journal").read_bytes() == before
 
@@ -140,9 +140,9 @@ def test_a_damaged_database_is_refused_or_read_as_it_was(tmp_path, place):
     try:
         assert Journal(tmp_path / "journal").under_way == {"case 1": POSTED}
     except LumosXError as error:
-        assert "journal is not a journal of a batch" in str(error)
+        assert "journal is not the journal of a batch" in str(error)
     (tmp_path / "journal").write_bytes(content[:-1000])
-    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+    with pytest.raises(LumosXError, match="journal is not the journal of a batch"):
         Journal(tmp_path / "journal")
 
 
@@ -183,7 +183,7 @@ def test_a_rollback_of_somebody_elses_deletes_no_file(cut_off):
     end = len(name).to_bytes(4, "big") + sum(name).to_bytes(4, "big") + journal._SUPER_JOURNAL
     with (cut_off.parent / "journal-journal").open("ab") as file:
         file.write((2**30 // 4096 + 1).to_bytes(4, "big") + name + end)
-    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+    with pytest.raises(LumosXError, match="journal is not the journal of a batch"):
         Journal(cut_off)
     assert mine.read_text() == "mine"
 
@@ -198,7 +198,7 @@ def test_a_rollback_that_is_not_a_file_is_refused(tmp_path, kind):
         os.mkfifo(rollback)
     else:
         rollback.mkdir()
-    with pytest.raises(LumosXError, match="journal is not a journal of a batch"):
+    with pytest.raises(LumosXError, match="journal is not the journal of a batch"):
         Journal(tmp_path / "journal")
 
 

@@ -35,7 +35,7 @@ def test_a_journal_that_names_a_folder_beside_the_root_sends_nothing(
     (root.parent / "private" / "secret.txt").write_text("secret")
     write_journal(root, server, "../private")
     assert batch("--download", tmp_path / "videos") == 1 and executed() == 0
-    assert "lumosx_results.jsonl.journal is not a journal of a batch" in capsys.readouterr().err
+    assert "lumosx_results.jsonl.journal is not the journal of a batch" in capsys.readouterr().err
     assert not (tmp_path / "private.mp4").exists() and "secret.txt" not in uploaded(server)
 
 
@@ -48,7 +48,7 @@ def test_what_was_under_way_and_is_no_case_any_more_is_forgotten(
     write_journal(root, server, "gone")
     assert batch() == 0 and executed() == 1
     said = capsys.readouterr()
-    assert "gone: it is no case of ROOT (any more)" in said.err and said.out.startswith("1 cases: 1 done, 0 failed")
+    assert "gone: it is not, or no longer" in said.err and said.out.startswith("1 cases: 1 done, 0 failed")
     assert [line["case"] for line in lines()] == ["1"] and "private.txt" not in uploaded(server)
 
 

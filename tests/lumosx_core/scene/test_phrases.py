@@ -158,7 +158,7 @@ def test_an_unmatched_phrase_names_itself_and_the_nearest_words(tokenize):
     with pytest.raises(LumosXError) as caught:
         find_phrase(tokenize(PROMPT), tokenize("woman on the left"), source="LumosX Subject face")
     message = str(caught.value)
-    assert message.startswith('LumosX Subject face: "woman on the left" is not in the prompt; the nearest words there')
+    assert message.startswith('LumosX Subject face: "woman on the left" is not in the prompt; the nearest words in it')
     assert '"man on the left"' in message and '"woman on the right"' in message
 
 

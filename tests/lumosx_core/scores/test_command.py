@@ -162,7 +162,7 @@ def test_without_an_embedder_faces_are_counted(tmp_path, dressed, capsys, nothin
     identity, attributes = scores["notes"]
     assert identity == f"Identity scores left out: {scores['presence']['missing']}"
     assert "pip install dlib-bin" in identity
-    assert attributes.startswith("Attribute scores left out: whose clothes they are is told from the faces")
+    assert attributes.startswith("Attribute scores left out: people are found by their faces")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["annotated.mp4", "motion.png", "scores.json"]
     assert len(list(VideoFile(tmp_path / "out" / "annotated.mp4"))) == 12
     report = capsys.readouterr().out
@@ -266,7 +266,7 @@ def test_lines_and_means_have_clothes_and_motion(tmp_path, dressed, case, pair, 
     assert first["win_rate"] == pytest.approx(sum(row["win_rate"] for row in measured) / 2) and len(measured) == 2
     assert [second[key] for key in ("measure", "leakage", "win_rate", "dynamic")] == [None] * 4
     note, = first["left_out"]
-    assert note.startswith("CLIP-I and CLIP-T left out: CLIP has no weights here") and len(second["left_out"]) == 2
+    assert note.startswith("CLIP-I and CLIP-T left out: CLIP has no weights") and len(second["left_out"]) == 2
     means = json.loads((out / "means.json").read_text(encoding="utf-8"))["2 people"]
     assert (means["cases"], means["leakage"], means["dynamic"]) == (2, first["leakage"], 1.0)
     report = capsys.readouterr().out

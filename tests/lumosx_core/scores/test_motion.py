@@ -121,9 +121,9 @@ def test_flow_has_x_first(texture):
         (11, 24, 16, "11 frames are too few .* use 12 or more"),
         (0, 16, 16, "images: 0 frames are too few"),
         (20, 16, 12, "images: 12 x 12 pixels are too small"),
-        (20, 0, 16, "fps: 0 is no rate"),
-        (20, float("nan"), 16, "fps: nan is no rate"),
-        (20, float("inf"), 16, "fps: inf is no rate"),
+        (20, 0, 16, "fps: 0 must be"),
+        (20, float("nan"), 16, "fps: nan must be"),
+        (20, float("inf"), 16, "fps: inf must be"),
     ],
 )
 def test_what_cannot_be_measured_ends_in_a_sentence(frames, fps, size, sentence):

@@ -169,8 +169,8 @@ def test_a_file_of_others_cannot_be_verified(source):
 @pytest.mark.parametrize(
     ("target", "to", "sentence"),
     [
-        ("out.safetensors", "q8_0", "out.safetensors: q8_0 is written as .gguf; let the name end so"),
-        ("out.gguf", "bf16", "out.gguf: bf16 is written as .safetensors; let the name end so"),
+        ("out.safetensors", "q8_0", "out.safetensors: q8_0 is written as .gguf"),
+        ("out.gguf", "bf16", "out.gguf: bf16 is written as .safetensors"),
         ("out.gguf", "q4_k", "to: q4_k cannot be made; choose one of f32"),
         ("tiny.safetensors", "bf16", "source and target are the same file"),
         ("there.safetensors", "bf16", "there.safetensors: it already exists; delete it first"),

@@ -180,7 +180,7 @@ def test_an_unknown_tensor_is_named(find, weights):
 
 def test_a_wrong_shape_is_named(find, weights):
     message = refusal(find, {**weights, "blocks.2.self_attn.k.weight": torch.zeros(256, 128)})
-    assert "blocks.2.self_attn.k.weight has the shape [256, 128] but the rest of the file requires" in message
+    assert "blocks.2.self_attn.k.weight has the shape [256, 128], but the rest of the file requires" in message
 
 
 @pytest.mark.parametrize("name", ["head.modulation", "patch_embedding.weight", "blocks.0.ffn.0.weight"])

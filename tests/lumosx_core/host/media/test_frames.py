@@ -20,7 +20,7 @@ def test_frames_are_exact_and_transparency_becomes_white():
     assert len(frames) == 2 and np.array_equal(np.stack(list(frames)), pixels)
     clear = ImageFrames(torch.zeros(1, 2, 2, 4))
     assert (clear[0] == 255).all()
-    with pytest.raises(LumosXError, match="images: the image holds values that are no numbers"):
+    with pytest.raises(LumosXError, match="images: the image contains values that are not numbers"):
         ImageFrames(torch.full((1, 2, 2, 3), float("nan")))[0]
 
 

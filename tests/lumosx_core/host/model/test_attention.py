@@ -214,7 +214,7 @@ def test_calls_that_a_backend_cannot_take_are_right_and_said_once(relational, en
     expected = sample(with_attention(relational, "pytorch"), encoded)
     said()
     assert torch.equal(sample(model, encoded), expected) and torch.equal(sample(model, encoded), expected)
-    assert said() == [("INFO", "LumosX: FlashAttention 2 cannot take calls in float32; PyTorch computes those.")]
+    assert said() == [("INFO", "LumosX: FlashAttention 2 does not support calls in float32; PyTorch computes those.")]
 
 
 def test_the_stand_in_of_sageattention_1_harms_nobody_else(relational, encoded, said, tmp_path):

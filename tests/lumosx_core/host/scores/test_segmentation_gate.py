@@ -66,7 +66,7 @@ def test_labels_choose_the_line(boxes):
     images, masks = two_squares(1)
     crops, phrases, _, _, report = gate_segments(images, masks, boxes, "blue\ngreen", OFF, 0.2)
     assert colours_of(crops) == [BLUE] and phrases == "blue"
-    assert 'whose label is no phrase: "dog"' in report
+    assert 'whose label is not a phrase were ignored: "dog"' in report
 
 
 def test_clip_decides_and_the_report_says_how_alike(clip_folder):
@@ -92,7 +92,7 @@ def test_clip_decides_and_the_report_says_how_alike(clip_folder):
     ({"phrases": "a", "boxes": [[], []]}, "nothing is kept. No box has a label"),
     ({"phrases": "a\nb", "boxes": [[[0, 0, 9, 9]], []]}, "phrases: there are 2 for 1 boxes without labels"),
     ({"phrases": "", "boxes": [[[0, 0, 9, 9]], []], "check": CLIP}, "phrases: the boxes have no labels"),
-    ({"check": CLIP}, "CLIP has no weights here"),
+    ({"check": CLIP}, "CLIP has no weights"),
 ], ids=str)
 def test_what_cannot_be_used_ends_in_a_sentence(change, sentence):
     images, masks = two_squares()

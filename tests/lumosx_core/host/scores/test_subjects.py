@@ -105,7 +105,7 @@ def test_no_subject_and_no_faces_end_in_a_sentence(clip):
         consolidated(clip, SubjectsPlan(COLOURS, 1e-9, 30, False))
     with pytest.raises(LumosXError, match="crops: there are 0"):
         consolidated(clip, crops=[])
-    with pytest.raises(LumosXError, match="CLIP has no weights here"):
+    with pytest.raises(LumosXError, match="CLIP has no weights"):
         consolidated(clip, SubjectsPlan(CLIP, 0.0, 0, False))
 
 
