@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,6 +13,10 @@ from ..errors import LumosXError
 from .checkpoint_index import Chunk, IndexedTensor, read_index
 from .source import WeightSource
 from .torch_archive import load_archive
+from .zip_entries import OpenArchive
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 class CheckpointFolder(WeightSource):
@@ -66,7 +70,7 @@ class _Stretch(io.RawIOBase):
     Mapping would not do: the archives follow each other without a gap, so that most numbers lie across their alignment.
     """
 
-    def __init__(self, file: BinaryIO, start: int, length: int) -> None:
+    def __init__(self, file: OpenArchive, start: int, length: int) -> None:
         self._file, self._start, self._length, self._place = file, start, length, 0
 
     def readable(self) -> bool:
@@ -82,9 +86,9 @@ class _Stretch(io.RawIOBase):
         self._place = place
         return place
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         self._file.seek(self._start + self._place)
-        count = self._file.readinto(memoryview(buffer)[:max(0, self._length - self._place)])
+        count = self._file.readinto(memoryview(buffer)[:max(0, self._length - self._place)]) or 0
         self._place += count
         return count
 

@@ -187,7 +187,7 @@ def _read_entry(name: str, state: dict, places: dict, path: Path) -> IndexedTens
 def _dtype(properties: object) -> torch.dtype:
     if not isinstance(properties, PickledObject) or properties.name not in _PROPERTIES:
         raise Damaged("properties")
-    if type(properties.state[0]) is not GlobalName:
+    if not isinstance(properties.state, tuple) or type(properties.state[0]) is not GlobalName:
         raise Damaged("dtype")
     return DTYPES[properties.state[0]]
 

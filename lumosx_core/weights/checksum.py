@@ -43,7 +43,7 @@ class WeightsDigest:
 
 def tensor_bytes(tensor: torch.Tensor) -> memoryview:
     """A tensor's memory as flat bytes, without a copy where it is contiguous."""
-    return memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def verify_weights(source: WeightSource) -> str:

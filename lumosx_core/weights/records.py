@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 PERSISTENT = "persistent"
 """The name under which a persistent id counts as a call; no global is called so, since those have a module."""
@@ -41,6 +42,8 @@ class PickledObject:
 # A tuple may hold a million tuples, and hashing it would overrun the stack of C.
 _KEYS = (str, int, float, bool, type(None), GlobalName, PickledObject)
 
+
+Kind = TypeVar("Kind")
 
 Call = Callable[[str, tuple], object]
 """What stands for the call of a global with these arguments, or of PERSISTENT; it raises Foreign or Damaged."""
@@ -83,11 +86,12 @@ class _Machine:
         self._below: list[list] = []
         self._memo: dict[int, object] = {}
 
-    def pop(self, kind: type | tuple[type, ...] = object) -> object:
-        self._top(kind)
-        return self._stack.pop()
+    def pop(self, kind: type[Kind] = object) -> Kind:
+        top = self._top(kind)
+        self._stack.pop()
+        return top
 
-    def _top(self, kind: type | tuple[type, ...]) -> object:
+    def _top(self, kind: type[Kind]) -> Kind:
         if not isinstance(self._stack[-1], kind):
             raise Damaged("kind")
         return self._stack[-1]
@@ -159,7 +163,9 @@ class _Machine:
         self._top(list).extend(values)
 
     def _do_setitem(self, _argument: None) -> None:
-        value, key = self.pop(), self.pop(_KEYS)
+        value, key = self.pop(), self.pop()
+        if not isinstance(key, _KEYS):
+            raise Damaged("kind")
         self._top(dict)[key] = value
 
     def _do_setitems(self, _argument: None) -> None:

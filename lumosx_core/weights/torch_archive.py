@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 from ..errors import LumosXError
 from .records import Damaged, Foreign, read_records
 from .torch_tensors import StorageReader, TensorMaker, TooLarge, may_mention
-from .zip_entries import NotCanonical, Repacked, Stretch, find_entries
+from .zip_entries import NotCanonical, OpenArchive, Repacked, Stretch, find_entries
 
 MOST_STEPS = 1 << 19
 """Opcodes of data.pkl; a tensor takes about 45, so this is enough for MOST_TENSORS and something beside them."""
@@ -25,7 +24,7 @@ _LONGEST_NOTE = 64
 """Bytes of ``byteorder``."""
 
 
-def load_archive(file: BinaryIO, path: Path, mapped: bool = False, most_steps: int = MOST_STEPS) -> object:
+def load_archive(file: OpenArchive, path: Path, mapped: bool = False, most_steps: int = MOST_STEPS) -> object:
     """What was saved, with its tensors on the CPU.
 
     Args:
@@ -82,6 +81,6 @@ def _entries_in_folder(listed: Mapping[str, Stretch], path: Path) -> dict[str, S
     return entries
 
 
-def _read(file: BinaryIO, stretch: Stretch, most: int) -> bytes:
+def _read(file: OpenArchive, stretch: Stretch, most: int) -> bytes:
     file.seek(stretch.start)
     return file.read(min(stretch.size, most))

@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TypeGuard
 
 import numpy as np
 import torch
 
 from .records import PERSISTENT, Damaged, Foreign, GlobalName, PickledObject
 from .source import DTYPES, MOST_DIMENSIONS, TORCH_KINDS
-from .zip_entries import Stretch
+from .zip_entries import OpenArchive, Stretch
 
 _MOST_NUMBERS = 1 << 62
 _ALIGNMENT = 16
@@ -63,7 +63,7 @@ class StorageReader:
         mapped: map the bytes, privately, instead of reading them.
     """
 
-    def __init__(self, file: BinaryIO, path: Path, mapped: bool) -> None:
+    def __init__(self, file: OpenArchive, path: Path, mapped: bool) -> None:
         self._file = file
         self.size = file.seek(0, 2)
         self._mapped = np.memmap(path, np.uint8, "c") if mapped else None
@@ -80,7 +80,7 @@ class StorageReader:
             return piece.clone() if stretch.start % _ALIGNMENT else piece
         data = torch.empty(stretch.size, dtype=torch.uint8)
         self._file.seek(stretch.start)
-        if self._file.readinto(data.numpy()) != stretch.size:
+        if self._file.readinto(data.numpy().data) != stretch.size:
             raise Damaged("short")
         return data
 
@@ -199,7 +199,7 @@ def _tensor_among(arguments: tuple) -> torch.Tensor:
     return arguments[0]
 
 
-def _are_numbers(numbers: object) -> bool:
+def _are_numbers(numbers: object) -> TypeGuard[tuple[int, ...]]:
     """Whether it is a tuple of sizes or strides."""
     if not isinstance(numbers, tuple) or len(numbers) > MOST_DIMENSIONS:
         return False

@@ -139,7 +139,9 @@ def _shapes(config: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         "layer.1.DenseReluDense.wo.weight": (width, wide),
         **{f"layer.{part}.layer_norm.weight": (width,) for part in range(2)},
     }
-    shapes = {_EMBEDDING: (config["vocab_size"], width), "encoder.final_layer_norm.weight": (width,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        _EMBEDDING: (config["vocab_size"], width), "encoder.final_layer_norm.weight": (width,)
+    }
     for index in range(config["num_layers"]):
         shapes.update({f"encoder.block.{index}.{name}": shape for name, shape in of_layer.items()})
     return shapes

@@ -11,9 +11,12 @@ import io
 import struct
 import zipfile
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Protocol
 
 from .source import MOST_TENSORS
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _LARGEST_DIRECTORY = 1 << 22
 _MOST_ENTRIES = 2 * MOST_TENSORS
@@ -37,6 +40,16 @@ class Repacked(ValueError):
     """The archive is compressed or encrypted, so another program made it."""
 
 
+class OpenArchive(Protocol):
+    """A file of bytes that is open for reading."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+    def seekable(self) -> bool: ...
+    def read(self, size: int = -1, /) -> bytes: ...
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None: ...
+
+
 @dataclass(frozen=True)
 class Stretch:
     """The bytes of an entry: first byte in the file, and how many."""
@@ -45,7 +58,7 @@ class Stretch:
     size: int
 
 
-def find_entries(file: BinaryIO) -> dict[str, Stretch]:
+def find_entries(file: OpenArchive) -> dict[str, Stretch]:
     """The entries by their full name.
 
     Args:
@@ -79,7 +92,7 @@ def find_entries(file: BinaryIO) -> dict[str, Stretch]:
     return entries
 
 
-def _locate(file: BinaryIO, info: zipfile.ZipInfo) -> Stretch:
+def _locate(file: OpenArchive, info: zipfile.ZipInfo) -> Stretch:
     """Where an entry's bytes are, once what stands in front of them agrees with the directory."""
     file.seek(info.header_offset)
     head = file.read(_LOCAL.size)
@@ -102,8 +115,8 @@ def _locate(file: BinaryIO, info: zipfile.ZipInfo) -> Stretch:
     return Stretch(info.header_offset + _LOCAL.size + name_length + extra_length, info.file_size)
 
 
-def _check_end(file: BinaryIO, directory: int, end: int) -> None:
-    """Whether the records at the end say where the directory is, with nothing between it and them."""
+def _check_end(file: OpenArchive, directory: int, end: int) -> None:
+    """Whether the records at the end say where the directory is, and nothing lies between it and them."""
     file.seek(max(directory, end - _LONGEST_END))
     tail = file.read(_LONGEST_END)
     signature, size, offset = _END.unpack(tail[-_END.size:]) if len(tail) >= _END.size else (b"", 0, 0)
@@ -120,7 +133,7 @@ def _check_end(file: BinaryIO, directory: int, end: int) -> None:
 class _BoundedReads:
     """A file for ``zipfile``, which otherwise reads as much as a damaged archive says."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: OpenArchive) -> None:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
         self._read = file.read
 
