@@ -159,7 +159,7 @@ def _conflicts(words: Sequence[CheckedReference], people: dict[int, list[int]]) 
 def _conflict(
     words: Sequence[CheckedReference], people: dict[int, list[int]], group: Sequence[int], lost: Sequence[int]
 ) -> Finding:
-    sharing = sorted({words[index].person for index in group})
+    sharing = sorted({person for index in group if (person := words[index].person) is not None})
     without = tuple(person for person in sharing if person in lost)
     names = {person: f"subject {person + 1} (\"{words[own[0]].phrase}\")" for person, own in people.items()}
     values = {"places": max(max(words[index].places) for index in group)}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ _NETWORKS = {CLIP: ClipLikeness, DINO: DinoLikeness}
 
 Spot = tuple[PixelBox, bool]
 """A box of a frame, and whether it is laid on a white square."""
+
+Opened = TypeVar("Opened")
 
 Placement = Callable[[torch.nn.Module], AbstractContextManager]
 """Puts a model on the device where it computes, and takes it back at the end."""
@@ -134,11 +137,11 @@ def score_attributes(
         tools: from ``open_tools``.
         same_person: the embedder's, to tell who is probably not in the video; None where faces were not aligned.
     """
-    absent = {} if same_person is None else strangers(seen, same_person)
-    absent_notes = [
-        stranger_sentence(person, scene.subjects[person].name, likeness, same_person)
-        for person, likeness in absent.items()
-    ]
+    absent, told = {}, []
+    if same_person is not None:
+        absent = strangers(seen, same_person)
+        told = [stranger_sentence(person, scene.subjects[person].name, likeness, same_person)
+                for person, likeness in absent.items()]
     with ExitStack() as stack:
         for model in tools.models:
             stack.enter_context(place(model))
@@ -190,7 +193,7 @@ def open_tools(plan: AttributePlan, folders: ModelFolders) -> Tools:
     return Tools(tuple(comparers), locator, tuple(notes))
 
 
-def _asked_for(name: str, kind: Callable, folders: ModelFolders) -> Comparer | OwlLocator:
+def _asked_for(name: str, kind: Callable[[ModelFolders], Opened], folders: ModelFolders) -> Opened:
     try:
         return kind(folders)
     except LumosXError as error:
@@ -222,7 +225,7 @@ class _Tally:
     def look(self, frame: SeenFrame, pixels: np.ndarray) -> None:
         """Score one frame, RGB [H, W, 3] uint8."""
         regions = person_regions(frame, *pixels.shape[:2])
-        found = None if self.locator is None else self._locate(pixels, regions)
+        found = None if self.locator is None else self._locate(self.locator, pixels, regions)
         for comparer in self.comparers:
             spots = self._spots(comparer, pixels.shape[:2], regions, found)
             for measure, scores in _compare(comparer, self.wanted[comparer.name], pixels, spots).items():
@@ -254,7 +257,7 @@ class _Tally:
         )
 
     def _locate(
-        self, pixels: np.ndarray, regions: Sequence[Region | None]
+        self, locator: OwlLocator, pixels: np.ndarray, regions: Sequence[Region | None]
     ) -> dict[tuple[int, int | None], Located | None]:
         """For each attribute and person, and each object (person None), where it is in the frame, or None."""
         found: dict[tuple[int, int | None], Located | None] = {}
@@ -262,11 +265,13 @@ class _Tally:
         worn = len(self.worn)
         for person, region in enumerate(regions):
             if region is not None and worn:
-                places = self.locator.locate(cut(pixels, region.box), phrases[:worn])
-                found.update({(thing, person): _moved(place, region.box) for thing, place in enumerate(places)})
+                places = locator.locate(cut(pixels, region.box), phrases[:worn])
+                for thing, place in enumerate(places):
+                    found[thing, person] = _moved(place, region.box)
         if len(phrases) > worn:
-            places = self.locator.locate(pixels, phrases[worn:])
-            found.update({(worn + number, None): place for number, place in enumerate(places)})
+            places = locator.locate(pixels, phrases[worn:])
+            for number, place in enumerate(places):
+                found[worn + number, None] = place
         return found
 
     def _spots(
@@ -283,7 +288,8 @@ class _Tally:
                     window = region.window(part)
                     spots[thing, person] = [] if window is None else [(window, part == WHOLE)]
         windows = [(window, False) for window in picture_windows(*size)]
-        spots.update({(thing, None): windows for thing in range(len(self.worn), len(self.things))})
+        for thing in range(len(self.worn), len(self.things)):
+            spots[thing, None] = windows
         return spots
 
     def _keep(self, rows: list[list], scores: dict[tuple[int, int | None], float]) -> None:

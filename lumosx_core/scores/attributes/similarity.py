@@ -6,7 +6,7 @@ DINOv2-base's pooled output, OWLv2 is asked for the bare phrase with threshold 0
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,8 +40,12 @@ class Comparer(Protocol):
     """
 
     name: str
-    measures: dict[str, str]
-    models: tuple[torch.nn.Module, ...]
+
+    @property
+    def measures(self) -> Mapping[str, str]: ...
+
+    @property
+    def models(self) -> Sequence[torch.nn.Module]: ...
 
     def part(self, phrase: str) -> str:
         """Which part of a person's region to look at for a thing of this phrase: see ``Region.window``."""

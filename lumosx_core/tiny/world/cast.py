@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from enum import Enum
+from itertools import product
+from typing import TypeVar
 
 import numpy as np
 
@@ -38,10 +40,10 @@ class Split(Enum):
 
 def palette() -> tuple[Colour, ...]:
     """All colours of the world."""
-    colours = [
-        tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue / _HUES, saturation, value))
-        for hue in range(_HUES) for saturation, value in _TONES
-    ]
+    colours: list[Colour] = []
+    for hue, (saturation, value) in product(range(_HUES), _TONES):
+        red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(hue / _HUES, saturation, value))
+        colours.append((red, green, blue))
     return (*colours, (246, 246, 246), (140, 140, 146), (38, 36, 44))
 
 
@@ -67,7 +69,8 @@ class Fill:
     def mean(self) -> Colour:
         """The colour of the surface from afar."""
         part = {"plain": 0.0, "dots": 0.28}.get(self.pattern, 0.5)
-        return tuple(round((1 - part) * a + part * b) for a, b in zip(self.ground, self.figure))
+        red, green, blue = (round((1 - part) * a + part * b) for a, b in zip(self.ground, self.figure))
+        return red, green, blue
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,9 @@ class Surroundings:
     first: Colour
     second: Colour
     shift: float
+
+
+Drawn = TypeVar("Drawn", Fill, DrawnFace)
 
 
 def split_of(drawn: Fill | DrawnFace) -> Split:
@@ -135,7 +141,7 @@ def random_surroundings(random: np.random.Generator) -> Surroundings:
     return Surroundings(*(_pick(random, PALETTE) for _ in range(4)), shift=float(random.random()))
 
 
-def _draw(attempt: Callable[[], Fill | DrawnFace | None], split: Split):
+def _draw(attempt: Callable[[], Drawn | None], split: Split) -> Drawn:
     while True:
         drawn = attempt()
         if drawn is not None and split_of(drawn) is split:

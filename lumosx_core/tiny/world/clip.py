@@ -194,7 +194,7 @@ def draw_references(
 
     if script.place_shown:
         yield "background", view_of_place(script.place, cast.surroundings, view(), zoom)
-    if script.thing and script.thing_shown:
+    if script.thing and cast.thing and script.thing_shown:
         yield "object", view_of_thing(script.thing, cast.thing, view(), zoom)
     for number in script.subjects:
         role, person = script.roles[number], cast.people[number]

@@ -108,8 +108,8 @@ def draw_sleeves(pen: Pen, kind: str, fill: Fill, x: float, ground: float, hands
         shoulder = x + side * 11.5, ground + _SHOULDER_Y + 2
         reach = {"dress": 0.0, "shirt": 0.5}.get(kind, 0.85)
         if reach:
-            end = tuple(a + reach * (b - a) for a, b in zip(shoulder, hand))
-            pen.line([shoulder, end], 6.4, fill.ground)
+            end_x, end_y = (a + reach * (b - a) for a, b in zip(shoulder, hand))
+            pen.line([shoulder, (end_x, end_y)], 6.4, fill.ground)
 
 
 def hands_of(x: float, ground: float, pose: Pose) -> tuple[Point, Point]:

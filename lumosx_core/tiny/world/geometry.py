@@ -12,7 +12,8 @@ WHITE: Colour = (255, 255, 255)
 
 def blend(first: Colour, second: Colour, amount: float) -> Colour:
     """``first`` at amount 0, ``second`` at amount 1."""
-    return tuple(round(a + (b - a) * amount) for a, b in zip(first, second))
+    red, green, blue = (round(a + (b - a) * amount) for a, b in zip(first, second))
+    return red, green, blue
 
 
 def shade(colour: Colour, amount: float) -> Colour:
