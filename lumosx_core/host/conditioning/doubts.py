@@ -27,7 +27,10 @@ def doubts(vae: Any, references: tuple[Reference, ...], width: int, height: int,
             f"frames, so {width} x {height} with {frames} may come out as smears; use a size that they were trained "
             "at, or link real models."
         )
-    photographs = [one.phrase for one in references if looks_like_a_photograph(pil_from_tensor(one.image))]
+    photographs = [
+        one.phrase for one in references
+        if one.image is not None and looks_like_a_photograph(pil_from_tensor(one.image))
+    ]
     if photographs:
         phrases = ", ".join(f"\"{phrase}\"" for phrase in dict.fromkeys(photographs))
         found.append(

@@ -62,11 +62,11 @@ class Encodings:
         content = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
         if content not in self._latents:
             key = self._key(vae, _picture_inputs(vae, content))
-            values = self._read(key)
-            if values is None:
-                values = {_RESULT: encode(picture)}
-                self._write(key, values)
-            self._latents[content] = values[_RESULT]
+            latent = (self._read(key) or {}).get(_RESULT)
+            if latent is None:
+                latent = encode(picture)
+                self._write(key, {_RESULT: latent})
+            self._latents[content] = latent
         return self._latents[content]
 
     def _key(self, holder: Any, inputs: list[str] | None) -> str | None:
@@ -80,11 +80,11 @@ class Encodings:
         return known and hashlib.sha256(json.dumps([_VERSION, known, *inputs]).encode()).hexdigest()
 
     def _read(self, key: str | None) -> dict[str, torch.Tensor | None] | None:
-        entry = self._store.read(key) if key else None
+        entry = self._store.read(key) if key and self._store is not None else None
         return _unpack(*entry) if entry else None
 
     def _write(self, key: str | None, values: Mapping[str, Any]) -> None:
-        if key and all(_is_exact(value) for value in values.values()):
+        if key and self._store is not None and all(_is_exact(value) for value in values.values()):
             self._store.write(key, *_pack(values))
 
 

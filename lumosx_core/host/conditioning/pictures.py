@@ -25,16 +25,17 @@ UNCONDITIONAL = (SAME, ZERO, WHITE)
 def reference_latents(
     encodings: Encodings, vae: Any, references: tuple[Reference, ...], size: VideoSize
 ) -> list[torch.Tensor]:
-    """Normalised latents, one [1, 16, 1, h, w] a reference, each picture letterboxed into the video.
+    """Normalised latents, one [1, 16, 1, h, w] a reference with a picture, each letterboxed into the video.
 
     Raises:
         LumosXError: another kind of VAE.
     """
-    progress = comfy.utils.ProgressBar(len(references))
+    images = [reference.image for reference in references if reference.image is not None]
+    progress = comfy.utils.ProgressBar(len(images))
     latents = []
-    for reference in references:
+    for image in images:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        picture = letterbox(pil_from_tensor(reference.image), size.width, size.height)
+        picture = letterbox(pil_from_tensor(image), size.width, size.height)
         latents.append(encodings.latent(vae, picture, partial(_encode_picture, vae, size)))
         progress.update(1)
     return latents

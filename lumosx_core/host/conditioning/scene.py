@@ -97,13 +97,13 @@ def join_scene(
         LumosXError: no reference, or two backgrounds.
     """
     if earlier is not None and earlier.background is not None and background is not None:
-        raise LumosXError("background: the linked relations already have one; unlink one of the two.")
-    objects = [reference for chain in objects for reference in chain or ()]
-    subjects = [subject for subject in subjects if subject is not None]
+        raise LumosXError("background: the linked relations have one already; unlink one of the two.")
+    things = [reference for chain in objects for reference in chain or ()]
+    people = [subject for subject in subjects if subject is not None]
     if earlier is not None:
         background = earlier.background if background is None else background
-        objects, subjects = [*earlier.objects, *objects], [*earlier.subjects, *subjects]
-    scene = Scene.of_people(background, objects, subjects)
+        things, people = [*earlier.objects, *things], [*earlier.subjects, *people]
+    scene = Scene.of_people(background, things, people)
     log_warnings(scene.warnings())
     return scene, scene_view(scene)
 

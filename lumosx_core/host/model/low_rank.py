@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,9 @@ from comfy.model_patcher import ModelPatcher
 from comfy.weight_adapter import LoRAAdapter
 
 from .memory import computing_dtype
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 
@@ -101,7 +104,7 @@ class BesidePatcher(ModelPatcher):
     """
 
     @classmethod
-    def around(cls, patcher: ModelPatcher) -> ModelPatcher:
+    def around(cls, patcher: ModelPatcher) -> Self:
         """The same model under this class.
 
         Args:
@@ -140,6 +143,7 @@ class BesidePatcher(ModelPatcher):
         self._place_all()
         self.model.model_loaded_weight_memory += self._loaded_beside_bytes()
 
+    # pyrefly: ignore[bad-override] On newer hosts it is taken to return 0 alone.
     def partially_unload(self, device_to, memory_to_free=0, force_patch_weights=False):
         """Unload some layers, and with each its LoRAs."""
         before = self._loaded_beside_bytes()
@@ -184,13 +188,14 @@ class BesidePatcher(ModelPatcher):
             if layer.hooked and (not whitelist_keys_set or key in whitelist_keys_set):
                 layer.hooked = ()
                 self._place(key, layer)
-        super().unpatch_hooks(whitelist_keys_set)
+        super().unpatch_hooks(whitelist_keys_set)  # pyrefly: ignore[bad-argument-type] The host's default is None too.
 
     def state_dict_for_saving(self, *arguments, **options):
         """The weights with all patches merged."""
         if self._beside_keys():
             # Newer hosts merge what is not loaded while they write, and take what is loaded for merged.
             self.unpatch_model(self.offload_device)
+        # pyrefly: ignore[missing-attribute] Hosts that do not have it do not call it.
         return super().state_dict_for_saving(*arguments, **options)
 
     def _place(self, key: str, layer: Any) -> None:

@@ -33,39 +33,48 @@ class PackedOperations(comfy.ops.manual_cast):
         ComfyUI moves it between devices by itself, as any weight; nothing here allocates or copies on loading.
         """
 
+        weight: torch.Tensor
+        kind: str | None
+        hooked: tuple
+
         def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
             # Room for plain weights would double the peak, since the file's own weights replace them unchanged.
             torch.nn.Module.__init__(self)
             self.in_features, self.out_features = in_features, out_features
-            self.weight = self.bias = None
-            self.kind: str | None = None
+            self.register_parameter("weight", None)
+            self.register_parameter("bias", None)
+            self.kind = None
 
-        def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing, unexpected, errors):
+        def _load_from_state_dict(
+            self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        ):
             kind = state_dict.get(prefix + KIND)
             self.kind = None if kind is None else bytes(kind.tolist()).decode("ascii")
             for part in ("weight", "bias"):
                 tensor = state_dict.get(prefix + part)
                 if tensor is None:
-                    missing.append(prefix + part)
+                    missing_keys.append(prefix + part)
                 else:
                     setattr(self, part, torch.nn.Parameter(tensor, requires_grad=False))
 
         def forward_comfy_cast_weights(self, input):
-            if self.kind is None:
+            kind = self.kind
+            if kind is None:
                 return super().forward_comfy_cast_weights(input)
             stored = _Stored(self.weight, self.bias, self.bias_function)
+            # pyrefly: ignore[bad-unpacking] They are three when offloadable.
             blocks, bias, stream = comfy.ops.cast_bias_weight(
                 stored, dtype=torch.uint8, device=input.device, bias_dtype=input.dtype, offloadable=True
             )
-            output = F.linear(input, self._unpack(blocks, input.dtype), bias)
+            output = F.linear(input, self._unpack(blocks, kind, input.dtype), bias)
             comfy.ops.uncast_bias_weight(stored, blocks, bias, stream)
             return output
 
-        def _unpack(self, blocks: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        def _unpack(self, blocks: torch.Tensor, kind: str, dtype: torch.dtype) -> torch.Tensor:
             if not self.weight_function:
-                return dequantize(blocks, self.kind, dtype)
+                return dequantize(blocks, kind, dtype)
             # In float32, so that what patches add is rounded once, as if it had been merged.
-            weight = dequantize(blocks, self.kind)
+            weight = dequantize(blocks, kind)
             for change in self.weight_function:
                 weight = change(weight)
             return weight.to(dtype)
@@ -175,7 +184,7 @@ def _packed_layers(model: torch.nn.Module):
             yield name, module
 
 
-def _packed_layer(model: Any, key: str) -> torch.nn.Module | None:
+def _packed_layer(model: Any, key: str) -> PackedOperations.Linear | None:
     """The layer whose packed weight has this name; None for every other weight."""
     name, _, part = key.rpartition(".")
     if part != "weight":

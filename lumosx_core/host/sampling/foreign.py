@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...errors import LumosXError
+from ...models.wan.module import WanModule
 from ..conditioning.scene import log_warnings
 
 _CONDITIONS = {
@@ -49,7 +50,7 @@ def refuse_patches(patcher: Any) -> None:
 
 
 def refuse_unsupported(
-    model: torch.nn.Module, transformer_options: Mapping[str, Any], conditions: Mapping[str, Any], said: set[str]
+    model: WanModule, transformer_options: Mapping[str, Any], conditions: Mapping[str, Any], said: set[str]
 ) -> None:
     """Raise an error instead of silently ignoring another node.
 
@@ -86,7 +87,7 @@ def refuse_unsupported(
         said.add(path)
 
 
-def _unused_option(transformer_options: dict) -> str | None:
+def _unused_option(transformer_options: Mapping[str, Any]) -> str | None:
     patches = [name for name, functions in transformer_options.get("patches", {}).items() if functions]
     # Blocks are replaced under "dit".
     patches += [
@@ -97,7 +98,7 @@ def _unused_option(transformer_options: dict) -> str | None:
     return patches[0] if patches else None
 
 
-def _replaced_parts(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
+def _replaced_parts(model: WanModule) -> Iterator[tuple[str, Any]]:
     """(place, what is there now) for everything that is not the host's own, among what the forward does not use."""
     yield from _replaced_methods("", model)
     rotary = getattr(model, "rope_embedder", None)
@@ -116,8 +117,8 @@ def _replaced_parts(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     yield from _replaced_methods("head.", model.head)
 
 
-def _replaced_methods(prefix: str, module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
-    """Methods that an instance has instead of those of its class."""
+def _replaced_methods(prefix: str, module: object) -> Iterator[tuple[str, Any]]:
+    """Methods of one module that an instance has in the place of its class's own."""
     module = getattr(module, "_orig_mod", module)
     for name, value in vars(module).items():
         stock = inspect.getattr_static(type(module), name, None)

@@ -12,6 +12,7 @@ import comfy.samplers
 import torch
 
 from ...models.lumosx import TableCache
+from ...models.wan.module import WanModule
 from ..conditioning.conditions import SET_CFG, check_conditionings, check_mixture, check_parts, has_references
 from ..conditioning.scene import log_warnings
 from ..graph import from_encoder
@@ -97,7 +98,7 @@ class RunWrapper:
 # Not traced: ComfyUI compiles without guards on the options, and would keep the first run's for ever.
 @torch.compiler.disable
 def check_forward(
-    model: torch.nn.Module, transformer_options: Mapping[str, Any], conditions: Mapping[str, Any],
+    model: WanModule, transformer_options: Mapping[str, Any], conditions: Mapping[str, Any],
     references: Sequence[torch.Tensor], shape: Sequence[int],
 ) -> None:
     """Refuse what only shows while the model is at work.

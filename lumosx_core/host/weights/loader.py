@@ -177,6 +177,7 @@ def load_patcher(path: str, weight_dtype: str = "default", disable_dynamic: bool
         mapped = frozenset(tensor.data_ptr() for tensor in weights.values())
     patcher = _build(path, weights, layers, options, disable_dynamic or packed)
     patcher = PackedPatcher.around(patcher, mapped) if packed else beside_patcher(patcher)
+    # pyrefly: ignore[missing-attribute] Older hosts do not look at it.
     patcher.cached_patcher_init = (load_patcher, (path, weight_dtype))
     return patcher
 
@@ -186,7 +187,9 @@ def _read(source: WeightSource, transformer: dict[str, str]) -> tuple[dict[str, 
     read = source.read
     if isinstance(source, SafetensorsFile) and source.path.suffix.lower() in _HOST_ENDINGS:
         # The host has ways of its own to read these without a copy.
-        read = comfy.utils.load_torch_file(str(source.path)).__getitem__
+        # pyrefly: ignore[bad-assignment] Without metadata it is a dict.
+        host_tensors: dict[str, torch.Tensor] = comfy.utils.load_torch_file(str(source.path))
+        read = host_tensors.__getitem__
     quantised = find_quantised_layers(source, transformer)
     weights: dict[str, torch.Tensor] = {}
     settings = {}

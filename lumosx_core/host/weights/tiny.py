@@ -104,7 +104,8 @@ def _write(path: Path) -> None:
 
 def _load_clip(path: Path) -> comfy.sd.CLIP:
     """A CLIP as the stock loader makes it for Wan, with UMT5 in small."""
-    weights = comfy.utils.load_torch_file(str(path), safe_load=True)
+    # pyrefly: ignore[bad-assignment] Without metadata it is a dict.
+    weights: dict[str, torch.Tensor] = comfy.utils.load_torch_file(str(path), safe_load=True)
     tokenizer = weights.pop(text.TOKENIZER_KEY)
     target = comfy.supported_models_base.ClipTarget(
         comfy.text_encoders.wan.WanT5Tokenizer, comfy.text_encoders.wan.WanT5Model
@@ -145,7 +146,9 @@ def load_tiny_vae(decoder: str = FIXED) -> comfy.sd.VAE:
     vae.model_size()
     vae.memory_used_encode = lambda shape, dtype: _bytes_of_frames(shape[2], shape[3], shape[4])
     if decoder == LEARNED:
+        # pyrefly: ignore[bad-index] That of a video VAE is a tuple.
         vae.upscale_ratio = (vae.upscale_ratio[0], SCALE, SCALE)
+        # pyrefly: ignore[unsupported-operation] The same.
         vae.upscale_index_formula = (vae.upscale_index_formula[0], SCALE, SCALE)
         vae.memory_used_decode = lambda shape, dtype: _bytes_of_painting(shape[2], shape[3], shape[4])
     else:
