@@ -12,7 +12,7 @@ LAYERS = (
     ("errors", "files", "install_line"),
     ("cli", "packages", "untrusted", "validation"),
     ("attention", "media", "sampling"),
-    ("models.attention", "models.latents", "models.rotary", "models.text"),
+    ("models.attention", "models.containers", "models.latents", "models.rotary", "models.text"),
     ("models.wan", "models.hunyuan"),
     ("scene",),
     ("models.lumosx", "models.polyvivid", "models.lynx.file_names"),

@@ -1,8 +1,8 @@
-"""``torch.nn.ModuleList`` under a type that says which modules it holds."""
+"""PyTorch's containers of modules under types that say which modules they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 from torch import nn
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Held = TypeVar("Held", bound=nn.Module)
 
     class ModuleList(nn.ModuleList, Generic[Held]):
-        """For the type checker alone: PyTorch's own type says only that a list holds modules of some kind."""
+        """``torch.nn.ModuleList``."""
 
         def __init__(self, modules: Iterable[Held] = ()) -> None: ...
         def __iter__(self) -> Iterator[Held]: ...
@@ -19,5 +19,11 @@ if TYPE_CHECKING:
         def __getitem__(self, idx: int) -> Held: ...
         @overload
         def __getitem__(self, idx: slice) -> ModuleList[Held]: ...
+
+    class ModuleDict(nn.ModuleDict, Generic[Held]):
+        """``torch.nn.ModuleDict``."""
+
+        def __init__(self, modules: Mapping[str, Held]) -> None: ...
+        def __getitem__(self, key: str) -> Held: ...
 else:
-    ModuleList = nn.ModuleList
+    ModuleList, ModuleDict = nn.ModuleList, nn.ModuleDict

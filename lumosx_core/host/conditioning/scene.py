@@ -97,7 +97,7 @@ def join_scene(
         LumosXError: no reference, or two backgrounds.
     """
     if earlier is not None and earlier.background is not None and background is not None:
-        raise LumosXError("background: the linked relations have one already; unlink one of the two.")
+        raise LumosXError("background: the linked relations already have one; unlink one of the two.")
     things = [reference for chain in objects for reference in chain or ()]
     people = [subject for subject in subjects if subject is not None]
     if earlier is not None:

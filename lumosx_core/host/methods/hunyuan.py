@@ -63,7 +63,7 @@ class SubjectsForward(SharedByCopies, ABC):
 
     @abstractmethod
     def change(
-        self, model: torch.nn.Module, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
+        self, model: HunyuanVideo, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
     ) -> None:
         """Change the arguments of the stock forward, in place.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import comfy.patcher_extension
 import torch
+from comfy.ldm.hunyuan_video.model import HunyuanVideo
 
 from ...errors import LumosXError
 from ...models.polyvivid.positions import injection_ids
@@ -38,7 +39,7 @@ class ReferencesWrapper(SubjectsForward):
     """Hands the subjects to ComfyUI's forward as its reference, each at a time of its own."""
 
     def change(
-        self, model: torch.nn.Module, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
+        self, model: HunyuanVideo, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
     ) -> None:
         """The references along time, and in every block the positions that they should have."""
         x, context = values["x"], values["context"]

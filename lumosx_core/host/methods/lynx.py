@@ -11,7 +11,6 @@ from typing import Any
 import comfy.patcher_extension
 import comfy.samplers
 import torch
-from torch import nn
 
 from ...errors import LumosXError
 from ...models.latents import token_grid
@@ -26,7 +25,7 @@ from ..model.memory import computing_dtype
 from ..model.wrappers import put_wrappers
 from ..socket import BINDING, LYNX_BRANCH, LYNX_WRAPPER, MissingLynxNode
 from .lynx_branches import image_scale_of, mark_conditioning, mark_unmarked, rows_of, with_three_branches
-from .lynx_folds import Folded, Folds
+from .lynx_folds import Folded, Folds, HostWan
 from .lynx_layers import added
 from .lynx_regions import region_of_tokens
 from .lynx_run import RUN, LynxRun, run_of
@@ -215,7 +214,7 @@ class LynxWrapper:
             return executor(x, timestep, context, clip_fea, time_dim_concat, transformer_options, **kwargs)
 
     def _put_in(
-        self, stack: contextlib.ExitStack, model: nn.Module, x: torch.Tensor, mark: torch.Tensor, run: LynxRun,
+        self, stack: contextlib.ExitStack, model: HostWan, x: torch.Tensor, mark: torch.Tensor, run: LynxRun,
         options: dict,
     ) -> None:
         """x is [batch, channels, frames, height, width], mark [batch, 1]."""
@@ -247,7 +246,7 @@ def _of_rows(pair: KeysValues, folded: Folded, wanted: Sequence[int]) -> KeysVal
     return KeysValues(pair.keys[one], pair.values[one])
 
 
-def _blocks(diffusion_model: nn.Module, person: LynxPerson, appearance: Appearance) -> dict[str, frozenset[int]]:
+def _blocks(diffusion_model: object, person: LynxPerson, appearance: Appearance) -> dict[str, frozenset[int]]:
     """In which blocks each adapter acts.
 
     Raises:
@@ -274,7 +273,8 @@ def _blocks(diffusion_model: nn.Module, person: LynxPerson, appearance: Appearan
 
 def _layers_of(person: LynxPerson) -> dict[str, AdapterSizes]:
     """The adapters that can act for a person: those whose keys and values it brings along, and those in files."""
-    identity, files = person.identity, person.adapters.sizes
+    identity, adapters = person.identity, person.adapters
+    id_layers, ref_layers = adapters.layers(ID_LAYERS), adapters.layers(REF_LAYERS)
     found = {}
     if identity.projected is not None:
         keys = next(iter(identity.projected.values())).keys
@@ -282,14 +282,14 @@ def _layers_of(person: LynxPerson) -> dict[str, AdapterSizes]:
             identity.kind, identity.tokens.shape[2], keys.shape[2], keys.shape[1] - identity.tokens.shape[1],
             tuple(identity.projected),
         )
-    elif ID_LAYERS in files:
-        found[ID_LAYERS] = files[ID_LAYERS]
-    if REF_LAYERS in files and identity.reference is not None:
-        found[REF_LAYERS] = files[REF_LAYERS]
+    elif id_layers is not None:
+        found[ID_LAYERS] = id_layers
+    if ref_layers is not None and identity.reference is not None:
+        found[REF_LAYERS] = ref_layers
     return found
 
 
-def _config_of(model: nn.Module) -> WanConfig:
+def _config_of(model: object) -> WanConfig:
     """The sizes of a Wan transformer."""
     blocks = getattr(model, "blocks", None) or ()
     plain = [getattr(block, "_orig_mod", block) for block in blocks]

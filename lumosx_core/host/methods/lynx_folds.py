@@ -6,22 +6,31 @@ import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Protocol
 
 import comfy.model_management
 import torch
 from comfy.ldm.flux.math import apply_rope1
 from comfy.ldm.modules.attention import attention_pytorch
-from torch import nn
 
 from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, LynxPerson
 from ...models.lynx.attention import KeysValues
-from ...models.lynx.folding import fold_identities, fold_references
+from ...models.lynx.folding import Norm, fold_identities, fold_references
 from ...models.lynx.identity import ReferenceInputs, projected_identity
 from ...models.lynx.reference import reference_features
+from ...models.wan.module import WanModule
 
 MOST_KEPT = 2
 """Kept of each adapter at once: Wan2.2 has two models, and a run with a LoRA and one without may take turns."""
 _KEPT = "folds"
+
+
+class HostWan(WanModule, Protocol):
+    """ComfyUI's WanModel, or one derived from it."""
+
+    def rope_encode(
+        self, t: int, h: int, w: int, /, *, device: torch.device, dtype: torch.dtype
+    ) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -51,14 +60,14 @@ class Folds:
 
     def __init__(self, person: LynxPerson) -> None:
         self._identity, self._adapters = person.identity, person.adapters
-        self._kept: dict[str, list[tuple[object, weakref.ref[nn.Module], Folded]]] = {ID_LAYERS: [], REF_LAYERS: []}
+        self._kept: dict[str, list[tuple[object, weakref.ref[HostWan], Folded]]] = {ID_LAYERS: [], REF_LAYERS: []}
 
     @classmethod
     def of(cls, person: LynxPerson) -> Folds:
         """Those of a person, so that another scale, mask or choice of blocks makes nothing anew."""
         return person.kept.setdefault(_KEPT, cls(person))
 
-    def find(self, part: str, model: nn.Module, key: object, rows: Iterable[int], like: torch.Tensor) -> Folded:
+    def find(self, part: str, model: HostWan, key: object, rows: Iterable[int], like: torch.Tensor) -> Folded:
         """Keys and values for a forward.
 
         Args:
@@ -84,7 +93,7 @@ class Folds:
         self._kept[part].append((key, weakref.ref(model), folded))
         return folded
 
-    def _fold_ids(self, model: nn.Module, rows: tuple[int, ...], like: torch.Tensor) -> dict[int, KeysValues]:
+    def _fold_ids(self, model: HostWan, rows: tuple[int, ...], like: torch.Tensor) -> dict[int, KeysValues]:
         identity, adapters = self._identity, self._adapters
         with ExitStack() as files:
             needed = identity.projected is None and ID_LAYERS in adapters
@@ -95,19 +104,22 @@ class Folds:
             )
             return fold_identities(identity.kind, projected, _norms(model, "cross_attn"), "cpu")
 
-    def _fold_refs(self, model: nn.Module, rows: tuple[int, ...], like: torch.Tensor) -> dict[int, KeysValues]:
+    def _fold_refs(self, model: HostWan, rows: tuple[int, ...], like: torch.Tensor) -> dict[int, KeysValues]:
+        reference = self._identity.reference
+        if reference is None:
+            raise ValueError("nobody without a reference picture has reference layers")
         with self._adapters.reader(REF_LAYERS) as reader:
-            features = _features(model, self._identity.reference, rows, like)
+            features = _features(model, reference, rows, like)
             norms = _norms(model, "self_attn")
             return fold_references(reader, features, norms, dtype=like.dtype, keep_on="cpu")
 
 
-def _norms(model: nn.Module, layer: str) -> list[nn.Module]:
+def _norms(model: HostWan, layer: str) -> list[Norm]:
     """Each block's norm of the keys in a layer."""
     return [getattr(getattr(block, "_orig_mod", block), layer).norm_k for block in model.blocks]
 
 
-def _features(model: nn.Module, reference: ReferenceInputs, rows: tuple[int, ...], like: torch.Tensor):
+def _features(model: HostWan, reference: ReferenceInputs, rows: tuple[int, ...], like: torch.Tensor):
     """The reference pass of some rows, block by block; see ``reference_features``."""
     latents = reference.latents[list(rows)].to(like)
     heads = getattr(model.blocks[0], "_orig_mod", model.blocks[0]).self_attn.num_heads

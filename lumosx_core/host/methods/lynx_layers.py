@@ -17,6 +17,7 @@ from torch import nn
 
 from ...errors import LumosXError
 from ...models.lynx.attention import Addition, add_attention
+from ...models.wan.module import WanModule
 
 QUERIES_AT_ONCE = 8192
 """Enough to keep any card busy; what is computed for them at once stays small beside the transformer's own work."""
@@ -26,7 +27,7 @@ Additions = Mapping[int, Sequence[Addition]]
 
 
 @contextmanager
-def added(model: nn.Module, id_additions: Additions, ref_additions: Additions) -> Iterator[None]:
+def added(model: WanModule, id_additions: Additions, ref_additions: Additions) -> Iterator[None]:
     """While this is open, a transformer's forward has the adapters' shares in it.
 
     Args:

@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ...errors import LumosXError
 from ...models.latents import token_grid
 from ...models.wan.config import WAN21_LATENT
+from ...models.wan.module import WanModule
 from .lynx_run import LynxRun
 
 
 def region_of_tokens(
-    region: torch.Tensor | None, rows: Collection[int] | None, model: nn.Module, x: torch.Tensor, run: LynxRun,
+    region: torch.Tensor | None, rows: Collection[int] | None, model: WanModule, x: torch.Tensor, run: LynxRun,
     options: Mapping[str, Any],
 ) -> torch.Tensor | None:
     """[batch or 1, tokens, 1] in [0, 1]; None for everywhere.

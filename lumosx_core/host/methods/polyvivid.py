@@ -15,6 +15,7 @@ import comfy.ops
 import comfy.patcher_extension
 import folder_paths
 import torch
+from comfy.ldm.hunyuan_video.model import HunyuanVideo
 from comfy.ldm.modules.attention import optimized_attention
 
 from ...errors import LumosXError
@@ -140,7 +141,7 @@ class SubjectsWrapper(SubjectsForward):
         return not transformer_options.get(_OUTSIDE)
 
     def change(
-        self, model: torch.nn.Module, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
+        self, model: HunyuanVideo, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
     ) -> None:
         """The adapter around what runs in each block's place."""
         config, x, timesteps = self.adapter.config, values["x"], values["timestep"]
@@ -174,7 +175,7 @@ class SubjectsWrapper(SubjectsForward):
             )
 
     def _patch(
-        self, model: torch.nn.Module, index: int, shared: LayerInputs, stream: _Stream, inner: Patch | None
+        self, model: HunyuanVideo, index: int, shared: LayerInputs, stream: _Stream, inner: Patch | None
     ) -> Patch:
         """What runs in a block's place: the adapter around the block, or around another node's patch of it."""
         def patch(arguments, extra):

@@ -118,7 +118,7 @@ def _replaced_parts(model: WanModule) -> Iterator[tuple[str, Any]]:
 
 
 def _replaced_methods(prefix: str, module: object) -> Iterator[tuple[str, Any]]:
-    """Methods of one module that an instance has in the place of its class's own."""
+    """Methods that an instance has instead of those of its class."""
     module = getattr(module, "_orig_mod", module)
     for name, value in vars(module).items():
         stock = inspect.getattr_static(type(module), name, None)

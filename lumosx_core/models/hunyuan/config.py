@@ -97,14 +97,14 @@ class HunyuanConfig:
         Raises:
             KeyError: a tensor that every HunyuanVideo has is missing.
         """
-        hidden, channels, *patch = shapes["img_in.proj.weight"]
+        hidden, channels, frames, rows, columns = shapes["img_in.proj.weight"]
         mlp = shapes["double_blocks.0.img_mlp.0.weight"][0]
         return cls(
             hidden_size=hidden, num_heads=hidden // shapes["double_blocks.0.img_attn.norm.query_norm.scale"][0],
             axes_dim=axes_dim, depth=_count(shapes, "double_blocks"),
             depth_single_blocks=_count(shapes, "single_blocks"), mlp_ratio=mlp / hidden, in_channels=channels,
-            out_channels=shapes["final_layer.linear.weight"][0] // (patch[0] * patch[1] * patch[2]),
-            patch_size=tuple(patch), context_in_dim=shapes["txt_in.input_embedder.weight"][1],
+            out_channels=shapes["final_layer.linear.weight"][0] // (frames * rows * columns),
+            patch_size=(frames, rows, columns), context_in_dim=shapes["txt_in.input_embedder.weight"][1],
             vec_in_dim=shapes["vector_in.in_layer.weight"][1],
             guidance_embed="guidance_in.in_layer.weight" in shapes,
         )

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from ..attention import DenseAttention, dense_attention
+from ..containers import ModuleList
 from ..rotary import rotary_table, video_ids
 from .config import HunyuanConfig
 from .double_block import DoubleStreamBlock
@@ -49,10 +50,10 @@ class HunyuanNetwork(nn.Module):
         if config.guidance_embed:
             self.guidance_in = MLPEmbedder(SINUSOIDS, hidden)
         self.txt_in = TokenRefiner(config.context_in_dim, hidden, heads)
-        self.double_blocks = nn.ModuleList(
+        self.double_blocks = ModuleList(
             DoubleStreamBlock(hidden, heads, config.mlp_size) for _ in range(config.depth)
         )
-        self.single_blocks = nn.ModuleList(
+        self.single_blocks = ModuleList(
             SingleStreamBlock(hidden, heads, config.mlp_size) for _ in range(config.depth_single_blocks)
         )
         patch_numbers = config.out_channels * torch.Size(config.patch_size).numel()

@@ -59,8 +59,9 @@ class Adapters:
                         f"lynx: {files[part].name} and {path.name} both hold {_NAMES[part]}; choose one of them."
                     )
                 files[part], sizes[part] = path, held.sizes
-        if RESAMPLER in sizes and ID_LAYERS in sizes:
-            check_pair(sizes[RESAMPLER], sizes[ID_LAYERS])
+        resampler, id_layers = sizes.get(RESAMPLER), sizes.get(ID_LAYERS)
+        if isinstance(resampler, ResamplerSizes) and isinstance(id_layers, AdapterSizes):
+            check_pair(resampler, id_layers)
         return cls(files, sizes)
 
     def __contains__(self, part: str) -> bool:
@@ -83,11 +84,15 @@ class Adapters:
     def reader(self, part: str) -> Iterator[LayerReader]:
         """The layers of ``ID_LAYERS`` or ``REF_LAYERS``, one at a time; raises as ``open``."""
         with self.open(part) as found:
+            if not isinstance(found, FoundLayers):
+                raise ValueError(f"{part} has no layers")
             yield LayerReader(found)
 
     def resampler(self) -> Resampler:
         """On the CPU in float32; raises as ``open``."""
         with self.open(RESAMPLER) as found:
+            if not isinstance(found, FoundResampler):
+                raise ValueError(f"{RESAMPLER} has layers")
             return load_resampler(found)
 
     def checksum(self, part: str) -> str:

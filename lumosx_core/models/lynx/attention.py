@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from ..attention import DenseAttention, dense_attention
+from ..wan.module import WanAttention
 
 Rotation = Callable[[torch.Tensor], torch.Tensor]
 """Rotary position embedding of [batch, tokens, width]; the same shape comes back."""
@@ -89,7 +89,7 @@ def _attend(q: torch.Tensor, folded: KeysValues, heads: int) -> torch.Tensor:
 
 
 def self_attention(
-    layer: nn.Module,
+    layer: WanAttention,
     x: torch.Tensor,
     rotate: Rotation,
     dense: DenseAttention,
@@ -114,7 +114,7 @@ def self_attention(
 
 
 def cross_attention(
-    layer: nn.Module,
+    layer: WanAttention,
     x: torch.Tensor,
     context: torch.Tensor,
     dense: DenseAttention,
@@ -138,12 +138,13 @@ def cross_attention(
     attended = dense(q, layer.norm_k(layer.k(text)), layer.v(text), layer.num_heads)
     if image_tokens:
         image = context[:, :image_tokens]
+        # pyrefly: ignore[missing-attribute] Layers that get image tokens have them.
         attended = attended + dense(q, layer.norm_k_img(layer.k_img(image)), layer.v_img(image), layer.num_heads)
     return layer.o(add_attention(attended, q, additions, layer.num_heads, tokens_at_once))
 
 
 def add_behind(
-    layer: nn.Module, output: torch.Tensor, x: torch.Tensor, additions: Sequence[Addition], tokens_at_once: int = 0
+    layer: WanAttention, output: torch.Tensor, x: torch.Tensor, additions: Sequence[Addition], tokens_at_once: int = 0
 ) -> torch.Tensor:
     """The adapters' share added to what a layer gave, for layers whose forward another node has replaced.
 

@@ -23,6 +23,7 @@ from ...weights.source import TORCH_KINDS, TensorInfo
 from ..wan.config import UMT5, WAN21_LATENT
 from .attention import KeysValues
 from .identity import Identity, ReferenceInputs
+from .sizes import AdapterKind
 
 CARD = "lumosx.lynx_card"
 """Metadata that only cards have: the version of their layout."""
@@ -50,7 +51,7 @@ _PARTS = ("resampler", "id_layers", "ref_layers")
 class _Facts:
     """What a card says in its metadata, checked."""
 
-    kind: str
+    kind: AdapterKind
     name: str
     blocks: tuple[int, ...]
     text_tokens: int

@@ -40,13 +40,23 @@ def guide(
     scales: GuidanceScales, v_c: torch.Tensor, v_i: torch.Tensor | None = None, v_u: torch.Tensor | None = None
 ) -> torch.Tensor:
     """The guided prediction; what is not among ``scales.branches`` may be None."""
-    if scales.branches == ("c",):
+    branches = scales.branches
+    if branches == ("c",):
         return v_c
-    if scales.branches == ("c", "u"):
+    if scales.image is None or branches == ("c", "u"):
+        v_u = _needed("v_u", v_u)
         return v_u + scales.text * (v_c - v_u)
-    if scales.branches == ("c", "i"):
+    v_i = _needed("v_i", v_i)
+    if branches == ("c", "i"):
         return v_i + scales.text * (v_c - v_i)
+    v_u = _needed("v_u", v_u)
     return v_u + scales.image * (v_i - v_u) + scales.text * (v_c - v_i)
+
+
+def _needed(name: str, branch: torch.Tensor | None) -> torch.Tensor:
+    if branch is None:
+        raise ValueError(f"{name} is among the branches")
+    return branch
 
 
 def as_two_branches(

@@ -67,17 +67,17 @@ class LayerReader:
                 f"{', '.join(map(str, self.sizes.blocks))}."
             )
 
-        def part(name: str) -> torch.Tensor | None:
-            stored = self._found.names[block].get(name)
-            if stored is None:
-                return None
-            numbers = read_tensor(self._found.source, stored, self._quantised.get(f"{block}.{name}"))
+        names = self._found.names[block]
+
+        def part(name: str) -> torch.Tensor:
+            numbers = read_tensor(self._found.source, names[name], self._quantised.get(f"{block}.{name}"))
             return numbers.to(device=device, dtype=dtype)
 
-        registers = part("registers")
+        registers = part("registers") if "registers" in names else None
         if registers is not None:
             registers = registers.reshape(self.sizes.registers, self.sizes.input_width)
-        return AdapterLayer(part("k.weight"), part("v.weight"), part("k.bias"), part("v.bias"), registers)
+        k_bias, v_bias = (part(name) if name in names else None for name in ("k.bias", "v.bias"))
+        return AdapterLayer(part("k.weight"), part("v.weight"), k_bias, v_bias, registers)
 
 
 def quantised_weights(source: WeightSource, names: Mapping[str, str]) -> dict[str, QuantisedLayer]:

@@ -164,7 +164,7 @@ def _parsed(source: WeightSource) -> Iterator[tuple[str, str, int, str, bool]]:
 def _kind(source: WeightSource, adapter: str, names: Mapping[int, Mapping[str, str]]) -> AdapterKind:
     """By what the layers have: registers and biases are full's alone."""
     weights, biases = {"k.weight", "v.weight"}, {"k.bias", "v.bias"}
-    kinds = {frozenset(weights | biases): "ref"} if adapter == "ref" else {
+    kinds: dict[frozenset[str], AdapterKind] = {frozenset(weights | biases): "ref"} if adapter == "ref" else {
         frozenset(weights | biases | {"registers"}): "full", frozenset(weights): "lite",
     }
     held = {frozenset(parts) for parts in names.values()}

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from torch import nn
 
 from ..attention import DenseAttention
+from ..wan.module import WanBlock, WanModule
 from .attention import Rotation, cross_attention, self_attention
 
 PROMPT = "image of a face"
@@ -21,7 +21,7 @@ PROMPT = "image of a face"
 
 
 def reference_features(
-    model: nn.Module, latent: torch.Tensor, text: torch.Tensor, rotate: Rotation, dense: DenseAttention
+    model: WanModule, latent: torch.Tensor, text: torch.Tensor, rotate: Rotation, dense: DenseAttention
 ) -> Iterator[torch.Tensor]:
     """What each block's self-attention is given, block by block; what follows the last one is not computed.
 
@@ -53,7 +53,7 @@ def reference_features(
 
 
 def _finish(
-    block: nn.Module, x: torch.Tensor, context: torch.Tensor, of_ffn: list[torch.Tensor], dense: DenseAttention
+    block: WanBlock, x: torch.Tensor, context: torch.Tensor, of_ffn: list[torch.Tensor], dense: DenseAttention
 ) -> torch.Tensor:
     """The residual stream after a block's cross-attention and feed-forward."""
     shift, scale, gate = of_ffn
@@ -61,7 +61,7 @@ def _finish(
     return torch.addcmul(x, block.ffn(torch.addcmul(shift, block.norm2(x), 1 + scale)), gate)
 
 
-def _embed_patches(model: nn.Module, latent: torch.Tensor) -> torch.Tensor:
+def _embed_patches(model: WanModule, latent: torch.Tensor) -> torch.Tensor:
     """[pictures, tokens, width]."""
     _, rows, columns = model.patch_size
     embedding = model.patch_embedding
@@ -72,7 +72,7 @@ def _embed_patches(model: nn.Module, latent: torch.Tensor) -> torch.Tensor:
     return rearrange(tokens, "pictures width t h w -> pictures (t h w) width")
 
 
-def _embedded_zero(model: nn.Module, latent: torch.Tensor) -> torch.Tensor:
+def _embedded_zero(model: WanModule, latent: torch.Tensor) -> torch.Tensor:
     """The sinusoids of timestep 0, [1, freq_dim]: cosines first."""
     half = model.freq_dim // 2
     return torch.cat([latent.new_ones(1, half), latent.new_zeros(1, half)], dim=1)

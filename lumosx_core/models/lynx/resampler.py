@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..attention import dense_attention
+from ..containers import ModuleList
 from .layers import quantised_weights, read_tensor
 from .recognise import FoundResampler
 from .sizes import ResamplerSizes
@@ -39,7 +40,7 @@ class Resampler(nn.Module):
         self.sizes = sizes
         self.latents = nn.Parameter(torch.randn(1, sizes.queries, sizes.width) * sizes.width**-0.5)
         self.proj_in = nn.Linear(sizes.face_width, sizes.width)
-        self.layers = nn.ModuleList(
+        self.layers = ModuleList(
             nn.ModuleList([PerceiverAttention(sizes), _feed_forward(sizes)]) for _ in range(sizes.depth)
         )
         self.proj_out = nn.Linear(sizes.width, sizes.token_width)

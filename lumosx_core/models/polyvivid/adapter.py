@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from ..containers import ModuleDict
 from .config import AdapterConfig
 from .injection import Injection
 from .interaction import STREAMS, Interaction
@@ -55,7 +56,7 @@ class PolyVividAdapter(nn.Module):
         for name, shape in shapes.items():
             if found := _DOWN.fullmatch(name):
                 ranks.setdefault((int(found[1]), found[2]), {})[found[3]] = shape[0]
-        self.double_blocks = nn.ModuleDict({
+        self.double_blocks = ModuleDict({
             str(layer): DoubleBlockAdapter(
                 Interaction(config, ranks[layer, "interact"], linear),
                 Injection(
@@ -76,7 +77,7 @@ def new_shapes(config: AdapterConfig, with_optional: bool = False) -> dict[str, 
     sizes = {"mlp.0": (hidden, mlp), "mlp.2": (mlp, hidden)}
     interact = INTERACT_PARTS + (INTERACT_OPTIONAL if with_optional else ())
     inject = INJECT_PARTS + (INJECT_OPTIONAL if with_optional else ())
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for layer in config.layers:
         for module, parts in (("interact", interact), ("inject", inject)):
             for part in parts:

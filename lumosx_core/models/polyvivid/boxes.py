@@ -86,7 +86,11 @@ def _of_frame(entry: Any, number: int) -> tuple[LabelledBox, ...]:
     if len(entry) > MOST_BOXES:
         raise LumosXError(f"boxes: frame {number} has {len(entry)}; give at most {MOST_BOXES} for a frame.")
     names = [str(label).strip() for label in labels] or [""] * len(entry)
-    return tuple(LabelledBox(tuple(map(float, _plain(box))), name) for box, name in zip(entry, names))
+    found = []
+    for box, name in zip(entry, names):
+        left, top, right, bottom = map(float, _plain(box))
+        found.append(LabelledBox((left, top, right, bottom), name))
+    return tuple(found)
 
 
 def _is_box(value: Any) -> bool:

@@ -128,7 +128,7 @@ def _separate(path: Path, tensors: Mapping[TensorName, torch.Tensor]) -> dict[st
 def _config_of(shapes: Shapes, metadata: Mapping[str, str], path: Path) -> AdapterConfig:
     """Sizes from the tensors, settings from the metadata."""
     settings, missing = settings_of(metadata)
-    layers = tuple(sorted({TensorName.of(name).layer for name in shapes}))
+    layers = tuple(sorted({_parsed(name).layer for name in shapes}))
     if settings.pop("layers", layers) != layers:
         raise LumosXError(f"layers: the metadata disagrees with the tensors, which are of {list(layers)}.")
     rank = settings.pop("rank", None)
@@ -146,6 +146,13 @@ def _config_of(shapes: Shapes, metadata: Mapping[str, str], path: Path) -> Adapt
     )
 
 
+def _parsed(name: str) -> TensorName:
+    parsed = TensorName.of(name)
+    if parsed is None:
+        raise LumosXError(f"{name} does not belong to a PolyVivid adapter; get the file again.")
+    return parsed
+
+
 def _rows(shapes: Shapes, name: str) -> int:
     """The rows of a tensor that every adapter has."""
     if len(shapes.get(name, ())) != 2:
@@ -157,7 +164,7 @@ def _check_shapes(shapes: Shapes, config: AdapterConfig) -> None:
     """Refuse missing tensors, halves of LoRAs, and wrong shapes."""
     possible = new_shapes(config, with_optional=True)
     for name, shape in possible.items():
-        one = TensorName.of(name)
+        one = _parsed(name)
         optional = one.part in OPTIONAL[one.module]
         if name not in shapes:
             half = one.side and str(replace(one, side="up" if one.side == "down" else "down")) in shapes

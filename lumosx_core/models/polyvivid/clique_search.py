@@ -64,7 +64,7 @@ def largest_clique(graph: networkx.Graph, similarity: np.ndarray, least: int, bu
     place = {node: index for index, node in enumerate(nodes)}
     neighbours = [sum(1 << place[other] for other in core[node]) for node in nodes]
     similarity = similarity[np.ix_(nodes, nodes)]
-    joined = networkx.to_numpy_array(core, nodes, dtype=bool)
+    joined = networkx.to_numpy_array(core, nodes, dtype=np.dtype(bool))
     search = _Search(neighbours, similarity, np.where(joined, similarity, -np.inf), least)
     complete = search.run(budget)
     return Found(tuple(nodes[index] for index in search.members) or None, complete)
@@ -181,7 +181,7 @@ class _Search:
         starts = np.cumsum([0, *(len(group) for group in colours[:-1])])
         best = np.maximum.reduceat(self.pairs[np.ix_(nodes, nodes)], starts, axis=1)
         best[np.arange(len(nodes)), np.repeat(np.arange(len(colours)), [len(group) for group in colours])] = 0
-        own = self.similarity[np.ix_(nodes, members)].sum(axis=1) + best.sum(axis=1) / 2
+        own = self.similarity[np.ix_(nodes, np.array(members, dtype=np.intp))].sum(axis=1) + best.sum(axis=1) / 2
         inside = np.triu(self.similarity[np.ix_(members, members)], 1).sum()
         return float(inside + np.maximum.reduceat(own, starts).sum())
 

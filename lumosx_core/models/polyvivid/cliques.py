@@ -165,7 +165,7 @@ def similarity_graph(
         joined &= np.not_equal.outer(np.array(frames), np.array(frames))
     graph = networkx.Graph()
     graph.add_nodes_from(range(len(frames)))
-    graph.add_edges_from(np.argwhere(np.triu(joined, 1)).tolist())
+    graph.add_edges_from((first, second) for first, second in np.argwhere(np.triu(joined, 1)).tolist())
     return graph
 
 
@@ -197,7 +197,9 @@ def _phrase(
     members: tuple[int, ...], representative: int, phrases: Sequence[str | None] | None
 ) -> str | None:
     """The phrase of most members; among equals the representative's, else the one met first."""
-    votes = Counter(phrases[one] for one in members if phrases[one] is not None) if phrases else Counter()
+    if not phrases:
+        return None
+    votes = Counter(phrases[one] for one in members if phrases[one] is not None)
     if not votes:
         return None
     most = max(votes.values())

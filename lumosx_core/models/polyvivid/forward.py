@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from ...errors import LumosXError
 from ..attention import DenseAttention, dense_attention
 from ..hunyuan.config import HUNYUAN_LATENT, HunyuanConfig
 from ..hunyuan.layers import timestep_embedding
+from ..hunyuan.module import HunyuanModule
 from ..hunyuan.network import HunyuanNetwork, recomputed
 from ..rotary import rotary_table
 from .adapter import PolyVividAdapter
@@ -21,7 +21,7 @@ from .positions import TextLayout, injection_ids, interaction_ids
 DEFAULTS = RunOptions()
 
 
-def subject_tokens(model: nn.Module, latents: Sequence[torch.Tensor], batch: int) -> torch.Tensor:
+def subject_tokens(model: HunyuanModule, latents: Sequence[torch.Tensor], batch: int) -> torch.Tensor:
     """All subjects' tokens through the model's patch embedder, one subject behind the other.
 
     Args:
@@ -67,8 +67,9 @@ def shared_of(
     """
     grids = tuple(base.latent.token_grid(latent.shape)[1:] for latent in latents)
 
-    def tables(*ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(rotary_table(one, base.axes_dim, base.theta, x.device) for one in ids)
+    def tables(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        one, other = (rotary_table(ids, base.axes_dim, base.theta, x.device) for ids in (first, second))
+        return one, other
 
     text_rotary, image_rotary = tables(*interaction_ids(layout, grids, options.fractional))
     inject_rotary = None
@@ -109,7 +110,7 @@ def working_layers(config: AdapterConfig, options: RunOptions) -> frozenset[int]
 
 
 def vec_shift_of(
-    model: nn.Module, config: AdapterConfig, timesteps: torch.Tensor, dtype: torch.dtype
+    model: HunyuanModule, config: AdapterConfig, timesteps: torch.Tensor, dtype: torch.dtype
 ) -> torch.Tensor | None:
     """What turns the video's modulation vector into that at timestep 0, [batch, hidden]; None where it stays.
 

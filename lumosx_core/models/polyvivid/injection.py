@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ..attention import DenseAttention
+from ..containers import ModuleDict
 from ..hunyuan.double_block import Stream, modulate
 from ..hunyuan.layers import ModulationOut
 from .config import AdapterConfig
@@ -43,6 +44,10 @@ class Injection(nn.Module):
         with_alpha: whether the layer has a factor of its own.
     """
 
+    q: Lora
+    k: Lora
+    v: Lora
+
     def __init__(
         self, config: AdapterConfig, ranks: dict[str, int], with_alpha: bool, linear: MakeLinear = nn.Linear
     ) -> None:
@@ -51,7 +56,7 @@ class Injection(nn.Module):
         for part in ("q", "k", "v", "proj"):
             if part in ranks:
                 self.add_module(part, Lora(hidden, hidden, ranks[part], config.alpha, linear))
-        self.mlp = nn.ModuleDict({
+        self.mlp = ModuleDict({
             "0": Lora(hidden, mlp, ranks["mlp.0"], config.alpha, linear),
             "2": Lora(mlp, hidden, ranks["mlp.2"], config.alpha, linear),
         })
@@ -111,7 +116,7 @@ class Injection(nn.Module):
         """The same for some of the video's tokens."""
         stream = shared.stream
         x = modulate(stream.norm1(z), shared.mod1)
-        q = stream.turn(queries_of(block.img_attn.qkv, x) + self.q(x), stream.query_norm, rotary)
+        q = stream.turn(queries_of(block.get_submodule("img_attn.qkv"), x) + self.q(x), stream.query_norm, rotary)
         h = beside(stream.proj, getattr(self, "proj", None))(shared.attend(q, shared.k, shared.v, stream.heads))
         if self.gated:
             h = shared.mod1.gate * h

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from ..attention import DenseAttention
-from ..hunyuan.double_block import Projected, Stream, double_block
+from ..containers import ModuleDict
+from ..hunyuan.double_block import Layer, Projected, Stream, double_block
 from .config import AdapterConfig
 from .lora import Lora, MakeLinear, beside
 
@@ -35,7 +36,7 @@ class Interaction(nn.Module):
         mlp_sizes = {"0": (hidden, mlp), "2": (mlp, hidden)}
         for stream in STREAMS:
             for group, parts in ((f"{stream}_attn", sizes), (f"{stream}_mlp", mlp_sizes)):
-                self.add_module(group, nn.ModuleDict({
+                self.add_module(group, ModuleDict({
                     part: Lora(*parts[part], ranks[f"{group}.{part}"], config.alpha, linear)
                     for part in parts if f"{group}.{part}" in ranks
                 }))
@@ -63,8 +64,8 @@ class Interaction(nn.Module):
         Returns:
             z_i and z_t, as they came in.
         """
-        streams = (self.stream(block, name) for name in STREAMS)
-        return double_block(*streams, z_i, z_t, image_vec, text_vec, image_rotary, text_rotary, attend)
+        img, txt = (self.stream(block, name) for name in STREAMS)
+        return double_block(img, txt, z_i, z_t, image_vec, text_vec, image_rotary, text_rotary, attend)
 
     def stream(self, block: nn.Module, name: str) -> Stream:
         """The block's stream ``img`` or ``txt`` with the LoRAs beside its layers."""
@@ -78,8 +79,10 @@ class Interaction(nn.Module):
         return replace(base, qkv=qkv, proj=proj, mlp=mlp_beside(base.mlp, mlp))
 
 
-def mlp_beside(base: nn.Sequential, loras: nn.ModuleDict):
+def mlp_beside(base: Layer, loras: ModuleDict[Lora]) -> Layer:
     """A feed-forward (linear, activation, linear) with LoRAs beside its linear layers."""
+    if not isinstance(base, nn.Sequential):
+        raise TypeError(f"{type(base).__name__} is not the feed-forward of a HunyuanVideo block")
     first, activation, second = base
     first, second = beside(first, loras["0"]), beside(second, loras["2"])
     return lambda x: second(activation(first(x)))

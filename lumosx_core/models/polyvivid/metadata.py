@@ -45,7 +45,7 @@ def settings_of(metadata: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str,
         "rank": _count, "alpha": _alpha, "layers": _layers, "image_grid": _grid, "ref_size": _count,
         **dict.fromkeys(CHOICES, str),
     }
-    settings = {}
+    settings: dict[str, Any] = {}
     for name, read in readers.items():
         if name in metadata:
             try:

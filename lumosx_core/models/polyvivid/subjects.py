@@ -36,6 +36,8 @@ class PictureSubject:
     @property
     def image(self) -> torch.Tensor:
         """[1, H, W, 3] in [0, 1]."""
+        if self.reference.image is None:
+            raise ValueError(f"{self.reference.source} has no picture")
         return self.reference.image
 
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import nn
 
-from ..module_list import ModuleList
+from ..containers import ModuleList
 from .config import WanConfig
 from .rotary import THETA, rotary_axes
 

@@ -137,11 +137,13 @@ def score_attributes(
         tools: from ``open_tools``.
         same_person: the embedder's, to tell who is probably not in the video; None where faces were not aligned.
     """
-    absent, told = {}, []
+    absent, absent_notes = {}, []
     if same_person is not None:
         absent = strangers(seen, same_person)
-        told = [stranger_sentence(person, scene.subjects[person].name, likeness, same_person)
-                for person, likeness in absent.items()]
+        absent_notes = [
+            stranger_sentence(person, scene.subjects[person].name, likeness, same_person)
+            for person, likeness in absent.items()
+        ]
     with ExitStack() as stack:
         for model in tools.models:
             stack.enter_context(place(model))
