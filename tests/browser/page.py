@@ -97,7 +97,7 @@ class ComfyPage:
     def close_dialogs(self) -> None:
         """Close whatever dialog lies over the graph."""
         for _ in range(3):
-            if not self.page.locator(".p-dialog-mask:visible, .p-dialog:visible").count():
+            if not self.page.locator(".p-dialog-mask:visible, [role=dialog]:visible").count():
                 return
             self.page.keyboard.press("Escape")
             self.page.wait_for_timeout(200)

@@ -18,7 +18,7 @@ def walk(comfy):
     page = comfy.page
     page.locator(".templates-tab-button, button[aria-label*='emplate']").first.click()
     page.get_by_text("lumosx", exact=True).last.click()
-    page.locator(".p-dialog").get_by_text("1 Demo without downloads").first.click()
+    page.locator("[role=dialog]").get_by_text("1 Demo without downloads").first.click()
     page.wait_for_function("() => app.graph.nodes.some(node => node.type === 'LumosX_Sampler')")
     page.wait_for_timeout(1500)
     shrink(comfy)
