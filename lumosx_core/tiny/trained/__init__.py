@@ -8,6 +8,6 @@ from pathlib import Path
 TRAINED = Path(__file__).with_name("lumosx_tiny_dit.safetensors")
 CODEC = Path(__file__).with_name("lumosx_tiny_codec.safetensors")
 VERSION_KEY = "lumosx_tiny"
-VERSION = "5"
+VERSION = "6"
 """In the metadata of the model and of the text encoder's file, which is kept in the user folder; to be raised whenever
 another model or text encoder ships."""
