@@ -48,7 +48,7 @@ def test_thumbnails_show_the_linked_files(comfy):
     assert "filename=ben.png" in row(board, 1).locator(".lumosx-thumb-face img").get_attribute("src")
 
 
-def test_typing_on_the_board_writes_the_widget_and_is_judged_at_once(comfy):
+def test_typing_on_the_board_writes_the_widget_and_is_checked_at_once(comfy):
     board = build(comfy)
     field = row(board, 2).locator(".lumosx-face .lumosx-field")
     field.click()

@@ -89,7 +89,7 @@ def test_a_full_person_takes_nothing_but_an_exchange(classic):
     assert [slot[0] for slot in attributes(classic)[1]] == ["red hair", "green dress", "white jacket"]
 
 
-def test_a_refusal_is_told_once_in_the_server_s_words(classic):
+def test_a_refusal_is_reported_once_in_the_server_s_words(classic):
     asked = []
     classic.page.on("request", lambda request: asked.append(1) if request.url.endswith("/lumosx/board") else None)
     board = build(classic, "{" * 300 + "a" + "}" * 300)

@@ -44,7 +44,7 @@ def test_a_node_is_copied_and_pasted(comfy):
     assert comfy.errors == []
 
 
-def test_a_run_is_told_in_a_panel_and_the_tokenizer_replaces_the_guess(comfy):
+def test_a_run_is_reported_in_a_panel_and_the_tokenizer_replaces_the_guess(comfy):
     board = build(comfy)
     assert comfy.page.locator(".lumosx-result").is_hidden()
     result = run(comfy)

@@ -115,7 +115,7 @@ def test_a_still_video_is_not_dynamic(client, pictures):
     assert len(outputs["3"]["images"]) == len(outputs["6"]["images"]) == 1
 
 
-def test_a_short_video_is_told_how_many_frames_it_needs(client, pictures):
+def test_a_short_video_is_refused_with_the_frames_it_needs(client, pictures):
     assert "images: 9 frames are too few" in str(
         failure(client, motion_graph(pictures["right"], 9))
     )

@@ -33,16 +33,16 @@ def test_encodings_are_kept_once_and_only_when_asked_for(client, built, kept):
     assert len(kept()) == len(after) + 1
 
 
-def told(run):
+def shown_of(run):
     """The panel's values, of which a node sends exactly one set."""
     (view,) = run.outputs["4"]["lumosx_encoding"]
     return view
 
 
-def test_the_panel_is_told_what_binds_to_what(client, built):
+def test_the_panel_gets_what_binds_to_what(client, built):
     inputs = built["4"]["inputs"]
     inputs["prompt"] = "Zwei \U0001f600: " + inputs["prompt"].replace("red hat", "(red  hat:1.2)")
-    view = told(client.run(built, timeout=300))
+    view = shown_of(client.run(built, timeout=300))
     assert view["prompt"] == inputs["prompt"]
     typed = inputs["prompt"].encode("utf-16-le")
     found = {
@@ -68,9 +68,9 @@ def test_the_panel_is_told_what_binds_to_what(client, built):
     assert size.startswith("width, height, frames: ") and "64 x 48" in size and "drawn pictures only" in noise
 
 
-def test_the_panel_is_told_again_when_the_prompt_changes(client, built):
+def test_the_panel_is_updated_when_the_prompt_changes(client, built):
     inputs = built["4"]["inputs"]
     first = client.run(built, timeout=300)
     inputs["prompt"] += " They talk."
     second = client.run(built, timeout=300)
-    assert "4" in second.executed and told(second)["prompt"] == inputs["prompt"] != told(first)["prompt"]
+    assert "4" in second.executed and shown_of(second)["prompt"] == inputs["prompt"] != shown_of(first)["prompt"]

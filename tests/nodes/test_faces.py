@@ -158,7 +158,7 @@ def test_transparency_comes_back_by_join_image_with_alpha_and_becomes_white(serv
     np.testing.assert_array_equal(joined[400:, :280], rgba[400:, :280, :3])
 
 
-def test_the_board_is_told_which_picture_each_output_holds(client, crop):
+def test_the_board_gets_which_picture_each_output_holds(client, crop):
     run = client.run(crop("six", linked=(0, 1), pick="2, 4"), timeout=300)
     files = run.outputs["2"]["lumosx_pictures"][0]["of_outputs"]
     assert files[2:] == [None, None]

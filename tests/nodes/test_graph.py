@@ -88,7 +88,7 @@ def test_the_binder_tells_its_panel_who_is_who(client, built):
     assert view["warnings"] == [] and "5 reference pictures, 2 subjects." in view["report"]
 
 
-def test_panels_are_told_again_when_nothing_ran_where_the_host_can(client, built):
+def test_panels_are_sent_again_when_nothing_ran_where_the_host_can(client, built):
     built["4"]["inputs"]["prompt"] += " They nod."
     first = client.run(built, timeout=300)
     again = client.run(built, timeout=300)

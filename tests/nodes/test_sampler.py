@@ -46,7 +46,7 @@ def test_options_reach_the_sampler(client, graph):
     assert client.run(with_schedule(graph, guidance_end_step=1, schedule="CausVid"), timeout=300).outputs["8"]
 
 
-def test_a_linked_number_is_judged_when_the_node_runs(client, graph):
+def test_a_linked_number_is_checked_when_the_node_runs(client, graph):
     graph["60"] = {"class_type": "PrimitiveInt", "inputs": {"value": 2}}
     graph["5"]["inputs"].update(steps=["60", 0], schedule="FastWan", cfg=1.0, seed=60)
     assert client.run(graph, timeout=300).outputs["8"]

@@ -111,7 +111,7 @@ def test_wrong_arguments_are_refused_in_one_line_before_the_server_starts(
         (PermissionError("no"), "no"),
     ],
 )
-def test_failures_are_told_without_a_traceback(error, sentence, no_server, monkeypatch, tmp_path, capsys):
+def test_failures_are_reported_without_a_traceback(error, sentence, no_server, monkeypatch, tmp_path, capsys):
     def fail(*_):
         raise error
 

@@ -118,7 +118,7 @@ def test_nothing_is_imported_to_look_for_it(install, choice):
 
 
 @pytest.mark.parametrize(("choice", "there"), [("sageattention 2", "1.0.6"), ("sageattention 1", "2.2.0")])
-def test_versions_are_told_apart(install, choice, there):
+def test_versions_are_distinguished(install, choice, there):
     install(choice, version=there)
     assert f"{choice} was chosen, but sageattention {there} is installed; " in refused(choice, ADA)
 

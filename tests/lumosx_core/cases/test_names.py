@@ -40,12 +40,12 @@ def as_loaded(folder, full_bodies=False):
 def as_listed(folder, full_bodies=False):
     case = list_case(folder, full_bodies)
 
-    def told(named):
+    def as_plain(named):
         kind, entry = named
         return kind, " ".join(entry.phrase.split()), entry.occurrence, entry.full_body, entry.file is not None
 
     alone = ([] if case.background is None else [case.background]) + list(case.objects)
-    return case.prompt, [told(one) for one in alone], [[told(word) for word in person] for person in case.people]
+    return case.prompt, [as_plain(one) for one in alone], [[as_plain(word) for word in person] for person in case.people]
 
 
 @pytest.fixture(scope="module")

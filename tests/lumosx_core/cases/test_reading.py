@@ -237,7 +237,7 @@ def test_odd_names_are_named_in_one_line(case):
 
 
 @pytest.mark.parametrize("name", [f"lamp.{end}" for end in ("jfif", "JFIF", "tif", "TIFF", "webp", "jpeg", "bmp")])
-def test_kinds_of_pictures_are_told_by_their_content(case, name):
+def test_kinds_of_pictures_are_recognised_by_their_content(case, name):
     root = case("background/park.png")
     (root / "objects").mkdir()
     for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF"):

@@ -437,7 +437,7 @@ def plain_scene(attributes=(), objects=(), background=None, face="man"):
         ({"attributes": ["a fullfullbody suit"]}, 'ignores "a fullfullbody suit"'),
     ],
 )
-def test_what_the_release_reads_otherwise_is_told(scene, sentence):
+def test_what_the_release_reads_otherwise_is_reported(scene, sentence):
     warning, = release_warnings(plain_scene(**scene), "a prompt")
     assert warning.startswith("The release ") and sentence in warning
 
@@ -448,14 +448,14 @@ def test_what_the_release_reads_alike_is_not_warned_about():
     assert "in the prompt" in release_warnings(scene, "a {prompt")[0]
 
 
-def test_words_of_a_person_without_a_face_picture_are_told():
+def test_words_of_a_person_without_a_face_picture_are_reported():
     hat = Reference(Kind.ATTRIBUTE, "hat", torch.zeros(1, 1, 1, 3))
     scene = Scene(None, (), (Subject(Reference(Kind.FACE, "man", None), (hat,)),))
     warning, = release_warnings(scene, "a prompt")
     assert 'the words of subject 1, "man"' in warning
 
 
-def test_words_of_an_attribute_without_a_picture_come_back_and_are_told(tmp_path):
+def test_words_of_an_attribute_without_a_picture_come_back_and_are_reported(tmp_path):
     face, hat = Reference(Kind.FACE, "man", torch.zeros(1, 2, 2, 3)), Reference(Kind.ATTRIBUTE, "hat", None, 2)
     scene = Scene(None, (), (Subject(face, (hat,)),))
     back, = load_case(write_case_folder(scene, "p", "n", tmp_path / "case")).scene.subjects

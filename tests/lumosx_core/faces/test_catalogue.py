@@ -130,7 +130,7 @@ def test_curricularface_lies_where_the_release_has_it(folders, place):
     assert open_embedder("CurricularFace IR-101", several).name == f"CurricularFace IR-19 ({CURRICULAR_FILE})"
 
 
-def test_networks_run_where_they_are_told(folders):
+def test_networks_run_on_the_chosen_device(folders):
     put_arcface(folders)
     embedder = open_embedder("ArcFace IR-100", folders, torch.device("cpu"))
     assert embedder.embed_crops([np.zeros((20, 20, 3), np.uint8)]).shape == (1, 5)

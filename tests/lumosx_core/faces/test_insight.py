@@ -125,7 +125,7 @@ def test_packs_are_found_wherever_comfyui_has_them(tmp_path):
     assert find_model([tmp_path], DETECTION) is None
 
 
-def test_a_network_is_told_by_its_inputs_and_outputs_not_by_its_name(packs, tmp_path):
+def test_a_network_is_recognised_by_its_inputs_and_outputs_not_by_its_name(packs, tmp_path):
     assert find_model([packs], RECOGNITION).name == "w600k_r50.onnx"
     write_detector(tmp_path / "odd" / "a w600k_r50.onnx")
     write_recogniser(tmp_path / "odd" / "det_10g.onnx")

@@ -110,7 +110,7 @@ def test_the_file_that_is_loaded_whatever_loads_it(models, loader):
     assert loading("made.safetensors", loader, weight_dtype="fp8_e4m3fn").nbytes == model.nbytes / 2
 
 
-def test_what_cannot_be_told_is_not_told(models):
+def test_what_is_unknown_is_not_reported(models):
     assert loading("gone.safetensors") is None is loading("../../etc/passwd") is loading("gone/")
     (models / "other.safetensors").write_text("x")
     assert loading("other.safetensors") is None

@@ -95,7 +95,7 @@ def test_a_transformer_is_named_under_any_prefix(family, shapes, prefix, describ
         ((), "part of a HunyuanVideo transformer"),
     ],
 )
-def test_other_hunyuan_models_are_told_apart(shape, what, described):
+def test_other_hunyuan_models_are_distinguished(shape, what, described):
     assert described({HUNYUAN_VIDEO.mark: (32,), "img_in.proj.weight": shape}) == what
 
 

@@ -17,12 +17,12 @@ def file(tmp_path):
     return PaceFile(tmp_path / "user" / "pace.json")
 
 
-def test_nothing_is_told_before_the_first_run(file):
+def test_nothing_is_reported_before_the_first_run(file):
     assert file.expect(KEY, 1e12, 100) is None
     assert not file.path.exists()
 
 
-def test_the_same_work_is_told_plainly_and_other_work_by_the_size_that_it_goes_by(file):
+def test_the_same_work_is_reported_plainly_and_other_work_by_the_size_that_it_goes_by(file):
     file.remember(Pace(KEY, 1e12, 2.0, LARGE))
     assert file.expect(KEY, 1e12, 100) == Expected(200.0)
     assert file.expect(KEY, 2e12, 10) == Expected(40.0, LARGE)

@@ -115,7 +115,7 @@ def test_https_is_spoken_too():
             Server(f"https://127.0.0.1:{listening.getsockname()[1]}").queue()
 
 
-def test_nobody_there_is_told_with_its_reason():
+def test_nobody_there_is_reported_with_its_reason():
     with pytest.raises(ServerAway, match="refused"):
         Server("http://127.0.0.1:1").queue()
 

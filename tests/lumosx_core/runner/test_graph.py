@@ -93,7 +93,7 @@ def test_a_missing_file_and_no_json_are_refused(tmp_path):
         read_graph(Path(__file__))
 
 
-def test_the_shipped_workflows_are_told_from_api_form():
+def test_the_shipped_workflows_are_distinguished_from_api_form():
     for path in WORKFLOWS.glob("*.json"):
         with pytest.raises(LumosXError, match="Export"):
             read_graph(path)

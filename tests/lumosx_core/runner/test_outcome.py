@@ -94,7 +94,7 @@ def test_a_success_has_files_and_times():
     assert iso_time(outcome.finished) == "1970-01-01T00:00:03.500+00:00"
 
 
-def test_failures_are_told():
+def test_failures_are_reported():
     raised = {"node_type": "LumosX_Sampler", "exception_message": "seed: no.\n", "timestamp": 5}
     assert read_history(_entry("error", error=raised)).error == "LumosX_Sampler: seed: no."
     assert "interrupted" in read_history(_entry("error", interrupted={"timestamp": 5})).error

@@ -81,7 +81,7 @@ def test_links_inside_a_case_are_sent_and_hidden_ones_are_not_looked_at(tmp_path
 
 
 @links
-def test_a_case_that_is_a_link_out_of_the_root_fails_and_nothing_of_it_is_told(
+def test_a_case_that_is_a_link_out_of_the_root_fails_and_nothing_of_it_is_reported(
     root, add_case, batch, lines, executed, server, tmp_path
 ):
     add_case("1")

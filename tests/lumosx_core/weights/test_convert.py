@@ -265,7 +265,7 @@ def test_bad_numbers_are_refused_and_leave_nothing(weights, tmp_path, bad):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_disk_without_room_is_told(tmp_path):
+def test_a_disk_without_room_is_reported(tmp_path):
     target, whole_disk = tmp_path / "out.gguf", shutil.disk_usage(tmp_path).total
     with pytest.raises(LumosXError, match=r"out.gguf: it needs \d+.\d+ GB and the disk has \d+.\d+ GB left"):
         _check_space(target, whole_disk)

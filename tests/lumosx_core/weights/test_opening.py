@@ -64,7 +64,7 @@ def test_a_folder_may_hold_a_checkpoint_in_all_or_one_index(samples, tmp_path, w
     ],
 )
 @pytest.mark.parametrize("name", ["model.safetensors", "model.gguf", "model.pt"])
-def test_other_contents_are_told_apart(tmp_path, name, content, sentence):
+def test_other_contents_are_distinguished(tmp_path, name, content, sentence):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(LumosXError, match=sentence) as caught:
@@ -72,20 +72,20 @@ def test_other_contents_are_told_apart(tmp_path, name, content, sentence):
     assert str(path) in str(caught.value) and "secret" not in str(caught.value)
 
 
-def test_a_file_of_an_old_torch_is_told(tmp_path):
+def test_a_file_of_an_old_torch_is_reported(tmp_path):
     torch.save({"a": torch.ones(2)}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     with pytest.raises(LumosXError, match="before 1.6 .* save it again with a current torch"):
         open_weights(tmp_path / "old.pth")
 
 
-def test_a_zip_of_something_else_is_told(tmp_path):
+def test_a_zip_of_something_else_is_reported(tmp_path):
     with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
         archive.writestr("model/model.safetensors", b"x")
     with pytest.raises(LumosXError, match="not one of torch's; unpack it"):
         open_weights(tmp_path / "model.pt")
 
 
-def test_nothing_there_and_nothing_readable_are_told(samples, tmp_path):
+def test_nothing_there_and_nothing_readable_are_reported(samples, tmp_path):
     with pytest.raises(LumosXError, match="gone.pt: there is no such file"):
         open_weights(tmp_path / "gone.pt")
     with pytest.raises(LumosXError, match="holds neither a checkpoint's .metadata nor"):
@@ -95,7 +95,7 @@ def test_nothing_there_and_nothing_readable_are_told(samples, tmp_path):
             open_weights(samples["checkpoint"] / part)
 
 
-def test_a_checkpoint_that_lost_its_hidden_file_is_told(samples, tmp_path):
+def test_a_checkpoint_that_lost_its_hidden_file_is_reported(samples, tmp_path):
     shutil.copytree(samples["checkpoint"], tmp_path / "all")
     (tmp_path / "all" / ".metadata").unlink()
     for folder in (tmp_path, tmp_path / "all"):

@@ -92,7 +92,7 @@ def test_broken_metadata_ends_in_a_sentence(find, text):
         find({"a.weight": FP8}, text=text)
 
 
-def test_sidecars_are_told_from_weights():
+def test_sidecars_are_distinguished_from_weights():
     for name in ("scaled_fp8", "blocks.0.ffn.0.scale_weight", "blocks.0.ffn.0.scale_input", "x.weight_scale",
                  "x.input_scale", "x.weight_scale_2", "x.comfy_quant", "model.diffusion_model.scaled_fp8"):
         assert is_sidecar(name), name

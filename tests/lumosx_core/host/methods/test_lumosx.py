@@ -200,7 +200,7 @@ def lora(base, strength):
     return weights
 
 
-def test_only_lumosx_conditioning_is_told_the_whole_timestep():
+def test_only_lumosx_conditioning_gets_the_whole_timestep():
     binding = comfy.conds.CONDConstant("a scene")
     seen, entries = [], [{"model_conds": {BINDING: binding}}, {"model_conds": {"other": 1}}, {}]
     options = {TIMESTEP: 500, "transformer_options": {}}

@@ -325,7 +325,7 @@ def test_pictures_in_the_input_folder_are_looked_at(ask, inputs):
     "name",
     ["../../etc/passwd", "/etc/passwd", "no such.png", "", "a\0b", "looked at", "x" * 900, "\ud83d", "link.png", ".."],
 )
-def test_files_elsewhere_are_not_read_and_not_told_of(ask, inputs, tmp_path, name):
+def test_files_elsewhere_are_not_read_and_not_mentioned(ask, inputs, tmp_path, name):
     Image.new("RGB", (8, 8)).save(tmp_path / "blank.png")
     link = inputs / "link.png"
     if not link.is_symlink():
@@ -334,7 +334,7 @@ def test_files_elsewhere_are_not_read_and_not_told_of(ask, inputs, tmp_path, nam
     assert codes(ask, name) == []
 
 
-def test_a_case_is_told_with_pictures_that_the_viewer_shows(case, client, inputs):
+def test_a_case_is_reported_with_pictures_that_the_viewer_shows(case, client, inputs):
     folder = write_demo_case(inputs / "told cases" / "für 男 \U0001f600")
     Image.new("RGB", (2, 2)).save(folder / "objects" / "ein  Hut.png")
     status, answer = case("told cases/für 男 \U0001f600")
@@ -364,7 +364,7 @@ def test_cases_under_the_output_folder_and_the_built_in_one(case, client, server
     assert status == 200 and drawn["prompt"] == answer["prompt"] and drawn["background"]["image"] is None
 
 
-def test_full_bodies_are_told_if_the_node_takes_them(case, inputs):
+def test_full_bodies_are_reported_if_the_node_takes_them(case, inputs):
     folder = write_demo_case(inputs / "told bodies")
     Image.new("RGB", (2, 2)).save(folder / "subjects/2/fullbody_woman.png")
     assert len(case("told bodies")[1]["objects"]) == 1

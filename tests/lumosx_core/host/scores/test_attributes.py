@@ -81,7 +81,7 @@ def test_networks_in_the_models_folder_are_used(images, scene, tmp_path, monkeyp
     assert note.startswith("CLIP-I and CLIP-T left out") and str(tmp_path / "lumosx" / "clip-vit-large-patch14") in note
 
 
-def test_what_cannot_be_done_is_told_before_any_frame_is_watched(scene):
+def test_what_cannot_be_done_is_reported_before_any_frame_is_watched(scene):
     none = torch.zeros(0, 16, 16, 3)
     with pytest.raises(LumosXError, match="by: CLIP has no weights"):
         score(none, scene, by="CLIP")
@@ -93,7 +93,7 @@ def test_what_cannot_be_done_is_told_before_any_frame_is_watched(scene):
         score(none, scene)
 
 
-def test_people_must_be_told_apart(scene, tmp_path, monkeypatch):
+def test_people_must_be_distinguished(scene, tmp_path, monkeypatch):
     hide_for(monkeypatch, ["dlib", "face_recognition_models"])
     monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
     with pytest.raises(LumosXError, match="^embedder: no embedder.* is installed; run .* pip install dlib-bin"):

@@ -109,7 +109,7 @@ def test_no_subject_and_no_faces_end_in_a_sentence(clip):
         consolidated(clip, SubjectsPlan(CLIP, 0.0, 0, False))
 
 
-def test_face_crops_are_told_apart_by_the_face_network(six):
+def test_face_crops_are_distinguished_by_the_face_network(six):
     """Six people at a table, each photo twice; dlib or what else is there."""
     pytest.importorskip("dlib")
     from lumosx_core.faces.catalogue import CENTERFACE, DLIB

@@ -63,7 +63,7 @@ def test_size_of_a_picture_hardly_matters():
     assert things[0] @ things[1] > 0.99
 
 
-def test_drawn_clothes_are_told_apart():
+def test_drawn_clothes_are_distinguished():
     green, yellow = draw_jacket((62, 140, 92)).convert("RGB"), draw_dress((250, 204, 66)).convert("RGB")
     for own, other in ((green, yellow), (yellow, green)):
         pixels = np.asarray(own)
@@ -88,5 +88,5 @@ def test_without_scipy_a_sentence_says_what_to_install(monkeypatch):
      ("jeans jacket", "torso"), ("shirt with a tie", "torso"), ("red and white hat", "head"), ("dresses", "torso"),
      ("pair of jeans", "legs"), ("dress shoes", "legs")],
 )
-def test_where_a_thing_is_worn_is_told_from_its_phrase(phrase, part):
+def test_where_a_thing_is_worn_is_derived_from_its_phrase(phrase, part):
     assert COLOUR.part(phrase) == part

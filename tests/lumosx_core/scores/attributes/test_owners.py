@@ -140,7 +140,7 @@ def test_json_is_strict_and_counts_people_from_1():
     assert values["watched_frames"] == [0, 4] and values["notes"] == ["Mind this."]
 
 
-def test_people_of_one_name_are_told_apart_by_their_number():
+def test_people_of_one_name_are_distinguished_by_their_number():
     region = person_regions(seen_at(0), 480, 832)[0]
     views = (FrameView(0, (region, None)), FrameView(4, (region, region)))
     report = scores(people=("man", "man"), views=views).report()

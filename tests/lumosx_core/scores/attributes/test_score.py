@@ -86,7 +86,7 @@ def test_clothes_that_change_hands_halfway_leak_in_half_of_the_frames():
     [("subject_1", ("white jacket", "black jacket")), ("subject_2", ("denim jacket", "light brown sweater"))],
 )
 @pytest.mark.parametrize("ground", [(120, 140, 110), (245, 245, 245), (20, 20, 25)])
-def test_jackets_of_real_photographs_are_told_apart(case, phrases, ground):
+def test_jackets_of_real_photographs_are_distinguished(case, phrases, ground):
     scene = load_case(PHOTOGRAPHS / case).scene
     faces = [pil_from_tensor(subject.face.image) for subject in scene.subjects]
     things = [pil_from_tensor(next(attribute.image for attribute in subject.attributes if attribute.phrase == phrase))
@@ -167,7 +167,7 @@ def test_an_object_is_looked_for_in_the_whole_picture():
     assert there.score > missing.score + 0.1
 
 
-def test_what_the_picture_cuts_off_counts_0_and_is_told():
+def test_what_the_picture_cuts_off_counts_0_and_is_reported():
     scene = drawn_scene(phrases=("green jeans", "yellow dress"))
     found = score(scene, [dressed_frame(FACES, (JACKET, DRESS))[:380]], [seen_at(0)])
     assert found.owners[0].frames == ((0.0, 0.0),) and found.owners[0].verdict == "not told apart"
@@ -232,7 +232,7 @@ def test_located_boxes_lie_inside_their_regions_and_are_what_is_compared(folders
     assert jacket.frames[0][1] == pytest.approx(by_hand, abs=1e-5)
 
 
-def test_nothing_located_counts_0_and_is_told(tmp_path):
+def test_nothing_located_counts_0_and_is_reported(tmp_path):
     write_owl(tmp_path, sureness=-40.0)
     scene = drawn_scene(objects=[("blue guitar", draw_guitar((58, 110, 196)))])
     frames = [dressed_frame(FACES, (JACKET, DRESS))] * 2
@@ -306,7 +306,7 @@ def squares_frame(faces, coats):
     return frame
 
 
-def test_what_somebody_else_wears_is_told_of_nobody():
+def test_what_somebody_else_wears_is_reported_for_nobody():
     """Blue is taken for green, since some face is, and wears green's coat."""
     scene, purple, orange = squares_scene()
     frames = [squares_frame((RED, BLUE), (purple, orange))] * 2
@@ -320,7 +320,7 @@ def test_what_somebody_else_wears_is_told_of_nobody():
     assert told.endswith("while pictures of one person usually have 0.90 or more.") and told in found.report()
 
 
-def test_full_bodies_and_the_background_are_left_out_and_told():
+def test_full_bodies_and_the_background_are_left_out_and_reported():
     scene = drawn_scene(objects=[("lamp", JACKET)])
     body = Reference(Kind.OBJECT, "man", tensor_from_pil(FACES[0]), full_body=True)
     ground = reference(Kind.BACKGROUND, "a park", DRESS)
@@ -335,7 +335,7 @@ def test_full_bodies_and_the_background_are_left_out_and_told():
         check_scene(Scene(None, (body,), (Subject(scene.subjects[0].face),)))
 
 
-def test_an_attribute_without_a_picture_is_left_out_and_told():
+def test_an_attribute_without_a_picture_is_left_out_and_reported():
     scene = drawn_scene()
     hat = Reference(Kind.ATTRIBUTE, "hat", None)
     first, second = scene.subjects

@@ -150,7 +150,7 @@ def test_networks_stay_on_the_cpu_in_float32_without_gradients(folders):
         (OwlLocator, "OWLv2 has no weights; put .* of google/owlv2-base-patch16-ensemble into .*ensemble"),
     ],
 )
-def test_missing_folders_are_told_with_their_place(kind, sentence, tmp_path):
+def test_missing_folders_are_reported_with_their_place(kind, sentence, tmp_path):
     for folders in (ModelFolders(), ModelFolders(lumosx=(tmp_path / "none", tmp_path))):
         with pytest.raises(LumosXError, match=sentence):
             kind(folders)

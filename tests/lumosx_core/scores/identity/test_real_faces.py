@@ -84,7 +84,7 @@ def row(score):
 @pytest.mark.skipif(not face_videos.CASES.is_dir(), reason="the photographs are not part of the project")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", ["identity_1", "identity_2", "subject_1", "subject_2"])
-def test_the_two_people_of_each_case_are_told_apart(models, case, mode):
+def test_the_two_people_of_each_case_are_distinguished(models, case, mode):
     """Changed in four ways and on either side, each is taken for himself.
 
     A margin is how far the own reference is ahead of the other one's; both together are what the right choice of who is
@@ -149,7 +149,7 @@ def test_strangers_look_like_nobody(models, pair):
 
 
 @pytest.mark.skipif(not face_videos.CASES.is_dir(), reason="the photographs are not part of the project")
-def test_two_men_who_are_not_in_a_photograph_are_told_to_be_absent(models):
+def test_two_men_who_are_not_in_a_photograph_are_reported_to_be_absent(models):
     """Some face of six is taken for either."""
     path = Path(find_spec("insightface").submodule_search_locations[0], "data", "images", "t1.jpg")
     photograph = np.array(Image.open(path).convert("RGB"))

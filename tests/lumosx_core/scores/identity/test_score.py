@@ -44,7 +44,7 @@ def test_a_subject_of_words_only_is_no_reference():
     assert subject_score(twice, 0, ColourEmbedder()).second == pytest.approx(0.3)
 
 
-def test_the_second_embedder_judges_the_first_ones_pairs():
+def test_the_second_embedder_compares_the_first_ones_pairs():
     """Its own choice would be the other one, and sum to 1.8."""
     frames = [frame([[0.5, 0.1], [0.2, 0.4]], second=[[0.1, 0.9], [0.9, -0.3]])]
     assert identity_score(frames, (0, 1), second=True) == pytest.approx((0.1 - 0.3) / 2)

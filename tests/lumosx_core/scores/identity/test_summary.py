@@ -142,7 +142,7 @@ def test_who_is_seen_in_half_of_the_frames_is_no_warning():
     assert score(video(10, missing=range(5))).warnings() == []
 
 
-def test_somebody_else_in_a_subject_s_place_is_told():
+def test_somebody_else_in_a_subject_s_place_is_reported():
     """Blue is taken for the woman, since some face is, but is no green."""
     scores = score([drawn([(RED, 40), (BLUE, 120)])] * 2)
     likeness = scores.subjects[1].seen_likeness

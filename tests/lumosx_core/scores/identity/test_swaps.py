@@ -134,7 +134,7 @@ def test_the_first_second_begins_where_all_are_there():
     assert order_swaps([*alone, *still(5, start=20)]).judged == 5
 
 
-def test_pairs_of_three_are_judged_too():
+def test_pairs_of_three_are_compared_too():
     three = [(20, 0), (80, 1), (140, 2)]
     frames = [seen(0, three, 3), seen(1, three[1:], 3), seen(2, [(20, 2), (80, 0)], 3), seen(3, three[:1], 3)]
     order = order_swaps(frames)
@@ -147,7 +147,7 @@ def test_places_that_come_back_are_two_changes():
     assert [(change.frame, change.order) for change in order.changes] == [(5, (1, 0)), (10, (0, 1))]
 
 
-def test_nobody_to_judge():
+def test_nobody_to_compare():
     for frames in ([seen(0, [])], [seen(0, [(40, 0)])], [seen(0, [(40, 0)], subjects=1)]):
         order = order_swaps(frames)
         assert (order.declared, order.rate, order.changes) == ((), None, ())

@@ -64,7 +64,7 @@ def test_another_order_of_people_is_an_order_of_the_same_references(seed):
 
 @settings(max_examples=20)
 @given(SEEDS, st.sampled_from([2, 3]))
-def test_people_can_be_told_apart(seed, people):
+def test_people_can_be_distinguished(seed, people):
     _, cast, _ = drawn(seed, people, same_kinds=True, colour_words=False)
     for first in range(people):
         for second in range(first):

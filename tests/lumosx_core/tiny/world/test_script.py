@@ -44,7 +44,7 @@ def test_nobody_wears_two_things_in_one_place(seed):
 
 
 @given(SEEDS, st.sampled_from([2, 3]))
-def test_what_is_measured_is_told_by_relations_alone(seed, people):
+def test_what_is_measured_follows_from_relations_alone(seed, people):
     script = draw(seed, people=people, colour_words=False, same_kinds=True, drop=False)
     assert len(script.roles) == people
     assert len({tuple(wear.kind for wear in role.wears) for role in script.roles}) == 1
