@@ -62,7 +62,7 @@ def own_environment(comfyui, needed_modules):
         raise DevError(f"COMFYUI_PATH is {comfyui}, which has no main.py: set it to the folder of a ComfyUI.")
     python = shutil.which(os.environ.get("COMFYUI_PYTHON") or sys.executable)
     if python is None:
-        raise DevError(f"COMFYUI_PYTHON is {os.environ['COMFYUI_PYTHON']}, which is no Python that can be started.")
+        raise DevError(f"COMFYUI_PYTHON is {os.environ['COMFYUI_PYTHON']}, which is not a Python that can be started.")
     missing = [name for name in needed_modules if not can_import(python, name)]
     if missing:
         raise DevError(f"{python} has no {' and no '.join(missing)}: install it there or set COMFYUI_PYTHON.")
@@ -131,7 +131,7 @@ def only_one_at_a_time(path):
 
 def make_venv():
     """Make .venv, or bring it up to date; raises DevError and leaves no stamp when a step fails."""
-    say("Making .venv, this takes some minutes the first time.")
+    say("Creating .venv; this takes some minutes the first time.")
     unfinished = VENV / "unfinished"
     (VENV / "stamp").unlink(missing_ok=True)
     if VENV.exists() and (unfinished.exists() or not has_this_pip()):

@@ -61,7 +61,7 @@ def test_a_comfyui_python_that_does_not_exist_is_refused(tmp_path, monkeypatch, 
     monkeypatch.setenv("COMFYUI_PATH", str(tmp_path))
     monkeypatch.setenv("COMFYUI_PYTHON", str(tmp_path / "python"))
     assert dev.main(["demo"]) == 1
-    assert "which is no Python that can be started" in capsys.readouterr().err
+    assert "which is not a Python that can be started" in capsys.readouterr().err
 
 
 def test_own_comfyui_names_what_its_python_lacks(tmp_path, monkeypatch):

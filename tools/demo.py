@@ -62,7 +62,7 @@ def parse(argv):
     parser.add_argument("--workflow", metavar="FILE", default=WORKFLOW, help="another workflow in API form")
     parser.add_argument(
         "--strip", metavar="FILE",
-        help="also a picture: references above, frames below; a .webp moves, and shows the same with relations off",
+        help="also a picture: references above, frames below; a .webp is animated, and also shows relations off",
     )
     parser.add_argument(
         "--relations", choices=("on", "off"), default="on",

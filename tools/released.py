@@ -58,7 +58,7 @@ def broken(old, new):
         if after["outputs"][:len(before["outputs"])] != before["outputs"]:
             yield f"{name}: the outputs {before['outputs']} have become {after['outputs']}"
         if before["output_node"] and not after["output_node"]:
-            yield f"{name} no longer runs by itself"
+            yield f"{name} is no longer an output node"
         yield from (f"{name}.{sentence}" for sentence in _broken_inputs(name, before["inputs"], after["inputs"]))
 
 
@@ -93,7 +93,7 @@ def main():
     version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
     target = FOLDER / f"{version}.json"
     if target.exists():
-        sys.exit(f"{target} is there already: give the new version its number in pyproject.toml first.")
+        sys.exit(f"{target} already exists: give the new version its number in pyproject.toml first.")
     with ComfyServer(comfyui) as server:
         nodes = nodes_of(ComfyClient(server.url).object_info())
     workflows = FOLDER / version

@@ -256,7 +256,7 @@ def serve(comfyui_dir, state_dir, arguments):
     port = _port_in(arguments)
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
-            print(f"Port {port} is in use: stop what listens there or pass --port NUMBER.", file=sys.stderr)
+            print(f"Port {port} is in use: stop the program there or pass --port NUMBER.", file=sys.stderr)
             return 1
     base = Path(state_dir).resolve()
     prepare_base(base, base / "models")

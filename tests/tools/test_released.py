@@ -122,7 +122,7 @@ def test_another_output_and_a_node_that_no_longer_runs_alone(old, new):
     new["LumosX_SaveCase"]["output_node"] = False
     sentences = found(old, new)
     assert len(sentences) == 2 and "the outputs ['LATENT'] have become ['STRING', 'LATENT']" in " ".join(sentences)
-    assert "LumosX_SaveCase no longer runs by itself" in sentences
+    assert "LumosX_SaveCase is no longer an output node" in sentences
 
 
 def test_file_lists_are_left_out_and_hosts_say_the_same(old):

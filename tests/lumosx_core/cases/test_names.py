@@ -45,7 +45,8 @@ def as_listed(folder, full_bodies=False):
         return kind, " ".join(entry.phrase.split()), entry.occurrence, entry.full_body, entry.file is not None
 
     alone = ([] if case.background is None else [case.background]) + list(case.objects)
-    return case.prompt, [as_plain(one) for one in alone], [[as_plain(word) for word in person] for person in case.people]
+    people = [[as_plain(word) for word in person] for person in case.people]
+    return case.prompt, [as_plain(one) for one in alone], people
 
 
 @pytest.fixture(scope="module")
