@@ -137,3 +137,21 @@ def test_what_concepts_says_of_phrases_holds(tokenize, prompt, phrase, binds):
     except LumosXError:
         found = ()
     assert len(found) == (max(1, prompt.split().count(phrase)) if binds else 0)
+
+
+def names_of_the_glossary():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    glossary = text.partition("## Glossary")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .+ \| .+ \| (.+) \|$", glossary, re.MULTILINE)
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+
+
+def test_the_glossary_names_what_the_code_has():
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "lumosx_core").rglob("*.py"))
+    assert len(names_of_the_glossary()) > 25
+    for name in names_of_the_glossary():
+        place = ROOT / "lumosx_core" / name.replace(".", "/")
+        files = (ROOT / name, place, place.with_suffix(".py"))
+        last = name.rpartition(".")[2]
+        defined = re.search(rf"^ *(class |def )?{last}\b ?[(:=]", source, re.MULTILINE)
+        assert any(map(Path.exists, files)) or defined, name
