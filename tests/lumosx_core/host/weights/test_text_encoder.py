@@ -193,7 +193,7 @@ def test_the_tokenizer_that_comes_later_is_seen(folder, weights):
     (lambda w: w.pop("norm.weight"), "1 of its tensors are missing"),
     (lambda w: w.update({"blocks.0.attn.k.weight": torch.ones(3, 4096)}), "has the shape \\[3, 4096\\] instead of"),
     (lambda w: w.update({"blocks.0.extra.weight": torch.ones(3)}), "holds 'blocks.0.extra.weight', which UMT5's"),
-    (lambda w: w.update({"token_embedding.weight": torch.ones(90, 768)}), "a text encoder 768 wide"),
+    (lambda w: w.update({"token_embedding.weight": torch.ones(90, 768)}), "a text encoder of width 768"),
     (lambda w: w.pop("token_embedding.weight"), "it seems to be .*; LumosX needs UMT5-XXL"),
     (lambda w: (w.clear(), w.update({"decoder.conv1.weight": torch.ones(1)})), "it seems to be a VAE"),
     (lambda w: (w.clear(), w.update({"text_model.encoder.layers.0.mlp.fc1.weight": torch.ones(1)})), "a text encoder"),
