@@ -127,7 +127,7 @@ def test_clip_checks_the_phrases(client, graph, add, clip, server):
         ({"frames": "one"}, "frames: 'one'"),
         ({"phrases": "a\nb"}, "phrases: there are 2 lines for"),
         ({"by": "CLIP"}, "CLIP has no weights"),
-        ({"tau": 0.000001, "frame_count": 900}, "tau: no 301 of the"),
+        ({"tau": 0.000001, "frame_count": 900}, "no 301 of the"),
         ({"frame_count": 1}, "frame_count: it is 1, but the crops come from"),
     ],
 )
