@@ -7,7 +7,7 @@ import copy
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -106,6 +106,9 @@ def small_network(start: Path | None = None) -> Network:
     return network
 
 
+Drawn = TypeVar("Drawn")
+
+
 class TinyTrainer(RelationalTrainer):
     """A resumed training may end sooner or later than was planned."""
 
@@ -139,7 +142,7 @@ def tiny_samples(
     return repeated(drawn, first * BINDINGS, BLOCK, TIMES)
 
 
-def repeated(drawn: Callable[[int], Iterator[Sample]], first: int, block: int, times: int) -> Iterator[Sample]:
+def repeated(drawn: Callable[[int], Iterator[Drawn]], first: int, block: int, times: int) -> Iterator[Drawn]:
     """Samples from number ``first`` on, where each block of them comes several times, in another order each time.
 
     Args:
@@ -151,7 +154,7 @@ def repeated(drawn: Callable[[int], Iterator[Sample]], first: int, block: int, t
     number, seen = divmod(first, block * times)
     new = drawn(number * block)
     while True:
-        kept: list[Sample] = []
+        kept: list[Drawn] = []
         orders = np.random.default_rng(number)
         wanted = [place for _ in range(times) for place in orders.permutation(block)]
         # The first time they come as they are drawn, so that nobody waits for a whole block.
