@@ -29,6 +29,10 @@ CHANCES = (0.25, 0.35, 0.25, 0.15)
 CHANCE_OF_EXCHANGE = 0.25
 """How often two people change places: more than in the world, since it is the hardest to learn."""
 
+CHANCE_BARE = 0.25
+"""How often clips have no references at all: Wan's own forward, on which other methods than LumosX build."""
+NO_REFERENCES = Binding((), (), ())
+
 CHANCE_ALIKE = 0.25
 """How often people have the same hair."""
 
@@ -39,9 +43,9 @@ class Example:
 
     Attributes:
         latent: [batch, 16, frames, height, width], normalised.
-        references: in token order, each [batch, 16, 1, height, width], normalised.
+        references: in token order, each [batch, 16, 1, height, width], normalised; none where clips are bare.
         prompts: the text of each clip; their tokens are equally many.
-        scenes: whose words bind in each; the pictures do not matter.
+        scenes: whose words bind in each; the pictures do not matter. None where clips are bare.
     """
 
     latent: torch.Tensor
@@ -98,21 +102,24 @@ class WorldExamples(torch.utils.data.Dataset):
         batch: clips of each example.
         split: which world.
         lessons: how many of the first examples are stills of easy scripts.
+        bare: how often an example has no references.
     """
 
-    def __init__(self, codec: Codec, seed: int, batch: int, split: Split, lessons: int = 0):
+    def __init__(self, codec: Codec, seed: int, batch: int, split: Split, lessons: int = 0, bare: float = 0.0):
         self._codec, self._seed, self._batch, self._split, self._lessons = codec, seed, batch, split, lessons
+        self._bare = bare
 
     def __getitem__(self, index: int) -> Example:
         random = np.random.default_rng([self._seed, index])
         scripts, frames = self._scripts(index, random)
         alike = random.random(len(scripts)) < CHANCE_ALIKE
         casts = [draw_cast(random, *one) for one in zip(scripts, [self._split] * len(scripts), alike)]
-        return Example(
-            encode_clips(self._codec, scripts, casts, frames),
-            encode_references(self._codec, random, scripts, casts),
-            [script.prompt for script in scripts], [scene_of(script) for script in scripts],
-        )
+        prompts = [script.prompt for script in scripts]
+        latent, bare = encode_clips(self._codec, scripts, casts, frames), random.random() < self._bare
+        if bare:
+            return Example(latent, [], prompts, [])
+        references = encode_references(self._codec, random, scripts, casts)
+        return Example(latent, references, prompts, [scene_of(script) for script in scripts])
 
     def _scripts(self, index: int, random: np.random.Generator) -> tuple[list[Script], int]:
         """One for each clip, and their latent frames."""

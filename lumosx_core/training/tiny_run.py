@@ -23,13 +23,13 @@ from ..tiny.learned import LearnedCodec, load_codec
 from ..tiny.trained import VERSION, VERSION_KEY
 from ..tiny.world.cast import Split
 from .checking import WorldCheck
-from .examples import Encode, Example, Tokenise, WorldExamples, bind
+from .examples import CHANCE_BARE, NO_REFERENCES, Encode, Example, Tokenise, WorldExamples, bind
 from .options import check_device, check_place
 from .running import machine_of, one_thread_each, run, write_record
 from .trainer import RelationalTrainer, Sample, TrainingPlan
 
 SIZE = WanConfig(dim=256, ffn_dim=512, num_layers=5)
-STEPS, LESSON_STEPS = 2700, 700
+STEPS, LESSON_STEPS = 4600, 700
 """Of all, as for the shipped file, which started from other weights; and of easy scripts at first without such."""
 CLIPS, BINDINGS = 3, 4
 """Clips that share a binding, and bindings of each step."""
@@ -85,11 +85,12 @@ def train_tiny(options: argparse.Namespace) -> str:
     return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
 
 
-def small_network(start: Path | None = None) -> Network:
+def small_network(start: Path | None = None, option: str = "--start") -> Network:
     """The network at its first step, computing in bf16 but for the patch embedding, which is given float32.
 
     Args:
         start: weights to begin with; None draws them.
+        option: that named the file, for messages.
 
     Raises:
         LumosXError: ``start`` cannot be read, or holds weights of another network.
@@ -101,7 +102,7 @@ def small_network(start: Path | None = None) -> Network:
             network.load_state_dict(load_file(start))
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
-            raise LumosXError(f"--start: {start} is not a file of the small model ({reason}).") from error
+            raise LumosXError(f"{option}: {start} is not a file of the small model ({reason}).") from error
     network.bfloat16().patch_embedding.float()
     return network
 
@@ -129,7 +130,7 @@ def tiny_samples(
     """
     in_bf16 = copy.deepcopy(codec).bfloat16()
     in_bf16.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload] Missing in its types.
-    examples = WorldExamples(in_bf16, WORLD_SEED, CLIPS, Split.TRAIN, lessons * BINDINGS // TIMES)
+    examples = WorldExamples(in_bf16, WORLD_SEED, CLIPS, Split.TRAIN, lessons * BINDINGS // TIMES, CHANCE_BARE)
     negative = encode(NEGATIVE_PROMPT)
 
     def drawn(start: int) -> Iterator[Sample]:
@@ -173,6 +174,7 @@ def leave_ctrl_c_to_the_trainer(worker: int) -> None:
 
 def _sample(example: Example, negative: torch.Tensor, tokenise: Tokenise, encode: Encode) -> Sample:
     bindings = {bind(scene, prompt, tokenise) for scene, prompt in zip(example.scenes, example.prompts)}
+    bindings = bindings or {NO_REFERENCES}
     if len(bindings) > 1:
         raise LumosXError(
             f"training: the phrases of {example.prompts} are not at the same tokens; let tiny.world.script.reworded "
@@ -191,7 +193,7 @@ def write_trained(path: Path, trainer: RelationalTrainer, lessons: int, start: P
         "command": f"python dev.py train tiny{'' if start is None else ' --start START'}",
         "start": None if start is None else start.name,
         "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED, "clips_of_a_binding": CLIPS,
-        "lesson_steps": lessons, "times_that_a_sample_is_seen": TIMES,
+        "lesson_steps": lessons, "chance_of_no_references": CHANCE_BARE, "times_that_a_sample_is_seen": TIMES,
         "parameters": sum(weight.numel() for weight in weights.values()),
         "machine": machine_of(trainer, threads=True),
     }

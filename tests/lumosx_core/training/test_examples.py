@@ -30,6 +30,14 @@ def test_examples_fit_together():
         assert all(binding.subject_spans) and (binding.text_weights().amax(1) > 0).all()
 
 
+def test_bare_examples_have_the_same_clips_and_no_references():
+    plain, bare = (WorldExamples(world_codec(), 0, 1, Split.TRAIN, bare=chance)[3] for chance in (0.0, 1.0))
+    assert bare.references == bare.scenes == [] and plain.references
+    assert torch.equal(plain.latent, bare.latent) and plain.prompts == bare.prompts
+    some = [bool(WorldExamples(world_codec(), 0, 1, Split.TRAIN, bare=0.5)[index].references) for index in range(12)]
+    assert set(some) == {True, False}
+
+
 def test_lessons_are_the_first_examples_only():
     plain, examples = (WorldExamples(world_codec(), 0, 2, Split.TRAIN, lessons) for lessons in (0, 6))
     easy = [examples[index] for index in range(6)]
