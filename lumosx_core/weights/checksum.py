@@ -61,12 +61,21 @@ def verify_weights(source: WeightSource) -> str:
             f"{source.path}: it has no checksum of its weights; only files written by python -m lumosx_core.weights "
             "convert have one."
         )
+    if weights_sha256(source) != written:
+        raise LumosXError(f"{source.path}: its weights are not those that were written; get or convert it again.")
+    return written
+
+
+def weights_sha256(source: WeightSource) -> str:
+    """The ``WeightsDigest`` of all tensors of an open file.
+
+    Raises:
+        LumosXError: one of them cannot be read.
+    """
     digest = WeightsDigest()
     for name, info in source.tensors.items():
         digest.add(name, info.kind, info.shape, tensor_bytes(source.read(name)))
-    if digest.hexdigest() != written:
-        raise LumosXError(f"{source.path}: its weights are not those that were written; get or convert it again.")
-    return written
+    return digest.hexdigest()
 
 
 def source_files(path: Path) -> dict[Path, int]:

@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from lumosx_core.models.lynx.recogniser import FaceRecogniser
 from lumosx_core.tiny.demo_case import write_demo_case
 from lumosx_core.weights.convert import convert
+from support import lynx_files
 from support.face_videos import people_of_photograph
 from support.photographs import astronaut_file, six_people_file
 from tools.weight_files import make_lora, small_transformer
@@ -19,6 +21,8 @@ SIZE = {"width": 64, "height": 48, "frames": 5}
 SCORED_SIZE = {"width": 96, "height": 64, "frames": 13}
 SCORES = {"LumosX_IdentityScore", "LumosX_AttributeScore", "LumosX_MotionScore"}
 STEPS = 2
+LYNX_WIDTH, LYNX_BLOCKS = 256, 4
+"""Of ``small_transformer``."""
 
 
 def on_small_models(graph, server):
@@ -38,7 +42,9 @@ def on_small_models(graph, server):
             _move_links(graph, number, 0, 1)
         elif node["class_type"] == "LumosX_RelationalEncode":
             node["inputs"].update(SCORED_SIZE if scored else SIZE)
-        elif node["class_type"] == "LumosX_Sampler":
+        elif node["class_type"] == "EmptyHunyuanLatentVideo":
+            node["inputs"].update(width=SIZE["width"], height=SIZE["height"], length=SIZE["frames"])
+        elif node["class_type"] in ("LumosX_Sampler", "KSampler"):
             node["inputs"]["steps"] = min(STEPS, node["inputs"]["steps"])
         elif node["class_type"] == "LumosX_IdentityScore":
             node["inputs"]["every_nth_frame"] = 4
@@ -74,6 +80,31 @@ def _place_transformer(inputs, server):
         source = server.base / "small_transformer.safetensors"
         save_file(small_transformer(), source)
         convert(source, path, "q8_0" if path.suffix == ".gguf" else "bf16")
+
+
+def _place_wan(inputs, server):
+    path = server.models / "diffusion_models" / inputs["unet_name"]
+    if not path.exists():
+        save_file(small_transformer(), path)
+
+
+def _place_lynx(inputs, server):
+    """Lynx full in three files of the layout that the template names, and the face recogniser with random weights."""
+    files = (
+        lynx_files.resampler(LYNX_WIDTH),
+        *(lynx_files.block_names(lynx_files.adapter(kind, LYNX_BLOCKS, LYNX_WIDTH)) for kind in ("full", "ref")),
+    )
+    for slot, weights in enumerate(files, 1):
+        path = server.models / "diffusion_models" / inputs[f"file_{slot}"]
+        if not path.exists():
+            lynx_files.write(path, weights)
+    recogniser = server.base / "models" / "lumosx" / "recognition_arcface_ir_se50.pth"
+    if not recogniser.exists():
+        recogniser.parent.mkdir(parents=True, exist_ok=True)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            state = FaceRecogniser().state_dict()
+        torch.save({name: one.half() if one.is_floating_point() else one for name, one in state.items()}, recogniser)
 
 
 def _place_lora(inputs, server):
@@ -112,6 +143,8 @@ def _place_picture(inputs, server):
 _PLACES = {
     "LumosX_ModelLoader": _place_transformer,
     "LoraLoaderModelOnly": _place_lora,
+    "UNETLoader": _place_wan,
+    "LumosX_LynxLoader": _place_lynx,
     "VAELoader": _place_vae,
     "LoadImage": _place_picture,
 }

@@ -20,10 +20,18 @@ from ...faces.picking import largest
 from ...models.lynx.adapters import ID_LAYERS, PARTS, REF_LAYERS, RESAMPLER, Adapters, LynxPerson
 from ...models.lynx.alignment import ID_SIZE, REF_SIZE, aligned_crop
 from ...models.lynx.identity import Identity, ReferenceInputs, identity_tokens, project_identities
-from ...models.lynx.recogniser import FaceRecogniser, load_recogniser, mean_embedding, recogniser_input
+from ...models.lynx.recogniser import (
+    FaceRecogniser,
+    RecogniserSizes,
+    load_recogniser,
+    mean_embedding,
+    recogniser_input,
+)
 from ...models.lynx.reference import PROMPT
-from ...models.lynx.sizes import AdapterKind, AdapterSizes
+from ...models.lynx.sizes import AdapterKind, AdapterSizes, ResamplerSizes
 from ...models.wan.config import WAN21_LATENT
+from ...tiny.lynx_faces import EMBEDDING as WORLD_EMBEDDING
+from ...tiny.lynx_faces import world_embedding
 from ..conditioning.scene import log_warnings
 from ..weights.checkpoints import state_of
 from ..weights.face_models import model_folders
@@ -83,9 +91,8 @@ def make_person(
     unused = _without_effect(adapters, image, id_crop, ref_crop, vae, clip)
     log_warnings(f"{NODE} {sentence}" for sentence in unused)
     crops = _crops(image, id_crop, ref_crop, plan)
-    recogniser = _recogniser(recogniser_path())
     with torch.no_grad():
-        embeddings = recogniser(recogniser_input(torch.stack(crops.of_ids)))
+        embeddings = _embeddings(adapters, torch.stack(crops.of_ids))
         embedding = embeddings[0] if len(embeddings) == 1 else mean_embedding([*embeddings])
         tokens = identity_tokens(adapters.resampler(), embedding)
     identity = Identity(
@@ -243,6 +250,24 @@ def _projected(adapters: Adapters, tokens: torch.Tensor) -> dict | None:
             projected[block] = pair.to("cpu")
             bar.update(1)
     return projected
+
+
+def _embeddings(adapters: Adapters, crops: torch.Tensor) -> torch.Tensor:
+    """[n, numbers] of crops [n, 112, 112, 3] uint8, by the recogniser whose embeddings the resampler was trained on.
+
+    Raises:
+        LumosXError: nobody knows such a recogniser, or its file is missing or damaged.
+    """
+    sizes = adapters.sizes[RESAMPLER]
+    numbers = sizes.face_width if isinstance(sizes, ResamplerSizes) else 0
+    if numbers == WORLD_EMBEDDING:
+        return world_embedding(crops)
+    if numbers != RecogniserSizes.embedding:
+        raise LumosXError(
+            f"lynx: its resampler takes face embeddings of {numbers} numbers, but ArcFace IR-SE50 gives "
+            f"{RecogniserSizes.embedding}; choose the resampler of ByteDance/lynx."
+        )
+    return _recogniser(recogniser_path())(recogniser_input(crops))
 
 
 def _likeness(embeddings: torch.Tensor) -> Sequence[str]:

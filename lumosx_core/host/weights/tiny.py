@@ -20,12 +20,13 @@ import torch
 from ...errors import LumosXError
 from ...files import write_aside
 from ...models.lumosx import RelationalOptions
+from ...models.lynx.adapters import Adapters
 from ...models.wan.config import UMT5, WAN21_LATENT
 from ...tiny import text
 from ...tiny.codec import world_codec
 from ...tiny.learned import SCALE, load_codec
 from ...tiny.preview import RGB_BIAS, RGB_FACTORS
-from ...tiny.trained import TRAINED, VERSION, VERSION_KEY
+from ...tiny.trained import LYNX, TRAINED, VERSION, VERSION_KEY
 from ..methods.lumosx import relational_model
 from .loader import load_patcher
 
@@ -71,6 +72,15 @@ def load_tiny_transformer(disable_dynamic: bool = False) -> Any:
     patcher.model.latent_format = WorldLatents()
     patcher.cached_patcher_init = (load_tiny_transformer, ())
     return patcher
+
+
+def load_tiny_lynx() -> Adapters:
+    """The small Lynx, for the small model; read where it lies in the pack, one layer at a time.
+
+    Raises:
+        LumosXError: its file is damaged.
+    """
+    return Adapters.of_files([LYNX])
 
 
 def load_tiny_clip() -> comfy.sd.CLIP:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -13,6 +14,7 @@ from ...weights.dense import read_dense
 from ...weights.quantised import QuantisedLayer, find_quantised_layers
 from ...weights.source import WeightSource
 from .recognise import QUANTO_DATA, FoundLayers, FoundResampler
+from .sizes import AdapterSizes
 
 _QUANTO_SCALE = "._scale"
 
@@ -32,6 +34,15 @@ class AdapterLayer:
     k_bias: torch.Tensor | None = None
     v_bias: torch.Tensor | None = None
     registers: torch.Tensor | None = None
+
+
+class Layers(Protocol):
+    """The layers of one adapter, wherever they are: in a file, or in training."""
+
+    sizes: AdapterSizes
+
+    def read(self, block: int, dtype: torch.dtype = ..., device: torch.device | str = ...) -> AdapterLayer:
+        """The layer of a block, in this dtype and on this device."""
 
 
 class LayerReader:

@@ -70,6 +70,16 @@ def folded_bytes(adapter: AdapterSizes, tokens: int, people: int = 1, itemsize: 
     return 2 * len(adapter.blocks) * people * (tokens + adapter.registers) * adapter.width * itemsize
 
 
+def adapter_flops(adapter: AdapterSizes, video_tokens: int, tokens: int) -> int:
+    """Floating-point operations that an adapter adds to one forward of one video; see ``wan.cost.forward_flops``.
+
+    Args:
+        video_tokens: queries of each layer.
+        tokens: identity tokens, or reference tokens.
+    """
+    return 4 * len(adapter.blocks) * video_tokens * (tokens + adapter.registers) * adapter.width
+
+
 def check_pair(resampler: ResamplerSizes, id_layers: AdapterSizes) -> None:
     """Refuse a resampler and ID layers of different kinds.
 

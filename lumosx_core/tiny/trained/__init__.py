@@ -1,5 +1,5 @@
-"""The trained files that ship: the small model, a Wan2.1 checkpoint, and the small VAE; each with the record of the
-training that made it, `python dev.py train tiny` and `python dev.py train codec`."""
+"""The trained files that ship: the small model, a Wan2.1 checkpoint; the small VAE; a small Lynx for the small model.
+Each has the record of the training that made it, `python dev.py train tiny`, `codec` or `lynx`, beside it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 TRAINED = Path(__file__).with_name("lumosx_tiny_dit.safetensors")
 CODEC = Path(__file__).with_name("lumosx_tiny_codec.safetensors")
+LYNX = Path(__file__).with_name("lumosx_tiny_lynx.safetensors")
 VERSION_KEY = "lumosx_tiny"
 VERSION = "6"
 """In the metadata of the model and of the text encoder's file, which is kept in the user folder; to be raised whenever

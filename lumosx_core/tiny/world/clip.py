@@ -121,6 +121,13 @@ def draw_cast(random: np.random.Generator, script: Script, split: Split, alike: 
     return Cast(tuple(people), thing, random_surroundings(random))
 
 
+def draw_strangers(random: np.random.Generator, face: DrawnFace, count: int, split: Split) -> tuple[DrawnFace, ...]:
+    """Faces that can be told from a face, as people of one clip can be told from each other."""
+    return tuple(
+        _draw_until(lambda: random_face(random, split), lambda other: _differ(face, other)) for _ in range(count)
+    )
+
+
 def draw_view(random: np.random.Generator) -> Viewpoint:
     """A view by chance."""
     return Viewpoint(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .cast import DrawnFace
 from .clip import Cast, draw_frames
 from .figure import SLOTS, DrawnPerson
 from .scenery import WIDTH
@@ -97,6 +98,26 @@ def measure_clip(
         thing=_fidelity(made, truth, drawn(replace(cast, thing=other.thing)))
         if script.thing and script.thing_shown else None,
     )
+
+
+def measure_face(
+    script: Script, cast: Cast, others: Sequence[DrawnFace], pictures: np.ndarray, frames: Sequence[int], length: int
+) -> PlaceMatch:
+    """Compare the face of somebody alone in a made clip with their own, which is number 0, and with other faces.
+
+    Args:
+        script, cast: what it should show: one person.
+        others: faces that it should not show.
+        pictures, frames, length: as for ``measure_clip``.
+    """
+    made = pictures.astype(np.float32)
+
+    def drawn(cast: Cast) -> np.ndarray:
+        return draw_pixels(script, cast, frames, length, made.shape[2])
+
+    (person,) = cast.people
+    persons = [person, *(replace(person, face=face) for face in others)]
+    return _compare(0, FACE, cast, persons, made, drawn(cast), drawn)
 
 
 def draw_pixels(script: Script, cast: Cast, frames: Sequence[int], length: int, width: int) -> np.ndarray:

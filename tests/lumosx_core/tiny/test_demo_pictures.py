@@ -12,7 +12,7 @@ from lumosx_core.tiny import demo_pictures as drawn
 from lumosx_core.tiny.portrait import Portrait, draw_portrait
 
 NAMES = {
-    "lumosx_demo_two_people.jpg",
+    "lumosx_demo_two_people.jpg", "lumosx_demo_portrait.jpg",
     *(f"lumosx_demo_{name}.png" for name in (
         "man", "jacket", "hat", "woman", "dress", "guitar", "park", "jacket_on_a_chair"
     )),
@@ -57,6 +57,11 @@ def test_a_detector_finds_each_face_in_its_crop_too(pictures):
     for face in detector.detect(pixels(snapshot)):
         [found] = detector.detect(pixels(snapshot.crop(crop_box(face, Margins(), *snapshot.size))))
         assert found.score > 0.58
+
+
+def test_a_detector_finds_the_person_of_the_portrait_large_enough_for_lynx(pictures):
+    [face] = CenterFace().detect(pixels(pictures[drawn.PORTRAIT]))
+    assert face.width >= 64
 
 
 @pytest.mark.parametrize("skin", [(250, 214, 186), (108, 70, 50)])

@@ -1,10 +1,12 @@
 """A person for Lynx from real photos, with real detectors and a recogniser of random numbers; and identity cards."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import comfy.latent_formats
 import folder_paths
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -15,10 +17,13 @@ from lumosx_core.faces.centerface import CenterFace
 from lumosx_core.host.media.frames import as_picture, as_pixels
 from lumosx_core.host.media.lynx import FacePlan, make_person
 from lumosx_core.host.media.lynx_cards import card_path, list_cards, load_card, save_card
+from lumosx_core.host.weights.tiny import load_tiny_lynx
 from lumosx_core.models.lynx.adapters import ID_LAYERS, PARTS, REF_LAYERS, RESAMPLER, Adapters
 from lumosx_core.models.lynx.alignment import aligned_crop
 from lumosx_core.models.lynx.identity import identity_tokens
 from lumosx_core.models.lynx.recogniser import FaceRecogniser, load_recogniser, recogniser_input
+from lumosx_core.tiny.lynx_faces import face_crops, world_embedding
+from lumosx_core.tiny.world.cast import Split, draw_face
 from support.lynx_people import write_adapters
 
 PLAN = FacePlan("CenterFace", name="Eileen")
@@ -68,6 +73,28 @@ def test_a_photo_becomes_what_the_core_makes_of_its_largest_face(tiny, astronaut
     assert torch.equal(identity.reference.padded_text(), expected.float())
     assert identity.kind == "full" and identity.name == "Eileen" and sorted(identity.projected) == [0, 1, 2, 3]
     assert torch.equal(identity.preview, crops[1]) and f"{face.width:.0f} px" in report
+
+
+def test_the_small_lynx_knows_drawn_faces_without_a_recogniser(tiny, monkeypatch):
+    monkeypatch.setattr(identities, "recogniser_path", lambda: pytest.fail("a recogniser was asked for"))
+    _, clip, vae = tiny
+    face = draw_face(np.random.default_rng(0), Split.HELD_OUT)
+    of_id, of_reference = face_crops(face)
+    given = [crop[None].float() / 255 for crop in (of_id, of_reference)]
+    small = load_tiny_lynx()
+    person, _, _, _ = make_person(small, None, *given, vae, clip, PLAN)
+    with torch.no_grad():
+        expected = identity_tokens(small.resampler(), world_embedding(of_id[None])[0])
+    torch.testing.assert_close(person.identity.tokens, expected)
+    assert sorted(person.identity.projected) == [0, 1, 2, 3, 4]
+
+
+def test_a_resampler_for_embeddings_that_nobody_gives_is_a_sentence(tiny, adapters):
+    _, clip, vae = tiny
+    sizes = {**adapters.sizes, RESAMPLER: replace(adapters.sizes[RESAMPLER], face_width=256)}
+    crops = torch.zeros(1, 112, 112, 3), torch.zeros(1, 256, 256, 3)
+    with pytest.raises(LumosXError, match="^lynx: its resampler takes face embeddings of 256 numbers"):
+        make_person(Adapters(adapters.files, sizes), None, *crops, vae, clip, PLAN)
 
 
 def test_manual_crops_stand_in_for_a_photo(tiny, astronaut, adapters):

@@ -1,0 +1,249 @@
+"""Whose face it is: how often the small Lynx makes the face that it was given, and what each known wrong way costs.
+
+    python dev.py bench lynx [--lynx FILE] [--clips 200] [--only NAME ...] [--json FILE]
+
+Clips of one person of the held-out world, which no training ever drew from, are sampled through the code of the nodes:
+two crops of a face that looks elsewhere become an identity, and the prompt names no face. The face in the last video
+frame of each latent frame is compared with what the very same figure would look like with its own face and with those
+of eight others; chance is one in nine. In the row of two people, a second LumosX Lynx and a mask of one half for each
+have to keep them apart, which nothing was trained for; there chance is one in two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.binding import share
+from benchmarks.lynx_wrong_ways import Way, adapter_in_its_own_pass, attending_to_the_video, rotated_query
+from benchmarks.machine import describe_machine, own_comfyui
+from benchmarks.measuring import write_json
+from lumosx_core.models.lynx.adapters import Adapters
+from lumosx_core.models.wan.config import WAN21_LATENT
+from lumosx_core.scene.prompt import NEGATIVE_PROMPT
+from lumosx_core.tiny.codec import FRAMES_PER_LATENT, normalised
+from lumosx_core.tiny.learned import load_codec
+from lumosx_core.tiny.lynx_faces import face_crops
+from lumosx_core.tiny.trained import LYNX
+from lumosx_core.tiny.world.cast import DrawnFace, Split
+from lumosx_core.tiny.world.clip import Cast, draw_cast, draw_strangers
+from lumosx_core.tiny.world.measure import FACE, measure_clip, measure_face
+from lumosx_core.tiny.world.scenery import HEIGHT, WIDTH
+from lumosx_core.tiny.world.script import Script, draw_script
+from lumosx_core.training.checking import decode_frames
+
+FRAMES, OTHERS = 3, 8
+"""Latent frames of a clip, and faces that it is compared with besides its own."""
+STEPS, CFG, IMAGE_CFG, SHIFT = 16, 2.0, 1.5, 5.0
+SEED = 11
+EXACT, TWO = "as trained", "two people, a mask each"
+_SHAPE = WAN21_LATENT.shape(WIDTH, HEIGHT, WAN21_LATENT.video_frames(FRAMES))
+_REFERENCE_TOKENS = 256
+_FIRST_BLOCKS = frozenset(range(3))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to run Lynx.
+
+    Attributes:
+        appearance: fields of ``Appearance`` that differ from their defaults; None for no Lynx at all.
+        image_cfg: of LumosX Lynx Guidance; None without that node.
+        way: what another port does instead.
+        people: of the clips.
+    """
+
+    appearance: dict | None = None
+    image_cfg: float | None = IMAGE_CFG
+    way: Way | None = None
+    people: int = 1
+
+
+def variants() -> dict[str, Variant]:
+    """What is compared, by the name in the table; the right way comes first."""
+    return {
+        EXACT: Variant({}),
+        "adapters off": Variant(None, None),
+        "ID layers alone": Variant({"ref_scale": 0.0}),
+        "reference layers alone": Variant({"id_scale": 0.0}),
+        "without LumosX Lynx Guidance": Variant({}, None),
+        "blocks 0 to 2": Variant({"blocks": _FIRST_BLOCKS}),
+        "wrong: query with positions": Variant(
+            {}, way=rotated_query(WAN21_LATENT.token_grid(_SHAPE), _REFERENCE_TOKENS)),
+        "wrong: adapter in its own reference pass": Variant({}, way=adapter_in_its_own_pass),
+        "wrong: blocks 0 to 2, while the others attend to the video": Variant(
+            {"blocks": _FIRST_BLOCKS}, way=attending_to_the_video),
+        "wrong: no photo, reference layers attend to the video": Variant(
+            {"ref_scale": 0.0}, way=attending_to_the_video),
+        TWO: Variant({}, people=2),
+    }
+
+
+@dataclass(frozen=True)
+class Job:
+    """A clip to be made: what happens, who plays it, and how its people are told apart."""
+
+    script: Script
+    cast: Cast
+    other: Cast
+    strangers: tuple[DrawnFace, ...]
+    turns: tuple[float, ...]
+    seed: int
+
+
+class Bench:
+    """The small models and the clips.
+
+    Args:
+        lynx: a file of ``dev.py train lynx``.
+    """
+
+    def __init__(self, lynx: Path) -> None:
+        from lumosx_core.host.weights.tiny import LEARNED, load_tiny_models
+
+        self.adapters, self._codec = Adapters.of_files([lynx]), load_codec()
+        self._model, self._clip, self._vae = load_tiny_models(LEARNED)
+
+    @cached_property
+    def _negative(self) -> list:
+        return self._text(NEGATIVE_PROMPT)
+
+    def _text(self, prompt: str) -> list:
+        """As CLIP Text Encode gives it."""
+        return self._clip.encode_from_tokens_scheduled(self._clip.tokenize(prompt))
+
+    @staticmethod
+    def job(number: int, people: int) -> Job:
+        """Clip ``number`` with so many people."""
+        random = np.random.default_rng([SEED, people, number])
+        script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False, chance_of_exchange=0.0)
+        cast, other = (draw_cast(random, script, Split.HELD_OUT) for _ in range(2))
+        strangers = draw_strangers(random, cast.people[0].face, OTHERS, Split.HELD_OUT)
+        turns = tuple(random.choice([-1.0, -0.5, 0.5, 1.0], people).tolist())
+        return Job(script, cast, other, strangers, turns, 1000 * people + number)
+
+    def person(self, face: DrawnFace, turn: float) -> Any:
+        """An identity, as LumosX Lynx Identity makes it of two crops."""
+        from lumosx_core.host.media.lynx import FacePlan, make_person
+
+        id_crop, ref_crop = (crop[None].float() / 255 for crop in face_crops(face, turn))
+        return make_person(
+            self.adapters, None, id_crop, ref_crop, self._vae, self._clip, FacePlan("CenterFace")
+        )[0]
+
+    def run(self, variant: Variant, plan: dict, clips: int) -> Iterator[list[bool]]:
+        """For each clip, whether each face in it is its own."""
+        with way_of(variant, self.adapters):
+            for number in range(clips):
+                job = self.job(number, variant.people)
+                yield self._own(job, self.sample(job, variant, plan))
+
+    def sample(self, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
+        """What the nodes make, normalised [16, frames, h, w]."""
+        from lumosx_core.host.methods.lynx import Appearance, lynx_guidance, lynx_model
+        from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
+
+        model, positive, negative = self._model, self._text(job.script.prompt), self._negative
+        if variant.appearance is not None:
+            for person, turn, region in zip(job.cast.people, job.turns, regions(job.script)):
+                appearance = Appearance(**variant.appearance)
+                appearance = replace(appearance, region=region) if variant.people > 1 else appearance
+                model = lynx_model(model, self.person(person.face, turn), appearance)
+            if variant.image_cfg is not None:
+                model, positive, negative, _ = lynx_guidance(model, positive, negative, variant.image_cfg)
+        latent = {"samples": torch.zeros(_SHAPE)}
+        made = run_sampler(model, positive, negative, latent, SamplingPlan(**{"seed": job.seed, **plan}))
+        # ComfyUI hands latents on as the VAE takes them.
+        return normalised(made["samples"].float().cpu())[0]
+
+    def _own(self, job: Job, latent: torch.Tensor) -> list[bool]:
+        video = decode_frames(latent, self._codec)
+        seen = range(0, len(video), FRAMES_PER_LATENT)
+        if len(job.script.roles) == 1:
+            return [measure_face(job.script, job.cast, job.strangers, video[seen], seen, len(video)).is_own]
+        found = measure_clip(job.script, job.cast, job.other, video[seen], seen, len(video))
+        return [place.is_own for place in found.places if place.kind == FACE]
+
+
+def way_of(variant: Variant, adapters: Adapters) -> AbstractContextManager[None]:
+    """While it is open, the variant's wrong way is taken, if it has one."""
+    return nullcontext() if variant.way is None else variant.way(adapters)
+
+
+def regions(script: Script) -> Sequence[torch.Tensor]:
+    """A mask for each person, [1, height, width]: what is nearer to them than to anybody else."""
+    middles = torch.tensor([role.x for role in script.roles])
+    nearest = (torch.arange(WIDTH)[:, None] + 0.5 - middles).abs().argmin(1)
+    return [(nearest == number).float().expand(1, HEIGHT, WIDTH) for number in range(len(middles))]
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as Markdown."""
+    lines = ["| | own face | seconds a clip |", "|---|---|---|"]
+    for row in rows:
+        found = row["faces"]
+        lines.append(
+            f"| {row['variant']} "
+            f"| {found['share']:.1%} ({found['low']:.1%} to {found['high']:.1%} of {found['count']}) "
+            f"| {row['seconds'] / row['clips']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Print the table; write JSON where asked."""
+    options = _parse(arguments)
+    plan = {"steps": options.steps, "cfg": options.cfg, "shift": options.shift}
+    bench, rows = Bench(options.lynx), []
+    chosen = {name: one for name, one in variants().items() if not options.only or name in options.only}
+    with torch.inference_mode():
+        for name, variant in chosen.items():
+            print(f"lynx: {name}", file=sys.stderr, flush=True)
+            clips, started = options.clips if name == EXACT else options.other_clips, time.monotonic()
+            found = [own for clip in bench.run(variant, plan, clips) for own in clip]
+            rows.append({
+                "variant": name, "clips": clips, "seconds": time.monotonic() - started, "faces": share(found),
+            })
+    result = {
+        "machine": describe_machine(), "lynx": options.lynx.name, "frames": FRAMES, "others": OTHERS, **plan,
+        "image_cfg": IMAGE_CFG, "rows": rows,
+    }
+    print(f"{result['machine']}; {options.steps} steps, cfg {options.cfg:g}, image_cfg {IMAGE_CFG:g}.\n")
+    print(table(rows))
+    if options.json:
+        write_json(options.json, result)
+    return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    names = list(variants())
+    parser = argparse.ArgumentParser(prog="dev.py bench lynx", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--lynx", type=Path, default=LYNX, metavar="FILE", help="a file of dev.py train lynx (the one that ships)"
+    )
+    parser.add_argument("--clips", type=int, default=200, help="of the first row (%(default)s)")
+    parser.add_argument("--other-clips", type=int, default=60, help="of each other row (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--cfg", type=float, default=CFG)
+    parser.add_argument("--shift", type=float, default=SHIFT)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    options.other_clips = min(options.other_clips, options.clips)
+    return options
+
+
+if __name__ == "__main__":
+    _parse(sys.argv[1:])
+    with own_comfyui(cpu=True):
+        sys.exit(main(sys.argv[1:]))

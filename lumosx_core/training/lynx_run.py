@@ -1,0 +1,131 @@
+"""The small Lynx that ships with the pack: adapters for its small model, trained on faces of the drawn world."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from ..files import write_aside
+from ..models.lynx.sizes import ResamplerSizes
+from ..scene.prompt import NEGATIVE_PROMPT
+from ..tiny.learned import load_codec
+from ..tiny.lynx_faces import EMBEDDING
+from ..tiny.trained import TRAINED
+from ..tiny.world.cast import Split
+from ..weights.checksum import weights_sha256
+from ..weights.opening import open_weights
+from .examples import Encode
+from .lynx_adapters import TrainedAdapters, initialise_adapters
+from .lynx_samples import FaceExamples, FaceSample, ReferencePass, nobody, sample_of
+from .lynx_trainer import FaceCheck, LynxTrainer
+from .plot import Shown
+from .running import machine_of, one_thread_each, run, write_record
+from .tiny_run import SIZE, check_options, leave_ctrl_c_to_the_trainer, repeated, small_network
+from .trainer import TrainingPlan
+
+RESAMPLER = ResamplerSizes(
+    face_width=EMBEDDING, width=128, inner_width=128, hidden_width=512, heads=2, depth=2, queries=16,
+    token_width=SIZE.dim,
+)
+REGISTERS = 16
+STEPS, STILL_STEPS = 4000, 1600
+"""Of all, and of stills at first."""
+CLIPS, SAMPLES = 8, 2
+"""Clips of a sample, and samples of each step."""
+BLOCK, TIMES = 64, 8
+"""Samples that are kept with their features, 5 MB each, and how often each is seen."""
+WORLD_SEED, WEIGHTS_SEED = 41, 0
+RATE, WARMUP, COOLDOWN, SHIFT, DECAY = 2e-3, 100, 0.6, 6.0, 0.995
+CHECKED_EVERY = 500
+OUT = "lumosx_tiny_lynx.safetensors"
+_LOSS = "loss (mean squared error of the velocity, most of it of the head)"
+_SHOWN = Shown(", own", "nearest to their own face, %", (0, 103), 100.0)
+
+
+def add_command(commands: Any) -> None:
+    """Add ``lynx`` to the command line."""
+    parser = commands.add_parser("lynx", help="train the small Lynx that ships with the pack, on the drawn world")
+    parser.add_argument("--base", type=Path, default=TRAINED, metavar="FILE",
+                        help="the small model that it is for; it stays as it is (the one that ships)")
+    parser.add_argument("--out", type=Path, default=Path(OUT), help="the new file (%(default)s)")
+    parser.add_argument("--steps", type=int, default=STEPS, help="%(default)s, as for the shipped file")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
+    parser.set_defaults(run=train_lynx)
+
+
+def train_lynx(options: argparse.Namespace) -> str:
+    """Train, write adapters, record and plot, and say where they are.
+
+    Raises:
+        LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, ``--base`` holds
+            another model, or ``--resume`` is of another training.
+    """
+    check_options(options, STEPS)
+    from ..host.training import TextSide
+    from ..host.weights.tiny import load_tiny_clip
+
+    base = small_network(options.base, "--base").requires_grad_(False)
+    about = {"base": options.base.name, "base_sha256": base_sha256(options.base)}
+    device, codec, encode = torch.device(options.device), load_codec(), TextSide(load_tiny_clip()).encode
+    adapters = TrainedAdapters(RESAMPLER, SIZE.dim, SIZE.num_layers, REGISTERS)
+    initialise_adapters(adapters, base, WEIGHTS_SEED)
+    references = ReferencePass(base.to(device), encode)
+    grey = references(nobody(codec))
+    plan = TrainingPlan(
+        options.steps, rate=RATE, full_rate_inputs=SIZE.dim, warmup=WARMUP, cooldown=COOLDOWN, accumulate=SAMPLES,
+        shift=SHIFT, decay=DECAY,
+    )
+    trainer = LynxTrainer(base, adapters, grey, encode(NEGATIVE_PROMPT), plan, torch.bfloat16, device, about)
+    if options.resume is not None:
+        trainer.resume(options.resume)
+    checkpoint = options.out.with_suffix(".checkpoint")
+    check = FaceCheck(base, adapters, codec, encode, references, grey)
+    with one_thread_each():
+        run(trainer, samples(trainer.step, codec, encode, references), checkpoint, check, CHECKED_EVERY)
+    write_trained(options.out, trainer)
+    checkpoint.unlink(missing_ok=True)
+    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
+
+
+def base_sha256(path: Path) -> str:
+    """The checksum of a base's weights, which its adapters' record has; raises LumosXError as ``open_weights``."""
+    with open_weights(path) as source:
+        return weights_sha256(source)
+
+
+def samples(first: int, codec: Any, encode: Encode, references: ReferencePass) -> Iterator[FaceSample]:
+    """The training's samples from step ``first`` on; pictures are drawn and encoded in a process of their own."""
+    in_bf16 = copy.deepcopy(codec).bfloat16().to(memory_format=torch.channels_last)
+    stills = STILL_STEPS * SAMPLES // TIMES
+    examples = FaceExamples(in_bf16, WORLD_SEED, CLIPS, Split.TRAIN, stills)
+
+    def drawn(start: int) -> Iterator[FaceSample]:
+        loader = torch.utils.data.DataLoader(
+            examples, batch_size=None, num_workers=1, prefetch_factor=8, sampler=range(start, 10**7),
+            worker_init_fn=leave_ctrl_c_to_the_trainer,
+        )
+        return (sample_of(example, encode, references) for example in loader)
+
+    return repeated(drawn, first * SAMPLES, BLOCK, TIMES)
+
+
+def write_trained(path: Path, trainer: LynxTrainer) -> None:
+    """The averaged weights in bf16 as a single file of Lynx, and the record beside it."""
+    weights = {name: weight.to("cpu", torch.bfloat16).contiguous() for name, weight in trainer.state_dict().items()}
+    write_aside(path, save(weights, metadata={"steps": str(trainer.step)}))
+    about = {
+        "what": "the small Lynx of the drawn world", "command": "python dev.py train lynx", **trainer.about,
+        "still_steps": STILL_STEPS, "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED,
+        "clips_of_a_step": CLIPS * SAMPLES,
+        "times_that_a_sample_is_seen": TIMES,
+        "parameters": sum(weight.numel() for weight in weights.values()),
+        "machine": machine_of(trainer, threads=True),
+    }
+    write_record(path.with_suffix(".json"), trainer, about, _LOSS, _SHOWN)

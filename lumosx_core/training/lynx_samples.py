@@ -1,0 +1,174 @@
+"""Clips of one person each, with their face as Lynx is given it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+
+from ..models.lynx.identity import ReferenceInputs
+from ..models.lynx.reference import PROMPT, reference_features
+from ..models.wan.config import UMT5, WAN21_LATENT
+from ..models.wan.rotary import rotate_heads, wan_rotary_table
+from ..tiny.codec import Codec, normalised
+from ..tiny.lynx_faces import face_crops, world_embedding
+from ..tiny.world.cast import DrawnFace, Split
+from ..tiny.world.clip import GROUND, draw_cast, positions
+from ..tiny.world.figure import HEAD_Y
+from ..tiny.world.scenery import HEIGHT, WIDTH
+from ..tiny.world.script import Script, draw_script
+from .examples import Encode, encode_clips, length_of
+from .flow import training_attention
+
+LENGTHS, CHANCES = (1, 3, 5), (0.25, 0.5, 0.25)
+"""Latent frames of a clip, and how often each length comes."""
+TURNS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+_HEAD = 22.0
+"""Units of the world around the middle of a head within which all hair lies."""
+FACE_WEIGHT = 8.0
+"""How much more the loss counts where the head is, which fills a tenth of the picture."""
+
+
+@dataclass(frozen=True)
+class FaceExample:
+    """Clips of equal length, drawn and encoded.
+
+    Attributes:
+        latent: [clips, 16, frames, height, width], normalised.
+        weights: [clips, 1, frames, height, width], how much the loss counts there.
+        embeddings: [clips, numbers], ``world_embedding`` of the faces.
+        references: [clips, 16, 1, 32, 32], normalised latents of the faces' crops.
+        prompts: of the clips.
+    """
+
+    latent: torch.Tensor
+    weights: torch.Tensor
+    embeddings: torch.Tensor
+    references: torch.Tensor
+    prompts: list[str]
+
+
+@dataclass(frozen=True)
+class FaceSample:
+    """An example of which encoder and reference pass are no longer needed.
+
+    Attributes:
+        latent, weights, embeddings: as in ``FaceExample``.
+        features: [clips, blocks, tokens, width], of the reference pass.
+        context: [clips, tokens, text width], padded with zeros.
+    """
+
+    latent: torch.Tensor
+    weights: torch.Tensor
+    embeddings: torch.Tensor
+    features: torch.Tensor
+    context: torch.Tensor
+
+
+class FaceExamples(torch.utils.data.Dataset):
+    """Examples without end: number ``index`` is the same one whenever it is asked for.
+
+    Args:
+        codec: encodes them.
+        seed: of everything.
+        clips: of each example.
+        split: which world.
+        stills: how many of the first examples have one latent frame; they take a third of the time.
+    """
+
+    def __init__(self, codec: Codec, seed: int, clips: int, split: Split, stills: int = 0) -> None:
+        self._codec, self._seed, self._clips, self._split, self._stills = codec, seed, clips, split, stills
+
+    def __getitem__(self, index: int) -> FaceExample:
+        random = np.random.default_rng([self._seed, index])
+        frames = 1 if index < self._stills else int(random.choice(LENGTHS, p=CHANCES))
+        scripts = [draw_script(random, 1, drop=False) for _ in range(self._clips)]
+        casts = [draw_cast(random, script, self._split) for script in scripts]
+        faces = [cast.people[0].face for cast in casts]
+        return FaceExample(
+            encode_clips(self._codec, scripts, casts, frames),
+            torch.stack([_weights(script, frames) for script in scripts]),
+            *encode_faces(self._codec, faces, random.choice(TURNS, len(faces)).tolist()),
+            [script.prompt for script in scripts],
+        )
+
+
+def encode_faces(codec: Codec, faces: list[DrawnFace], turns: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
+    """``embeddings`` and ``references`` of faces that look to either side, see ``FaceExample``."""
+    of_ids, of_references = zip(*(face_crops(face, turn) for face, turn in zip(faces, turns)))
+    return world_embedding(torch.stack(of_ids)), _latents(codec, torch.stack(of_references).float() / 127.5 - 1)
+
+
+def nobody(codec: Codec) -> tuple[torch.Tensor, torch.Tensor]:
+    """The latent of a grey crop [1, 16, 1, 32, 32], as LumosX Lynx Identity makes it."""
+    return _latents(codec, torch.zeros(1, 256, 256, 3))
+
+
+def _latents(codec: Codec, pixels: torch.Tensor) -> torch.Tensor:
+    """[n, H, W, 3] in -1..1 to normalised latents of stills."""
+    dtype = next((part.dtype for part in (*codec.parameters(), *codec.buffers())), torch.float32)
+    with torch.no_grad():
+        return normalised(codec.encode(pixels.permute(0, 3, 1, 2)[:, :, None].to(dtype)).float())
+
+
+def _weights(script: Script, frames: int) -> torch.Tensor:
+    """[1, frames, height, width]: 1, and more where the head is in one of a latent frame's frames."""
+    stride = WAN21_LATENT.pixel_stride
+    rows, columns = HEIGHT // stride, WIDTH // stride
+    weights = torch.ones(1, frames, rows, columns)
+    length = length_of(frames)
+    for frame in range(length):
+        ((x, pose),) = positions(script, frame, length)
+        y = GROUND - pose.lift + HEAD_Y
+        top, bottom = (int(np.clip((y + side * _HEAD) / stride, 0, rows - 1)) for side in (-1, 1))
+        left, right = (int(np.clip((x + side * _HEAD) / stride, 0, columns - 1)) for side in (-1, 1))
+        weights[0, -(-frame // WAN21_LATENT.frame_stride), top:bottom + 1, left:right + 1] = FACE_WEIGHT
+    return weights
+
+
+class ReferencePass:
+    """What the nodes compute once a run: the features of crops in a frozen base.
+
+    Args:
+        base: a Wan network in the dtype to compute in.
+        encode: of the text side.
+    """
+
+    def __init__(self, base: nn.Module, encode: Encode) -> None:
+        self._base = base
+        text = encode(PROMPT)
+        self._text = ReferenceInputs.of(torch.zeros(1), torch.nn.functional.pad(
+            text, (0, 0, 0, UMT5.length - text.shape[1])
+        )).padded_text()
+
+    @torch.no_grad()
+    def __call__(self, latents: torch.Tensor) -> torch.Tensor:
+        """[crops, 16, 1, height, width], normalised, to features [crops, blocks, tokens, width]."""
+        base = self._base
+        parameter = next(base.blocks.parameters())
+        heads, (_, rows, columns) = base.num_heads, WAN21_LATENT.token_grid(latents.shape)
+        grid = torch.cartesian_prod(torch.zeros(1, dtype=torch.long), torch.arange(rows), torch.arange(columns))
+        table = wan_rotary_table(grid, parameter.shape[-1] // heads, parameter.device)
+
+        def rotate(x: torch.Tensor) -> torch.Tensor:
+            return rotate_heads(x, heads, table)
+
+        passed = reference_features(base, latents.to(parameter), self._text.to(parameter), rotate, training_attention)
+        return torch.stack(list(passed), dim=1)
+
+
+def sample_of(example: FaceExample, encode: Encode, references: ReferencePass) -> FaceSample:
+    """What the trainer is given of an example."""
+    context = pad_sequence([encode(prompt)[0] for prompt in example.prompts], batch_first=True)
+    return FaceSample(
+        example.latent, example.weights, example.embeddings, references(example.references), context
+    )
+
+
+def samples_of(examples: Iterator[FaceExample], encode: Encode, references: ReferencePass) -> Iterator[FaceSample]:
+    """One after the other."""
+    return (sample_of(example, encode, references) for example in examples)

@@ -1,0 +1,164 @@
+"""The small Lynx: its training, and what ships."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lumosx_core.host.media.lynx import FacePlan, make_person
+from lumosx_core.host.methods.lynx import Appearance, lynx_model
+from lumosx_core.models.lynx.adapters import ID_LAYERS, REF_LAYERS, RESAMPLER, Adapters
+from lumosx_core.scene.prompt import NEGATIVE_PROMPT
+from lumosx_core.tiny.learned import load_codec
+from lumosx_core.tiny.lynx_faces import EMBEDDING, face_crops
+from lumosx_core.tiny.trained import CODEC, LYNX, TRAINED
+from lumosx_core.tiny.world.cast import Split, random_face
+from lumosx_core.training import lynx_run
+from lumosx_core.training.__main__ import main
+from lumosx_core.training.lynx_adapters import TrainedAdapters, initialise_adapters
+from lumosx_core.training.lynx_samples import FACE_WEIGHT, FaceExamples, ReferencePass, encode_faces, nobody, sample_of
+from lumosx_core.training.lynx_trainer import LynxTrainer, with_adapters
+from lumosx_core.training.tiny_run import SIZE, small_network
+from lumosx_core.training.trainer import TrainingPlan
+from support.lynx_people import relative
+
+RECORD = json.loads(LYNX.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def base():
+    return small_network(TRAINED).requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def models():
+    """MODEL, CLIP and VAE as LumosX Tiny Models gives them."""
+    from lumosx_core.host.weights.tiny import load_tiny_models
+
+    with torch.inference_mode(False):
+        return load_tiny_models()
+
+
+@pytest.fixture(scope="module")
+def encode(models):
+    from lumosx_core.host.training import TextSide
+
+    return TextSide(models[1]).encode
+
+
+@pytest.fixture(scope="module")
+def references(base, encode):
+    return ReferencePass(base, encode)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    adapters = TrainedAdapters(lynx_run.RESAMPLER, SIZE.dim, SIZE.num_layers, lynx_run.REGISTERS)
+    adapters.load_state_dict(load_file(LYNX))
+    return adapters.requires_grad_(False)
+
+
+def test_a_few_steps_write_adapters_record_and_plot_and_go_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(lynx_run, "CLIPS", 1)
+    monkeypatch.setattr(lynx_run, "FaceCheck", lambda *_: lambda: {"faces, own among 9": 0.5})
+    out = tmp_path / "lynx.safetensors"
+    assert main(["lynx", "--out", str(out), "--steps", "2"]) == 0
+    assert capsys.readouterr().out == f"Trained in 0 minutes: {out}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lynx.json", "lynx.png", "lynx.safetensors"]
+    found = Adapters.of_files([out])
+    assert found.sizes[RESAMPLER] == lynx_run.RESAMPLER
+    assert found.layers(ID_LAYERS).kind == "full" and found.layers(REF_LAYERS).blocks == tuple(range(SIZE.num_layers))
+    record = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
+    assert (record["base"], record["base_sha256"]) == (TRAINED.name, lynx_run.base_sha256(TRAINED))
+    assert record["checks"][-1]["faces, own among 9"] == 0.5
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--base", "nothing.safetensors"], "--base: nothing.safetensors is no file of the small model"),
+    (["--base", str(CODEC)], f"--base: {CODEC} is no file of the small model"),
+    (["--steps", "0"], "--steps: 0 is below 1"),
+    (["--resume", "nothing"], "resume: nothing cannot be read"),
+])
+def test_bad_arguments_are_refused_in_one_sentence(arguments, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["lynx", *arguments]) == 1
+    printed = capsys.readouterr().err
+    assert sentence in printed and printed.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shipped_adapters_are_of_the_shipped_base_and_small():
+    """Where this fails, the small model was replaced: run python dev.py train lynx, and ship what it writes."""
+    assert RECORD["base_sha256"] == lynx_run.base_sha256(TRAINED)
+    assert LYNX.stat().st_size < 4e6
+    assert RECORD["parameters"] == sum(part.numel() for part in load_file(LYNX).values())
+
+
+def test_an_example_is_the_same_whenever_it_is_asked_for_and_its_head_counts_more():
+    examples = FaceExamples(load_codec(), 3, 2, Split.TRAIN, stills=2)
+    first, again = examples[1], examples[1]
+    assert torch.equal(first.latent, again.latent) and first.prompts == again.prompts
+    assert first.latent.shape == (2, 16, 1, 12, 16) and first.references.shape == (2, 16, 1, 32, 32)
+    assert first.embeddings.shape == (2, EMBEDDING) and first.weights.shape == (2, 1, 1, 12, 16)
+    assert sorted(first.weights.unique().tolist()) == [1.0, FACE_WEIGHT]
+    assert 0.1 < (first.weights == FACE_WEIGHT).float().mean() < 0.35
+
+
+def test_training_starts_from_the_base_as_it_is(base, references, encode):
+    """Values add nothing at first, and no gradient reaches the base."""
+    adapters = TrainedAdapters(lynx_run.RESAMPLER, SIZE.dim, SIZE.num_layers, lynx_run.REGISTERS)
+    initialise_adapters(adapters, base, 0)
+    sample = sample_of(FaceExamples(load_codec(), 3, 2, Split.TRAIN, stills=9)[0], encode, references)
+    ids = adapters.bfloat16().fold_identities(base, sample.embeddings.bfloat16())
+    refs = adapters.fold_references(base, sample.features)
+    given = sample.latent.bfloat16(), torch.full((2,), 500.0), sample.context.bfloat16()
+    with torch.no_grad():
+        assert torch.equal(with_adapters(base, *given, ids, refs), with_adapters(base, *given, {}, {}))
+    trainer = LynxTrainer(
+        base, adapters, references(nobody(load_codec())), encode(NEGATIVE_PROMPT), TrainingPlan(2), torch.bfloat16,
+        torch.device("cpu"),
+    )
+    before = copy.deepcopy(trainer.weights)
+    trainer.train(iter([sample, sample]), lambda *_: None)
+    changed = {name for name, old, new in zip(trainer.names, before, trainer.weights) if not torch.equal(old, new)}
+    assert "blocks.0.cross_attn.ip_adapter.to_v_ip.weight" in changed
+    assert "blocks.4.self_attn.ref_adapter.to_v_ref.weight" in changed
+    assert not any(part.requires_grad or part.grad is not None for part in base.parameters())
+
+
+def test_the_nodes_compute_what_was_trained(models, shipped, encode):
+    """The velocity of the training's forward, in float32, is that of the MODEL with LumosX Lynx."""
+    model, clip, vae = models
+    base = small_network(TRAINED).float().requires_grad_(False)
+    face = random_face(np.random.default_rng(5), Split.HELD_OUT)
+    id_crop, ref_crop = (crop[None].float() / 255 for crop in face_crops(face, 0.5))
+    person = make_person(Adapters.of_files([LYNX]), None, id_crop, ref_crop, vae, clip, FacePlan("CenterFace"))[0]
+    prompt, noise = "A man on the left, wearing a hat, waves. They are in a park.", torch.randn(1, 16, 3, 12, 16)
+    measured = _velocity(lynx_model(model, person, Appearance()), clip, prompt, noise)
+    with torch.no_grad():
+        embeddings, latents = encode_faces(load_codec(), [face], [0.5])
+        ids = shipped.fold_identities(base, embeddings)
+        refs = shipped.fold_references(base, ReferencePass(base, encode)(latents))
+        expected = with_adapters(base, noise, torch.tensor([1000.0]), encode(prompt), ids, refs)
+        without = with_adapters(base, noise, torch.tensor([1000.0]), encode(prompt), {}, {})
+    assert relative(measured, expected) < 0.02 < 2 * relative(without, expected)
+
+
+def _velocity(model, clip, prompt, noise):
+    """One step from pure noise to nothing: noise - velocity."""
+    from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
+    from lumosx_core.tiny.codec import normalised
+
+    text = clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
+    import comfy.sample
+
+    drawn = comfy.sample.prepare_noise
+    comfy.sample.prepare_noise = lambda *_: noise
+    try:
+        made = run_sampler(model, text, text, {"samples": torch.zeros_like(noise)}, SamplingPlan(0, steps=1, cfg=1.0))
+    finally:
+        comfy.sample.prepare_noise = drawn
+    return noise - normalised(made["samples"].float())
