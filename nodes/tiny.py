@@ -2,9 +2,9 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.weights.tiny import DECODERS, LEARNED, load_tiny_models
+from ..lumosx_core.host.weights.tiny import DECODERS, LEARNED, load_tiny_lynx, load_tiny_models
 from .base import Node
-from .sockets import CATEGORY, aliases
+from .sockets import CATEGORY, LynxSocket, aliases
 
 
 class LumosXTinyModels(Node):
@@ -40,6 +40,11 @@ class LumosXTinyModels(Node):
                     tooltip="A small VAE that encodes with the strides and channels of Wan2.1's; learned 2x makes "
                     "frames twice as large.",
                 ),
+                LynxSocket.Output(
+                    display_name="lynx",
+                    tooltip="A small Lynx for this model, for LumosX Lynx Identity: it knows drawn faces, from crops "
+                    "that you link there.",
+                ),
             ],
         )
 
@@ -49,4 +54,4 @@ class LumosXTinyModels(Node):
 
     @classmethod
     def execute(cls, decoder: str = LEARNED) -> io.NodeOutput:
-        return io.NodeOutput(*load_tiny_models(decoder))
+        return io.NodeOutput(*load_tiny_models(decoder), load_tiny_lynx())

@@ -1,4 +1,4 @@
-"""The demo: run tests/workflows/demo.json on a real headless ComfyUI and leave its video in a file."""
+"""The demo: run a workflow of tests/workflows on a real headless ComfyUI and leave its video in a file."""
 
 import argparse
 import contextlib
@@ -12,20 +12,51 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
 from tqdm import tqdm
 
 from lumosx_core.runner.protocol import Refused, ServerAway, reason
 from tools.client import ComfyClient, ExecutionFailed, Interrupted, PromptRejected
+from tools.demo_lynx import WORDS, write_face
 from tools.server import ROOT, ComfyServer, ServerError
 
 WORKFLOW = ROOT / "tests" / "workflows" / "demo.json"
 CASE_FOLDER = "lumosx_cases"
-RELATIONS_OFF = {"ratio": 0.0}
 TIMEOUT_SECONDS = 3600
 FRAME_MS = 1000 // 16
 # Sampling takes most of the time, so it takes most of the bar.
 SAMPLER_WEIGHT = 20
 QUIET_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What is filled into the workflow of one of the models.
+
+    Attributes:
+        workflow: in API form.
+        prompt, seed: the node and its input for these options.
+        off: the node, and the values of it with which the same is made without what the demo is about.
+        words: under the videos with it and without.
+    """
+
+    workflow: Path
+    prompt: tuple[str, str]
+    seed: tuple[str, str]
+    off: tuple[str, dict]
+    words: tuple[str, str]
+
+
+DEMOS = {
+    "lumosx": Demo(
+        WORKFLOW, ("LumosX_RelationalEncode", "prompt"), ("LumosX_Sampler", "seed"), ("LumosX_Model", {"ratio": 0.0}),
+        ("with relations", "relations off"),
+    ),
+    "lynx": Demo(
+        WORKFLOW.with_name("lynx_demo.json"), ("CLIPTextEncode", "text"), ("KSampler", "seed"),
+        ("LumosX_Lynx", {"id_scale": 0.0, "ref_scale": 0.0}), ("with Lynx", "without Lynx"),
+    ),
+}
 
 
 class DemoError(Exception):
@@ -49,20 +80,23 @@ class Options:
     workflow: Path
     strip: Path | None = None
     relations: bool = True
+    model: str = "lumosx"
 
 
 def parse(argv):
     """Return the checked Options for a command line; raises DemoError when one of them cannot work."""
     parser = _Parser(prog="dev.py demo", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--model", choices=DEMOS, default="lumosx", help="lynx: one face by Lynx (%(default)s)")
     parser.add_argument("--case", metavar="FOLDER", help="a case folder of your own (default: two people alike)")
     parser.add_argument("--prompt", metavar="TEXT", help="replaces the case's caption")
     parser.add_argument("--out", metavar="FILE", default="lumosx_demo.mp4", help="where the video goes (%(default)s)")
     parser.add_argument("--seed", metavar="N", type=int, help="seed of the sampler (default: the workflow's own)")
     parser.add_argument("--host-log", metavar="FILE", help="keep what ComfyUI prints in this file")
-    parser.add_argument("--workflow", metavar="FILE", default=WORKFLOW, help="another workflow in API form")
+    parser.add_argument("--workflow", metavar="FILE", help="another workflow in API form")
     parser.add_argument(
         "--strip", metavar="FILE",
-        help="also a picture: references above, frames below; a .webp is animated, and also shows relations off",
+        help="also a picture: references above, frames below; a .webp is animated, and also shows relations or Lynx "
+        "off",
     )
     parser.add_argument(
         "--relations", choices=("on", "off"), default="on",
@@ -71,15 +105,18 @@ def parse(argv):
     arguments = parser.parse_args(argv)
     if arguments.seed is not None and not 0 <= arguments.seed < 2**64:
         raise DemoError(f"--seed must be between 0 and {2**64 - 1}, not {arguments.seed}.")
+    if arguments.model != "lumosx" and (arguments.case is not None or arguments.relations == "off"):
+        raise DemoError(f"--case and --relations are for --model lumosx: leave them out with {arguments.model}.")
     return Options(
         out=_checked_out(arguments.out),
         case=_checked_case(arguments.case) if arguments.case is not None else None,
         prompt=arguments.prompt,
         seed=arguments.seed,
         host_log=_checked_log(arguments.host_log) if arguments.host_log is not None else None,
-        workflow=Path(arguments.workflow).resolve(),
+        workflow=Path(arguments.workflow or DEMOS[arguments.model].workflow).resolve(),
         strip=_checked_strip(arguments.strip) if arguments.strip is not None else None,
         relations=arguments.relations == "on",
+        model=arguments.model,
     )
 
 
@@ -139,12 +176,13 @@ def load_workflow(options):
     if options.case is not None:
         node = _find_node(prompt, "LumosX_LoadCase", options.workflow)
         prompt[node]["inputs"]["case"] = f"{CASE_FOLDER}/{options.case.name} [input]"
-    if options.prompt is not None:
-        prompt[_find_node(prompt, "LumosX_RelationalEncode", options.workflow)]["inputs"]["prompt"] = options.prompt
-    if options.seed is not None:
-        prompt[_find_node(prompt, "LumosX_Sampler", options.workflow)]["inputs"]["seed"] = options.seed
+    demo = DEMOS[options.model]
+    for value, (node, name) in ((options.prompt, demo.prompt), (options.seed, demo.seed)):
+        if value is not None:
+            prompt[_find_node(prompt, node, options.workflow)]["inputs"][name] = value
     if not options.relations:
-        prompt[_find_node(prompt, "LumosX_Model", options.workflow)]["inputs"].update(RELATIONS_OFF)
+        node, values = demo.off
+        prompt[_find_node(prompt, node, options.workflow)]["inputs"].update(values)
     _find_node(prompt, "SaveVideo", options.workflow)
     return prompt
 
@@ -220,6 +258,8 @@ def make_video(options, prompt, comfyui_dir, models):
     with tempfile.TemporaryDirectory(prefix="lumosx-demo-", ignore_cleanup_errors=True) as base:
         if options.case is not None:
             _copy_case(options.case, Path(base) / "input" / CASE_FOLDER / options.case.name)
+        if options.model == "lynx":
+            write_face(Path(base) / "input")
         progress = ProgressLine(prompt)
         progress.show("Starting ComfyUI")
         server = ComfyServer(comfyui_dir, base=base, log=options.host_log, models=models)
@@ -299,22 +339,24 @@ def _run(options):
 
 
 def _write_strip(options, folder):
-    """Write the picture of the case and its video; a moving one shows the same without relations, too."""
-    from tools.strip import make_animation, make_strip
+    """Write the picture of the references and the video; a moving one shows the same without them, too."""
+    from tools.strip import case_pictures, make_animation, make_strip
 
-    case, moves = options.case, options.strip.suffix.lower() == ".webp"
-    if case is None:
-        from lumosx_core.tiny.demo_case import write_demo_case
-
-        case = write_demo_case(folder / "case")
+    moves = options.strip.suffix.lower() == ".webp"
+    if options.model == "lynx":
+        write_face(folder)
+        pictures = [(Image.open(folder / name), words, None) for name, words in WORDS.items()]
+    else:
+        pictures = case_pictures(options.case or _demo_case(folder / "case"))
     if moves:
         off = replace(options, relations=False, out=folder / "off.mp4")
         _run(off)
-        first, *others = make_animation(case, {"with relations": options.out, "relations off": off.out})
+        videos = dict(zip(DEMOS[options.model].words, (options.out, off.out)))
+        first, *others = make_animation(pictures, videos)
         how = {"format": "WEBP", "save_all": True, "append_images": others, "duration": FRAME_MS, "loop": 0,
                "quality": 80, "method": 6}
     else:
-        first = make_strip(case, options.out)
+        first = make_strip(pictures, options.out)
         how = {"format": "JPEG" if options.strip.suffix.lower() == ".jpg" else "PNG", "quality": 90}
     part = _aside(options.strip)
     try:
@@ -322,6 +364,12 @@ def _write_strip(options, folder):
         os.replace(part, options.strip)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _demo_case(folder):
+    from lumosx_core.tiny.demo_case import write_demo_case
+
+    return write_demo_case(folder)
 
 
 def _fail(message, code=1):

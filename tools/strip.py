@@ -1,4 +1,4 @@
-"""A case and its video in one picture: references above, in the colour of whom they belong to, and frames below."""
+"""References and their video in one picture: above, in the colour of whom they belong to, and frames below."""
 
 from pathlib import Path
 
@@ -15,40 +15,44 @@ WIDTH, GAP, TILE_HEIGHT, LINE = 1280, 12, 132, 22
 GREY = (120, 120, 120)
 
 
-def make_strip(case_folder, video):
-    """Return the picture of a case folder and a few frames of a video file."""
+def make_strip(pictures, video):
+    """Return the picture of references, as ``case_pictures`` gives them, and a few frames of a video file."""
     frames = _spread([Image.fromarray(frame) for frame in VideoFile(Path(video))])
-    return _below(_tiles(case_folder, WIDTH), frames)
+    return _below(_tiles(pictures, WIDTH), frames)
 
 
-def make_animation(case_folder, videos):
-    """Return the frames of a picture that moves: the case above, and below it videos of one length side by side.
+def make_animation(pictures, videos):
+    """Return the frames of a picture that moves: references above, and below them videos of one length side by side.
 
     Args:
-        case_folder: whose references are shown.
+        pictures: as ``case_pictures`` gives them.
         videos: files by the words that are written under each.
     """
-    tiles = _tiles(case_folder, ANIMATION_WIDTH)
+    tiles = _tiles(pictures, ANIMATION_WIDTH)
     clips = [[Image.fromarray(frame) for frame in VideoFile(Path(video))] for video in videos.values()]
     return [_below(tiles, frames, list(videos)) for frames in zip(*clips, strict=True)]
 
 
-def _tiles(case_folder, width):
-    """All references in a row, framed in their owners' colours, with their phrases below."""
+def case_pictures(case_folder):
+    """Return (picture, phrase, number of its owner or None) for each reference of a case folder."""
     case = load_case(Path(case_folder))
     owners = [None] * len(case.scene.non_human)
     owners += [number for number, subject in enumerate(case.scene.subjects) for _ in subject.references]
-    shown = list(zip(case.scene.references, owners))
+    return [(pil_from_tensor(one.image), one.phrase, owner) for one, owner in zip(case.scene.references, owners)]
+
+
+def _tiles(shown, width):
+    """All references in a row, framed in their owners' colours, with their words below."""
     tile_width = (width - GAP * (len(shown) + 1)) // len(shown)
     row = Image.new("RGB", (width, TILE_HEIGHT + LINE + 2 * GAP), (255, 255, 255))
     draw, font = ImageDraw.Draw(row), ImageFont.load_default(14)
-    for number, (reference, owner) in enumerate(shown):
+    for number, (picture, words, owner) in enumerate(shown):
         left = GAP + number * (tile_width + GAP)
         colour = GREY if owner is None else colour_of(owner)
-        tile = ImageOps.pad(pil_from_tensor(reference.image), (tile_width - 8, TILE_HEIGHT - 8), color=(255, 255, 255))
+        tile = ImageOps.pad(picture, (tile_width - 8, TILE_HEIGHT - 8), color=(255, 255, 255))
         draw.rectangle((left, GAP, left + tile_width - 1, GAP + TILE_HEIGHT - 1), outline=colour, width=3)
         row.paste(tile, (left + 4, GAP + 4))
-        draw.text((left + tile_width / 2, GAP + TILE_HEIGHT + LINE / 2), reference.phrase, colour, font, anchor="mm")
+        draw.text((left + tile_width / 2, GAP + TILE_HEIGHT + LINE / 2), words, colour, font, anchor="mm")
     return row
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageChops, ImageOps
@@ -17,6 +17,7 @@ _PREFIX = "lumosx_demo_"
 MAN, JACKET, HAT = (f"{_PREFIX}{name}.png" for name in ("man", "jacket", "hat"))
 WOMAN, DRESS = (f"{_PREFIX}{name}.png" for name in ("woman", "dress"))
 GUITAR, PARK = (f"{_PREFIX}{name}.png" for name in ("guitar", "park"))
+PORTRAIT = f"{_PREFIX}portrait.jpg"
 TWO_PEOPLE, JACKET_ON_A_CHAIR = f"{_PREFIX}two_people.jpg", f"{_PREFIX}jacket_on_a_chair.png"
 _OF_THE_CASE = (PARK, GUITAR, MAN, JACKET, HAT, WOMAN, DRESS)
 """In the order in which the case's references are drawn."""
@@ -35,6 +36,7 @@ def demo_pictures() -> Mapping[str, Callable[[], Image.Image]]:
     return {
         **{name: lambda place=place: _of_the_case(place) for place, name in enumerate(_OF_THE_CASE)},
         TWO_PEOPLE: draw_two_people,
+        PORTRAIT: draw_one_person,
         JACKET_ON_A_CHAIR: draw_jacket_on_a_chair,
     }
 
@@ -49,11 +51,20 @@ def _of_the_case(place: int) -> Image.Image:
 
 def draw_two_people() -> Image.Image:
     """Two people side by side, as a snapshot; face detectors find both."""
-    picture = Image.new("RGB", (640, 400), _WALL)
+    return _snapshot(640, _LOOKS, (64, 336))
+
+
+def draw_one_person() -> Image.Image:
+    """The second of them alone."""
+    return _snapshot(480, _LOOKS[1:], (120,))
+
+
+def _snapshot(width: int, looks: Sequence[Portrait], lefts: Sequence[int]) -> Image.Image:
+    picture = Image.new("RGB", (width, 400), _WALL)
     # Light comes from the upper left.
     glow = Image.radial_gradient("L").resize((900, 700)).crop((200, 250, 840, 650))
     picture.paste((120, 122, 118), (0, 0), glow)
-    for look, left in zip(_LOOKS, (64, 336)):
+    for look, left in zip(looks, lefts):
         place = (left, picture.height - HEIGHT)
         backdrop = picture.crop((*place, left + WIDTH, picture.height))
         picture.paste(draw_portrait(look, backdrop), place)

@@ -90,7 +90,7 @@ OUTPUTS = {
     "LumosX_Model": ["MODEL"],
     "LumosX_Sampler": ["LATENT"],
     "LumosX_Schedule": ["SAMPLER", "SIGMAS"],
-    "LumosX_TinyModels": ["MODEL", "CLIP", "VAE"],
+    "LumosX_TinyModels": ["MODEL", "CLIP", "VAE", "LUMOSX_LYNX"],
     "LumosX_ModelLoader": ["MODEL"],
     "LumosX_ConvertWeights": ["COMBO", "STRING"],
     "LumosX_Attention": ["MODEL"],

@@ -6,17 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lumosx_core.media.video import write_video
 from lumosx_core.tiny.demo_case import write_demo_case
+from lumosx_core.tiny.world.cast import Split, split_of
 from tools import demo
 from tools.client import ExecutionFailed, PromptRejected, PromptResult
+from tools.demo_lynx import FACE, WORDS, write_face
 from tools.server import ServerError
-from tools.strip import make_animation
+from tools.strip import case_pictures, make_animation
 
 CORE_WORKFLOW = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 9, "color": 255}},
@@ -87,6 +91,8 @@ def test_the_video_goes_to_the_current_folder_by_default(tmp_path, monkeypatch):
         (["--seed", "one"], "Argument --seed: invalid int value: 'one' (see python dev.py demo --help)."),
         (["--cose", "x"], "Unrecognized arguments: --cose x (see python dev.py demo --help)."),
         (["--workflow", "nowhere.json"], "cannot be read"),
+        (["--model", "lynx", "--relations", "off"], "--case and --relations are for --model lumosx"),
+        (["--model", "lynx", "--case", "nowhere"], "--case and --relations are for --model lumosx"),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line_before_the_server_starts(
@@ -158,12 +164,30 @@ def test_relations_are_switched_off_in_the_model_and_nowhere_else(tmp_path):
     assert prompt == {**PACK_WORKFLOW, "5": {**model, "inputs": off}}
 
 
+def test_the_demo_of_lynx_takes_its_prompt_and_seed_and_switches_both_adapters_off(tmp_path):
+    arguments = ["--model", "lynx", "--prompt", "A man.", "--seed", "7", "--out", str(tmp_path / "a.mp4")]
+    options = demo.parse(arguments)
+    inputs = {node["class_type"]: node["inputs"] for node in reversed(demo.load_workflow(options).values())}
+    assert (inputs["CLIPTextEncode"]["text"], inputs["KSampler"]["seed"]) == ("A man.", 7)
+    assert (inputs["LumosX_Lynx"]["id_scale"], inputs["LumosX_Lynx"]["ref_scale"]) == (1.0, 1.0)
+    off = demo.load_workflow(replace(options, relations=False))
+    [lynx] = [node["inputs"] for node in off.values() if node["class_type"] == "LumosX_Lynx"]
+    assert (lynx["id_scale"], lynx["ref_scale"]) == (0.0, 0.0)
+
+
+def test_the_face_of_the_lynx_demo_is_one_that_no_training_has_seen(tmp_path):
+    write_face(tmp_path)
+    assert split_of(FACE) is Split.HELD_OUT
+    sizes = [Image.open(tmp_path / name).size for name in WORDS]
+    assert sizes == [(112, 112), (256, 256)]
+
+
 def test_an_animation_shows_the_case_above_videos_of_one_length(tmp_path):
     case = write_demo_case(tmp_path / "case")
     grey, white = (tmp_path / f"{name}.mp4" for name in ("grey", "white"))
     for path, level in ((grey, 128), (white, 255)):
         write_video([np.full((96, 128, 3), level, np.uint8)] * 3, path, 16)
-    frames = make_animation(case, {"with": grey, "without": white})
+    frames = make_animation(case_pictures(case), {"with": grey, "without": white})
     assert len(frames) == 3 and {frame.size for frame in frames} == {frames[0].size}
     width, height = frames[0].size
     left, right = (np.asarray(frames[1])[height - 100, x].mean() for x in (width // 4, 3 * width // 4))

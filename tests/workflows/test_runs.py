@@ -101,6 +101,20 @@ def test_a_batch_names_videos_and_scores_by_the_case(client, server, small):
         assert len(shown) == 3 and all(run.outputs[number]["text"][0] for number in shown)
 
 
+def test_lynx_finds_the_face_of_its_photo_and_leaves_video_and_card(client, server, small):
+    graph = small("lynx")
+    run = client.run(graph, timeout=300)
+    assert not run.node_errors
+    frames = frames_of(client.view(run.outputs[only(graph, "SaveVideo")[0]]["images"][0]))
+    assert len(frames) == 5 and frames[0].shape == (48, 64, 3)
+    said = " ".join(text for output in run.outputs.values() for text in output.get("text", ()))
+    assert "reference layers: 4 layers for a model that is 256 channels wide" in said and "Photo 1: a face" in said
+    assert [card.name for card in (server.base / "output" / "lynx").glob("person*.safetensors")]
+    previews = run.outputs[only(graph, "LumosX_LynxIdentity")[0]]["images"]
+    sizes = [Image.open(io.BytesIO(client.view(preview))).size for preview in previews]
+    assert sizes == [(112, 112), (256, 256)]
+
+
 def test_the_batch_command_takes_the_graph():
     graph = read_graph(HERE / "batch.json").filled("a case", "lumosx_batch/a case")
     assert only(graph, "LumosX_LoadCase")[1]["case"] == "a case"

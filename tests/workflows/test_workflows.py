@@ -16,12 +16,17 @@ from tools.ui_form import NOTES, PRIMITIVE, to_api
 
 # They need real weights; the others run on the stand-ins.
 REAL = [name for name in API_FORMS if API_FORMS[name] not in ("demo_scene", "snapshots")]
+# They have no LumosX Relational Encode; their settings have tests of their own.
+OTHER_METHODS = ("lynx",)
+RELATIONAL = [name for name in API_FORMS if API_FORMS[name] not in OTHER_METHODS]
 # Which input of a loader names a file, and the folder of models/ that it belongs to.
 FILE_INPUTS = {
     "CLIPLoader": ("clip_name", "text_encoders"),
     "VAELoader": ("vae_name", "vae"),
     "LoraLoaderModelOnly": ("lora_name", "loras"),
     "LumosX_ModelLoader": ("model_name", "diffusion_models"),
+    "UNETLoader": ("unet_name", "diffusion_models"),
+    "LumosX_LynxLoader": ("file_1", "diffusion_models"),
 }
 RELEASED_FOLDER = "https://huggingface.co/Alibaba-DAMO-Academy/LumosX/tree/main/LumosX_models"
 
@@ -46,7 +51,7 @@ def test_the_files_are_what_the_descriptions_say(template, info):
 
 def test_names_sort_from_the_first_try_on():
     names = list(API_FORMS)
-    assert names == sorted(names) and [name[:2] for name in names] == [f"{number} " for number in range(1, 8)]
+    assert names == sorted(names) and [name[:2] for name in names] == [f"{number} " for number in range(1, 9)]
 
 
 def test_every_workflow_has_an_api_form_and_a_picture():
@@ -62,7 +67,7 @@ def test_a_picture_is_small_enough_for_a_list(name):
     assert path.stat().st_size < 100_000
 
 
-@pytest.mark.parametrize("name", API_FORMS)
+@pytest.mark.parametrize("name", RELATIONAL)
 def test_the_negative_prompt_is_left_to_the_release(name):
     assert inputs_of(name, "LumosX_RelationalEncode")["negative_prompt"] == ""
 
@@ -140,23 +145,35 @@ def test_loaders_say_where_their_files_are(name):
             # Some pages do not list GGUF files, and would call it missing for ever.
             assert "models" not in node["properties"]
             continue
-        [model] = node["properties"]["models"]
-        assert [model["name"]] == files and model["directory"] == folder
-        if node["type"] == "LumosX_ModelLoader":
-            assert model["url"] == RELEASED_FOLDER
-        else:
-            assert re.fullmatch(r"https://huggingface\.co/\S+/resolve/main/\S+", model["url"])
-            assert model["url"].endswith("/" + model["name"])
+        models = node["properties"]["models"]
+        assert [model["name"] for model in models] == files and {model["directory"] for model in models} == {folder}
+        for model in models:
+            if node["type"] == "LumosX_ModelLoader":
+                assert model["url"] == RELEASED_FOLDER
+            else:
+                assert re.fullmatch(r"https://huggingface\.co/\S+/resolve/main/\S+", model["url"])
+                assert model["url"].endswith("/" + model["name"])
 
 
-@pytest.mark.parametrize("name", REAL)
+def test_lynx_is_sampled_as_the_release_does_it():
+    """docs/lynx.md lists these; the prompts go through the guidance, and nothing of the pack samples."""
+    nodes = {node["class_type"]: node["inputs"] for node in api_form("8 Lynx one face").values()}
+    sampler = nodes["KSampler"]
+    assert (sampler["cfg"], sampler["steps"], sampler["sampler_name"]) == (5.0, 50, "uni_pc")
+    assert nodes["LumosX_LynxGuidance"]["image_cfg"] == 2.0 and nodes["ModelSamplingSD3"]["shift"] == 3.0
+    assert (nodes["LumosX_Lynx"]["id_scale"], nodes["LumosX_Lynx"]["ref_scale"]) == (1.0, 1.0)
+    size = nodes["EmptyHunyuanLatentVideo"]
+    assert (size["width"], size["height"], size["length"]) == (832, 480, 81)
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if name in RELATIONAL])
 def test_only_the_packed_file_has_to_be_made_by_hand(name):
     texts = "".join(node["widgets_values"][0] for node in workflow(name)["nodes"] if node["type"] in NOTES)
     packed = inputs_of(name, "LumosX_ModelLoader")["model_name"].endswith(".gguf")
     assert RELEASED_FOLDER in texts and ("Convert Weights" in texts) == packed
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", [name for name in REAL if name in RELATIONAL])
 def test_sizes_and_settings_are_the_releases(name):
     size = inputs_of(name, "LumosX_RelationalEncode")
     assert [size[key] for key in ("width", "height", "frames", "batch_size")] == [832, 480, 81, 1]
@@ -167,7 +184,7 @@ def test_sizes_and_settings_are_the_releases(name):
     assert sampler["shift"] == 8.0 and sampler["denoise"] == 1.0
 
 
-@pytest.mark.parametrize("name", API_FORMS)
+@pytest.mark.parametrize("name", RELATIONAL)
 def test_every_phrase_is_in_the_prompt(name):
     prompt = inputs_of(name, "LumosX_RelationalEncode")["prompt"]
     if isinstance(prompt, str):

@@ -1,4 +1,4 @@
-"""The seven templates, from the first try to a folder of cases."""
+"""The templates, from the first try to a folder of cases, and those of other methods behind them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from lumosx_core.tiny import demo_pictures as drawn
 from lumosx_core.tiny.demo_case import SCRIPT
 from lumosx_core.tiny.world.script import Role, Script, Wear
 from tools.templates import notes
+from tools.templates.lynx import lynx
 from tools.templates.sheet import (
     BETWEEN_NODES,
     BLUE,
@@ -380,4 +381,4 @@ def scores_of_cases():
 
 def templates():
     """All of them, in the order of their names."""
-    return [demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases()]
+    return [demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases(), lynx()]

