@@ -7,12 +7,15 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from ..models.containers import ModuleDict, ModuleList
 from ..models.lynx.adapters import ID_LAYERS, REF_LAYERS
 from ..models.lynx.attention import KeysValues
-from ..models.lynx.folding import fold_identities, fold_references, project_identities
+from ..models.lynx.folding import Norm, fold_identities, fold_references, project_identities
 from ..models.lynx.layers import AdapterLayer
 from ..models.lynx.resampler import Resampler
 from ..models.lynx.sizes import AdapterSizes, ResamplerSizes
+from ..models.wan.module import WanModule
+from ..models.wan.network import Network
 
 Pairs = Mapping[int, KeysValues]
 """Block to keys and values, [clips, tokens, width]."""
@@ -31,7 +34,7 @@ class TrainedAdapters(nn.Module):
     def __init__(self, resampler: ResamplerSizes, width: int, blocks: int, registers: int) -> None:
         super().__init__()
         self.resampler = Resampler(resampler)
-        self.blocks = nn.ModuleList(_Block(width, registers) for _ in range(blocks))
+        self.blocks = ModuleList(_Block(width, registers) for _ in range(blocks))
         numbers = tuple(range(blocks))
         self._sizes = {
             ID_LAYERS: AdapterSizes("full", width, width, registers, numbers),
@@ -42,22 +45,22 @@ class TrainedAdapters(nn.Module):
         """The layers of ``ID_LAYERS`` or ``REF_LAYERS``, as ``folding`` takes them."""
         return TrainedLayers(self._sizes[part], self.blocks)
 
-    def fold_identities(self, base: nn.Module, embeddings: torch.Tensor) -> Pairs:
+    def fold_identities(self, base: WanModule, embeddings: torch.Tensor) -> Pairs:
         """Keys and values of the ID layers for face embeddings [clips, numbers]; zeros are nobody."""
         tokens = self.resampler(embeddings)
         projected = project_identities(self.reader(ID_LAYERS), tokens, tokens.device, tokens.dtype)
         return fold_identities("full", projected, [block.cross_attn.norm_k for block in base.blocks])
 
-    def fold_references(self, base: nn.Module, features: torch.Tensor) -> Pairs:
+    def fold_references(self, base: WanModule, features: torch.Tensor) -> Pairs:
         """Keys and values of the reference layers for features [clips, blocks, tokens, width]."""
-        norms = [block.self_attn.norm_k for block in base.blocks]
+        norms: list[Norm] = [block.self_attn.norm_k for block in base.blocks]
         return fold_references(self.reader(REF_LAYERS), features.unbind(1), norms, dtype=features.dtype)
 
 
 class TrainedLayers:
     """See ``models.lynx.layers.Layers``."""
 
-    def __init__(self, sizes: AdapterSizes, blocks: nn.ModuleList) -> None:
+    def __init__(self, sizes: AdapterSizes, blocks: ModuleList[_Block]) -> None:
         self.sizes, self._blocks = sizes, blocks
 
     def read(
@@ -93,11 +96,11 @@ class _RefAdapter(nn.Module):
 class _Block(nn.Module):
     def __init__(self, width: int, registers: int) -> None:
         super().__init__()
-        self.cross_attn = nn.ModuleDict({"ip_adapter": _IdAdapter(width, registers)})
-        self.self_attn = nn.ModuleDict({"ref_adapter": _RefAdapter(width)})
+        self.cross_attn = ModuleDict({"ip_adapter": _IdAdapter(width, registers)})
+        self.self_attn = ModuleDict({"ref_adapter": _RefAdapter(width)})
 
 
-def initialise_adapters(adapters: TrainedAdapters, base: nn.Module, seed: int) -> None:
+def initialise_adapters(adapters: TrainedAdapters, base: Network, seed: int) -> None:
     """Draw the weights to train from: keys as the base makes them of its own tokens, values that add nothing yet."""
     generator = torch.Generator().manual_seed(seed)
     for name, part in adapters.named_parameters():

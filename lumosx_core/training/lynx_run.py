@@ -14,7 +14,7 @@ from safetensors.torch import save
 from ..files import write_aside
 from ..models.lynx.sizes import ResamplerSizes
 from ..scene.prompt import NEGATIVE_PROMPT
-from ..tiny.learned import load_codec
+from ..tiny.learned import LearnedCodec, load_codec
 from ..tiny.lynx_faces import EMBEDDING
 from ..tiny.trained import TRAINED
 from ..tiny.world.cast import Split
@@ -100,9 +100,10 @@ def base_sha256(path: Path) -> str:
         return weights_sha256(source)
 
 
-def samples(first: int, codec: Any, encode: Encode, references: ReferencePass) -> Iterator[FaceSample]:
+def samples(first: int, codec: LearnedCodec, encode: Encode, references: ReferencePass) -> Iterator[FaceSample]:
     """The training's samples from step ``first`` on; pictures are drawn and encoded in a process of their own."""
-    in_bf16 = copy.deepcopy(codec).bfloat16().to(memory_format=torch.channels_last)
+    in_bf16 = copy.deepcopy(codec).bfloat16()
+    in_bf16.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload] Missing in its types.
     stills = STILL_STEPS * SAMPLES // TIMES
     examples = FaceExamples(in_bf16, WORLD_SEED, CLIPS, Split.TRAIN, stills)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ..models.lynx.identity import ReferenceInputs
 from ..models.lynx.reference import PROMPT, reference_features
 from ..models.wan.config import UMT5, WAN21_LATENT
+from ..models.wan.network import Network
 from ..models.wan.rotary import rotate_heads, wan_rotary_table
 from ..tiny.codec import Codec, normalised
 from ..tiny.lynx_faces import face_crops, world_embedding
@@ -103,7 +103,7 @@ def encode_faces(codec: Codec, faces: list[DrawnFace], turns: list[float]) -> tu
     return world_embedding(torch.stack(of_ids)), _latents(codec, torch.stack(of_references).float() / 127.5 - 1)
 
 
-def nobody(codec: Codec) -> tuple[torch.Tensor, torch.Tensor]:
+def nobody(codec: Codec) -> torch.Tensor:
     """The latent of a grey crop [1, 16, 1, 32, 32], as LumosX Lynx Identity makes it."""
     return _latents(codec, torch.zeros(1, 256, 256, 3))
 
@@ -138,7 +138,7 @@ class ReferencePass:
         encode: of the text side.
     """
 
-    def __init__(self, base: nn.Module, encode: Encode) -> None:
+    def __init__(self, base: Network, encode: Encode) -> None:
         self._base = base
         text = encode(PROMPT)
         self._text = ReferenceInputs.of(torch.zeros(1), torch.nn.functional.pad(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import queue
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from statistics import fmean
@@ -17,6 +18,8 @@ from ..models.lumosx import relational_forward
 from ..models.lynx.adapters import ID_LAYERS, REF_LAYERS
 from ..models.lynx.attention import Addition
 from ..models.wan.config import WAN21_LATENT
+from ..models.wan.module import WanModule
+from ..models.wan.network import Network
 from ..sampling.solvers import TRAINING_TIMESTEPS, FlowSchedule, solve
 from ..scene.prompt import NEGATIVE_PROMPT
 from ..tiny.codec import FRAMES_PER_LATENT, Codec
@@ -40,7 +43,7 @@ OTHERS = 8
 
 
 def with_adapters(
-    base: nn.Module, latent: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, ids: Pairs, refs: Pairs
+    base: WanModule, latent: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, ids: Pairs, refs: Pairs
 ) -> torch.Tensor:
     """The velocity of a Wan network with keys and values of the adapters in it, by the hooks of LumosX Lynx.
 
@@ -54,7 +57,7 @@ def with_adapters(
         return relational_forward(base, latent, timestep, context, [], NO_REFERENCES, training_attention)
 
 
-class LynxTrainer(Trainer):
+class LynxTrainer(Trainer[TrainedAdapters, FaceSample]):
     """Trains adapters on the flow-matching loss: the error of the velocity, noise - latent.
 
     Args:
@@ -69,18 +72,18 @@ class LynxTrainer(Trainer):
     may_change = ("steps", "cooldown")
 
     def __init__(
-        self, base: nn.Module, adapters: TrainedAdapters, grey: torch.Tensor, negative: torch.Tensor,
-        plan: TrainingPlan, dtype: torch.dtype, device: torch.device, about: dict | None = None,
+        self, base: Network, adapters: TrainedAdapters, grey: torch.Tensor, negative: torch.Tensor,
+        plan: TrainingPlan, dtype: torch.dtype, device: torch.device, about: dict[str, str] | None = None,
     ) -> None:
         super().__init__(adapters.to(dtype), plan, dtype, device, about)
         self._grey, self._negative = grey.to(device), negative.to(device, dtype)
         # The hooks that put the adapters in belong to one forward, so each thread has a base of its own.
-        self._bases: queue.SimpleQueue[nn.Module] = queue.SimpleQueue()
+        self._bases: queue.SimpleQueue[Network] = queue.SimpleQueue()
         for _ in range(self.threads):
             self._bases.put(copy.deepcopy(base).to(device))
 
     @contextmanager
-    def _base(self):
+    def _base(self) -> Iterator[Network]:
         base = self._bases.get()
         try:
             yield base
@@ -90,7 +93,7 @@ class LynxTrainer(Trainer):
     def _go_back(self, samples: list[FaceSample]) -> float:
         return self._go_back_from([partial(self._loss_of, sample, *self._chances(sample)) for sample in samples])
 
-    def _chances(self, sample: FaceSample) -> tuple:
+    def _chances(self, sample: FaceSample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, set[str]]:
         """Noise levels, noise, clips with nobody, clips with the negative prompt, and which adapters act."""
         clips = len(sample.latent)
         sigmas = draw_sigmas(clips, self.plan.shift, self._generator)
@@ -153,7 +156,7 @@ class FaceCheck:
     frames, steps, shift, cfg = 3, 10, 5.0, 2.0
 
     def __init__(
-        self, base: nn.Module, adapters: TrainedAdapters, codec: Codec, encode: Encode, references: ReferencePass,
+        self, base: WanModule, adapters: TrainedAdapters, codec: Codec, encode: Encode, references: ReferencePass,
         grey: torch.Tensor, clips: int = 32,
     ) -> None:
         random = np.random.default_rng(99)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from .attention import KeysValues
-from .layers import AdapterLayer, LayerReader
+from .layers import AdapterLayer, Layers
 from .sizes import AdapterKind
 
 Norm = Callable[[torch.Tensor], torch.Tensor]
@@ -50,7 +50,7 @@ def normalise(kind: AdapterKind, projected: KeysValues, norm_k: Norm) -> KeysVal
 
 
 def project_identities(
-    reader: LayerReader, tokens: torch.Tensor, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    reader: Layers, tokens: torch.Tensor, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Iterator[tuple[int, KeysValues]]:
     """Block by block what identity tokens become before the key's norm; see ``project``.
 
@@ -79,7 +79,7 @@ def fold_identities(
 
 
 def fold_references(
-    reader: LayerReader,
+    reader: Layers,
     features: Iterable[torch.Tensor],
     norms: Mapping[int, Norm] | list[Norm],
     blocks: Iterable[int] | None = None,

@@ -77,8 +77,8 @@ def test_a_few_steps_write_adapters_record_and_plot_and_go_on(tmp_path, capsys, 
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--base", "nothing.safetensors"], "--base: nothing.safetensors is no file of the small model"),
-    (["--base", str(CODEC)], f"--base: {CODEC} is no file of the small model"),
+    (["--base", "nothing.safetensors"], "--base: nothing.safetensors is not a file of the small model"),
+    (["--base", str(CODEC)], f"--base: {CODEC} is not a file of the small model"),
     (["--steps", "0"], "--steps: 0 is below 1"),
     (["--resume", "nothing"], "resume: nothing cannot be read"),
 ])
