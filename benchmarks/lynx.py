@@ -1,12 +1,12 @@
-"""Whose face it is: how often the small Lynx makes the face that it was given, and what each known wrong way costs.
+"""How often the small Lynx reproduces the face of its photo, and how much worse the known wrong ways are.
 
     python dev.py bench lynx [--lynx FILE] [--clips 200] [--only NAME ...] [--json FILE]
 
-Clips of one person of the held-out world, which no training ever drew from, are sampled through the code of the nodes:
-two crops of a face that looks elsewhere become an identity, and the prompt names no face. The face in the last video
-frame of each latent frame is compared with what the very same figure would look like with its own face and with those
-of eight others; chance is one in nine. In the row of two people, a second LumosX Lynx and a mask of one half for each
-have to keep them apart, which nothing was trained for; there chance is one in two.
+The code of the nodes samples clips of one person of the held-out world, which was never used in training. Two crops of
+a face that looks in another direction become an identity; the prompt does not describe the face. The last video frame
+of each latent frame is compared with drawings of the same figure: one with the right face, eight with other faces.
+Chance is one in nine. In the row with two people, each has a LumosX Lynx with a mask of one half of the picture. This
+was not trained; chance is one in two.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from lumosx_core.tiny.world.script import Script, draw_script
 from lumosx_core.training.checking import decode_frames
 
 FRAMES, OTHERS = 3, 8
-"""Latent frames of a clip, and faces that it is compared with besides its own."""
+"""Latent frames of a clip, and number of other faces with which a sampled face is compared."""
 STEPS, CFG, IMAGE_CFG, SHIFT = 16, 2.0, 1.5, 5.0
 SEED = 11
 EXACT, TWO = "as trained", "two people, a mask each"
@@ -57,10 +57,10 @@ class Variant:
     """A way to run Lynx.
 
     Attributes:
-        appearance: fields of ``Appearance`` that differ from their defaults; None for no Lynx at all.
-        image_cfg: of LumosX Lynx Guidance; None without that node.
+        appearance: fields of ``Appearance`` that differ from their defaults; None runs without Lynx.
+        image_cfg: of LumosX Lynx Guidance; None runs without that node.
         way: what another port does instead.
-        people: of the clips.
+        people: number of people in each clip.
     """
 
     appearance: dict | None = None
@@ -70,7 +70,7 @@ class Variant:
 
 
 def variants() -> dict[str, Variant]:
-    """What is compared, by the name in the table; the right way comes first."""
+    """The variants that are compared, by their names in the table; the right way comes first."""
     return {
         EXACT: Variant({}),
         "adapters off": Variant(None, None),
@@ -91,7 +91,16 @@ def variants() -> dict[str, Variant]:
 
 @dataclass(frozen=True)
 class Job:
-    """A clip to be made: what happens, who plays it, and how its people are told apart."""
+    """A clip to sample: what happens, who appears, and what the result is compared with.
+
+    Attributes:
+        script: what happens.
+        cast: who should appear.
+        other: another cast of the same script, which measuring a clip of two people needs.
+        strangers: the other faces, for clips of one person.
+        turns: where each face looks in its crops.
+        seed: of the sampler.
+    """
 
     script: Script
     cast: Cast
@@ -102,10 +111,10 @@ class Job:
 
 
 class Bench:
-    """The small models and the clips.
+    """Samples and measures clips with the small models.
 
     Args:
-        lynx: a file of ``dev.py train lynx``.
+        lynx: a file that ``dev.py train lynx`` wrote.
     """
 
     def __init__(self, lynx: Path) -> None:
@@ -119,12 +128,12 @@ class Bench:
         return self._text(NEGATIVE_PROMPT)
 
     def _text(self, prompt: str) -> list:
-        """As CLIP Text Encode gives it."""
+        """The same as the output of CLIP Text Encode."""
         return self._clip.encode_from_tokens_scheduled(self._clip.tokenize(prompt))
 
     @staticmethod
     def job(number: int, people: int) -> Job:
-        """Clip ``number`` with so many people."""
+        """Clip ``number`` among those with this number of people."""
         random = np.random.default_rng([SEED, people, number])
         script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False, chance_of_exchange=0.0)
         cast, other = (draw_cast(random, script, Split.HELD_OUT) for _ in range(2))
@@ -133,7 +142,7 @@ class Bench:
         return Job(script, cast, other, strangers, turns, 1000 * people + number)
 
     def person(self, face: DrawnFace, turn: float) -> Any:
-        """An identity, as LumosX Lynx Identity makes it of two crops."""
+        """The identity that LumosX Lynx Identity makes from two crops of a face."""
         from lumosx_core.host.media.lynx import FacePlan, make_person
 
         id_crop, ref_crop = (crop[None].float() / 255 for crop in face_crops(face, turn))
@@ -142,14 +151,14 @@ class Bench:
         )[0]
 
     def run(self, variant: Variant, plan: dict, clips: int) -> Iterator[list[bool]]:
-        """For each clip, whether each face in it is its own."""
+        """For each clip, whether each person in it has the right face."""
         with way_of(variant, self.adapters):
             for number in range(clips):
                 job = self.job(number, variant.people)
                 yield self._own(job, self.sample(job, variant, plan))
 
     def sample(self, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
-        """What the nodes make, normalised [16, frames, h, w]."""
+        """The latent that the nodes sample, normalised [16, frames, height, width]."""
         from lumosx_core.host.methods.lynx import Appearance, lynx_guidance, lynx_model
         from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 
@@ -163,7 +172,7 @@ class Bench:
                 model, positive, negative, _ = lynx_guidance(model, positive, negative, variant.image_cfg)
         latent = {"samples": torch.zeros(_SHAPE)}
         made = run_sampler(model, positive, negative, latent, SamplingPlan(**{"seed": job.seed, **plan}))
-        # ComfyUI hands latents on as the VAE takes them.
+        # The sampler returns latents in the range of the VAE.
         return normalised(made["samples"].float().cpu())[0]
 
     def _own(self, job: Job, latent: torch.Tensor) -> list[bool]:
@@ -176,20 +185,20 @@ class Bench:
 
 
 def way_of(variant: Variant, adapters: Adapters) -> AbstractContextManager[None]:
-    """While it is open, the variant's wrong way is taken, if it has one."""
+    """A context manager in which the variant's wrong way, if any, is active."""
     return nullcontext() if variant.way is None else variant.way(adapters)
 
 
 def regions(script: Script) -> Sequence[torch.Tensor]:
-    """A mask for each person, [1, height, width]: what is nearer to them than to anybody else."""
+    """A mask for each person, [1, height, width]: the part of the picture that is closest to them."""
     middles = torch.tensor([role.x for role in script.roles])
     nearest = (torch.arange(WIDTH)[:, None] + 0.5 - middles).abs().argmin(1)
     return [(nearest == number).float().expand(1, HEIGHT, WIDTH) for number in range(len(middles))]
 
 
 def table(rows: list[dict]) -> str:
-    """The rows as Markdown."""
-    lines = ["| | own face | seconds a clip |", "|---|---|---|"]
+    """The rows as a Markdown table."""
+    lines = ["| | right face | seconds per clip |", "|---|---|---|"]
     for row in rows:
         found = row["faces"]
         lines.append(
@@ -201,7 +210,7 @@ def table(rows: list[dict]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the table; write JSON where asked."""
+    """Print the table, and write it as JSON if ``--json`` is given."""
     options = _parse(arguments)
     plan = {"steps": options.steps, "cfg": options.cfg, "shift": options.shift}
     bench, rows = Bench(options.lynx), []
@@ -229,10 +238,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     names = list(variants())
     parser = argparse.ArgumentParser(prog="dev.py bench lynx", description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--lynx", type=Path, default=LYNX, metavar="FILE", help="a file of dev.py train lynx (the one that ships)"
+        "--lynx", type=Path, default=LYNX, metavar="FILE", help="file of dev.py train lynx (default: the shipped one)"
     )
-    parser.add_argument("--clips", type=int, default=200, help="of the first row (%(default)s)")
-    parser.add_argument("--other-clips", type=int, default=60, help="of each other row (%(default)s)")
+    parser.add_argument("--clips", type=int, default=200, help="number of clips for the first row (%(default)s)")
+    parser.add_argument("--other-clips", type=int, default=60, help="number of clips for the other rows (%(default)s)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of: {', '.join(names)}")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--cfg", type=float, default=CFG)

@@ -1,6 +1,6 @@
-"""What other ports of Lynx do otherwise, put in place of what LumosX does for as long as a bench runs.
+"""What other ports of Lynx do differently: each way replaces what LumosX does while a bench runs.
 
-Each is a context manager of the adapters. What it stands for is in docs/lynx.md.
+Each way is a function that takes the adapters and returns a context manager. docs/lynx.md describes them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Way = Callable[[Adapters], AbstractContextManager[None]]
 
 
 def rotated_query(grid: tuple[int, int, int], reference_tokens: int) -> Way:
-    """The reference attention's query has positions, which its keys do not have.
+    """The query of the reference attention has rotary positions, although its keys have none.
 
     Args:
-        grid: tokens of the video along time, rows and columns.
-        reference_tokens: by which the keys of the reference layers are known.
+        grid: number of tokens of the video along time, rows and columns.
+        reference_tokens: number of keys of the reference layers, by which they are recognised.
     """
     positions = torch.cartesian_prod(*(torch.arange(side) for side in grid))
 
@@ -43,12 +43,12 @@ def rotated_query(grid: tuple[int, int, int], reference_tokens: int) -> Way:
 
 @contextmanager
 def adapter_in_its_own_pass(adapters: Adapters) -> Iterator[None]:
-    """While the photo is read, each block's reference adapter attends to the block's own input."""
+    """In the reference pass, each block's reference adapter attends to the block's own input."""
     layers, number = _layers(adapters), 0
 
     def with_adapter(layer, x, rotate, dense):
         nonlocal number
-        # The last block's attention is not computed.
+        # The reference pass does not compute the last block's attention.
         index = number % (len(layers) - 1)
         number += 1
         return self_attention(layer, x, rotate, dense, [_own(layers[index], layer, x)])
@@ -59,7 +59,7 @@ def adapter_in_its_own_pass(adapters: Adapters) -> Iterator[None]:
 
 @contextmanager
 def attending_to_the_video(adapters: Adapters) -> Iterator[None]:
-    """Where no reference is to act, the reference adapter attends to the video's own tokens instead."""
+    """Where no reference should act, the reference adapter attends to the video's own tokens instead."""
     from lumosx_core.host.methods import lynx
 
     layers, right = _layers(adapters), lynx.added
@@ -98,7 +98,7 @@ def _to_itself(hooks: ExitStack, attention: nn.Module, adapter: AdapterLayer) ->
 
 
 def _own(adapter: AdapterLayer, attention: nn.Module, x: torch.Tensor) -> Addition:
-    """A reference adapter over what the layer itself is given."""
+    """What a reference adapter adds when it attends to the attention layer's own input."""
     moved = AdapterLayer(*(None if part is None else part.to(x) for part in vars(adapter).values()))
     return Addition(normalise("ref", project(moved, x), attention.norm_k), 1.0)
 

@@ -1,4 +1,4 @@
-"""The person of the Lynx demo: a drawn face that no training has seen, as the two crops that its workflow loads."""
+"""The person of the Lynx demo: a drawn face that was never used in training, as two crops for the workflow to load."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORDS = {ID_CROP: "for the ID layers", REF_CROP: "for the reference layers"}
 
 
 def write_face(folder: Path) -> None:
-    """Write both crops, in which the face looks aside."""
+    """Write both crops; in them the face looks to one side."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, crop in zip((ID_CROP, REF_CROP), face_crops(FACE, 0.5)):
         Image.fromarray(crop.numpy()).save(folder / name)

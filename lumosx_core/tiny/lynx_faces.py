@@ -1,4 +1,4 @@
-"""Faces of the drawn world as Lynx is given them: two crops, and what stands in for a face recogniser."""
+"""Faces of the drawn world as inputs of Lynx: two crops, and a substitute for the embedding of a face recogniser."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from .world.clip import Viewpoint, view_of_face
 
 _CELLS = 14
 EMBEDDING = 3 * _CELLS**2
-"""Numbers of an embedding, by which a resampler for the drawn world is known: ArcFace's has 512."""
+"""Length of an embedding. It identifies a resampler of the drawn world: ArcFace's embeddings have 512 numbers."""
 
 _ZOOM = 6
-"""Pixels of a unit of the world, about as many as the larger crop has."""
+"""Pixels per unit of the world, close to the scale of the larger crop."""
 _MIDDLE, _EYES_Y, _EYE_X, _LOOK = (30.0, 26.0), 1.0, 5.2, 4.0
-"""In units: the middle of a head in ``view_of_face``; the eyes below it and beside it; how far they follow a turn."""
+"""In units of the world: the middle of a head in ``view_of_face``, how far the eyes are below it and to its sides, and
+how far they move when the head turns."""
 
 
 def face_crops(face: DrawnFace, turn: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
-    """A drawn face on Lynx's two templates, by its eyes.
+    """The two crops of a drawn face, aligned by its eyes to Lynx's templates.
 
     Args:
+        face: the drawn face.
         turn: where the face looks, -1 (left) to 1 (right).
 
     Returns:
@@ -38,7 +40,7 @@ def face_crops(face: DrawnFace, turn: float = 0.0) -> tuple[torch.Tensor, torch.
 
 
 def world_embedding(crops: torch.Tensor) -> torch.Tensor:
-    """The mean colours of cells of a crop: on the drawn world they say who somebody is.
+    """The mean colours of the cells of a crop, which are enough to identify a person of the drawn world.
 
     Args:
         crops: RGB [n, 112, 112, 3] uint8.

@@ -1,4 +1,4 @@
-"""Lynx's adapters while they are trained: what the nodes read from a file, with gradients."""
+"""Lynx's adapters in training: the layers that the nodes read from a file, here with gradients."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ..models.wan.module import WanModule
 from ..models.wan.network import Network
 
 Pairs = Mapping[int, KeysValues]
-"""Block to keys and values, [clips, tokens, width]."""
+"""Keys and values by block, [clips, tokens, width] each."""
 
 
 class TrainedAdapters(nn.Module):
-    """Resampler, ID layers and reference layers of Lynx full; the state dict is the single file that the nodes read.
+    """The resampler, ID layers and reference layers of Lynx full; their state dict is what a single Lynx file holds.
 
     Args:
-        resampler: its sizes.
-        width: channels of the transformer, and of an identity token.
-        blocks: of the transformer.
-        registers: learned tokens behind the identity tokens.
+        resampler: sizes of the resampler.
+        width: channels of the transformer and of an identity token.
+        blocks: number of blocks of the transformer.
+        registers: number of learned tokens after the identity tokens.
     """
 
     def __init__(self, resampler: ResamplerSizes, width: int, blocks: int, registers: int) -> None:
@@ -42,11 +42,11 @@ class TrainedAdapters(nn.Module):
         }
 
     def reader(self, part: str) -> TrainedLayers:
-        """The layers of ``ID_LAYERS`` or ``REF_LAYERS``, as ``folding`` takes them."""
+        """The layers of a part, ``ID_LAYERS`` or ``REF_LAYERS``, for the functions of ``folding``."""
         return TrainedLayers(self._sizes[part], self.blocks)
 
     def fold_identities(self, base: WanModule, embeddings: torch.Tensor) -> Pairs:
-        """Keys and values of the ID layers for face embeddings [clips, numbers]; zeros are nobody."""
+        """Keys and values of the ID layers for face embeddings [clips, numbers]; zeros mean nobody."""
         tokens = self.resampler(embeddings)
         projected = project_identities(self.reader(ID_LAYERS), tokens, tokens.device, tokens.dtype)
         return fold_identities("full", projected, [block.cross_attn.norm_k for block in base.blocks])
@@ -58,7 +58,7 @@ class TrainedAdapters(nn.Module):
 
 
 class TrainedLayers:
-    """See ``models.lynx.layers.Layers``."""
+    """The layers of one adapter: a ``models.lynx.layers.Layers`` whose weights have gradients."""
 
     def __init__(self, sizes: AdapterSizes, blocks: ModuleList[_Block]) -> None:
         self.sizes, self._blocks = sizes, blocks
@@ -66,7 +66,7 @@ class TrainedLayers:
     def read(
         self, block: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> AdapterLayer:
-        """The parameters of a layer in this dtype, through which gradients go back."""
+        """The parameters of a block's layer, converted to this dtype and device; gradients pass through."""
         layer = self._blocks[block]
         if self.sizes.kind == "ref":
             adapter = layer.self_attn["ref_adapter"]
@@ -101,11 +101,11 @@ class _Block(nn.Module):
 
 
 def initialise_adapters(adapters: TrainedAdapters, base: Network, seed: int) -> None:
-    """Draw the weights to train from: keys as the base makes them of its own tokens, values that add nothing yet."""
+    """Set the initial weights: the base's own for keys, zero for values, so that the adapters add nothing at first."""
     generator = torch.Generator().manual_seed(seed)
     for name, part in adapters.named_parameters():
         if part.ndim > 1:
-            # An embedding is of unit length, so its layer needs weights that are not divided by its inputs.
+            # Embeddings have unit length, so these weights are not scaled down by the number of inputs.
             spread = 1.0 if name.endswith("proj_in.weight") else part.shape[-1] ** -0.5
             part.data.normal_(std=1.0 if name.endswith("registers") else spread, generator=generator)
         elif name.endswith("bias"):

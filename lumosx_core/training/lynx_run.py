@@ -1,4 +1,4 @@
-"""The small Lynx that ships with the pack: adapters for its small model, trained on faces of the drawn world."""
+"""Training of the small Lynx that ships with the pack: adapters for the small model, on faces of the drawn world."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ RESAMPLER = ResamplerSizes(
 )
 REGISTERS = 16
 STEPS, STILL_STEPS = 4000, 1600
-"""Of all, and of stills at first."""
+"""Steps in all, and steps of stills at the start."""
 CLIPS, SAMPLES = 8, 2
-"""Clips of a sample, and samples of each step."""
+"""Clips in a sample, and samples in a step."""
 BLOCK, TIMES = 64, 8
-"""Samples that are kept with their features, 5 MB each, and how often each is seen."""
+"""Samples that are kept with their features (5 MB each), and how often each is used."""
 WORLD_SEED, WEIGHTS_SEED = 41, 0
 RATE, WARMUP, COOLDOWN, SHIFT, DECAY = 2e-3, 100, 0.6, 6.0, 0.995
 CHECKED_EVERY = 500
 OUT = "lumosx_tiny_lynx.safetensors"
-_LOSS = "loss (mean squared error of the velocity, most of it of the head)"
+_LOSS = "loss (mean squared error of the velocity, weighted towards the head)"
 _SHOWN = Shown(", own", "nearest to their own face, %", (0, 103), 100.0)
 
 
@@ -52,20 +52,21 @@ def add_command(commands: Any) -> None:
     """Add ``lynx`` to the command line."""
     parser = commands.add_parser("lynx", help="train the small Lynx that ships with the pack, on the drawn world")
     parser.add_argument("--base", type=Path, default=TRAINED, metavar="FILE",
-                        help="the small model that it is for; it stays as it is (the one that ships)")
+                        help="the small model to train it for, which does not change (default: the shipped one)")
     parser.add_argument("--out", type=Path, default=Path(OUT), help="the new file (%(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS, help="%(default)s, as for the shipped file")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="go on from what a stopped training left")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="continue from the checkpoint of a stopped "
+        "training")
     parser.set_defaults(run=train_lynx)
 
 
 def train_lynx(options: argparse.Namespace) -> str:
-    """Train, write adapters, record and plot, and say where they are.
+    """Train, write the adapters, a record and a plot, and return a message that says where they are.
 
     Raises:
-        LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, ``--base`` holds
-            another model, or ``--resume`` is of another training.
+        LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, ``--base`` is
+            another model, or ``--resume`` comes from another training.
     """
     check_options(options, STEPS)
     from ..host.training import TextSide
@@ -95,13 +96,17 @@ def train_lynx(options: argparse.Namespace) -> str:
 
 
 def base_sha256(path: Path) -> str:
-    """The checksum of a base's weights, which its adapters' record has; raises LumosXError as ``open_weights``."""
+    """The checksum of a base's weights, which the record of its adapters contains.
+
+    Raises:
+        LumosXError: as ``open_weights``.
+    """
     with open_weights(path) as source:
         return weights_sha256(source)
 
 
 def samples(first: int, codec: LearnedCodec, encode: Encode, references: ReferencePass) -> Iterator[FaceSample]:
-    """The training's samples from step ``first`` on; pictures are drawn and encoded in a process of their own."""
+    """The training's samples from step ``first`` on; pictures are drawn and encoded in a separate process."""
     in_bf16 = copy.deepcopy(codec).bfloat16()
     in_bf16.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload] Missing in its types.
     stills = STILL_STEPS * SAMPLES // TIMES
@@ -118,7 +123,7 @@ def samples(first: int, codec: LearnedCodec, encode: Encode, references: Referen
 
 
 def write_trained(path: Path, trainer: LynxTrainer) -> None:
-    """The averaged weights in bf16 as a single file of Lynx, and the record beside it."""
+    """Write the averaged weights in bf16 as a single Lynx file, and the record beside it."""
     weights = {name: weight.to("cpu", torch.bfloat16).contiguous() for name, weight in trainer.state_dict().items()}
     write_aside(path, save(weights, metadata={"steps": str(trainer.step)}))
     about = {

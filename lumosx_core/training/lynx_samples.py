@@ -1,4 +1,4 @@
-"""Clips of one person each, with their face as Lynx is given it."""
+"""Samples for training Lynx: clips of one person, with the inputs that Lynx needs of their face."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from .examples import Encode, encode_clips, length_of
 from .flow import training_attention
 
 LENGTHS, CHANCES = (1, 3, 5), (0.25, 0.5, 0.25)
-"""Latent frames of a clip, and how often each length comes."""
+"""Latent frames of a clip, and the probability of each length."""
 TURNS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 _HEAD = 22.0
-"""Units of the world around the middle of a head within which all hair lies."""
+"""Half the side of a square around the middle of a head that contains all its hair, in units of the world."""
 FACE_WEIGHT = 8.0
-"""How much more the loss counts where the head is, which fills a tenth of the picture."""
+"""Weight of the loss where the head is, which fills a tenth of the picture; elsewhere it is 1."""
 
 
 @dataclass(frozen=True)
 class FaceExample:
-    """Clips of equal length, drawn and encoded.
+    """Drawn and encoded clips of equal length.
 
     Attributes:
         latent: [clips, 16, frames, height, width], normalised.
-        weights: [clips, 1, frames, height, width], how much the loss counts there.
-        embeddings: [clips, numbers], ``world_embedding`` of the faces.
+        weights: [clips, 1, frames, height, width], weights of the loss.
+        embeddings: [clips, numbers], the faces' ``world_embedding``.
         references: [clips, 16, 1, 32, 32], normalised latents of the faces' crops.
-        prompts: of the clips.
+        prompts: one for each clip.
     """
 
     latent: torch.Tensor
@@ -54,11 +54,11 @@ class FaceExample:
 
 @dataclass(frozen=True)
 class FaceSample:
-    """An example of which encoder and reference pass are no longer needed.
+    """An example after the text encoder and the reference pass.
 
     Attributes:
         latent, weights, embeddings: as in ``FaceExample``.
-        features: [clips, blocks, tokens, width], of the reference pass.
+        features: [clips, blocks, tokens, width], from the reference pass.
         context: [clips, tokens, text width], padded with zeros.
     """
 
@@ -70,14 +70,14 @@ class FaceSample:
 
 
 class FaceExamples(torch.utils.data.Dataset):
-    """Examples without end: number ``index`` is the same one whenever it is asked for.
+    """An endless set of examples: number ``index`` is always the same one.
 
     Args:
-        codec: encodes them.
-        seed: of everything.
-        clips: of each example.
-        split: which world.
-        stills: how many of the first examples have one latent frame; they take a third of the time.
+        codec: encodes the clips and crops.
+        seed: decides everything that is drawn.
+        clips: number of clips in each example.
+        split: part of the drawn world to draw from.
+        stills: number of examples at the start that have one latent frame; they take a third of the time.
     """
 
     def __init__(self, codec: Codec, seed: int, clips: int, split: Split, stills: int = 0) -> None:
@@ -98,25 +98,31 @@ class FaceExamples(torch.utils.data.Dataset):
 
 
 def encode_faces(codec: Codec, faces: list[DrawnFace], turns: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
-    """``embeddings`` and ``references`` of faces that look to either side, see ``FaceExample``."""
+    """The ``embeddings`` and ``references`` of faces, see ``FaceExample``.
+
+    Args:
+        codec: encodes the crops.
+        faces: the drawn faces.
+        turns: where each face looks, -1 (left) to 1 (right).
+    """
     of_ids, of_references = zip(*(face_crops(face, turn) for face, turn in zip(faces, turns)))
     return world_embedding(torch.stack(of_ids)), _latents(codec, torch.stack(of_references).float() / 127.5 - 1)
 
 
 def nobody(codec: Codec) -> torch.Tensor:
-    """The latent of a grey crop [1, 16, 1, 32, 32], as LumosX Lynx Identity makes it."""
+    """The latent of a grey crop [1, 16, 1, 32, 32], the same that LumosX Lynx Identity encodes."""
     return _latents(codec, torch.zeros(1, 256, 256, 3))
 
 
 def _latents(codec: Codec, pixels: torch.Tensor) -> torch.Tensor:
-    """[n, H, W, 3] in -1..1 to normalised latents of stills."""
+    """Normalised latents of pictures [n, H, W, 3] in -1..1, each encoded as a still."""
     dtype = next((part.dtype for part in (*codec.parameters(), *codec.buffers())), torch.float32)
     with torch.no_grad():
         return normalised(codec.encode(pixels.permute(0, 3, 1, 2)[:, :, None].to(dtype)).float())
 
 
 def _weights(script: Script, frames: int) -> torch.Tensor:
-    """[1, frames, height, width]: 1, and more where the head is in one of a latent frame's frames."""
+    """[1, frames, height, width]: ``FACE_WEIGHT`` where the head is in any frame of a latent frame, 1 elsewhere."""
     stride = WAN21_LATENT.pixel_stride
     rows, columns = HEIGHT // stride, WIDTH // stride
     weights = torch.ones(1, frames, rows, columns)
@@ -131,11 +137,11 @@ def _weights(script: Script, frames: int) -> torch.Tensor:
 
 
 class ReferencePass:
-    """What the nodes compute once a run: the features of crops in a frozen base.
+    """The features of crops in a frozen base, which the nodes compute once per run.
 
     Args:
         base: a Wan network in the dtype to compute in.
-        encode: of the text side.
+        encode: the text encoder.
     """
 
     def __init__(self, base: Network, encode: Encode) -> None:
@@ -147,7 +153,7 @@ class ReferencePass:
 
     @torch.no_grad()
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
-        """[crops, 16, 1, height, width], normalised, to features [crops, blocks, tokens, width]."""
+        """Features [crops, blocks, tokens, width] of normalised latents [crops, 16, 1, height, width]."""
         base = self._base
         parameter = next(base.blocks.parameters())
         heads, (_, rows, columns) = base.num_heads, WAN21_LATENT.token_grid(latents.shape)
@@ -162,7 +168,7 @@ class ReferencePass:
 
 
 def sample_of(example: FaceExample, encode: Encode, references: ReferencePass) -> FaceSample:
-    """What the trainer is given of an example."""
+    """Encode the prompts of an example and compute its reference features."""
     context = pad_sequence([encode(prompt)[0] for prompt in example.prompts], batch_first=True)
     return FaceSample(
         example.latent, example.weights, example.embeddings, references(example.references), context
@@ -170,5 +176,5 @@ def sample_of(example: FaceExample, encode: Encode, references: ReferencePass) -
 
 
 def samples_of(examples: Iterator[FaceExample], encode: Encode, references: ReferencePass) -> Iterator[FaceSample]:
-    """One after the other."""
+    """The samples of examples, one by one."""
     return (sample_of(example, encode, references) for example in examples)

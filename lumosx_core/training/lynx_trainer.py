@@ -1,4 +1,4 @@
-"""The loss of Lynx's adapters beside a frozen small model, and how often a made face is the right one."""
+"""Trains Lynx's adapters on a frozen small model, and measures how often a sampled face is the right one."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from .lynx_samples import FaceSample, ReferencePass, encode_faces
 from .trainer import Trainer, TrainingPlan
 
 CHANCE_OF_NOBODY = 0.1
-"""How often a clip has nobody's tokens and features, for guidance."""
+"""How often a clip gets nobody's tokens and features, which guidance needs."""
 CHANCE_ALONE = 0.15
-"""How often the ID layers act alone, and again how often the reference layers do, so that each can be used alone."""
+"""How often only the ID layers act, and just as often only the reference layers, so that each works alone."""
 OTHERS = 8
-"""Faces that a made face is compared with besides its own."""
+"""Number of other faces with which a sampled face is compared, besides the right one."""
 
 
 def with_adapters(
     base: WanModule, latent: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, ids: Pairs, refs: Pairs
 ) -> torch.Tensor:
-    """The velocity of a Wan network with keys and values of the adapters in it, by the hooks of LumosX Lynx.
+    """The velocity of a Wan network into which the hooks of LumosX Lynx add the adapters' keys and values.
 
     Args:
         base: in the dtype to compute in.
         latent, timestep, context: as for ``relational_forward``.
-        ids, refs: of the ID layers and of the reference layers; without any the adapter is off.
+        ids, refs: keys and values of the ID layers and of the reference layers; an empty mapping turns them off.
     """
     id_additions, ref_additions = ({block: [Addition(pair, 1.0)] for block, pair in one.items()} for one in (ids, refs))
     with added(base, id_additions, ref_additions):
@@ -62,7 +62,7 @@ class LynxTrainer(Trainer[TrainedAdapters, FaceSample]):
 
     Args:
         base: frozen, in the dtype to compute in.
-        adapters: all of them are trained.
+        adapters: the network to train.
         grey: features of the grey crop, [1, blocks, tokens, width].
         negative: text encoder output of the negative prompt, [1, tokens, text width].
         plan, dtype, device, about: as for ``Trainer``.
@@ -77,7 +77,7 @@ class LynxTrainer(Trainer[TrainedAdapters, FaceSample]):
     ) -> None:
         super().__init__(adapters.to(dtype), plan, dtype, device, about)
         self._grey, self._negative = grey.to(device), negative.to(device, dtype)
-        # The hooks that put the adapters in belong to one forward, so each thread has a base of its own.
+        # A base's hooks serve one forward at a time, so each thread needs its own copy.
         self._bases: queue.SimpleQueue[Network] = queue.SimpleQueue()
         for _ in range(self.threads):
             self._bases.put(copy.deepcopy(base).to(device))
@@ -94,7 +94,7 @@ class LynxTrainer(Trainer[TrainedAdapters, FaceSample]):
         return self._go_back_from([partial(self._loss_of, sample, *self._chances(sample)) for sample in samples])
 
     def _chances(self, sample: FaceSample) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, set[str]]:
-        """Noise levels, noise, clips with nobody, clips with the negative prompt, and which adapters act."""
+        """Random choices: noise levels, noise, clips of nobody, clips with the negative prompt, active adapters."""
         clips = len(sample.latent)
         sigmas = draw_sigmas(clips, self.plan.shift, self._generator)
         noise = torch.randn(sample.latent.shape, generator=self._generator)
@@ -133,7 +133,7 @@ class LynxTrainer(Trainer[TrainedAdapters, FaceSample]):
 
 
 def _instead(context: torch.Tensor, negative: torch.Tensor, silent: torch.Tensor) -> torch.Tensor:
-    """[clips, tokens, width], the negative prompt where a clip is silent; zeros behind the shorter one are pads."""
+    """[clips, tokens, width], with the negative prompt where ``silent`` is true; zeros pad the shorter text."""
     if not silent.any():
         return context
     length = max(context.shape[1], negative.shape[1])
@@ -142,15 +142,15 @@ def _instead(context: torch.Tensor, negative: torch.Tensor, silent: torch.Tensor
 
 
 class FaceCheck:
-    """Called, it samples clips of people of the validation world and says how often a face is nearest to its own.
+    """Samples clips of people of the validation world, and measures how often a face is closest to the right one.
 
     Args:
         base: frozen, in the dtype to compute in.
-        adapters: what is trained.
-        codec: of its latents.
-        encode: of the text side.
+        adapters: the network in training.
+        codec: decodes the sampled latents.
+        encode: the text encoder.
         references, grey: the reference pass, and its features of the grey crop.
-        clips: how many.
+        clips: number of clips.
     """
 
     frames, steps, shift, cfg = 3, 10, 5.0, 2.0
