@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,8 +172,3 @@ def sample_of(example: FaceExample, encode: Encode, references: ReferencePass) -
     return FaceSample(
         example.latent, example.weights, example.embeddings, references(example.references), context
     )
-
-
-def samples_of(examples: Iterator[FaceExample], encode: Encode, references: ReferencePass) -> Iterator[FaceSample]:
-    """The samples of examples, one by one."""
-    return (sample_of(example, encode, references) for example in examples)

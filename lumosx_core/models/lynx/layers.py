@@ -37,12 +37,12 @@ class AdapterLayer:
 
 
 class Layers(Protocol):
-    """The layers of one adapter, wherever they are: in a file, or in training."""
+    """The layers of one adapter, from a file or in training."""
 
     sizes: AdapterSizes
 
     def read(self, block: int, dtype: torch.dtype = ..., device: torch.device | str = ...) -> AdapterLayer:
-        """The layer of a block, in this dtype and on this device."""
+        """The layer of a block in this dtype, on this device."""
 
 
 class LayerReader:
