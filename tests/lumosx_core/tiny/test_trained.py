@@ -8,6 +8,7 @@ from safetensors import safe_open
 
 from lumosx_core.tiny.trained import TRAINED, VERSION, VERSION_KEY
 from lumosx_core.training import tiny_run
+from lumosx_core.training.examples import CHANCE_BARE
 from lumosx_core.weights.opening import open_weights
 from lumosx_core.weights.transformer import find_transformer
 
@@ -33,5 +34,7 @@ def test_its_record_is_that_of_its_command():
     assert record["plan"]["rate"] == tiny_run.RATE and record["plan"]["shift"] == tiny_run.SHIFT
     assert record["machine"] and record["seconds"] > 60
     assert record["losses"][-1][0] == record["plan"]["steps"] - record["plan"]["steps"] % 50
-    assert record["losses"][-1][1] < 0.7 * record["losses"][0][1]
+    assert record["chance_of_no_references"] == CHANCE_BARE
+    first, *_, last = record["checks"]
+    assert last["step"] == record["plan"]["steps"] and last["thing, colour error"] < first["thing, colour error"]
     assert Image.open(io.BytesIO(TRAINED.with_suffix(".png").read_bytes())).format == "PNG"
