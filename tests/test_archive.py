@@ -49,8 +49,13 @@ def packed(tmp_path_factory):
 
 
 def imported(path):
-    """The top-level modules that a file of the pack imports from elsewhere."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    """The top-level modules that a file of the pack imports from elsewhere when it runs."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            # Only type checkers read these.
+            node.body = []
+    for node in ast.walk(tree):
         names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.level == 0:
             names = [node.module]
