@@ -55,12 +55,19 @@ class ReferencesWrapper(SubjectsForward):
         frames, rows, columns = x.shape[2], x.shape[3] // patch[0], x.shape[4] // patch[1]
         grids = tuple((latent.shape[3] // patch[0], latent.shape[4] // patch[1]) for latent in latents)
         video, references = injection_ids((frames, rows, columns), grids, "full")
-        ids = torch.cat([references, video, torch.zeros(context.shape[1], 3)]).to(x.device)
-        table = model.pe_embedder(ids[None])
+        parts = [torch.cat([references, video]), torch.zeros(context.shape[1], 3)]
+        tables: dict[bool, torch.Tensor] = {}
+
+        def table_like(hosts: torch.Tensor) -> torch.Tensor:
+            first = _text_is_first(hosts)
+            if first not in tables:
+                ids = torch.cat(parts[::-1] if first else parts).to(x.device)
+                tables[first] = model.pe_embedder(ids[None])
+            return tables[first]
 
         def placed(index: int, inner: Patch | None) -> Patch:
             def run(arguments, extra):
-                changed = {**arguments, "pe": table}
+                changed = {**arguments, "pe": table_like(arguments["pe"])}
                 return extra["original_block"](changed) if inner is None else inner(changed, extra)
 
             return run
@@ -69,3 +76,12 @@ class ReferencesWrapper(SubjectsForward):
         for kind in _KINDS:
             options = with_patches(options, kind, range(len(getattr(model, f"{kind}s"))), placed)
         values["transformer_options"] = options
+
+
+def _text_is_first(table: torch.Tensor) -> bool:
+    """Whether a table of positions [..., tokens, pairs, 2, 2] begins with text, as on newer hosts.
+
+    Text is not rotated; a reference, which is the first of the pictures, is.
+    """
+    row = table.select(-4, 0)
+    return torch.equal(row, torch.eye(2).to(row).expand_as(row))
