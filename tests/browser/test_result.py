@@ -94,7 +94,7 @@ def test_the_panel_names_the_model_and_says_after_a_run_how_long_it_takes_here(c
     assert "and 0.0113 GB of weights (lumosx_tiny_dit.safetensors)" in text
     # The size and the pictures are such as the small models do not know.
     warnings = " ".join(result.locator(".lumosx-warning").all_inner_texts())
-    assert "the small models were trained 128 x 96" in warnings
+    assert "width, height, frames: " in warnings
     assert comfy.errors == []
 
 

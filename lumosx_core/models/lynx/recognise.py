@@ -7,6 +7,7 @@ and GGUF files with such names. One file may hold several parts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -98,9 +99,10 @@ def _resampler_sizes(source: WeightSource, names: Mapping[str, str]) -> Resample
 
     width, face_width = shape("proj_in.weight", 2)
     inner_width, hidden_width = shape("layers.0.0.to_q.weight", 2)[0], shape("layers.0.1.1.weight", 2)[0]
-    depth = 0
-    while f"layers.{depth}.0.to_kv.weight" in names:
-        depth += 1
+    layers = {int(found[1]) for name in names if (found := re.match(r"layers\.(\d{1,4})\.", name))}
+    depth = len(layers)
+    if layers != set(range(depth)):
+        raise LumosXError(f"{source.path}: layers of the resampler are missing; the file is incomplete, get it again.")
     return ResamplerSizes(
         face_width=face_width, width=width, inner_width=inner_width, hidden_width=hidden_width,
         heads=max(1, inner_width // HEAD_CHANNELS), depth=depth, queries=shape("latents", 3)[1],

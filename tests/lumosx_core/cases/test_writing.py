@@ -215,7 +215,7 @@ def test_what_is_no_case_is_never_replaced(tmp_path, scene, stray):
     with pytest.raises(LumosXError, match=r"folder: other has no caption\.txt"):
         write_case_folder(scene, "p", "n", other, replace=True)
     (tmp_path / "file").write_bytes(b"mine")
-    with pytest.raises(LumosXError, match="folder: file is a link or a file"):
+    with pytest.raises(LumosXError, match="folder: file .* is a link or a file"):
         write_case_folder(scene, "p", "n", tmp_path / "file", replace=True)
     assert files(target) == before and sorted(os.listdir(tmp_path)) == ["case", "file", "other"]
 
@@ -461,7 +461,7 @@ def test_words_of_an_attribute_without_a_picture_come_back_and_are_reported(tmp_
     back, = load_case(write_case_folder(scene, "p", "n", tmp_path / "case")).scene.subjects
     assert [(word.phrase, word.occurrence, word.image) for word in back.attributes] == [("hat", 2, None)]
     warning, = release_warnings(scene, "a prompt")
-    assert 'does not know "hat" of subject 1' in warning
+    assert '"hat" of subject 1' in warning
 
 
 def thing(phrase, height=2, width=2):

@@ -86,7 +86,7 @@ def test_what_cannot_be_computed_is_null_and_a_note(tmp_path, case, pair, capsys
     scores = scores_in(tmp_path / "out")
     assert scores["attributes"] is None and scores["motion"] is None
     attributes, motion = scores["notes"]
-    assert attributes.startswith("Attribute scores left out: relations: there is no attribute")
+    assert attributes.startswith("Attribute scores left out: relations: ")
     assert motion.startswith("Motion left out: images: 4 frames are too few")
     assert f"- **Note:** {attributes}\n- **Note:** {motion}" in capsys.readouterr().out
 

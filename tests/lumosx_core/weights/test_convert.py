@@ -95,7 +95,7 @@ def test_blocks_of_the_same_type_are_copied(source, tmp_path, to, again):
 def test_second_hand_losses_are_reported(source, weights, tmp_path, to, then, kind):
     convert(source, tmp_path / f"a{ending(to)}", to)
     report = convert(tmp_path / f"a{ending(to)}", tmp_path / f"b{ending(then)}", then)
-    assert report.second_hand == (kind,) and f"The source was {kind} already" in str(report)
+    assert report.second_hand == (kind,) and f"was already {kind}" in str(report)
     assert_close(read_all(report.path), weights, 0.13)
 
 

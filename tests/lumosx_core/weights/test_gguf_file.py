@@ -148,7 +148,7 @@ def test_absurd_headers_end_in_a_sentence(tmp_path, name):
         # In several arrays, of which none is large.
         (header(fields=[field(str(number), 9, array(0, 9000, bytes(9000))) for number in range(4)]), "a vocabulary"),
         (header([tensor(str(number)) for number in range((1 << 13) + 1)]), "it holds 8193 tensors, more than any"),
-        (header(fields=[field(str(number), 0, b"1") for number in range((1 << 14) + 1)]), "says 16385 things"),
+        (header(fields=[field(str(number), 0, b"1") for number in range((1 << 14) + 1)]), "16385"),
         (header([tensor()]), "it is cut off, its last tensors are missing"),
         (header([tensor(offset=1 << 40)]) + bytes(256), "it is cut off"),
         (header([tensor(sizes=(1 << 30,))]) + bytes(256), "it is cut off"),

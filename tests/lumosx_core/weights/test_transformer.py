@@ -121,7 +121,7 @@ def test_other_sizes_of_wan_are_named(find, dim, channels, what):
 
 def test_a_missing_tensor_is_named(find, weights):
     held = {name: tensor for name, tensor in weights.items() if not name.startswith("blocks.1.ffn.2")}
-    assert "blocks.1.ffn.2.weight and 1 more are missing; the file is not whole" in refusal(find, held)
+    assert "blocks.1.ffn.2.weight and 1 more are missing" in refusal(find, held)
 
 
 @pytest.mark.parametrize("name", ["model-00001-of-00900.safetensors", "model-00004-of-00003.safetensors"])
@@ -175,7 +175,7 @@ def test_a_whole_transformer_is_what_a_file_is(tmp_path, weights, beside):
 
 def test_an_unknown_tensor_is_named(find, weights):
     message = refusal(find, {**weights, "blocks.0.novelty.weight": torch.zeros(1)})
-    assert "it holds a tensor that this model does not have, such as 'blocks.0.novelty.weight'" in message
+    assert "'blocks.0.novelty.weight'" in message
 
 
 def test_a_wrong_shape_is_named(find, weights):

@@ -23,7 +23,7 @@ from lumosx_core.models.lynx.alignment import aligned_crop
 from lumosx_core.models.lynx.identity import identity_tokens
 from lumosx_core.models.lynx.recogniser import FaceRecogniser, load_recogniser, recogniser_input
 from lumosx_core.tiny.lynx_faces import face_crops, world_embedding
-from lumosx_core.tiny.world.cast import Split, draw_face
+from lumosx_core.tiny.world.cast import Split, random_face
 from support.lynx_people import write_adapters
 
 PLAN = FacePlan("CenterFace", name="Eileen")
@@ -78,7 +78,7 @@ def test_a_photo_becomes_what_the_core_makes_of_its_largest_face(tiny, astronaut
 def test_the_small_lynx_knows_drawn_faces_without_a_recogniser(tiny, monkeypatch):
     monkeypatch.setattr(identities, "recogniser_path", lambda: pytest.fail("a recogniser was asked for"))
     _, clip, vae = tiny
-    face = draw_face(np.random.default_rng(0), Split.HELD_OUT)
+    face = random_face(np.random.default_rng(0), Split.HELD_OUT)
     of_id, of_reference = face_crops(face)
     given = [crop[None].float() / 255 for crop in (of_id, of_reference)]
     small = load_tiny_lynx()

@@ -11,7 +11,7 @@ from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.models.lumosx import RelationalOptions
 from lumosx_core.models.lumosx.sequence import Binding, SequenceLayout
 
-OF_A_LAYOUT = ("positions", "pooled_cells", "text_weights", "rotary_table")
+OF_A_LAYOUT = ("positions", "pooled_cells", "text_weights", "wan_rotary_table")
 OF_A_TEXT = ("text_embedding", "cross_attn.k", "cross_attn.v", "cross_attn.norm_k")
 
 
@@ -32,7 +32,7 @@ def made(tiny, monkeypatch):
     watch(SequenceLayout, "positions")
     watch(SequenceLayout, "pooled_cells")
     watch(Binding, "text_weights")
-    watch(tables, "rotary_table")
+    watch(tables, "wan_rotary_table")
     model = tiny[0].model.diffusion_model
     layers = {"text_embedding": [model.text_embedding]}
     for name in OF_A_TEXT[1:]:

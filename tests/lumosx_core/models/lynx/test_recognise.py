@@ -1,5 +1,7 @@
 """Lynx's parts in files of every layout, by keys and shapes."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -197,6 +199,13 @@ def test_whatever_is_missing_or_misshapen_is_a_sentence_or_harmless(data, tmp_pa
             return
     # Without its marks a part is not there, which whoever needs it says.
     assert None in (found.resampler, found.id_layers, found.ref_layers)
+
+
+@pytest.mark.parametrize("missing", [r"layers\.1\.0\.to_kv\.weight", r"layers\.1\.0\."])
+def test_a_resampler_with_a_gap_is_not_read_as_a_smaller_one(missing, tmp_path):
+    weights = {name: tensor for name, tensor in resampler(WIDTH).items() if not re.match(missing, name)}
+    with open_weights(write(tmp_path / "file", weights)) as source, pytest.raises(LumosXError, match="missing"):
+        find_lynx(source)
 
 
 @pytest.mark.parametrize(("of_resampler", "of_layers", "fits"), [
