@@ -17,7 +17,7 @@ IMAGES = ROOT / "docs" / "images"
 WINDOW = {"width": 1500, "height": 1100}
 SHARPNESS, QUALITY, MARGIN = 1.5, 80, 16
 KNOWN_SIZE = (128, 96, 17)
-"""What the small models were trained, so that nothing is amber but what the picture is about."""
+"""A size that the small models were trained on, so that nothing is amber but what the picture is about."""
 RIGHT_PHRASE, WRONG_PHRASE = "yellow dress", "gold dress"
 
 

@@ -63,7 +63,7 @@ def test_the_panel_gets_what_binds_to_what(client, built):
     ]
     assert {name: view["tokens"][name] for name in TOKENS} == TOKENS
     assert view["prediction"]["time_class"] == "light" and view["findings"] == []
-    # The pictures are noise, and the size is another than the small models were trained.
+    # The pictures are noise, and the small models were not trained on this size.
     size, noise = view["warnings"]
     assert size.startswith("width, height, frames: ") and "64 x 48" in size and "drawn pictures only" in noise
 

@@ -256,7 +256,7 @@ def _embeddings(adapters: Adapters, crops: torch.Tensor) -> torch.Tensor:
     """[n, numbers] of crops [n, 112, 112, 3] uint8, by the recogniser whose embeddings the resampler was trained on.
 
     Raises:
-        LumosXError: nobody knows such a recogniser, or its file is missing or damaged.
+        LumosXError: no recogniser has embeddings of that length, or its file is missing or damaged.
     """
     sizes = adapters.sizes[RESAMPLER]
     numbers = sizes.face_width if isinstance(sizes, ResamplerSizes) else 0
