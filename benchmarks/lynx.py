@@ -31,16 +31,16 @@ from benchmarks.measuring import write_json
 from lumosx_core.models.lynx.adapters import Adapters
 from lumosx_core.models.wan.config import WAN21_LATENT
 from lumosx_core.scene.prompt import NEGATIVE_PROMPT
-from lumosx_core.tiny.codec import FRAMES_PER_LATENT, normalised
+from lumosx_core.tiny.codec import normalised
 from lumosx_core.tiny.learned import load_codec
 from lumosx_core.tiny.lynx_faces import face_crops
 from lumosx_core.tiny.trained import LYNX
 from lumosx_core.tiny.world.cast import DrawnFace, Split
 from lumosx_core.tiny.world.clip import Cast, draw_cast, draw_strangers
-from lumosx_core.tiny.world.measure import FACE, measure_clip, measure_face
+from lumosx_core.tiny.world.measure import FACE
 from lumosx_core.tiny.world.scenery import HEIGHT, WIDTH
 from lumosx_core.tiny.world.script import Script, draw_script
-from lumosx_core.training.checking import decode_frames
+from lumosx_core.training.checking import face_is_own, measured
 
 FRAMES, OTHERS = 3, 8
 """Latent frames of a clip, and number of other faces with which a sampled face is compared."""
@@ -176,11 +176,9 @@ class Bench:
         return normalised(made["samples"].float().cpu())[0]
 
     def _own(self, job: Job, latent: torch.Tensor) -> list[bool]:
-        video = decode_frames(latent, self._codec)
-        seen = range(0, len(video), FRAMES_PER_LATENT)
         if len(job.script.roles) == 1:
-            return [measure_face(job.script, job.cast, job.strangers, video[seen], seen, len(video)).is_own]
-        found = measure_clip(job.script, job.cast, job.other, video[seen], seen, len(video))
+            return [face_is_own(job.script, job.cast, job.strangers, latent, self._codec)]
+        found = measured(job.script, job.cast, job.other, latent, self._codec)
         return [place.is_own for place in found.places if place.kind == FACE]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from statistics import fmean
 
 import numpy as np
@@ -14,9 +15,9 @@ from ..models.wan.config import WAN21_LATENT
 from ..models.wan.module import WanModule
 from ..sampling.solvers import FlowSchedule, solve
 from ..tiny.codec import FRAMES_PER_LATENT, Codec, denormalised, pictures_of
-from ..tiny.world.cast import Split
+from ..tiny.world.cast import DrawnFace, Split
 from ..tiny.world.clip import Cast, draw_cast
-from ..tiny.world.measure import FACE, Measured, measure_clip
+from ..tiny.world.measure import FACE, Measured, measure_clip, measure_face
 from ..tiny.world.relations import scene_of
 from ..tiny.world.script import Script, draw_script
 from .examples import Encode, Tokenise, bind, encode_references
@@ -38,9 +39,21 @@ def measured(
     script: Script, cast: Cast, other: Cast, latent: torch.Tensor, codec: Codec
 ) -> Measured:
     """What ``measure_clip`` finds in the last video frame of each latent frame of a normalised latent."""
+    return measure_clip(script, cast, other, *_seen(latent, codec))
+
+
+def face_is_own(
+    script: Script, cast: Cast, others: Sequence[DrawnFace], latent: torch.Tensor, codec: Codec
+) -> bool:
+    """Whether ``measure_face`` finds the right face in the last video frame of each latent frame."""
+    return measure_face(script, cast, others, *_seen(latent, codec)).is_own
+
+
+def _seen(latent: torch.Tensor, codec: Codec) -> tuple[np.ndarray, range, int]:
+    """The last video frame of each latent frame, their numbers, and the length of the video."""
     video = decode_frames(latent, codec)
     seen = range(0, len(video), FRAMES_PER_LATENT)
-    return measure_clip(script, cast, other, video[seen], seen, len(video))
+    return video[seen], seen, len(video)
 
 
 class WorldCheck:

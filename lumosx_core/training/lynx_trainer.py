@@ -22,12 +22,11 @@ from ..models.wan.module import WanModule
 from ..models.wan.network import Network
 from ..sampling.solvers import TRAINING_TIMESTEPS, FlowSchedule, solve
 from ..scene.prompt import NEGATIVE_PROMPT
-from ..tiny.codec import FRAMES_PER_LATENT, Codec
+from ..tiny.codec import Codec
 from ..tiny.world.cast import Split
 from ..tiny.world.clip import draw_cast, draw_strangers
-from ..tiny.world.measure import measure_face
 from ..tiny.world.script import draw_script
-from .checking import decode_frames
+from .checking import face_is_own
 from .examples import NO_REFERENCES, Encode
 from .flow import draw_sigmas, training_attention
 from .lynx_adapters import Pairs, TrainedAdapters
@@ -174,11 +173,10 @@ class FaceCheck:
     @torch.no_grad()
     def __call__(self) -> dict[str, float]:
         latents = self._sampled()
-        right = []
-        for script, cast, others, latent in zip(self._scripts, self._casts, self._others, latents):
-            video = decode_frames(latent, self._codec)
-            seen = range(0, len(video), FRAMES_PER_LATENT)
-            right.append(float(measure_face(script, cast, others, video[seen], seen, len(video)).is_own))
+        right = [
+            float(face_is_own(script, cast, others, latent, self._codec))
+            for script, cast, others, latent in zip(self._scripts, self._casts, self._others, latents)
+        ]
         return {f"faces, own among {1 + OTHERS}": fmean(right)}
 
     def _sampled(self) -> torch.Tensor:
