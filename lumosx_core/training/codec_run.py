@@ -16,7 +16,7 @@ from .codec_trainer import CodecTrainer, Sight, Sights, decoded, measure_statist
 from .painting import painted_figures
 from .plot import Shown
 from .running import machine_of, one_thread_each, run, write_record
-from .tiny_run import check_options, leave_ctrl_c_to_the_trainer
+from .tiny_run import check_options, drawn_aside
 from .trainer import TrainingPlan
 
 STEPS = 400
@@ -80,10 +80,7 @@ def train_codec(options: argparse.Namespace) -> str:
 
 def codec_samples(first: int) -> torch.utils.data.DataLoader:
     """The training's samples from step ``first`` on; pictures are drawn in a process of their own."""
-    return torch.utils.data.DataLoader(
-        Sights(WORLD_SEED, CLIPS, Split.TRAIN), batch_size=None, num_workers=1, prefetch_factor=8,
-        sampler=range(first * SAMPLES, 10**7), worker_init_fn=leave_ctrl_c_to_the_trainer,
-    )
+    return drawn_aside(Sights(WORLD_SEED, CLIPS, Split.TRAIN), first * SAMPLES, 8)
 
 
 def trained_codec(trainer: CodecTrainer) -> LearnedCodec:

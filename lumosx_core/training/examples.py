@@ -67,7 +67,7 @@ def encode_clips(codec: Codec, scripts: list[Script], casts: list[Cast], frames:
     """The latent of ``frames`` latent frames, as ``Example`` has it, of scripts and who plays each."""
     length = length_of(frames)
     videos = [video_of(draw_frames(script, cast, length)) for script, cast in zip(scripts, casts)]
-    return _encoded(codec, torch.stack(videos))
+    return encode_videos(codec, torch.stack(videos))
 
 
 def encode_references(
@@ -78,11 +78,11 @@ def encode_references(
         [letterbox(picture, WIDTH, HEIGHT) for _, picture in draw_references(random, script, cast)]
         for script, cast in zip(scripts, casts)
     ]
-    return [_encoded(codec, torch.stack([video_of([one]) for one in alike])) for alike in zip(*pictures)]
+    return [encode_videos(codec, torch.stack([video_of([one]) for one in alike])) for alike in zip(*pictures)]
 
 
-def _encoded(codec: Codec, videos: torch.Tensor) -> torch.Tensor:
-    """In the codec's own precision, but normalised in float32."""
+def encode_videos(codec: Codec, videos: torch.Tensor) -> torch.Tensor:
+    """Latents of videos [n, 3, F, H, W] in -1..1, encoded in the codec's own precision and normalised in float32."""
     dtype = next((part.dtype for part in (*codec.parameters(), *codec.buffers())), torch.float32)
     with torch.no_grad():
         return normalised(codec.encode(videos.to(dtype)).float())

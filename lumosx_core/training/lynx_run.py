@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from .lynx_samples import FaceExamples, FaceSample, ReferencePass, nobody, sampl
 from .lynx_trainer import FaceCheck, LynxTrainer
 from .plot import Shown
 from .running import machine_of, one_thread_each, run, write_record
-from .tiny_run import SIZE, check_options, leave_ctrl_c_to_the_trainer, repeated, small_network
+from .tiny_run import SIZE, check_options, drawn_aside, fast_encoder, repeated, small_network
 from .trainer import TrainingPlan
 
 RESAMPLER = ResamplerSizes(
@@ -107,17 +106,11 @@ def base_sha256(path: Path) -> str:
 
 def samples(first: int, codec: LearnedCodec, encode: Encode, references: ReferencePass) -> Iterator[FaceSample]:
     """The training's samples from step ``first`` on; pictures are drawn and encoded in a separate process."""
-    in_bf16 = copy.deepcopy(codec).bfloat16()
-    in_bf16.to(memory_format=torch.channels_last)  # pyrefly: ignore[no-matching-overload] Missing in its types.
     stills = STILL_STEPS * SAMPLES // TIMES
-    examples = FaceExamples(in_bf16, WORLD_SEED, CLIPS, Split.TRAIN, stills)
+    examples = FaceExamples(fast_encoder(codec), WORLD_SEED, CLIPS, Split.TRAIN, stills)
 
     def drawn(start: int) -> Iterator[FaceSample]:
-        loader = torch.utils.data.DataLoader(
-            examples, batch_size=None, num_workers=1, prefetch_factor=8, sampler=range(start, 10**7),
-            worker_init_fn=leave_ctrl_c_to_the_trainer,
-        )
-        return (sample_of(example, encode, references) for example in loader)
+        return (sample_of(example, encode, references) for example in drawn_aside(examples, start, 8))
 
     return repeated(drawn, first * SAMPLES, BLOCK, TIMES)
 

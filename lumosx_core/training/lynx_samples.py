@@ -13,14 +13,14 @@ from ..models.lynx.reference import PROMPT, reference_features
 from ..models.wan.config import UMT5, WAN21_LATENT
 from ..models.wan.network import Network
 from ..models.wan.rotary import rotate_heads, wan_rotary_table
-from ..tiny.codec import Codec, normalised
+from ..tiny.codec import Codec
 from ..tiny.lynx_faces import face_crops, world_embedding
 from ..tiny.world.cast import DrawnFace, Split
 from ..tiny.world.clip import GROUND, draw_cast, positions
 from ..tiny.world.figure import HEAD_Y
 from ..tiny.world.scenery import HEIGHT, WIDTH
 from ..tiny.world.script import Script, draw_script
-from .examples import Encode, encode_clips, length_of
+from .examples import Encode, encode_clips, encode_videos, length_of
 from .flow import training_attention
 
 LENGTHS, CHANCES = (1, 3, 5), (0.25, 0.5, 0.25)
@@ -115,9 +115,7 @@ def nobody(codec: Codec) -> torch.Tensor:
 
 def _latents(codec: Codec, pixels: torch.Tensor) -> torch.Tensor:
     """Normalised latents of pictures [n, H, W, 3] in -1..1, each encoded as a still."""
-    dtype = next((part.dtype for part in (*codec.parameters(), *codec.buffers())), torch.float32)
-    with torch.no_grad():
-        return normalised(codec.encode(pixels.permute(0, 3, 1, 2)[:, :, None].to(dtype)).float())
+    return encode_videos(codec, pixels.permute(0, 3, 1, 2)[:, :, None])
 
 
 def _weights(script: Script, frames: int) -> torch.Tensor:
