@@ -47,13 +47,17 @@ _EMPTY = """() => {
 
 
 _SPOILT = pytest.StashKey[bool]()
+_LENT = pytest.StashKey[ComfyPage]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
-    """After a failure the next test gets another page: nobody knows what is left on this one."""
+    """Report what was on the page of a failed test. The next gets another: nobody knows what is left on this one."""
     report = yield
     item.config.stash[_SPOILT] = report.failed or item.config.stash.get(_SPOILT, False)
+    comfy = item.config.stash.get(_LENT, None)
+    if report.failed and report.when != "teardown" and comfy is not None:
+        report.sections.append(("the page", comfy.describe()))
     return report
 
 
@@ -79,9 +83,12 @@ def emptied(browser, server, request):
         comfy.close_dialogs()
         comfy.run(_EMPTY)
         comfy.errors.clear()
+        comfy.said.append(f"-- {os.environ.get('PYTEST_CURRENT_TEST')}")
+        request.config.stash[_LENT] = comfy
         return comfy
 
     yield page
+    request.config.stash[_LENT] = None
     close()
 
 

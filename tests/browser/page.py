@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import urllib.request
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )
+MOST_SAID = 60
 WINDOW = {"width": 1700, "height": 1000}
 START_MILLISECONDS, WAIT_MILLISECONDS = 240_000, 90_000
 CLASSIC, VUE = "classic", "vue"
@@ -30,6 +32,18 @@ _SAVED = """() => {
     const { graph, canvas } = window.app, { scale, offset } = canvas.ds, saved = graph.serialize();
     return JSON.parse(JSON.stringify({ ...saved, extra: { ...saved.extra, ds: { scale, offset } } }));
 }"""
+# What tells apart a graph that was not loaded, nodes that the page does not draw, and a dialog over them.
+_STATE = """() => ({
+    nodes: app.graph.nodes.map(({ id, type }) => `${id} ${type}`), links: app.graph.links?.size,
+    shown: app.canvas.graph === app.graph, view: [app.canvas.ds.scale, ...app.canvas.ds.offset],
+    drawn: document.querySelectorAll('[data-node-id]').length,
+    boards: document.querySelectorAll('.lumosx-board').length,
+    vue: app.extensionManager.setting.get('Comfy.VueNodes.Enabled'),
+    focus: document.activeElement?.outerHTML.slice(0, 200),
+    over: [...document.querySelectorAll('[role=dialog], .p-dialog-mask, .p-toast-message')].map((one) => one.innerText),
+    visible: document.visibilityState, made: app.graph.nodes.map(({ widgets }) => widgets?.map(({ element }) =>
+        element?.isConnected)?.filter((each) => each !== undefined)),
+})"""
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -57,13 +71,15 @@ class ComfyPage:
         page: Playwright's page.
         errors: what the console called an error since the page was there.
         errors_at_start: what it said of our files before.
+        said: the newest lines of the console, of whatever kind, and the tests that used this page.
     """
 
     def __init__(self, page: Page, url: str):
         self.page, self.url, self.errors, self.errors_at_start = page, url, [], []
+        self.said: deque[str] = deque(maxlen=MOST_SAID)
         page.set_default_timeout(WAIT_MILLISECONDS)
         page.on("console", self._note_console)
-        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+        page.on("pageerror", self._note_uncaught)
 
     def open(self, mode: str = CLASSIC, **settings) -> ComfyPage:
         """Load the page with these settings (dots in their names written as "__") and an empty graph."""
@@ -133,8 +149,21 @@ class ComfyPage:
         """A picture of the window, or of a part of it (Playwright's options)."""
         self.page.screenshot(path=str(path), **options)
 
+    def describe(self) -> str:
+        """What the page holds and shows, and what it said lately: for the report of a failed test."""
+        try:
+            state = json.dumps(self.run(_STATE), indent=1)
+        except Exception as error:  # A page that crashed has no state.
+            state = f"cannot be read: {error}"
+        return "\n".join([state, *self.said])
+
+    def _note_uncaught(self, error):
+        self.errors.append(f"uncaught: {error}")
+        self.said.append(f"uncaught: {error}\n{error.stack}")
+
     def _note_console(self, message):
         where = f"{message.text} {message.location.get('url', '')}"
+        self.said.append(f"{message.type}: {where}"[:500])
         if message.type == "error" and not any(name in where for name in FOREIGN):
             self.errors.append(where)
 
