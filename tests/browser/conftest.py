@@ -1,6 +1,7 @@
 """A Chromium, and pages of the running server: the same two for nearly all tests, or one that is opened anew."""
 
 import os
+import warnings
 
 import pytest
 
@@ -46,18 +47,25 @@ _EMPTY = """() => {
 }"""
 
 
+class PageWarning(UserWarning):
+    """A browser test failed."""
+
+
 _SPOILT = pytest.StashKey[bool]()
 _LENT = pytest.StashKey[ComfyPage]()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item):
+def pytest_runtest_makereport(item, call):
     """Report what was on the page of a failed test. The next gets another: nobody knows what is left on this one."""
     report = yield
     item.config.stash[_SPOILT] = report.failed or item.config.stash.get(_SPOILT, False)
     comfy = item.config.stash.get(_LENT, None)
     if report.failed and report.when != "teardown" and comfy is not None:
-        report.sections.append(("the page", comfy.describe()))
+        page = comfy.describe()
+        report.sections.append(("the page", page))
+        # If it passes when it runs again, this is all that is left of the failure.
+        warnings.warn(f"{item.nodeid} failed: {call.excinfo.value}\n{page}", PageWarning, stacklevel=1)
     return report
 
 
