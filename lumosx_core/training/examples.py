@@ -29,7 +29,7 @@ CHANCES = (0.25, 0.35, 0.25, 0.15)
 CHANCE_OF_EXCHANGE = 0.25
 """How often two people change places: more than in the world, since it is the hardest to learn."""
 
-CHANCE_BARE = 0.25
+CHANCE_BARE = 0.7
 """How often clips have no references at all: Wan's own forward, on which other methods than LumosX build."""
 NO_REFERENCES = Binding((), (), ())
 

@@ -29,7 +29,7 @@ from .running import machine_of, one_thread_each, run, write_record
 from .trainer import RelationalTrainer, Sample, TrainingPlan
 
 SIZE = WanConfig(dim=256, ffn_dim=512, num_layers=5)
-STEPS, LESSON_STEPS = 4600, 700
+STEPS, LESSON_STEPS = 5000, 700
 """Of all, as for the shipped file, which started from other weights; and of easy scripts at first without such."""
 CLIPS, BINDINGS = 3, 4
 """Clips that share a binding, and bindings of each step."""
