@@ -13,10 +13,11 @@ from ..files import write_aside
 from ..tiny.learned import LearnedCodec, initialise_codec, load_codec
 from ..tiny.world.cast import Split
 from .codec_trainer import CodecTrainer, Sight, Sights, decoded, measure_statistics, pixels
+from .options import add_small_options, check_small_options
 from .painting import painted_figures
 from .plot import Shown
 from .running import machine_of, one_thread_each, run, write_record
-from .tiny_run import check_options, drawn_aside
+from .tiny_run import drawn_aside
 from .trainer import TrainingPlan
 
 STEPS = 400
@@ -34,14 +35,7 @@ _SHOWN = Shown("PSNR", "PSNR, dB", (0, 40))
 def add_command(commands: Any) -> None:
     """Add ``codec`` to the command line."""
     parser = commands.add_parser("codec", help="train the codec of the small VAE that ships with the pack")
-    parser.add_argument("--out", type=Path, default=Path(OUT), help="the new file (%(default)s)")
-    parser.add_argument(
-        "--steps", type=int, default=STEPS,
-        help="%(default)s, as for the shipped file; another number with --resume ends sooner or later",
-    )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="continue from the checkpoint of a stopped "
-        "training")
+    add_small_options(parser, OUT, STEPS)
     parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from, instead of a seed")
     parser.add_argument(
         "--compile", action="store_true", help="compile the loss, which takes a third less time; needs a C++ compiler"
@@ -56,7 +50,7 @@ def train_codec(options: argparse.Namespace) -> str:
         LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, or ``--resume`` is
             of another training.
     """
-    check_options(options, STEPS)
+    check_small_options(options, STEPS)
     device = torch.device(options.device)
     codec = LearnedCodec()
     initialise_codec(codec, WEIGHTS_SEED)

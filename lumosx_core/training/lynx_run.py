@@ -23,9 +23,10 @@ from .examples import Encode
 from .lynx_adapters import TrainedAdapters, initialise_adapters
 from .lynx_samples import FaceExamples, FaceSample, ReferencePass, nobody, sample_of
 from .lynx_trainer import FaceCheck, LynxTrainer
+from .options import add_small_options, check_small_options
 from .plot import Shown
 from .running import machine_of, one_thread_each, run, write_record
-from .tiny_run import SIZE, check_options, drawn_aside, fast_encoder, repeated, small_network
+from .tiny_run import SIZE, drawn_aside, fast_encoder, repeated, small_network
 from .trainer import TrainingPlan
 
 RESAMPLER = ResamplerSizes(
@@ -52,11 +53,7 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser("lynx", help="train the small Lynx that ships with the pack, on the drawn world")
     parser.add_argument("--base", type=Path, default=TRAINED, metavar="FILE",
                         help="the small model to train it for, which does not change (default: the shipped one)")
-    parser.add_argument("--out", type=Path, default=Path(OUT), help="the new file (%(default)s)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="%(default)s, as for the shipped file")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="continue from the checkpoint of a stopped "
-        "training")
+    add_small_options(parser, OUT, STEPS)
     parser.set_defaults(run=train_lynx)
 
 
@@ -67,7 +64,7 @@ def train_lynx(options: argparse.Namespace) -> str:
         LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, ``--base`` is
             another model, or ``--resume`` comes from another training.
     """
-    check_options(options, STEPS)
+    check_small_options(options, STEPS)
     from ..host.training import TextSide
     from ..host.weights.tiny import load_tiny_clip
 

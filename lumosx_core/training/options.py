@@ -1,4 +1,4 @@
-"""What the commands that train on a user's cases have in common: options checked, and how they train."""
+"""What the training commands have in common: their options, and checks of these before anything is computed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .trainer import TrainingPlan
 DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
 _SIDE_STEP = WAN21_LATENT.token_pixels
 _WARMUP = 100
+_RESUME = "continue from the checkpoint of a stopped training"
 
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +29,24 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, help="to compute in: bf16 on a card, f32 on the CPU")
     parser.add_argument("--save-memory", action="store_true", help="compute blocks twice rather than store their "
         "activations")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="continue from the checkpoint of a stopped "
-        "training")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help=_RESUME)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+
+
+def add_small_options(parser: argparse.ArgumentParser, out: str, steps: int) -> None:
+    """Add the options that the trainings of all small models have.
+
+    Args:
+        out: the name of the new file.
+        steps: of the training that made the shipped file.
+    """
+    parser.add_argument("--out", type=Path, default=Path(out), help="the new file (%(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=steps,
+        help="%(default)s, as for the shipped file; with --resume it may differ from before",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help=_RESUME)
 
 
 def plan_of(options: argparse.Namespace) -> TrainingPlan:
@@ -56,6 +72,22 @@ def check_out(options: argparse.Namespace) -> None:
                 f"--out: {checkpoint_of(options.out)} is the checkpoint of a stopped training; continue with "
                 "--resume, or add --overwrite."
             )
+    check_device(options.device)
+
+
+def check_small_options(options: argparse.Namespace, steps: int) -> None:
+    """Check the options that ``add_small_options`` adds.
+
+    Args:
+        options: the parsed command line.
+        steps: the number to recommend.
+
+    Raises:
+        LumosXError: ``--out`` cannot be written, ``--steps`` is too small, or there is no such device.
+    """
+    check_place(options.out)
+    if options.steps < 1:
+        raise LumosXError(f"--steps: {options.steps} is below 1; use {steps}.")
     check_device(options.device)
 
 

@@ -24,7 +24,7 @@ from ..tiny.trained import VERSION, VERSION_KEY
 from ..tiny.world.cast import Split
 from .checking import WorldCheck
 from .examples import CHANCE_BARE, NO_REFERENCES, Encode, Example, Tokenise, WorldExamples, bind
-from .options import check_device, check_place
+from .options import add_small_options, check_small_options
 from .running import machine_of, one_thread_each, run, write_record
 from .trainer import RelationalTrainer, Sample, TrainingPlan
 
@@ -44,12 +44,8 @@ OUT = "lumosx_tiny_dit.safetensors"
 def add_command(commands: Any) -> None:
     """Add ``tiny`` to the command line."""
     parser = commands.add_parser("tiny", help="train the small model that ships with the pack, on the drawn world")
-    parser.add_argument("--out", type=Path, default=Path(OUT), help="the new file (%(default)s)")
-    parser.add_argument("--steps", type=int, default=STEPS, help="%(default)s, as for the shipped file")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    add_small_options(parser, OUT, STEPS)
     parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from, instead of a seed")
-    parser.add_argument("--resume", type=Path, metavar="CHECKPOINT", help="continue from the checkpoint of a stopped "
-        "training")
     parser.set_defaults(run=train_tiny)
 
 
@@ -60,7 +56,7 @@ def train_tiny(options: argparse.Namespace) -> str:
         LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, ``--start`` holds
             other weights, or ``--resume`` is of another training.
     """
-    check_options(options, STEPS)
+    check_small_options(options, STEPS)
     lessons = LESSON_STEPS if options.start is None else 0
     from ..host.training import TextSide
     from ..host.weights.tiny import load_tiny_clip
@@ -208,15 +204,3 @@ def write_trained(path: Path, trainer: RelationalTrainer, lessons: int, start: P
         "machine": machine_of(trainer, threads=True),
     }
     write_record(path.with_suffix(".json"), trainer, about)
-
-
-def check_options(options: argparse.Namespace, steps: int) -> None:
-    """Refuse what cannot work before anything is computed; ``steps`` is what is advised.
-
-    Raises:
-        LumosXError: ``--out`` cannot be written, ``--steps`` is too small, or there is no such device.
-    """
-    check_place(options.out)
-    if options.steps < 1:
-        raise LumosXError(f"--steps: {options.steps} is below 1; use {steps}.")
-    check_device(options.device)
