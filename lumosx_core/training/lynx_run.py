@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
-from ..files import write_aside
 from ..models.lynx.sizes import ResamplerSizes
 from ..scene.prompt import NEGATIVE_PROMPT
 from ..tiny.learned import LearnedCodec, load_codec
@@ -25,7 +23,7 @@ from .lynx_samples import FaceExamples, FaceSample, ReferencePass, nobody, sampl
 from .lynx_trainer import FaceCheck, LynxTrainer
 from .options import add_small_options, check_small_options
 from .plot import Shown
-from .running import machine_of, one_thread_each, run, write_record
+from .running import machine_of, one_thread_each, run, write_record, write_weights
 from .tiny_run import SIZE, drawn_aside, fast_encoder, repeated, small_network
 from .trainer import TrainingPlan
 
@@ -114,14 +112,13 @@ def samples(first: int, codec: LearnedCodec, encode: Encode, references: Referen
 
 def write_trained(path: Path, trainer: LynxTrainer) -> None:
     """Write the averaged weights in bf16 as a single Lynx file, and the record beside it."""
-    weights = {name: weight.to("cpu", torch.bfloat16).contiguous() for name, weight in trainer.state_dict().items()}
-    write_aside(path, save(weights, metadata={"steps": str(trainer.step)}))
+    write_weights(path, trainer)
     about = {
         "what": "the small Lynx of the drawn world", "command": "python dev.py train lynx", **trainer.about,
         "still_steps": STILL_STEPS, "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED,
         "clips_of_a_step": CLIPS * SAMPLES,
         "times_that_a_sample_is_seen": TIMES,
-        "parameters": sum(weight.numel() for weight in weights.values()),
+        "parameters": sum(weight.numel() for weight in trainer.weights),
         "machine": machine_of(trainer, threads=True),
     }
     write_record(path.with_suffix(".json"), trainer, about, _LOSS, _SHOWN)

@@ -7,13 +7,14 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from tqdm import tqdm
 
 from ..files import write_aside
@@ -110,6 +111,12 @@ def machine_of(trainer: Trainer, threads: bool = False) -> str:
         f"{platform.system()} {platform.machine()}, {counted}device {trainer.device}, "
         f"Python {platform.python_version()}, torch {torch.__version__}"
     )
+
+
+def write_weights(path: Path, trainer: Trainer, metadata: Mapping[str, str] | None = None) -> None:
+    """Write the averaged weights in bf16 as safetensors; the metadata also gets the number of steps."""
+    weights = {name: weight.to("cpu", torch.bfloat16).contiguous() for name, weight in trainer.state_dict().items()}
+    write_aside(path, save(weights, metadata={**(metadata or {}), "steps": str(trainer.step)}))
 
 
 def write_record(

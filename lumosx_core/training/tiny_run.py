@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
 from ..errors import LumosXError
-from ..files import write_aside
 from ..models.wan.config import WanConfig
 from ..models.wan.network import Network, initialise
 from ..scene.prompt import NEGATIVE_PROMPT
@@ -25,7 +24,7 @@ from ..tiny.world.cast import Split
 from .checking import WorldCheck
 from .examples import CHANCE_BARE, NO_REFERENCES, Encode, Example, Tokenise, WorldExamples, bind
 from .options import add_small_options, check_small_options
-from .running import machine_of, one_thread_each, run, write_record
+from .running import machine_of, one_thread_each, run, write_record, write_weights
 from .trainer import RelationalTrainer, Sample, TrainingPlan
 
 SIZE = WanConfig(dim=256, ffn_dim=512, num_layers=5)
@@ -192,15 +191,14 @@ def _sample(example: Example, negative: torch.Tensor, tokenise: Tokenise, encode
 
 def write_trained(path: Path, trainer: RelationalTrainer, lessons: int, start: Path | None) -> None:
     """The averaged weights in bf16 as a Wan2.1 checkpoint, and the record beside it."""
-    weights = {name: weight.to("cpu", torch.bfloat16).contiguous() for name, weight in trainer.state_dict().items()}
-    write_aside(path, save(weights, metadata={VERSION_KEY: VERSION, "steps": str(trainer.step)}))
+    write_weights(path, trainer, {VERSION_KEY: VERSION})
     about = {
         "what": "the small LumosX of the drawn world",
         "command": f"python dev.py train tiny{'' if start is None else ' --start START'}",
         "start": None if start is None else start.name,
         "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED, "clips_of_a_binding": CLIPS,
         "lesson_steps": lessons, "chance_of_no_references": CHANCE_BARE, "times_that_a_sample_is_seen": TIMES,
-        "parameters": sum(weight.numel() for weight in weights.values()),
+        "parameters": sum(weight.numel() for weight in trainer.weights),
         "machine": machine_of(trainer, threads=True),
     }
     write_record(path.with_suffix(".json"), trainer, about)
