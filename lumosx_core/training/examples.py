@@ -15,7 +15,7 @@ from ..scene.binding import Tokenizer, bind_prompt
 from ..scene.relations import Scene
 from ..tiny.codec import Codec, normalised, video_of
 from ..tiny.world.cast import Split
-from ..tiny.world.clip import Cast, draw_cast, draw_frames, draw_references
+from ..tiny.world.clip import GROUND, Cast, draw_cast, draw_frames, draw_references, positions
 from ..tiny.world.relations import scene_of
 from ..tiny.world.scenery import HEIGHT, WIDTH
 from ..tiny.world.script import Script, draw_lesson, draw_script, reworded
@@ -86,6 +86,28 @@ def encode_videos(codec: Codec, videos: torch.Tensor) -> torch.Tensor:
     dtype = next((part.dtype for part in (*codec.parameters(), *codec.buffers())), torch.float32)
     with torch.no_grad():
         return normalised(codec.encode(videos.to(dtype)).float())
+
+
+def weights_of(script: Script, frames: int, box: tuple[float, float, float, float], weight: float) -> torch.Tensor:
+    """Weights of the loss [1, frames, height, width]: ``weight`` near people, 1 elsewhere.
+
+    Args:
+        script: of the clip.
+        frames: its latent frames.
+        box: left, top, right and bottom of what is near a person, from where they stand, in units of the world.
+        weight: of what is in a box in any frame of a latent frame.
+    """
+    stride = WAN21_LATENT.pixel_stride
+    rows, columns = HEIGHT // stride, WIDTH // stride
+    weights = torch.ones(1, frames, rows, columns)
+    length = length_of(frames)
+    for frame in range(length):
+        for x, pose in positions(script, frame, length):
+            y = GROUND - pose.lift
+            left, right = (int(np.clip((x + side) / stride, 0, columns - 1)) for side in (box[0], box[2]))
+            top, bottom = (int(np.clip((y + side) / stride, 0, rows - 1)) for side in (box[1], box[3]))
+            weights[0, -(-frame // WAN21_LATENT.frame_stride), top:bottom + 1, left:right + 1] = weight
+    return weights
 
 
 def length_of(frames: int) -> int:

@@ -16,18 +16,17 @@ from ..models.wan.rotary import rotate_heads, wan_rotary_table
 from ..tiny.codec import Codec
 from ..tiny.lynx_faces import face_crops, world_embedding
 from ..tiny.world.cast import DrawnFace, Split
-from ..tiny.world.clip import GROUND, draw_cast, positions
+from ..tiny.world.clip import draw_cast
 from ..tiny.world.figure import HEAD_Y
-from ..tiny.world.scenery import HEIGHT, WIDTH
-from ..tiny.world.script import Script, draw_script
-from .examples import Encode, encode_clips, encode_videos, length_of
+from ..tiny.world.script import draw_script
+from .examples import Encode, encode_clips, encode_videos, weights_of
 from .flow import training_attention
 
 LENGTHS, CHANCES = (1, 3, 5), (0.25, 0.5, 0.25)
 """Latent frames of a clip, and the probability of each length."""
 TURNS = (-1.0, -0.5, 0.0, 0.5, 1.0)
-_HEAD = 22.0
-"""Half the side of a square around the middle of a head that contains all its hair, in units of the world."""
+_HEAD = (-22.0, HEAD_Y - 22.0, 22.0, HEAD_Y + 22.0)
+"""A square around the middle of a head that contains all its hair, see ``weights_of``."""
 FACE_WEIGHT = 8.0
 """Weight of the loss where the head is, which fills a tenth of the picture; elsewhere it is 1."""
 
@@ -90,7 +89,7 @@ class FaceExamples(torch.utils.data.Dataset):
         faces = [cast.people[0].face for cast in casts]
         return FaceExample(
             encode_clips(self._codec, scripts, casts, frames),
-            torch.stack([_weights(script, frames) for script in scripts]),
+            torch.stack([weights_of(script, frames, _HEAD, FACE_WEIGHT) for script in scripts]),
             *encode_faces(self._codec, faces, random.choice(TURNS, len(faces)).tolist()),
             [script.prompt for script in scripts],
         )
@@ -116,21 +115,6 @@ def nobody(codec: Codec) -> torch.Tensor:
 def _latents(codec: Codec, pixels: torch.Tensor) -> torch.Tensor:
     """Normalised latents of pictures [n, H, W, 3] in -1..1, each encoded as a still."""
     return encode_videos(codec, pixels.permute(0, 3, 1, 2)[:, :, None])
-
-
-def _weights(script: Script, frames: int) -> torch.Tensor:
-    """[1, frames, height, width]: ``FACE_WEIGHT`` where the head is in any frame of a latent frame, 1 elsewhere."""
-    stride = WAN21_LATENT.pixel_stride
-    rows, columns = HEIGHT // stride, WIDTH // stride
-    weights = torch.ones(1, frames, rows, columns)
-    length = length_of(frames)
-    for frame in range(length):
-        ((x, pose),) = positions(script, frame, length)
-        y = GROUND - pose.lift + HEAD_Y
-        top, bottom = (int(np.clip((y + side * _HEAD) / stride, 0, rows - 1)) for side in (-1, 1))
-        left, right = (int(np.clip((x + side * _HEAD) / stride, 0, columns - 1)) for side in (-1, 1))
-        weights[0, -(-frame // WAN21_LATENT.frame_stride), top:bottom + 1, left:right + 1] = FACE_WEIGHT
-    return weights
 
 
 class ReferencePass:

@@ -4,9 +4,17 @@ import torch
 from lumosx_core.tiny.codec import world_codec
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_frames, draw_references
-from lumosx_core.tiny.world.script import draw_script
+from lumosx_core.tiny.world.script import Role, Script, draw_script
 from lumosx_core.training.checking import decode_frames
-from lumosx_core.training.examples import LENGTHS, WorldExamples, bind, encode_clips, encode_references, length_of
+from lumosx_core.training.examples import (
+    LENGTHS,
+    WorldExamples,
+    bind,
+    encode_clips,
+    encode_references,
+    length_of,
+    weights_of,
+)
 from support.tokens import small_tokenizer
 
 
@@ -50,6 +58,17 @@ def test_places_are_changed_in_clips_of_every_length():
     found = [example for example in map(WorldExamples(world_codec(), 0, 1, Split.TRAIN).__getitem__, range(120))
              if "change places" in example.prompts[0]]
     assert {example.latent.shape[2] for example in found} == set(LENGTHS[1:])
+
+
+def test_weights_are_higher_in_the_box_around_each_person():
+    people = [Role("man", side, x, (), "stands") for side, x in (("on the left", 34.0), ("on the right", 94.0))]
+    script = Script(tuple(people), "park")
+    weights = weights_of(script, 3, (-10.0, -60.0, 10.0, -30.0), 5.0)
+    assert weights.shape == (1, 3, 12, 16)
+    expected = torch.ones(12, 16)
+    # The ground is 93 units from the top, and a number is 8 units.
+    expected[4:8, 3:6] = expected[4:8, 10:14] = 5.0
+    assert torch.equal(weights, expected.expand(1, 3, -1, -1))
 
 
 def test_every_cast_gets_its_own_pictures_at_its_own_place():
