@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from support.spread import unit
 from tools import in_process
 from tools.client import ComfyClient
 from tools.server import BASE_FOLDERS, ROOT, ComfyServer, needs_cpu_flag
@@ -65,9 +66,24 @@ def pytest_collection_modifyitems(config, items):
         left_out = set(slow)
         items[:] = [item for item in items if item not in left_out]
     elif "PYTEST_XDIST_WORKER" in os.environ:
-        # The quick files at the end fill the time in which another worker is still busy with a slow one.
-        first = {item.path for item in slow}
-        items.sort(key=lambda item: item.path not in first)
+        # The tests in the browser are the longest units. The quick files at the end fill the time in which another
+        # worker is still busy with a slow one.
+        pages, first = {item.path for item in items if item.get_closest_marker("browser")}, {item.path for item in slow}
+        items.sort(key=lambda item: (item.path not in pages, item.path not in first))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let one process open pages with classic nodes and another one pages with Vue nodes; other files stay whole."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return unit(nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import dev
+from support.spread import unit
 
 
 @pytest.fixture
@@ -179,6 +180,18 @@ def test_few_tests_and_who_says_how_get_no_processes(arguments):
 def test_the_suite_is_spread_over_the_cores(arguments):
     option, processes, *spread = dev.several_processes(arguments)
     assert option == "-n" and 2 <= int(processes) <= 4 and spread[:2] == ["--dist", "loadfile"]
+
+
+@pytest.mark.parametrize(("test", "name"), [
+    ("tests/test_dev.py::test_usage[vue]", "tests/test_dev.py"),
+    ("tests/nodes/test_vue.py::test_a[one-vue]", "tests/nodes/test_vue.py"),
+    ("tests/browser/test_walk.py::test_own_pictures", "tests/browser with classic nodes"),
+    ("tests/browser/test_vue.py::test_vue[classic-vueless]", "tests/browser with classic nodes"),
+    ("tests/browser/test_walk.py::test_own_pictures[vue]", "tests/browser with vue nodes"),
+    ("tests/browser/test_walk.py::test_own[1 A demo-vue-2]", "tests/browser with vue nodes"),
+])
+def test_each_kind_of_page_has_a_process_and_other_files_stay_whole(test, name):
+    assert unit(test) == name
 
 
 @pytest.mark.parametrize("xdist", [True, False])
