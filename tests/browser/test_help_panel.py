@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from browser.page import MODES
+from browser.boards import build, save_pictures
+from browser.page import MODES, WINDOW, ComfyPage
 from tools.server import ROOT
 
 NODE = "LumosX_Subject"
@@ -34,10 +35,32 @@ def page_text(language):
     return (path if path.is_file() else path.parent.with_suffix(".md")).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("mode", MODES)
-def test_the_help_panel_shows_page_and_picture(blank, emptied, mode, language):
-    comfy = emptied(mode) if language == "en" else blank.open(mode, Comfy__Locale=language)
+@pytest.fixture(scope="module", params=MODES)
+def chinese_page(request, browser, server):
+    """Opening it takes seconds, so every test gets the same."""
+    save_pictures(server.base / "input")
+    context = browser.new_context(viewport=WINDOW)
+    yield ComfyPage(context.new_page(), server.url).open(request.param, Comfy__Locale="zh")
+    context.close()
+
+
+@pytest.fixture
+def chinese(chinese_page):
+    """A page in Chinese with an empty graph."""
+    chinese_page.run("() => app.graph.clear()")
+    return chinese_page
+
+
+def test_the_help_panel_shows_page_and_picture(comfy):
+    help_is_shown(comfy, "en")
+
+
+def test_the_help_panel_is_chinese_on_a_chinese_page(chinese):
+    help_is_shown(chinese, "zh")
+
+
+def help_is_shown(comfy, language):
+    """Open the help of a node as users do, and look for all that its page has."""
     comfy.run(_ADD, NODE)
     # The page lays a new node out before it can stand under the toolbox of what is selected.
     comfy.page.wait_for_timeout(1000)
@@ -65,14 +88,17 @@ def test_english_reads_as_without_a_locale_file(classic):
     assert shown["outputs"] == [output["name"] for output in english["outputs"].values()]
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_chinese_is_shown_where_the_page_keeps_it(blank, mode):
+def test_the_board_speaks_the_language_of_the_page(chinese):
+    board = build(chinese)
+    assert board.locator(".lumosx-summary-text").inner_text() == "全部绑定成功"
+
+
+def test_chinese_is_shown_where_the_page_keeps_it(chinese):
     from comfy_api.latest import io
 
     if "search_aliases" not in inspect.signature(io.Schema.__init__).parameters:
         pytest.skip("the page of this ComfyUI drops translations of packs when it loads its own")
-    shown = blank.open(mode, Comfy__Locale="zh").run(_ADD, NODE)
-    chinese = texts("zh")
-    assert (shown["title"], shown["description"]) == (chinese["display_name"], chinese["description"])
-    assert shown["inputs"] == [chinese["inputs"][name]["name"] for name in shown["names"]]
-    assert shown["outputs"] == [output["name"] for output in chinese["outputs"].values()]
+    shown, wanted = chinese.run(_ADD, NODE), texts("zh")
+    assert (shown["title"], shown["description"]) == (wanted["display_name"], wanted["description"])
+    assert shown["inputs"] == [wanted["inputs"][name]["name"] for name in shown["names"]]
+    assert shown["outputs"] == [output["name"] for output in wanted["outputs"].values()]
