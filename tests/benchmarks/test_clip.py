@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks import clip
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_bench_prints_both_tables_and_writes_every_figure(tmp_path, capsys):
     file = tmp_path / "clip.json"

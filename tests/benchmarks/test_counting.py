@@ -12,6 +12,8 @@ from benchmarks.variants import Ours, all_variants, dense, release
 from lumosx_core.models.lumosx.cost import forward_work, prompt_flops
 from lumosx_core.models.wan.config import UMT5, WanConfig
 
+pytestmark = pytest.mark.slow
+
 # The feed-forward is narrow, so that its own tensors are far from the sizes that must not occur.
 SHAPE = Shape(dim=256, ffn_dim=256, layers=3, grid=(3, 9, 14), text_dim=64)
 MANY = (6, 10)

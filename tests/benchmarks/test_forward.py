@@ -14,6 +14,8 @@ from benchmarks.shapes import SCENES, SHAPES, Shape, draw_inputs, draw_model, dr
 from benchmarks.variants import NAMES, Ours
 from lumosx_core.models.wan.config import WAN21_1_3B
 
+pytestmark = pytest.mark.slow
+
 SMALLEST = ["--grid", "1", "4", "4", "--layers", "1", "--rounds", "2"]
 
 

@@ -9,6 +9,8 @@ from benchmarks import memory
 from benchmarks.live import LiveBytes
 from benchmarks.shapes import SCENES, Shape
 
+pytestmark = pytest.mark.slow
+
 
 def test_bytes_count_once_while_anything_refers_to_them():
     with torch.inference_mode(), LiveBytes() as live:

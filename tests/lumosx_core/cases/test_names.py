@@ -54,6 +54,7 @@ def folders(tmp_path_factory):
     return lambda: tmp_path_factory.mktemp("case")
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(st.sets(st.sampled_from(FILES), min_size=1), st.booleans())
 def test_names_say_what_reading_says(folders, files, full_bodies):

@@ -95,6 +95,7 @@ def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(scenes(), st.text(letters), st.text(letters))
 def test_any_scene_reads_back_exactly(tmp_path_factory, scene, prompt, name):

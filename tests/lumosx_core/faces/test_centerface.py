@@ -14,6 +14,8 @@ from lumosx_core.faces.centerface import CenterFace
 from lumosx_core.tiny.demo_case import write_demo_case
 from support.photographs import CASES, case_faces, read
 
+pytestmark = pytest.mark.slow
+
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="the photographs are not part of the project")
 SCALES = (0.25, 0.5, 1, 2, 4)
 

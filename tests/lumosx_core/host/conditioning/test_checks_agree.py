@@ -102,6 +102,7 @@ def thing(phrase, occurrence=0):
     return BoardReference("thing", Kind.OBJECT, phrase, occurrence, None, True)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(boards())
 @example(("a man embedding: red hat", [thing("red hat")]))

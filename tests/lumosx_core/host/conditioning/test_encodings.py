@@ -335,6 +335,7 @@ def only_new_objects():
     gc.unfreeze()
 
 
+@pytest.mark.slow
 def test_run_after_run_leaves_no_tensors_behind_and_a_bounded_folder(models, picture, monkeypatch, only_new_objects):
     """With other prompts, pictures, sizes and numbers of references each time."""
     monkeypatch.setattr(encodings, "LIMIT", 1 << 20)

@@ -84,6 +84,7 @@ def test_largest_first(six):
     assert areas[0] == pytest.approx(max(areas), rel=0.02) and areas[-1] == pytest.approx(min(areas), rel=0.02)
 
 
+@pytest.mark.slow
 def test_likeness_finds_a_person_again(six):
     """From a crop that is brighter, smaller and mirrored."""
     crops = crop_faces(six, None, plan())[1]
@@ -118,6 +119,7 @@ def test_a_crop_does_not_keep_the_photo_in_memory(six):
     assert face.untyped_storage().nbytes() == face.nbytes
 
 
+@pytest.mark.slow
 def test_of_several_faces_in_like_the_largest_counts(six):
     crops = crop_faces(six, None, plan())[1]
     for large, small in ((2, 5), (5, 2)):
@@ -213,6 +215,7 @@ def test_an_output_without_a_face_counts_the_large_ones(six, astronaut):
     assert outputs[1].message.startswith("LumosX Face Crop face_2: the image shows only 1 face ")
 
 
+@pytest.mark.slow
 def test_blurred_cut_off_and_turned_faces_are_warnings(six, caplog):
     with caplog.at_level(logging.WARNING, "LumosX"):
         report = crop_faces(six, None, plan())[3]
@@ -256,6 +259,7 @@ def test_bad_widgets_end_in_a_sentence(astronaut, made, sentence):
         crop_faces(astronaut, None, made)
 
 
+@pytest.mark.slow
 def test_a_stranger_is_a_warning_with_both_figures(six, astronaut, caplog):
     crops = crop_faces(six, None, plan())[1]
     with caplog.at_level(logging.WARNING, "LumosX"):
@@ -267,6 +271,7 @@ def test_a_stranger_is_a_warning_with_both_figures(six, astronaut, caplog):
     assert crop_faces(six, crops[2], plan(LIKENESS))[3].count("probably somebody else") == 5
 
 
+@pytest.mark.slow
 def test_faces_that_min_score_passes_over_are_counted(six, astronaut):
     """And the figure that a sentence names serves as the new min_score."""
     with pytest.raises(LumosXError) as caught:
@@ -299,6 +304,7 @@ def test_a_face_on_its_side_is_a_warning_unless_it_is_turned(astronaut, caplog):
     assert "Warning" not in crop_faces(lying, None, plan(upright=True))[3]
 
 
+@pytest.mark.slow
 def test_large_photos_have_a_small_preview_of_the_same_faces(six):
     """One batch, and the crops keep the photos' own size."""
     large = torch.nn.functional.interpolate(six.movedim(-1, 1), scale_factor=2, mode="bilinear").movedim(1, -1)
@@ -311,6 +317,7 @@ def test_large_photos_have_a_small_preview_of_the_same_faces(six):
         assert columns.mean() == pytest.approx(x * 2048 / 1280, abs=30)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PEAK.is_file(), reason="only Linux can forget a process's peak")
 def test_only_one_photo_at_a_time_is_held(six):
     """Crops, preview and the detector's networks included; it was eleven photos when all were held in every form."""

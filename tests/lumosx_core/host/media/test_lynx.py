@@ -55,6 +55,7 @@ def without(adapters, part):
     return Adapters({one: adapters.files[one] for one in kept}, {one: adapters.sizes[one] for one in kept})
 
 
+@pytest.mark.slow
 def test_a_photo_becomes_what_the_core_makes_of_its_largest_face(tiny, astronaut, adapters, recogniser_file):
     _, clip, vae = tiny
     person, of_ids, of_reference, report = make_person(adapters, astronaut, None, None, vae, clip, PLAN)
@@ -105,6 +106,7 @@ def test_manual_crops_stand_in_for_a_photo(tiny, astronaut, adapters):
     torch.testing.assert_close(again.identity.reference.latents, person.identity.reference.latents)
 
 
+@pytest.mark.slow
 def test_several_photos_are_averaged_only_when_asked(tiny, astronaut, adapters):
     _, clip, vae = tiny
     photos = torch.cat([astronaut, astronaut.flip(2)])

@@ -30,6 +30,7 @@ def inputs(*images):
     return {f"image_{number}": image for number, image in enumerate(images, 1)}
 
 
+@pytest.mark.slow
 def test_the_best_is_the_best_wherever_it_is_linked(views):
     for names in itertools.permutations(views):
         best, others, report = choose_views(inputs(*(views[name] for name in names)), None, plan())

@@ -110,6 +110,7 @@ def test_a_deselected_block_runs_as_without_lynx(base, adapters, texts):
     assert torch.equal(sample(nowhere, *texts, steps=2), sample(base, *texts, steps=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_scale", [2.0, 1.0, 5.0])
 def test_guidance_by_image_and_text_through_every_sampler(base, adapters, texts, image_scale, caplog):
     """KSampler, LumosX Sampler and DualCFGGuider make the same three-branch prediction."""

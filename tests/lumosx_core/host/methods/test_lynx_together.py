@@ -22,6 +22,8 @@ from tools import lynx_network
 from tools.golden import drawn_weight
 from tools.weight_files import make_lora, small_transformer
 
+pytestmark = pytest.mark.slow
+
 SIZES = {
     "dim": WIDTH, "ffn_dim": 512, "freq_dim": 256, "text_dim": 4096, "num_heads": 2, "num_layers": BLOCKS,
     "cross_attn_norm": True,

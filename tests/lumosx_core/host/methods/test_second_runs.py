@@ -9,6 +9,8 @@ from benchmarks.second_runs import SCENES, repeat_runs
 from lumosx_core.host.methods.lumosx import relational_model
 from lumosx_core.models.lumosx import RelationalOptions
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 3
 # For what the C library's allocator keeps among other tests; over 20 runs of the bench it was below 1 MiB.
 RESIDENT_SLACK = 32 * 2**20

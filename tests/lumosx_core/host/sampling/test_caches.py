@@ -9,6 +9,8 @@ from lumosx_core.host.methods.lumosx import relational_model
 from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.models.lumosx import RelationalOptions
 
+pytestmark = pytest.mark.slow
+
 STEPS = 10
 NODES = {"easy": EasyCacheNode, "lazy": LazyCacheNode}
 PLANS = {"guided": {}, "guidance ends": {"guidance_end_step": 5}, "without guidance": {"cfg": 1.0}}

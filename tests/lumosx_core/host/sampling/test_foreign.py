@@ -246,6 +246,7 @@ def test_the_hosts_own_methods_put_back_by_name_are_no_patches(relational, encod
     assert torch.equal(sample(model, encoded), expected)
 
 
+@pytest.mark.slow
 def test_what_only_moves_or_compiles_a_part_is_let_through(relational, encoded, expected):
     """As packs do that spread a model over several cards, and as KJNodes once compiled block by block."""
     model = relational.clone()

@@ -119,6 +119,7 @@ def test_numbers_that_a_distilled_schedule_does_not_have(tiny, encode, make_scen
     assert caplog.text.count("cfg: 6.0 with schedule FastWan, whose models need no guidance; use 1.") == 1
 
 
+@pytest.mark.slow
 def test_a_run_in_two_parts_continues_where_the_first_stopped(tiny, encode, make_scene):
     """Only the memory of the step before is lost between the parts; new noise would be seen at once."""
     model, encoded = relational_model(tiny[0], RelationalOptions()), encode(make_scene())

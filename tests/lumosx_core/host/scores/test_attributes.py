@@ -19,6 +19,8 @@ from support.face_videos import people_of_photograph
 from support.transformers_folders import write_dino
 from tools.stand_ins import hide_for
 
+pytestmark = pytest.mark.slow
+
 JACKET, DRESS = draw_jacket((62, 140, 92)), draw_dress((250, 204, 66))
 
 

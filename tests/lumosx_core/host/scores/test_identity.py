@@ -49,6 +49,7 @@ def output(tmp_path, monkeypatch):
     return tmp_path / "output"
 
 
+@pytest.mark.slow
 def test_a_swapped_video(scene, pair, output):
     images = image_of(still_video(*pair, frames=6, swap_at=4))
     before = images.clone()
@@ -72,6 +73,7 @@ def test_one_frame_works(scene, pair, output):
     assert len(plot) == len(annotated) == 1 and score > 0.7
 
 
+@pytest.mark.slow
 def test_files_are_numbered_and_never_overwritten(scene, pair, output):
     images = image_of(still_video(*pair, frames=1))
     for number in (1, 2):
@@ -186,6 +188,7 @@ def nothing_installed(monkeypatch, tmp_path):
     monkeypatch.setattr("folder_paths.models_dir", str(tmp_path))
 
 
+@pytest.mark.slow
 def test_without_an_embedder_faces_are_counted_and_only_the_score_stops(
     scene, pair, output, nothing_installed, caplog
 ):

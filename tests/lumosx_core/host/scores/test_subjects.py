@@ -109,6 +109,7 @@ def test_no_subject_and_no_faces_end_in_a_sentence(clip):
         consolidated(clip, SubjectsPlan(CLIP, 0.0, 0, False))
 
 
+@pytest.mark.slow
 def test_face_crops_are_distinguished_by_the_face_network(six):
     """Six people at a table, each photo twice; dlib or what else is there."""
     pytest.importorskip("dlib")

@@ -212,6 +212,7 @@ def test_two_at_once_make_one_file_and_both_get_it(models, release, monkeypatch)
     assert sorted(path.name for path in models.iterdir()) == ["LumosX_models", MADE]
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_no_file_under_the_name(models, release):
     """What is left is unfinished by its name, and does not disturb the next run."""
     code = (

@@ -157,6 +157,7 @@ def test_a_bridge_between_two_people_does_not_merge_them():
     assert found.left_over == (bridge,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hostile", ["equal twins", "dense", "all alike"])
 def test_the_worst_cases_are_bounded_and_say_so(hostile):
     rng = np.random.default_rng(0)

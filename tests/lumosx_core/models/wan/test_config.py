@@ -55,6 +55,7 @@ def test_the_real_models_are_as_large_as_their_names(name, billions):
     assert numbers / 1e9 == pytest.approx(billions, abs=0.01)
 
 
+@pytest.mark.slow
 @given(CONFIGS)
 def test_sizes_come_back_from_module_and_shapes(config):
     with torch.device("meta"):
