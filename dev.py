@@ -202,16 +202,17 @@ def quietly(purpose, command, hint):
         raise DevError(f"Could not {purpose} ({hint}); see the lines above.")
 
 
-def run(environment, arguments, cwd=None, isolated=True, alone=False):
+def run(environment, arguments, cwd=None, isolated=True, alone=False, threads=None):
     """Run the environment's Python with our packages on its path and return its exit code; on POSIX, become it.
 
     `isolated` keeps the current folder off the path, so that a module lying there cannot hide one of ours. `alone` says
-    that nothing else is meant to run beside it.
+    that nothing else is meant to run beside it. `threads` is how many each process computes with (default: all cores).
     """
     paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
     variables = {
         # Threads that spin while they wait make two runs on one machine many times slower.
         **({} if alone else {"OMP_WAIT_POLICY": "PASSIVE"}),
+        **({} if threads is None else {"OMP_NUM_THREADS": str(threads)}),
         **os.environ,
         "PYTHONPATH": paths,
         "LUMOSX_TEST_COMFYUI": str(environment.comfyui),
@@ -240,7 +241,9 @@ def test(arguments):
     """Run the tests, or with --quick only those that take no time; the other ARGUMENTS go to pytest."""
     environment = find_environment((*HOST_MODULES, "pytest", "hypothesis", "ruff"))
     options = several_processes(arguments) if can_import(environment.python, "xdist") else ()
-    return run(environment, ["-m", "pytest", *options, *arguments], cwd=ROOT, isolated=False)
+    # Several processes share the cores already; more threads in each would only wait for one another.
+    threads = 1 if options else None
+    return run(environment, ["-m", "pytest", *options, *arguments], cwd=ROOT, isolated=False, threads=threads)
 
 
 def several_processes(arguments):

@@ -199,10 +199,11 @@ def test_the_tests_run_in_one_process_where_xdist_is_missing(monkeypatch, tmp_pa
     commands = []
     monkeypatch.setattr(dev, "find_environment", lambda modules: dev.Environment(tmp_path, tmp_path, tmp_path))
     monkeypatch.setattr(dev, "can_import", lambda python, name: xdist and name == "xdist")
-    monkeypatch.setattr(dev, "run", lambda environment, arguments, **options: commands.append(arguments))
+    monkeypatch.setattr(dev, "run", lambda environment, arguments, **options: commands.append((arguments, options)))
     dev.main(["test", "--quick"])
-    [[*start, last]] = commands
+    [([*start, last], options)] = commands
     assert start[:2] == ["-m", "pytest"] and last == "--quick" and ("-n" in start) == xdist
+    assert options["threads"] == (1 if xdist else None)
 
 
 QUICK_AND_NOT = ("tests/tools/test_server.py", "tests/browser/test_page.py")
