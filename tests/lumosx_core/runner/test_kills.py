@@ -22,7 +22,7 @@ from tools.client import ComfyClient
 
 PACK = Path(__file__).parents[3]
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has neither a fork server nor signals for one process")
-KILLS = 10
+KILLS = 6
 
 
 class Killed(BaseException):
