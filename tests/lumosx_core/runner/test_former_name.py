@@ -8,6 +8,7 @@ import pytest
 from tools.server import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lumosx_core.runner", "lumosx_core.media.batch"])
 def test_both_names_start_the_runner(name, tmp_path):
     command = [sys.executable, "-m", name, str(tmp_path / "gone")]

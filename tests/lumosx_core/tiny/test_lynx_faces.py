@@ -22,6 +22,7 @@ def test_the_eyes_lie_where_the_templates_have_them(turn):
             assert ((near - torch.tensor([0.0, 200.0, 0.0])).abs().amax(1) < 40).any()
 
 
+@pytest.mark.slow
 def test_an_embedding_is_of_unit_length_and_tells_one_face_from_others():
     random = np.random.default_rng(0)
     nearer = []

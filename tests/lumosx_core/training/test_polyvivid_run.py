@@ -161,6 +161,7 @@ def trainer_of(hunyuan, recompute=False, steps=12):
     return AdapterTrainer(base, adapter, plan, torch.float32, torch.device("cpu"), recompute=recompute)
 
 
+@pytest.mark.slow
 def test_it_learns_and_leaves_the_base_alone(hunyuan, encoded):
     trainer = trainer_of(hunyuan)
     before = {name: tensor.clone() for name, tensor in trainer.base.state_dict().items()}

@@ -10,6 +10,7 @@ from lumosx_core.training import tiny_run
 from lumosx_core.training.__main__ import main
 
 
+@pytest.mark.slow
 def test_a_few_steps_write_weights_record_and_plot(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(tiny_run, "CLIPS", 1)
     monkeypatch.setattr(tiny_run, "WorldCheck", lambda *_: lambda: {"faces of 2, own": 0.5})

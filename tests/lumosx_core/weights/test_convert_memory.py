@@ -109,6 +109,7 @@ SOURCES = {
 """How to save, the name, what to convert to, and the most that may be in memory, in largest float32 tensors."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what memory is a process's own")
 @pytest.mark.parametrize("kind", SOURCES)
 def test_few_tensors_are_in_memory(tmp_path, kind):
