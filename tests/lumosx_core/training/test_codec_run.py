@@ -16,6 +16,7 @@ def quick(monkeypatch):
         monkeypatch.setattr(codec_run, name, value)
 
 
+@pytest.mark.slow
 def test_a_few_steps_write_weights_record_and_plot(quick, tmp_path, capsys):
     out = tmp_path / "codec.safetensors"
     assert main(["codec", "--out", str(out), "--steps", "2"]) == 0
@@ -45,6 +46,7 @@ def test_bad_arguments_are_refused_in_one_sentence(arguments, sentence, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_resumed_training_may_end_at_another_step(quick, tmp_path, capsys):
     """The end may be moved, since what the cooldown needs is known late; everything else must stay."""
     out, first = tmp_path / "codec.safetensors", tmp_path / "codec.checkpoint"

@@ -79,6 +79,7 @@ def endless(first=0):
     return (sight(number) for number in itertools.count(first))
 
 
+@pytest.mark.slow
 def test_the_loss_falls():
     losses = []
     make(30).train(itertools.cycle([sight(0), sight(1)]), lambda step, loss: losses.append(loss))

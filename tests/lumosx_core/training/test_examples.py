@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from lumosx_core.tiny.codec import world_codec
@@ -26,6 +27,7 @@ def test_an_example_is_the_same_whenever_it_is_asked_for():
     assert not torch.equal(first.latent[:, :, 0], other[:, :, 0])
 
 
+@pytest.mark.slow
 def test_examples_fit_together():
     tokenise = small_tokenizer()
     for index in range(12):
@@ -54,6 +56,7 @@ def test_lessons_are_the_first_examples_only():
     assert all(examples[index].prompts == plain[index].prompts for index in range(6, 12))
 
 
+@pytest.mark.slow
 def test_places_are_changed_in_clips_of_every_length():
     found = [example for example in map(WorldExamples(world_codec(), 0, 1, Split.TRAIN).__getitem__, range(120))
              if "change places" in example.prompts[0]]

@@ -92,6 +92,7 @@ def test_comfyuis_loader_uses_every_key_and_computes_the_same(base, tmp_path, ca
     assert relative_error(velocity(read_base(base, torch.float32)), velocity(network)) > 0.01
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_moves_only_the_pairs(base):
     network = with_lora(base, layers="attention")
     before = {name: part.clone() for name, part in network.state_dict().items()}

@@ -61,6 +61,7 @@ def shipped():
     return adapters.requires_grad_(False)
 
 
+@pytest.mark.slow
 def test_a_few_steps_write_adapters_record_and_plot_and_go_on(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(lynx_run, "CLIPS", 1)
     monkeypatch.setattr(lynx_run, "FaceCheck", lambda *_: lambda: {"faces, own among 9": 0.5})

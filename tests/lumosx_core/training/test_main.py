@@ -42,6 +42,7 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_lora_a_record_and_a_plot(command, tmp_path, capsys):
     assert command("--alpha", 8, "--layers", "attention") == 0
     said = capsys.readouterr()
@@ -81,6 +82,7 @@ def stopped(monkeypatch, command, after, **options):
         assert command(**options) == 130
 
 
+@pytest.mark.slow
 def test_going_on_after_ctrl_c_is_the_same_as_never_having_stopped(command, tmp_path, monkeypatch, capsys):
     assert command(out=tmp_path / "whole.safetensors") == 0
     stopped(monkeypatch, command, 3)

@@ -15,6 +15,7 @@ def test_what_is_drawn_belongs_to_its_split(seed, split):
     assert split_of(random_fill(random, split)) is split
 
 
+@pytest.mark.slow
 def test_splits_share_no_face_and_no_pair_of_colours_and_pattern():
     drawn = {split: set() for split in Split}
     for split in Split:

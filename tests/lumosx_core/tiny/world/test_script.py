@@ -17,6 +17,7 @@ def draw(seed, **options):
     return draw_script(np.random.default_rng(seed), **options)
 
 
+@pytest.mark.slow
 @given(SEEDS)
 def test_every_phrase_is_in_the_prompt_as_the_release_matches_it(seed):
     tokenise = small_tokenizer()
