@@ -99,3 +99,21 @@ def test_what_cannot_be_used_ends_in_a_sentence(change, sentence):
     given = {"masks": masks, "boxes": None, "phrases": "a\nb", "check": OFF, **change}
     with pytest.raises(LumosXError, match=sentence):
         gate_segments(images, given["masks"], given["boxes"], given["phrases"], given["check"], 0.2)
+
+
+def test_more_than_can_be_looked_at_is_refused(monkeypatch):
+    images, masks = two_squares()
+    with monkeypatch.context() as fewer:
+        fewer.setattr(segmentation_gate, "MOST_BOXES", 1)
+        with pytest.raises(LumosXError, match="masks: there are 2 for each image; link at most 1"):
+            gate_segments(images, masks, None, "a\nb", OFF, 0.2)
+    monkeypatch.setattr(segmentation_gate, "MOST_CROPS", 4)
+    assert len(gate_segments(images, masks, None, "a\nb", OFF, 0.2)[0]) == 4
+    monkeypatch.setattr(segmentation_gate, "MOST_CROPS", 3)
+    with pytest.raises(LumosXError, match="images: they have 4 boxes or masks in all; link at most 3"):
+        gate_segments(images, masks, None, "a\nb", OFF, 0.2)
+
+
+def test_an_unknown_check_is_refused():
+    with pytest.raises(LumosXError, match="^check_by: 'colour' is not known"):
+        gate_segments(*two_squares(), None, "a", "colour", 0.2)

@@ -7,6 +7,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.media.frames import as_picture
+from lumosx_core.host.scores import subjects as clip_subjects
 from lumosx_core.host.scores.subjects import SubjectsPlan, consolidate_crops, read_frame_numbers, read_phrases
 from lumosx_core.scores.attributes.colour import ColourLikeness
 from lumosx_core.scores.crop_likeness import CLIP, COLOUR_TAU, COLOURS, FACES
@@ -122,3 +123,22 @@ def test_face_crops_are_distinguished_by_the_face_network(six):
     assert frames == "0 0 0 0 0 0 1 1 1 1 1 1"
     _, subjects, *_ = consolidate_crops(faces, "", frames, SubjectsPlan(FACES, 0.0, 0, False))
     assert len(subjects) == 6
+
+
+@pytest.mark.parametrize("answer", [{}, {"image_embeds": None}, {"image_embeds": torch.ones(8)}], ids=str)
+def test_a_vision_model_without_an_image_embedding_is_refused(answer):
+    class Vision:
+        def encode_image(self, image):
+            return type("Output", (), answer)()
+
+    with pytest.raises(LumosXError, match="^clip_vision: this model gives no image embedding"):
+        consolidate_crops([torch.zeros(2, 8, 8, 3)], "", "", SubjectsPlan(CLIP, 0.0, 0, False), Vision())
+
+
+def test_more_crops_than_can_be_compared_are_refused(monkeypatch):
+    crops, plan = [torch.rand(4, 8, 8, 3)], SubjectsPlan(COLOURS, 2.0, 0, False)
+    monkeypatch.setattr(clip_subjects, "MOST_CROPS", 4)
+    assert len(consolidate_crops(crops, "", "", plan)[1]) == 1
+    monkeypatch.setattr(clip_subjects, "MOST_CROPS", 3)
+    with pytest.raises(LumosXError, match="crops: there are 4; link from 1 to 3"):
+        consolidate_crops(crops, "", "", plan)
