@@ -2,6 +2,7 @@
 
 import json
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -192,3 +193,35 @@ def test_pictures_of_the_videos_size(models, man):
         picture_size(384, 96, 0)
     with pytest.raises(LumosXError, match="^picture_width: 97"):
         encode_subjects(*models, man(), PROMPT, "", (97, 64))
+
+
+def test_a_clip_that_hooks_change_during_the_run_is_refused(models, encode, man, monkeypatch):
+    clip = models[0]
+    monkeypatch.setattr(clip, "use_clip_schedule", True)
+    assert encode(man()).positive
+    monkeypatch.setattr(clip.patcher, "forced_hooks", object())
+    with pytest.raises(LumosXError, match="^clip: a hook changes it during the run .schedule_clip."):
+        encode(man())
+
+
+def test_a_tokenizer_that_loses_spaces_is_refused():
+    def clip(ids):
+        return SimpleNamespace(tokenizer=SimpleNamespace(llama=SimpleNamespace(
+            tokenizer=lambda text: {"input_ids": [128000, *ids]})))
+
+    assert tokenizer_of(clip([32, 893]))("A man") == [128000, 32, 893]
+    with pytest.raises(LumosXError, match=r"^clip: its tokenizer makes \[32, 1543\] of \"A man\" instead of"):
+        tokenizer_of(clip([32, 1543]))
+
+
+def test_a_text_encoder_that_cuts_the_text_is_refused(models, encode, man, monkeypatch):
+    llama = models[0].cond_stage_model.llama
+    whole = llama.encode_token_weights
+
+    def cut(pairs):
+        hidden, *rest = whole(pairs)
+        return hidden[:, :-1], *rest
+
+    monkeypatch.setattr(llama, "encode_token_weights", cut)
+    with pytest.raises(LumosXError, match="^clip: it made .* positions, so something was cut"):
+        encode(man())

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.models.polyvivid import boxes
 from lumosx_core.models.polyvivid.boxes import MOST_BOXES, LabelledBox, boxes_of_frames
 
 one_box = st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4)
@@ -46,3 +47,18 @@ def test_one_frame_needs_no_list_and_one_box_a_frame_no_inner_one():
 def test_anything_else_is_refused(value):
     with pytest.raises(LumosXError, match="^boxes: "):
         boxes_of_frames(value, 1)
+
+
+def test_labels_are_tidied_and_boxes_are_found_under_either_name():
+    for name in ("bboxes", "boxes"):
+        (frame,) = boxes_of_frames({name: [[1, 2, 3, 4]], "labels": [" red hat "]}, 1)
+        assert frame == (LabelledBox((1.0, 2.0, 3.0, 4.0), "red hat"),)
+
+
+def test_as_many_boxes_as_may_be_are_read(monkeypatch):
+    (frame,) = boxes_of_frames([[[1, 2, 3, 4]] * MOST_BOXES], 1)
+    assert len(frame) == MOST_BOXES
+    monkeypatch.setattr(boxes, "_LONGEST_TEXT", 12)
+    assert boxes_of_frames("[1, 2, 3, 4]", 1) == ((LabelledBox((1.0, 2.0, 3.0, 4.0)),),)
+    with pytest.raises(LumosXError, match="^boxes: the text has 13 letters; at most 12 are read"):
+        boxes_of_frames("[1, 2, 3, 4] ", 1)

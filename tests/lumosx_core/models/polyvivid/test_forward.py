@@ -181,11 +181,16 @@ def test_a_base_of_other_sizes_is_refused(base, adapter):
 
 @pytest.mark.parametrize("wrong", [
     {"inject_rope": "time"}, {"inject_norm": ""}, {"vec_mode": "none"}, {"template": "x"}, {"cfg_mode": "x"},
-    {"rank": 0}, {"rank": 2000}, {"layers": ()}, {"layers": (1, 0)}, {"layers": (0, 0)}, {"layers": (0, 64)},
+    {"rank": 0}, {"rank": 1025}, {"layers": ()}, {"layers": (1, 0)}, {"layers": (0, 0)}, {"layers": (0, 64)},
+    {"layers": (-1, 0)},
 ], ids=str)
 def test_settings_are_checked_by_name(wrong):
     with pytest.raises(LumosXError, match=f"^{next(iter(wrong))}: "):
         AdapterConfig(**wrong)
+
+
+def test_the_largest_settings_that_are_allowed_pass():
+    assert AdapterConfig(rank=1024, layers=(0, 63)).layers == (0, 63) and AdapterConfig(rank=1).rank == 1
 
 
 def test_the_size_of_an_adapter_for_the_released_model():

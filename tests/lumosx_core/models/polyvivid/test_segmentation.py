@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.models.polyvivid.segmentation import largest_object, segmentation_gate
+from lumosx_core.models.polyvivid.segmentation import inside_box, largest_object, segmentation_gate
 
 
 def filled(*rectangles, height=10, width=12):
@@ -69,3 +69,18 @@ def test_any_box_is_cut_to_the_picture(box):
 def test_wrong_inputs_are_named(given, name):
     with pytest.raises(LumosXError, match=f"^{name}: "):
         segmentation_gate(*given)
+
+
+def test_an_object_is_where_a_mask_is_above_a_half():
+    masks = torch.zeros(2, 4, 4)
+    masks[0, :2], masks[1, 0, 0] = 0.5, 0.51
+    assert largest_object((0, 0, 4, 4), masks) == (1, 1)
+
+
+def test_masks_are_cut_at_a_box_and_what_was_given_stays():
+    masks = torch.rand(2, 6, 8, generator=torch.Generator().manual_seed(0)) + 0.1
+    before = masks.clone()
+    cut = inside_box((1.2, 2.0, 4.5, 5.0), masks)
+    expected = torch.zeros_like(masks)
+    expected[:, 2:5, 1:5] = masks[:, 2:5, 1:5]
+    assert torch.equal(cut, expected) and torch.equal(masks, before)
