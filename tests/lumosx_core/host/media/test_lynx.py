@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 import lumosx_core.host.media.lynx as identities
 from lumosx_core.errors import LumosXError
 from lumosx_core.faces.centerface import CenterFace
+from lumosx_core.host.media import lynx_cards
 from lumosx_core.host.media.frames import as_picture, as_pixels
 from lumosx_core.host.media.lynx import FacePlan, make_person
 from lumosx_core.host.media.lynx_cards import card_path, list_cards, load_card, save_card
@@ -147,6 +148,13 @@ def test_what_is_missing_is_a_sentence_that_names_the_input(tiny, astronaut, ada
             make_person(*given, PLAN)
 
 
+def test_two_pictures_for_the_reference_are_refused_even_if_photos_are_averaged(tiny, astronaut, adapters):
+    _, clip, vae = tiny
+    two = torch.zeros(2, 256, 256, 3)
+    with pytest.raises(LumosXError, match="^ref_crop: 2 pictures are linked, but one is taken"):
+        make_person(adapters, astronaut, None, two, vae, clip, FacePlan("CenterFace", True))
+
+
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     for name in ("input", "output"):
@@ -183,6 +191,18 @@ def test_a_picture_on_a_card_that_no_layers_read_is_said(tiny, astronaut, adapte
         caplog.clear()
         load_card(name, given)
         assert "card: it has a picture for the reference layers, which have no effect" in caplog.text
+
+
+def test_other_files_are_no_cards_and_a_full_folder_is_listed_in_part(folders, monkeypatch):
+    assert list_cards() == []
+    for place in ("input", "output"):
+        (folders / place / "lynx").mkdir()
+        for name in ("b.safetensors", "a.safetensors", ".hidden.safetensors", "notes.txt"):
+            (folders / place / "lynx" / name).write_bytes(b"")
+    cards = ["a.safetensors", "b.safetensors"]
+    assert list_cards() == [*cards, *(f"{name} [output]" for name in cards)]
+    monkeypatch.setattr(lynx_cards, "_MOST_CARDS", 1)
+    assert len(list_cards()) <= 2
 
 
 @pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "none.safetensors", "", "a\0b"])

@@ -352,6 +352,24 @@ def test_a_compiled_model_is_right_and_the_log_says_that_it_runs_as_it_is(base, 
         assert "torch.compile has no effect" in caplog.text
 
 
+def test_a_compiled_model_needs_a_pytorch_that_can_leave_compiling_out(base, adapters, texts, monkeypatch):
+    from comfy_extras.nodes_torch_compile import set_torch_compile_wrapper
+
+    model = lynx_model(base, make_person(adapters()), Appearance())
+    monkeypatch.delattr(torch.compiler, "set_stance")
+    assert sample(model, *texts, steps=1).isfinite().all()
+    set_torch_compile_wrapper(model, backend="eager", keys=["diffusion_model"])
+    with pytest.raises(LumosXError, match="^model: LumosX Lynx and torch.compile work together from PyTorch 2.6 on"):
+        sample(model, *texts, steps=1)
+
+
+def test_latents_that_a_host_packed_into_one_row_are_estimated_as_they_are(base):
+    """A share for every token cannot be told from them."""
+    from lumosx_core.host.methods.lynx import _with_room_for_shares
+
+    assert _with_room_for_shares(lambda patcher, shape, conds: shape, base, [1, 1, 960], {}) == [1, 1, 960]
+
+
 def test_references_of_lumosx_are_a_sentence(base, adapters, encode, make_scene):
     encoded = encode(make_scene())
     model = lynx_model(base, make_person(adapters()), Appearance())
