@@ -1,0 +1,53 @@
+"""Options that the commands for users' cases share."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.training.options import alpha_of, check_device, check_files, check_numbers, checkpoint_of, dtype_name
+
+GOOD = {"size": (16, 32), "frames": 1, "rank": 1, "steps": 1, "rate": 1e-9, "alpha": None, "drop_references": 0.0}
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_card_that_is_not_there_is_refused(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    check_device("cpu")
+    with pytest.raises(LumosXError, match="^--device: this PyTorch finds no CUDA card; use cpu"):
+        check_device(device)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check_device(device)
+
+
+def test_only_named_files_must_exist(tmp_path):
+    (tmp_path / "there").touch()
+    check_files({"--vae": tmp_path / "there", "--resume": None})
+    with pytest.raises(LumosXError, match="^--base: there is no file "):
+        check_files({"--resume": None, "--vae": tmp_path / "there", "--base": tmp_path})
+
+
+@pytest.mark.parametrize(("device", "dtype", "name"), [
+    ("cpu", None, "f32"), ("cuda", None, "bf16"), ("cpu", "bf16", "bf16"), ("cuda", "f32", "f32"),
+])
+def test_the_precision_follows_the_device_unless_it_is_chosen(device, dtype, name):
+    assert dtype_name(Namespace(device=device, dtype=dtype)) == name
+
+
+def test_the_smallest_numbers_that_are_allowed_pass():
+    check_numbers(Namespace(**GOOD))
+    check_numbers(Namespace(**{**GOOD, "drop_references": 0.999, "alpha": 0.5}))
+    assert alpha_of(Namespace(rank=8, alpha=None)) == 8 and alpha_of(Namespace(rank=8, alpha=0.5)) == 0.5
+    assert checkpoint_of(Path("a.b.safetensors")) == Path("a.b.checkpoint")
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"size": (0, 16)}, "--size: 0"), ({"size": (16, -16)}, "--size: -16"), ({"frames": 0}, "--frames: 0"),
+    ({"rank": -1}, "--rank: -1"), ({"rate": 0.0}, "--rate: 0.0"), ({"rate": float("inf")}, "--rate: inf"),
+    ({"alpha": -1.0}, "--alpha: -1.0"), ({"drop_references": -0.1}, "--drop-references: -0.1"),
+], ids=str)
+def test_numbers_beyond_them_are_refused(change, sentence):
+    with pytest.raises(LumosXError, match=f"^{sentence} "):
+        check_numbers(Namespace(**{**GOOD, **change}))
