@@ -37,6 +37,7 @@ def test_neither_another_machine_nor_a_far_off_size_is_mixed_in(file):
     file.remember(Pace(KEY, 1e12, 2.0, LARGE))
     assert file.expect(OTHER, 1e12, 100) is None
     assert file.expect(KEY, 1e12 * FARTHEST * 1.01, 100) is None is file.expect(KEY, 1e12 / FARTHEST / 1.01, 100)
+    assert file.expect(KEY, 1e12 * FARTHEST * 0.99, 100).like == file.expect(KEY, 1e12 / FARTHEST / 0.99, 100).like
 
 
 def test_the_file_is_bounded_and_keeps_the_newest(file):
@@ -56,6 +57,8 @@ def test_the_file_is_bounded_and_keeps_the_newest(file):
     json.dumps({"runs": [{"key": KEY, "work": 1, "seconds": float("nan"), "size": vars(LARGE)}]}),
     json.dumps({"runs": [{"key": "../x", "work": 1, "seconds": 1, "size": {"width": 1, "height": 1, "frames": 1}}]}),
     " " * 100_000,
+    json.dumps({"runs": [{"key": KEY, "work": 1e25, "seconds": 1, "size": vars(LARGE)}]}),
+    json.dumps({"runs": [{"key": KEY, "work": 1, "seconds": 0, "size": vars(LARGE)}]}),
 ])
 def test_a_damaged_file_counts_as_empty_and_is_written_anew(file, content):
     file.path.parent.mkdir()

@@ -6,6 +6,7 @@ from pathlib import Path
 import folder_paths
 import pytest
 
+from lumosx_core.host.weights import face_models
 from lumosx_core.host.weights.face_models import model_folders, weights_state
 
 
@@ -67,3 +68,23 @@ def test_folders_linked_in_a_circle_end(tmp_path):
     before = weights_state()
     (folder / "backbone.pth").write_bytes(b"")
     assert weights_state() != before
+
+
+def test_files_three_folders_deep_count_and_none_below_them(tmp_path):
+    folder = tmp_path / "lumosx" / "face_encoder" / "face_encoder" / "deep"
+    (folder / "deeper").mkdir(parents=True)
+    before = weights_state()
+    (folder / "deeper" / "file").write_bytes(b"")
+    assert weights_state() == before
+    (folder / "file").write_bytes(b"")
+    assert weights_state() != before
+
+
+def test_no_more_than_the_first_files_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(face_models, "_MOST_FILES", 2)
+    (tmp_path / "lumosx").mkdir()
+    states = [weights_state()]
+    for name in "abc":
+        (tmp_path / "lumosx" / name).write_bytes(b"")
+        states.append(weights_state())
+    assert len(set(states)) == 3 and states[2] == states[3]
