@@ -54,7 +54,7 @@ def plan_of(options: argparse.Namespace) -> TrainingPlan:
     # What is kept is an average over about the last tenth: pairs grow from zero, so a longer one would lag behind.
     decay = max(0.0, 1 - 10 / options.steps)
     warmup = min(_WARMUP, options.steps // 10)
-    return TrainingPlan(options.steps, options.rate, warmup, decay=decay, seed=options.seed)
+    return TrainingPlan(options.steps, options.rate, warmup=warmup, decay=decay, seed=options.seed)
 
 
 def check_out(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -49,6 +49,7 @@ class TrainingPlan:
 
     steps: int
     rate: float = 1.5e-3
+    _: KW_ONLY
     full_rate_inputs: int = 0
     warmup: int = 100
     cooldown: float = 0.35

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.training.options import alpha_of, check_device, check_files, check_numbers, checkpoint_of, dtype_name
+from lumosx_core.training.options import (
+    alpha_of,
+    check_device,
+    check_files,
+    check_numbers,
+    checkpoint_of,
+    dtype_name,
+    plan_of,
+)
 
 GOOD = {"size": (16, 32), "frames": 1, "rank": 1, "steps": 1, "rate": 1e-9, "alpha": None, "drop_references": 0.0}
 
@@ -41,6 +49,16 @@ def test_the_smallest_numbers_that_are_allowed_pass():
     check_numbers(Namespace(**{**GOOD, "drop_references": 0.999, "alpha": 0.5}))
     assert alpha_of(Namespace(rank=8, alpha=None)) == 8 and alpha_of(Namespace(rank=8, alpha=0.5)) == 0.5
     assert checkpoint_of(Path("a.b.safetensors")) == Path("a.b.checkpoint")
+
+
+@pytest.mark.parametrize(("steps", "decay", "warmup"), [
+    (1, 0.0, 0), (9, 0.0, 0), (10, 0.0, 1), (40, 0.75, 4), (5000, 0.998, 100),
+])
+def test_a_plan_averages_the_last_tenth_and_warms_up_over_the_first(steps, decay, warmup):
+    plan = plan_of(Namespace(steps=steps, rate=1e-4, seed=3))
+    assert plan.decay == pytest.approx(decay) and (plan.steps, plan.rate, plan.seed) == (steps, 1e-4, 3)
+    # No layer learns at a lower rate for its size: pairs are thin.
+    assert (plan.warmup, plan.full_rate_inputs) == (warmup, 0)
 
 
 @pytest.mark.parametrize(("change", "sentence"), [
