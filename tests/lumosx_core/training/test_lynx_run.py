@@ -2,6 +2,7 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from lumosx_core.tiny.learned import load_codec
 from lumosx_core.tiny.lynx_faces import EMBEDDING, face_crops
 from lumosx_core.tiny.trained import CODEC, LYNX, TRAINED
 from lumosx_core.tiny.world.cast import Split, random_face
-from lumosx_core.training import lynx_run
+from lumosx_core.training import lynx_run, lynx_samples
 from lumosx_core.training.__main__ import main
 from lumosx_core.training.lynx_adapters import TrainedAdapters, initialise_adapters
 from lumosx_core.training.lynx_samples import FACE_WEIGHT, FaceExamples, ReferencePass, encode_faces, nobody, sample_of
@@ -106,6 +107,14 @@ def test_an_example_is_the_same_whenever_it_is_asked_for_and_its_head_counts_mor
     assert first.embeddings.shape == (2, EMBEDDING) and first.weights.shape == (2, 1, 1, 12, 16)
     assert sorted(first.weights.unique().tolist()) == [1.0, FACE_WEIGHT]
     assert 0.1 < (first.weights == FACE_WEIGHT).float().mean() < 0.35
+
+
+def test_a_latent_frame_weighs_the_head_where_it_is_in_its_own_frames(monkeypatch):
+    """The first stands for one frame, every other for four; here the head moves by a column in each frame."""
+    monkeypatch.setattr(lynx_samples, "positions", lambda script, frame, length: [(8 * frame, SimpleNamespace(lift=0))])
+    weights = lynx_samples._weights(None, 3)[0]
+    columns = [(one == FACE_WEIGHT).any(0).nonzero().flatten().tolist() for one in weights]
+    assert columns == [[0, 1, 2], list(range(7)), list(range(2, 11))]
 
 
 def test_training_starts_from_the_base_as_it_is(base, references, encode):

@@ -53,3 +53,13 @@ def test_it_goes_on_from_its_state():
         to.copy_(of)
     steps(other, resumed, 3, 6)
     assert all(torch.equal(one, two) for one, two in zip(whole, resumed))
+
+
+def test_a_single_row_is_moved_as_a_vector_and_loses_nothing_to_decay():
+    grad = torch.tensor([[3.0, -0.5, 1e-3]])
+    row, vector = (torch.ones(shape) for shape in ((1, 3), (3,)))
+    row.grad, vector.grad = grad, grad[0]
+    Muon([{"params": [row, vector]}], lr=0.1, vector_part=0.5, weight_decay=0.5).step()
+    expected = 1 - 0.05 * grad.sign()
+    torch.testing.assert_close(row, expected, rtol=1e-4, atol=0)
+    assert torch.equal(row[0], vector)

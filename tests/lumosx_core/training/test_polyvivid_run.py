@@ -215,6 +215,7 @@ def test_lines_and_pictures_are_left_out_by_chance(encoded):
     (("--picture-side", 60), "--picture-side: 60 is not a multiple of 16"),
     (("--single-steps", 9), "--single-steps: 9 is not from 0 to 4"),
     (("--drop-references", 0.5), "--drop-references: 0.5 is above 0.3"),
+    (("--drop-references", 0.3, "--rank", 1024, "--guidance", "nan"), "--guidance: nan"),
     (("--rank", 5000), "--rank: 5000 is above 1024"),
     (("--guidance", "nan"), "--guidance: nan"),
     (("--llava", "gone.safetensors"), "--llava: there is no file gone.safetensors"),

@@ -1,6 +1,7 @@
 import io
 import itertools
 import json
+import signal
 import time
 
 import pytest
@@ -34,8 +35,10 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path, capsys):
         raise KeyboardInterrupt
 
     trainer, path = make(), tmp_path / "checkpoint"
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         run(trainer, interrupted(), path)
+    assert signal.getsignal(signal.SIGINT) is before
     assert f"Stopped at step 3; --resume {path} goes on." in capsys.readouterr().err
     resumed = make()
     resumed.resume(path)

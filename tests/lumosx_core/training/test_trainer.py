@@ -147,6 +147,25 @@ def test_only_what_asks_for_gradients_is_trained():
     assert torch.equal(before, network.blocks[0].ffn[0].weight)
 
 
+def test_a_checkpoint_of_other_layers_is_one_of_other_settings(tmp_path):
+    make().save(tmp_path / "file")
+    network = Network(WanConfig(128, 128, 1, text_dim=64)).requires_grad_(False)
+    network.head.requires_grad_(True)
+    trainer = RelationalTrainer(network, TrainingPlan(20), torch.float32, torch.device("cpu"))
+    with pytest.raises(LumosXError, match="a training with other settings"):
+        trainer.resume(tmp_path / "file")
+
+
+def test_the_checkpoint_of_a_finished_training_has_nothing_left_to_do(tmp_path):
+    trainer = make(2)
+    trainer.train(endless(), lambda step, loss: None)
+    trainer.save(tmp_path / "file")
+    resumed = make(2)
+    resumed.resume(tmp_path / "file")
+    resumed.train(iter(()), lambda step, loss: None)
+    assert resumed.step == 2 and all(torch.equal(*pair) for pair in zip(resumed.averaged, trainer.averaged))
+
+
 def test_bf16_computes_and_float32_remembers():
     network = Network(WanConfig(128, 128, 1, text_dim=64))
     initialise(network, 0)
