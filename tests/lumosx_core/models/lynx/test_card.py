@@ -203,6 +203,8 @@ CHANGES = [
     (lambda tensors, metadata: tensors.update(keys=torch.zeros(1, 8, 8).half()), "do not fit"),
     (lambda tensors, metadata: tensors.update(keys=torch.zeros(2, 2, 8).half(), values=torch.zeros(2, 2, 8).half()),
      "do not fit"),
+    (lambda tensors, metadata: tensors.update(keys=torch.zeros(2, 5, 8).half(), values=torch.zeros(2, 5, 8).half()),
+     "do not fit"),
     (lambda tensors, metadata: metadata.pop("lumosx.lynx_facts"), "cannot be read"),
     (lambda tensors, metadata: metadata.update({"lumosx.lynx_facts": "[" * 100_000}), "cannot be read"),
     (lambda tensors, metadata: metadata.update({"lumosx.lynx_facts": "[" * 50_000}), "cannot be read"),
@@ -280,4 +282,5 @@ def test_other_weights_are_no_card(tmp_path):
 def test_an_empty_prompt_has_no_rows(plain, tmp_path):
     reference = ReferenceInputs.of(plain.reference.latents, torch.zeros(1, 7, 8))
     write_card(tmp_path / "card", replace(plain, reference=reference, projected=None))
-    assert read_card(tmp_path / "card").reference.padded_text().shape == (1, 7, 8)
+    read = read_card(tmp_path / "card").reference
+    assert read.padded_text().shape == (1, 7, 8) and len(read.text) == 0

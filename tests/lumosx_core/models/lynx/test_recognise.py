@@ -90,6 +90,7 @@ def test_a_resampler_is_found_under_any_prefix(prefix, tmp_path):
     (["0.", "1.", "2."], (0, 2, 4)), (["0.", "2.", "4."], (0, 2, 4)),
     (["blocks.0.cross_attn.", "blocks.2.cross_attn.", "blocks.4.cross_attn."], (0, 2, 4)),
     (["blocks.0.", "blocks.1.", "blocks.2."], (0, 1, 2)), (["0."], (0,)), (["0.", "2."], (0, 2)),
+    (["blocks.511."], (511,)),
 ])
 def test_where_lite_layers_lie(names, blocks, tmp_path):
     """The release counts them one by one; names with blocks mean blocks."""
@@ -151,6 +152,7 @@ def test_quanto_of_another_kind_is_one_sentence(tmp_path):
     (lambda w: w.update({"0.to_k_ip.weight": torch.zeros(WIDTH)}), r"0\.to_k_ip\.weight.*\[64\]"),
     (lambda w: w.update({"blocks.0.to_k_ip.weight": torch.zeros(WIDTH, WIDTH)}), "same tensor"),
     (lambda w: w.update({"99999.to_k_ip.weight": torch.zeros(WIDTH, WIDTH)}), "99999"),
+    (lambda w: w.update({"512.to_k_ip.weight": torch.zeros(WIDTH, WIDTH)}), r"512\.to_k_ip\.weight' numbers a block"),
 ])
 def test_adapters_that_are_not_whole_are_one_sentence(change, named, tmp_path):
     weights = release_names(adapter("full"))

@@ -67,6 +67,7 @@ def test_several_photos_give_the_direction_between_them():
     first, second = torch.eye(512)[:2]
     assert torch.allclose(mean_embedding([first, second]), (first + second) / 2**0.5)
     assert torch.equal(mean_embedding([first]), first)
-    for photos in ([], [first, -first]):
+    assert mean_embedding([first, 4e-3 * second - first]).norm() == pytest.approx(1, abs=1e-5)
+    for photos in ([], [first, -first], [first, 1e-3 * second - first]):
         with pytest.raises(LumosXError, match="^face: "):
             mean_embedding(photos)

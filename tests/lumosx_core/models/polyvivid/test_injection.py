@@ -82,3 +82,23 @@ def test_the_hosts_linear_class_is_used():
     adapter = PolyVividAdapter(AdapterConfig(8, 16, (0,), 2), linear=Own)
     linears = [one for one in adapter.modules() if isinstance(one, nn.Linear)]
     assert len(linears) == 31 and all(type(one) is Own for one in linears)
+
+
+def test_video_and_subjects_are_modulated_each_by_their_own_vector():
+    block, inject = world().network().double_blocks[1], world().adapter().layer(1).inject
+    z, z_i, (first, second) = torch.randn(1, 5, 64), torch.randn(1, 4, 64), torch.randn(2, 1, 64)
+
+    def attended(vec, image_vec):
+        seen = []
+
+        def attend(*given):
+            seen.append(given)
+            return dense_attention(*given)
+
+        inject(block, z, z_i, vec, image_vec, attend)
+        return seen[0][:3]
+
+    q, k, v = attended(first, second)
+    assert torch.equal(q, attended(first, first)[0])
+    assert all(torch.equal(one, other) for one, other in zip((k, v), attended(second, second)[1:]))
+    assert not torch.allclose(k, attended(first, first)[1], atol=1e-3)
