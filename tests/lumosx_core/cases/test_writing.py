@@ -333,6 +333,7 @@ def test_only_our_own_leftovers_are_touched(tmp_path, scene, monkeypatch):
         ("p", "a;b", "name: 'a;b' cannot be the name of a case"),
         ("p", "a\nb", "cannot be the name of a case"),
         ("p", " ", "cannot be the name of a case"),
+        ("p", "\ufeff", "cannot be the name of a case"),
         ("p", "a\u2028b", "cannot be the name of a case"),
         ("p\ud800", "n", "half of a character"),
         ("p", "\udfff", "half of a character"),

@@ -10,7 +10,7 @@ import pytest
 
 from lumosx_core import packages
 from lumosx_core.errors import LumosXError
-from lumosx_core.faces.centerface import CenterFace
+from lumosx_core.faces.centerface import CenterFace, _ordered
 from lumosx_core.tiny.demo_case import write_demo_case
 from support.photographs import CASES, case_faces, read
 
@@ -148,6 +148,15 @@ def test_landmarks_of_faces_that_fill_the_picture_are_as_good(detector):
         around[height:2 * height, width:2 * width] = pixels
         bare, amid = (detector.detect(picture)[0].landmarks for picture in (pixels, around))
         np.testing.assert_allclose(bare, amid - (width, height), atol=0.07 * width, err_msg=name)
+
+
+@pytest.mark.parametrize("exchanged", [(), (0, 1), (3, 4)])
+def test_each_pair_of_landmarks_is_ordered_by_itself(exchanged):
+    """As in a face on its side, whose eyes may be in another order than the corners of its mouth."""
+    points = np.array([[1, 9], [8, 2], [5, 5], [2, 8], [9, 1]], np.float64)
+    given = points.copy()
+    given[list(exchanged)] = points[list(exchanged)[::-1]]
+    assert np.array_equal(_ordered(given), points)
 
 
 def test_landmarks_are_ordered_by_the_pictures_left(detector, six_people):

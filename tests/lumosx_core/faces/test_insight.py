@@ -193,3 +193,11 @@ def test_an_older_insightface_is_given_the_size_to_search(packs, monkeypatch):
     monkeypatch.setattr(detector._network, "input_size", None)
     monkeypatch.setattr(detector._network, "detect", older)
     assert detector.detect(np.zeros((640, 640, 3), np.uint8)) == []
+
+
+def test_rounding_takes_no_score_above_1(packs, monkeypatch):
+    detector = InsightFaceDetector(find_model([packs], DETECTION))
+    found = np.array([[1, 2, 30, 40, 1.0000002]], np.float32), np.zeros((1, 5, 2), np.float32)
+    monkeypatch.setattr(detector._network, "detect", lambda *given, **options: found)
+    (face,) = detector.detect(np.zeros((640, 640, 3), np.uint8))
+    assert (face.score, face.box) == (1.0, (1.0, 2.0, 30.0, 40.0))

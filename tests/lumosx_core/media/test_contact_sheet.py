@@ -18,6 +18,8 @@ def has(sheet, colour):
 def test_every_picture_is_there_and_one_is_framed():
     sheet = draw_sheet([SheetRow("a", [filled((200, 0, 0)), filled((0, 0, 200))], GREEN, 1)])
     assert has(sheet, (200, 0, 0)) and has(sheet, (0, 0, 200)) and has(sheet, GREEN)
+    first = draw_sheet([SheetRow("a", [filled((200, 0, 0)), filled((0, 0, 200))], GREEN, 0)])
+    assert has(first, (200, 0, 0)) and has(first, (0, 0, 200)) and has(first, GREEN)
     assert not has(draw_sheet([SheetRow("a", [filled((200, 0, 0))], GREEN)]), GREEN)
 
 

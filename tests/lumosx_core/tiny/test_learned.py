@@ -31,6 +31,9 @@ def test_groups_are_the_first_frame_four_times_and_then_four_by_four():
     groups = groups_of(video)
     assert groups.shape == (1, 3, 12, 2, 2)
     assert groups[0, :, ::3, 0, 0].tolist() == [[0, 0, 0, 0], [1, 2, 3, 4], [5, 6, 7, 8]]
+    # Of 4 n + 2 to 4 n + 4 frames those at the end are left out.
+    for frames in (6, 7, 8):
+        assert groups_of(video[:, :, :frames])[0, :, ::3, 0, 0].tolist() == [[0, 0, 0, 0], [1, 2, 3, 4]]
 
 
 def test_the_codec_is_causal_in_time(codec):
