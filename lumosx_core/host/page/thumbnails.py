@@ -12,8 +12,8 @@ from PIL import Image
 
 from ...media.sketch import Sketch
 
-# By content, not by name; nothing else is opened here.
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF")
+# By content, not by name; nothing else is opened here. Pillow reads MPO as JPEG, and knows no reader of that name.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _MOST_BYTES = 64 << 20
 _MOST_PIXELS = 16_000_000
 _KEPT = 256

@@ -321,6 +321,24 @@ def test_pictures_in_the_input_folder_are_looked_at(ask, inputs):
     assert codes(ask, "example.png") == [("example_picture", ["thing 0"])]
 
 
+def test_pictures_of_every_kind_are_looked_at(ask, inputs):
+    blank = Image.new("RGB", (320, 240), "gray")
+    files = [picture(inputs, f"looked at/kind.{kind}", blank) for kind in ("png", "jpg", "webp", "bmp", "tiff")]
+    blank.save(inputs / "looked at" / "stereo.jpg", "MPO", save_all=True, append_images=[blank])
+    for file in (*files, "looked at/stereo.jpg"):
+        assert codes(ask, file) == [("blank_picture", ["thing 0"])], file
+
+
+def test_a_picture_that_changes_is_looked_at_again(ask, inputs):
+    """Also where its size stays the same, as that of a BMP does."""
+    drawn = Image.effect_mandelbrot((320, 240), (-2, -1.2, 1, 1.2), 60).convert("RGB")
+    name = picture(inputs, "changing.bmp", Image.new("RGB", (320, 240), "gray"))
+    before = (inputs / name).stat().st_size
+    assert codes(ask, name) == [("blank_picture", ["thing 0"])]
+    picture(inputs, "changing.bmp", drawn)
+    assert (inputs / name).stat().st_size == before and codes(ask, name) == []
+
+
 @pytest.mark.parametrize(
     "name",
     ["../../etc/passwd", "/etc/passwd", "no such.png", "", "a\0b", "looked at", "x" * 900, "\ud83d", "link.png", ".."],
