@@ -32,12 +32,16 @@ def test_a_prompt_is_on_disk_when_put_returns(tmp_path):
     assert again.under_way == {"case 1": POSTED} and again.server == "http://a" and again.posts == {"case 1": 0}
     again.count("case 1")
     assert Journal(tmp_path / "journal").posts == {"case 1": 1}
+    # Posted again, it has still been posted once before.
+    again.put(POSTED)
+    assert again.posts == Journal(tmp_path / "journal").posts == {"case 1": 1}
     again.drop("case 1")
     assert Journal(tmp_path / "journal").under_way == {}
     again.put(replace(POSTED, case="case 2", seed=2**64 - 1))
     again.put(replace(POSTED, case="case 3", seed=None))
     assert [posted.seed for posted in Journal(tmp_path / "journal").under_way.values()] == [2**64 - 1, None]
     assert list(Journal(tmp_path / "journal").under_way) == ["case 2", "case 3"]
+    (tmp_path / "journal-journal").write_bytes(b"left by a kill")
     again.remove()
     assert list(tmp_path.iterdir()) == []
 

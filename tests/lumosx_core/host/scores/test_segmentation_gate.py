@@ -104,6 +104,8 @@ def test_what_cannot_be_used_ends_in_a_sentence(change, sentence):
 def test_more_than_can_be_looked_at_is_refused(monkeypatch):
     images, masks = two_squares()
     with monkeypatch.context() as fewer:
+        fewer.setattr(segmentation_gate, "MOST_BOXES", 2)
+        assert len(gate_segments(images, masks, None, "a\nb", OFF, 0.2)[0]) == 4
         fewer.setattr(segmentation_gate, "MOST_BOXES", 1)
         with pytest.raises(LumosXError, match="masks: there are 2 for each image; link at most 1"):
             gate_segments(images, masks, None, "a\nb", OFF, 0.2)
