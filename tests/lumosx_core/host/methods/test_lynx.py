@@ -367,7 +367,12 @@ def test_latents_that_a_host_packed_into_one_row_are_estimated_as_they_are(base)
     """A share for every token cannot be told from them."""
     from lumosx_core.host.methods.lynx import _with_room_for_shares
 
-    assert _with_room_for_shares(lambda patcher, shape, conds: shape, base, [1, 1, 960], {}) == [1, 1, 960]
+    def estimated(*shape):
+        return _with_room_for_shares(lambda patcher, shape, conds: shape, base, [*shape], {})
+
+    assert estimated(1, 1, 960) == [1, 1, 960]
+    # Of latents as they are, each video has the same share.
+    assert estimated(1, 16, 1000, 8, 8)[2] == estimated(4, 16, 1000, 8, 8)[2] > 1000
 
 
 def test_references_of_lumosx_are_a_sentence(base, adapters, encode, make_scene):
@@ -405,6 +410,7 @@ def test_what_does_not_fit_is_a_sentence(base, adapters, texts, tmp_path):
     person = make_person(adapters())
     with pytest.raises(LumosXError, match="^blocks: the model has blocks 0 to 3, but 7 is named"):
         lynx_model(base, person, Appearance(blocks=frozenset({1, 7})))
+    Appearance(start_percent=0.5, end_percent=0.5).check()
     with pytest.raises(LumosXError, match="^end_percent: 0.2 is before start_percent"):
         lynx_model(base, person, Appearance(start_percent=0.5, end_percent=0.2))
     with pytest.raises(LumosXError, match="^model: no LumosX Lynx is on it"):
