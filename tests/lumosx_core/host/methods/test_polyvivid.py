@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from types import SimpleNamespace
 
 import comfy.lora
 import comfy.model_patcher
@@ -17,11 +18,14 @@ from lumosx_core.host.conditioning.polyvivid import with_subjects
 from lumosx_core.host.methods.polyvivid import (
     WRAPPER_KEY,
     Part,
+    PartWrapper,
     SubjectsWrapper,
+    _built,
     check_adapter,
     layers_of,
     polyvivid_model,
 )
+from lumosx_core.models.polyvivid.checkpoint import StoredAdapter
 from lumosx_core.models.polyvivid.config import RunOptions
 from lumosx_core.models.polyvivid.forward import polyvivid_forward
 from lumosx_core.models.polyvivid.positions import TextLayout
@@ -261,6 +265,22 @@ def test_half_precision_adapters_keep_their_dtype(adapted, adapters, network):
     (patcher,) = model.get_additional_models()
     assert {one.dtype for one in patcher.model.parameters()} == {torch.bfloat16}
     assert close(velocity(model, positive()), reference(network), 2e-2)
+
+
+def test_an_adapter_of_several_precisions_is_kept_in_bfloat16():
+    adapter = small_adapter()
+    tensors = dict(adapter.state_dict())
+    first = next(iter(tensors))
+    tensors[first] = tensors[first].half()
+    built = _built(StoredAdapter(adapter.config, tensors))
+    assert {one.dtype for one in built.parameters()} == {torch.bfloat16}
+
+
+def test_missing_subjects_are_said_once(caplog):
+    wrapper, sampling = PartWrapper(ALL), SimpleNamespace(percent_to_sigma=lambda percent: 1 - percent)
+    for _ in range(3):
+        wrapper(lambda *given: given, SimpleNamespace(model_sampling=sampling), [[{}], None], None, torch.ones(1), {})
+    assert caplog.text.count("the conditioning holds no subjects") == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)

@@ -234,6 +234,8 @@ def of_hooks(patcher, patches):
     seen = []
     for active in (None, hooks, None, hooks):
         patcher.patch_hooks(active)
+        # Merged weights that are kept would hide a LoRA beside their layer.
+        assert not isinstance(patcher, BesidePatcher) or not patcher.cached_hook_patches
         seen.append(shown(patcher))
     patcher.patch_hooks(None)
     return seen
