@@ -26,6 +26,8 @@ def test_a_mask_comes_first_then_a_box_then_transparency(image):
     assert made.shape == (1, 59, 59, 3) and torch.equal(mask[0], disc[0, 21:80, 31:90])
     by_box, _, report = make_cut_out(clear, None, Box(20, 10, 80, 80), False, SOFT, 0)
     assert "by GrabCut" in report and 57 <= by_box.shape[1] <= 61
+    around, mask, _ = make_cut_out(picture, None, Box(20, 10, 80, 80), True, SOFT, 0)
+    assert around.shape == (1, 100, 120, 3) and (mask[0, 50, 60], mask[0, 0, 0]) == (0, 1)
     by_alpha, _, report = make_cut_out(clear, None, NO_BOX, False, SOFT, 0)
     assert "by its transparency" in report and torch.equal(by_alpha, made)
 

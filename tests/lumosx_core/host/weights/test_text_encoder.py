@@ -6,6 +6,7 @@ from pathlib import Path
 
 import folder_paths
 import pytest
+import sentencepiece
 import torch
 from safetensors.torch import save_file
 
@@ -177,6 +178,19 @@ def test_a_tokenizer_of_another_model(folder, weights):
     tensors["token_embedding.weight"] = torch.zeros(6000, 4096, dtype=torch.float16)
     (folder / "spiece.model").write_bytes(tokenizer_of(weights))
     assert "it is the tokenizer of another model, with" in refused(folder, tensors)
+
+
+@pytest.mark.parametrize(("spare", "fits"), [(-1, False), (0, True), (1024, True), (1025, False)])
+def test_an_encoder_has_a_word_for_each_piece_and_a_few_to_spare(folder, weights, spare, fits):
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=tokenizer_of(weights)).get_piece_size()
+    tensors = in_wans_names(weights)
+    tensors["token_embedding.weight"] = torch.zeros(pieces + spare, 4096, dtype=torch.float16)
+    (folder / "spiece.model").write_bytes(tokenizer_of(weights))
+    if not fits:
+        assert f"with {pieces} pieces for {pieces + spare} words" in refused(folder, tensors)
+        return
+    save_file(tensors, folder / "good.safetensors")
+    text_encoder.check_text_encoder("good.safetensors")
 
 
 def test_the_tokenizer_that_comes_later_is_seen(folder, weights):
