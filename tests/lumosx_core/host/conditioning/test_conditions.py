@@ -9,6 +9,7 @@ from comfy_extras import nodes_custom_sampler, nodes_edit_model, nodes_flux, nod
 
 import nodes
 from lumosx_core.errors import LumosXError
+from lumosx_core.host.conditioning import conditions
 from lumosx_core.host.methods.lumosx import relational_model
 from lumosx_core.host.sampling.sampler import SamplingPlan, flow_sampling, run_sampler
 from lumosx_core.models.lumosx import RelationalOptions
@@ -357,6 +358,12 @@ def set_mask(conditioning, mask, strength=1.0):
 def test_what_takes_every_effect_from_references_is_said(model, encoded, caplog, change, reason):
     sample(model, change(encoded.positive), encoded.negative, encoded.latent)
     assert f"positive: {reason}, so its text and references have no effect" in caplog.text
+
+
+def test_a_range_from_0_to_0_holds_the_first_step():
+    ranges = [(0.0, 0.0), (0.5, 1.0), (1.0, 1.0), (0.4, 0.2)]
+    ours = [(name, {"start_percent": start, "end_percent": end}) for name, (start, end) in zip("abcd", ranges)]
+    assert [sentence[0] for sentence in conditions._without_effect(ours)] == ["c", "d"]
 
 
 @pytest.mark.parametrize("shape", [(2, 48, 64), (9, 48, 64), (1, 9, 6, 8)])
