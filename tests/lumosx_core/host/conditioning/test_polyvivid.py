@@ -204,6 +204,13 @@ def test_a_clip_that_hooks_change_during_the_run_is_refused(models, encode, man,
         encode(man())
 
 
+def test_a_chosen_last_layer_of_clip_counts(models, encode, man, monkeypatch):
+    usual = encode(man()).positive[0][0]
+    monkeypatch.setattr(models[0], "layer_idx", -1)
+    other = encode(man()).positive[0][0]
+    assert other.shape == usual.shape and not torch.allclose(other, usual, atol=1e-3)
+
+
 def test_a_tokenizer_that_loses_spaces_is_refused():
     def clip(ids):
         return SimpleNamespace(tokenizer=SimpleNamespace(llama=SimpleNamespace(
