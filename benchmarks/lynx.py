@@ -44,8 +44,8 @@ from lumosx_core.training.checking import face_is_own, measured
 
 FRAMES, OTHERS = 3, 8
 """Latent frames of a clip, and number of other faces with which a sampled face is compared."""
-STEPS, CFG, IMAGE_CFG, SHIFT = 16, 2.0, 1.5, 5.0
-SEED = 11
+STEPS, CFG, IMAGE_CFG, SHIFT = 16, 5.0, 6.0, 5.0
+SEED = 12
 EXACT, TWO = "as trained", "two people, a mask each"
 _SHAPE = WAN21_LATENT.shape(WIDTH, HEIGHT, WAN21_LATENT.video_frames(FRAMES))
 _REFERENCE_TOKENS = 256

@@ -32,7 +32,7 @@ RESAMPLER = ResamplerSizes(
     token_width=SIZE.dim,
 )
 REGISTERS = 16
-STEPS, STILL_STEPS = 2000, 700
+STEPS, STILL_STEPS = 4000, 700
 """Steps in all, and steps of stills at the start."""
 CLIPS, SAMPLES = 8, 2
 """Clips in a sample, and samples in a step."""
