@@ -10,8 +10,8 @@ from lumosx_core.tiny.lynx_faces import face_crops
 from lumosx_core.tiny.world.cast import DrawnFace
 
 FACE = DrawnFace(
-    skin=(206, 148, 106), hair=(0, 170, 255), eyes=(191, 255, 115), hair_style="spikes", mark="cheeks",
-    mark_colour=(235, 0, 235),
+    skin=(206, 148, 106), hair=(0, 235, 235), eyes=(255, 115, 162), hair_style="bun", mark="chin",
+    mark_colour=(115, 115, 255),
 )
 ID_CROP, REF_CROP = "lumosx_lynx_id.png", "lumosx_lynx_ref.png"
 WORDS = {ID_CROP: "for the ID layers", REF_CROP: "for the reference layers"}
