@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-            # In about one of ten whole runs one page of many does not come up; a warning then says what it holds.
+            # Pages have surprises; a warning then says what the page held.
             item.add_marker(pytest.mark.flaky(reruns=1))
         if "server" in item.fixturenames:
             item.add_marker("server")

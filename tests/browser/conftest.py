@@ -31,15 +31,19 @@ def blank(browser, server):
     context.close()
 
 
+_IS_INSIDE = "() => app.canvas.graph !== (app.rootGraph ?? app.graph)"
 # Some pages give a new node the values of an earlier one of its number.
 _EMPTY = """() => {
   document.activeElement?.blur();
   document.querySelectorAll('.p-toast-close-button').forEach((button) => button.click());
-  app.canvas.setGraph(app.rootGraph ?? app.graph);
+  // Beside an open panel there is less room for a graph.
+  if (app.extensionManager.sidebarTab) app.extensionManager.sidebarTab.activeSidebarTabId = null;
   // Clearing a graph forgets the nodes inside of subgraphs, and leaves what they show.
   for (const { nodes } of app.graph.subgraphs?.values() ?? []) [...nodes].forEach((node) => node.graph.remove(node));
   app.graph.clear();
-  app.graph.extra = {};
+  // A graph of the other kind of nodes would be stretched when it is opened again.
+  const vue = app.extensionManager.setting.get('Comfy.VueNodes.Enabled');
+  app.graph.extra = vue ? { workflowRendererVersion: 'Vue' } : {};
   app.nodeOutputs = {};
   Object.assign(app.canvas.ds, { scale: 1, offset: [0, 0] });
   window.turn = (window.turn ?? 0) + 1000;
@@ -80,7 +84,8 @@ def emptied(browser, server, request):
             pages.popitem()[1].page.context.close()
 
     def page(mode):
-        if request.config.stash.get(_SPOILT, False):
+        # Some pages draw no Vue nodes any more if one leaves a subgraph and empties the graph around it.
+        if request.config.stash.get(_SPOILT, False) or (mode in pages and pages[mode].run(_IS_INSIDE)):
             close()
             request.config.stash[_SPOILT] = False
         if mode not in pages:
