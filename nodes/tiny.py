@@ -42,8 +42,8 @@ class LumosXTinyModels(Node):
                 ),
                 LynxSocket.Output(
                     display_name="lynx",
-                    tooltip="A small Lynx for this model, to try LumosX Lynx Identity with crops of drawn faces. Use cfg "
-                    "and image_cfg from 3 to 6: at lower values, the video often does not keep the face.",
+                    tooltip="A small Lynx for this model, to try LumosX Lynx Identity with crops of drawn faces. Use "
+                    "cfg and image_cfg from 3 to 6: at lower values, the video often does not keep the face.",
                 ),
             ],
         )

@@ -17,7 +17,7 @@ from lumosx_core.tiny.learned import load_codec
 from lumosx_core.tiny.lynx_faces import EMBEDDING, face_crops
 from lumosx_core.tiny.trained import CODEC, LYNX, TRAINED
 from lumosx_core.tiny.world.cast import Split, random_face
-from lumosx_core.training import lynx_run, lynx_samples
+from lumosx_core.training import examples, lynx_run, lynx_samples
 from lumosx_core.training.__main__ import main
 from lumosx_core.training.lynx_adapters import TrainedAdapters, initialise_adapters
 from lumosx_core.training.lynx_samples import FACE_WEIGHT, FaceExamples, ReferencePass, encode_faces, nobody, sample_of
@@ -100,8 +100,8 @@ def test_the_shipped_adapters_are_of_the_shipped_base_and_small():
 
 
 def test_an_example_is_the_same_whenever_it_is_asked_for_and_its_head_counts_more():
-    examples = FaceExamples(load_codec(), 3, 2, Split.TRAIN, stills=2)
-    first, again = examples[1], examples[1]
+    faces = FaceExamples(load_codec(), 3, 2, Split.TRAIN, stills=2)
+    first, again = faces[1], faces[1]
     assert torch.equal(first.latent, again.latent) and first.prompts == again.prompts
     assert first.latent.shape == (2, 16, 1, 12, 16) and first.references.shape == (2, 16, 1, 32, 32)
     assert first.embeddings.shape == (2, EMBEDDING) and first.weights.shape == (2, 1, 1, 12, 16)
@@ -111,8 +111,8 @@ def test_an_example_is_the_same_whenever_it_is_asked_for_and_its_head_counts_mor
 
 def test_a_latent_frame_weighs_the_head_where_it_is_in_its_own_frames(monkeypatch):
     """The first stands for one frame, every other for four; here the head moves by a column in each frame."""
-    monkeypatch.setattr(lynx_samples, "positions", lambda script, frame, length: [(8 * frame, SimpleNamespace(lift=0))])
-    weights = lynx_samples._weights(None, 3)[0]
+    monkeypatch.setattr(examples, "positions", lambda script, frame, length: [(8 * frame, SimpleNamespace(lift=0))])
+    weights = examples.weights_of(None, 3, lynx_samples._HEAD, FACE_WEIGHT)[0]
     columns = [(one == FACE_WEIGHT).any(0).nonzero().flatten().tolist() for one in weights]
     assert columns == [[0, 1, 2], list(range(7)), list(range(2, 11))]
 
