@@ -240,13 +240,14 @@ def table(rows: list[dict], people: int) -> str:
     for row in rows:
         part = next(one for one in row["results"] if one["people"] == people)
         lines.append(
-            f"| {row['variant']} | {part['scenes']} | {_words(part['faces'])} | {_words(part['worn'])} "
+            f"| {row['variant']} | {part['scenes']} | {share_words(part['faces'])} | {share_words(part['worn'])} "
             f"| {_near(part['thing'])} | {_near(part['background'])} | {row['seconds']:.0f} |"
         )
     return "\n".join(lines)
 
 
-def _words(share: dict | None) -> str:
+def share_words(share: dict | None) -> str:
+    """A share as a cell of a table: in brackets its interval, and of how many it is."""
     if share is None:
         return "none"
     return f"{share['share']:.1%} ({share['low']:.1%} to {share['high']:.1%} of {share['count']})"

@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "browser" in item.fixturenames:
             item.add_marker("browser")
-            # Pages have surprises; a warning then says what the page held.
+            # A page sometimes fails for a reason of its own; a warning then says what it held.
             item.add_marker(pytest.mark.flaky(reruns=1))
         if "server" in item.fixturenames:
             item.add_marker("server")

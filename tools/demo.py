@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tqdm import tqdm
 
 from lumosx_core.runner.protocol import Refused, ServerAway, reason
 from tools.client import ComfyClient, ExecutionFailed, Interrupted, PromptRejected
-from tools.demo_lynx import WORDS, write_face
+from tools.demo_lynx import write_face
 from tools.server import ROOT, ComfyServer, ServerError
 
 WORKFLOW = ROOT / "tests" / "workflows" / "demo.json"
@@ -38,6 +39,8 @@ class Demo:
         prompt, seed: the node and its input for these options.
         off: the node, and the values of it with which the same is made without what the demo is about.
         words: under the videos with it and without.
+        write_pictures: draws what its Load Image nodes load into a folder, and returns the words for each file name;
+            None for a workflow that loads a case.
     """
 
     workflow: Path
@@ -45,6 +48,7 @@ class Demo:
     seed: tuple[str, str]
     off: tuple[str, dict]
     words: tuple[str, str]
+    write_pictures: Callable[[Path], dict[str, str]] | None = None
 
 
 DEMOS = {
@@ -55,6 +59,7 @@ DEMOS = {
     "lynx": Demo(
         WORKFLOW.with_name("lynx_demo.json"), ("CLIPTextEncode", "text"), ("KSampler", "seed"),
         ("LumosX_Lynx", {"id_scale": 0.0, "ref_scale": 0.0}), ("with Lynx", "without Lynx"),
+        write_face,
     ),
 }
 
@@ -105,7 +110,8 @@ def parse(argv):
     arguments = parser.parse_args(argv)
     if arguments.seed is not None and not 0 <= arguments.seed < 2**64:
         raise DemoError(f"--seed must be between 0 and {2**64 - 1}, not {arguments.seed}.")
-    if arguments.model != "lumosx" and (arguments.case is not None or arguments.relations == "off"):
+    loads_a_case = DEMOS[arguments.model].write_pictures is None
+    if not loads_a_case and (arguments.case is not None or arguments.relations == "off"):
         raise DemoError(f"--case and --relations are for --model lumosx: leave them out with {arguments.model}.")
     return Options(
         out=_checked_out(arguments.out),
@@ -258,8 +264,8 @@ def make_video(options, prompt, comfyui_dir, models):
     with tempfile.TemporaryDirectory(prefix="lumosx-demo-", ignore_cleanup_errors=True) as base:
         if options.case is not None:
             _copy_case(options.case, Path(base) / "input" / CASE_FOLDER / options.case.name)
-        if options.model == "lynx":
-            write_face(Path(base) / "input")
+        if DEMOS[options.model].write_pictures is not None:
+            DEMOS[options.model].write_pictures(Path(base) / "input")
         progress = ProgressLine(prompt)
         progress.show("Starting ComfyUI")
         server = ComfyServer(comfyui_dir, base=base, log=options.host_log, models=models)
@@ -342,16 +348,15 @@ def _write_strip(options, folder):
     """Write the picture of the references and the video; a moving one shows the same without them, too."""
     from tools.strip import case_pictures, make_animation, make_strip
 
-    moves = options.strip.suffix.lower() == ".webp"
-    if options.model == "lynx":
-        write_face(folder)
-        pictures = [(Image.open(folder / name), words, None) for name, words in WORDS.items()]
+    moves, demo = options.strip.suffix.lower() == ".webp", DEMOS[options.model]
+    if demo.write_pictures is not None:
+        pictures = [(Image.open(folder / name), words, None) for name, words in demo.write_pictures(folder).items()]
     else:
         pictures = case_pictures(options.case or _demo_case(folder / "case"))
     if moves:
         off = replace(options, relations=False, out=folder / "off.mp4")
         _run(off)
-        videos = dict(zip(DEMOS[options.model].words, (options.out, off.out)))
+        videos = dict(zip(demo.words, (options.out, off.out)))
         first, *others = make_animation(pictures, videos)
         how = {"format": "WEBP", "save_all": True, "append_images": others, "duration": FRAME_MS, "loop": 0,
                "quality": 80, "method": 6}

@@ -17,8 +17,9 @@ ID_CROP, REF_CROP = "lumosx_lynx_id.png", "lumosx_lynx_ref.png"
 WORDS = {ID_CROP: "for the ID layers", REF_CROP: "for the reference layers"}
 
 
-def write_face(folder: Path) -> None:
-    """Write both crops; in them the face looks to one side."""
+def write_face(folder: Path) -> dict[str, str]:
+    """Write both crops, in which the face looks to one side; returns the words for each file name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, crop in zip((ID_CROP, REF_CROP), face_crops(FACE, 0.5)):
         Image.fromarray(crop.numpy()).save(folder / name)
+    return WORDS

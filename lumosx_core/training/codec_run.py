@@ -16,7 +16,7 @@ from .codec_trainer import CodecTrainer, Sight, Sights, decoded, measure_statist
 from .options import add_small_options, check_small_options
 from .painting import painted_figures
 from .plot import Shown
-from .running import machine_of, one_thread_each, run, write_record
+from .running import machine_of, train_to_file, write_record
 from .tiny_run import drawn_aside
 from .trainer import TrainingPlan
 
@@ -64,12 +64,10 @@ def train_codec(options: argparse.Namespace) -> str:
         trainer.compile_loss()
     if options.resume is not None:
         trainer.resume(options.resume)
-    checkpoint = options.out.with_suffix(".checkpoint")
-    with one_thread_each():
-        run(trainer, codec_samples(trainer.step), checkpoint, CodecCheck(trainer), CHECKED_EVERY)
-    write_codec(options.out, trainer)
-    checkpoint.unlink(missing_ok=True)
-    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
+    return train_to_file(
+        trainer, codec_samples, options.out, lambda: write_codec(options.out, trainer), CodecCheck(trainer),
+        CHECKED_EVERY,
+    )
 
 
 def codec_samples(first: int) -> torch.utils.data.DataLoader:

@@ -29,11 +29,10 @@ from .options import (
     check_files,
     check_numbers,
     check_out,
-    checkpoint_of,
     dtype_name,
     plan_of,
 )
-from .running import machine_of, run, write_record
+from .running import machine_of, train_to_file, write_record
 from .trainer import RelationalTrainer, TrainingPlan, read_checkpoint
 
 
@@ -76,11 +75,10 @@ def train_lora(options: argparse.Namespace) -> str:
     trainer = _trainer(options, plan, about)
     if options.resume is not None:
         trainer.resume(options.resume)
-    stopped_at = checkpoint_of(options.out)
-    run(trainer, case_samples(encoded, options.seed, options.drop_references, trainer.step), stopped_at)
-    _write(options.out, trainer)
-    stopped_at.unlink(missing_ok=True)
-    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
+    return train_to_file(
+        trainer, lambda step: case_samples(encoded, options.seed, options.drop_references, step), options.out,
+        lambda: _write(options.out, trainer),
+    )
 
 
 def _check(options: argparse.Namespace) -> None:

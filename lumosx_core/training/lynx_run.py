@@ -23,7 +23,7 @@ from .lynx_samples import FaceExamples, FaceSample, ReferencePass, nobody, sampl
 from .lynx_trainer import FaceCheck, LynxTrainer
 from .options import add_small_options, check_small_options
 from .plot import Shown
-from .running import machine_of, one_thread_each, run, write_record, write_weights
+from .running import machine_of, train_to_file, write_record, write_weights
 from .tiny_run import SIZE, drawn_aside, fast_encoder, repeated, small_network
 from .trainer import TrainingPlan
 
@@ -40,7 +40,6 @@ BLOCK, TIMES = 64, 8
 """Samples that are kept with their features (5 MB each), and how often each is used."""
 WORLD_SEED, WEIGHTS_SEED = 41, 0
 RATE, WARMUP, COOLDOWN, SHIFT, DECAY = 2e-3, 100, 0.6, 6.0, 0.995
-CHECKED_EVERY = 500
 OUT = "lumosx_tiny_lynx.safetensors"
 _LOSS = "loss (mean squared error of the velocity, weighted towards the head)"
 _SHOWN = Shown(", own", "nearest to their own face, %", (0, 103), 100.0)
@@ -80,13 +79,11 @@ def train_lynx(options: argparse.Namespace) -> str:
     trainer = LynxTrainer(base, adapters, grey, encode(NEGATIVE_PROMPT), plan, torch.bfloat16, device, about)
     if options.resume is not None:
         trainer.resume(options.resume)
-    checkpoint = options.out.with_suffix(".checkpoint")
     check = FaceCheck(base, adapters, codec, encode, references, grey)
-    with one_thread_each():
-        run(trainer, samples(trainer.step, codec, encode, references), checkpoint, check, CHECKED_EVERY)
-    write_trained(options.out, trainer)
-    checkpoint.unlink(missing_ok=True)
-    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
+    return train_to_file(
+        trainer, lambda step: samples(step, codec, encode, references), options.out,
+        lambda: write_trained(options.out, trainer), check,
+    )
 
 
 def base_sha256(path: Path) -> str:

@@ -28,11 +28,10 @@ from .options import (
     check_files,
     check_numbers,
     check_out,
-    checkpoint_of,
     dtype_name,
     plan_of,
 )
-from .running import machine_of, run, write_record
+from .running import machine_of, train_to_file, write_record
 from .trainer import TrainingPlan, read_checkpoint
 
 _ENCODERS = {
@@ -90,12 +89,11 @@ def train_adapter(options: argparse.Namespace) -> str:
     trainer = _trainer(options, config, plan, about)
     if options.resume is not None:
         trainer.resume(options.resume)
-    stopped_at = checkpoint_of(options.out)
-    samples = adapter_samples(encoded, options.seed, options.drop_references, _single_steps(options), trainer.step)
-    run(trainer, samples, stopped_at)
-    _write(options.out, trainer, config)
-    stopped_at.unlink(missing_ok=True)
-    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
+    return train_to_file(
+        trainer,
+        lambda step: adapter_samples(encoded, options.seed, options.drop_references, _single_steps(options), step),
+        options.out, lambda: _write(options.out, trainer, config),
+    )
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,38 @@ from safetensors.torch import save
 from tqdm import tqdm
 
 from ..files import write_aside
+from .options import checkpoint_of
 from .plot import OWNERS, VELOCITY_LOSS, Shown, plot_record
 from .trainer import Example, Trained, Trainer
 
+CHECKED_EVERY = 500
 LOSSES_EVERY = 50
 """Steps whose mean loss is written down as one figure."""
 SAVED_EVERY = 100
+
+
+def train_to_file(
+    trainer: Trainer[Trained, Example],
+    samples: Callable[[int], Iterable[Example]],
+    out: Path,
+    write: Callable[[], None],
+    check: Callable[[], dict[str, Any]] | None = None,
+    checked_every: int = CHECKED_EVERY,
+) -> str:
+    """``run``, write the result, and remove the checkpoint; returns a message that says where the result is.
+
+    Args:
+        trainer, check, checked_every: as for ``run``.
+        samples: the samples from a step on.
+        out: the file of the result; its name also gives the checkpoint's.
+        write: writes ``out`` and what belongs to it.
+    """
+    checkpoint = checkpoint_of(out)
+    with _one_thread_each() if trainer.threads > 1 else nullcontext():
+        run(trainer, samples(trainer.step), checkpoint, check, checked_every)
+    write()
+    checkpoint.unlink(missing_ok=True)
+    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {out}"
 
 
 def run(
@@ -31,7 +57,7 @@ def run(
     samples: Iterable[Example],
     checkpoint: Path,
     check: Callable[[], dict[str, Any]] | None = None,
-    checked_every: int = 500,
+    checked_every: int = CHECKED_EVERY,
 ) -> None:
     """Train to the plan's end, under one progress bar.
 
@@ -78,7 +104,7 @@ def run(
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
+def _one_thread_each() -> Iterator[None]:
     """Let each of the trainer's threads compute by itself."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -24,7 +24,7 @@ from ..tiny.world.cast import Split
 from .checking import WorldCheck
 from .examples import CHANCE_BARE, NO_REFERENCES, Encode, Example, Tokenise, WorldExamples, bind
 from .options import add_small_options, check_small_options
-from .running import machine_of, one_thread_each, run, write_record, write_weights
+from .running import machine_of, train_to_file, write_record, write_weights
 from .trainer import RelationalTrainer, Sample, TrainingPlan
 
 SIZE = WanConfig(dim=256, ffn_dim=512, num_layers=5)
@@ -36,7 +36,6 @@ BLOCK, TIMES = 256, 3
 """Examples that are kept, and how often each is seen: drawing and encoding take a third of a step's time."""
 WORLD_SEED, WEIGHTS_SEED = 1, 0
 RATE, COOLDOWN, SHIFT, DECAY = 1e-3, 0.6, 6.0, 0.995
-CHECKED_EVERY = 500
 OUT = "lumosx_tiny_dit.safetensors"
 
 
@@ -69,15 +68,12 @@ def train_tiny(options: argparse.Namespace) -> str:
     trainer = TinyTrainer(small_network(options.start), plan, torch.bfloat16, device)
     if options.resume is not None:
         trainer.resume(options.resume)
-    checkpoint = options.out.with_suffix(".checkpoint")
     codec = load_codec()
     check = WorldCheck(trainer.network, codec, text.tokenise, text.encode, torch.bfloat16, device)
-    with one_thread_each():
-        drawn = tiny_samples(trainer.step, codec, text.tokenise, text.encode, lessons)
-        run(trainer, drawn, checkpoint, check, CHECKED_EVERY)
-    write_trained(options.out, trainer, lessons, options.start)
-    checkpoint.unlink(missing_ok=True)
-    return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {options.out}"
+    return train_to_file(
+        trainer, lambda step: tiny_samples(step, codec, text.tokenise, text.encode, lessons), options.out,
+        lambda: write_trained(options.out, trainer, lessons, options.start), check,
+    )
 
 
 def small_network(start: Path | None = None, option: str = "--start") -> Network:

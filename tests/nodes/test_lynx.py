@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lumosx_core.models.lynx.recogniser import FaceRecogniser
 from support import lynx_files
 from support.photographs import astronaut_file
 from tools.client import refusal
@@ -25,12 +24,9 @@ def placed(server, folder, weights):
     lynx_files.write(folder / FILES["file_2"], lynx_files.block_names(parts["full"]))
     lynx_files.write_gguf(folder / FILES["file_3"], lynx_files.block_names(parts["ref"]))
     save_file(weights, folder / "lynx_base.safetensors")
-    torch.manual_seed(0)
-    state = FaceRecogniser().state_dict()
-    state = {name: one.half() if one.is_floating_point() else one for name, one in state.items()}
     own = server.base / "models" / "lumosx"
     own.mkdir(exist_ok=True)
-    torch.save(state, own / "recognition_arcface_ir_se50.pth")
+    torch.save(lynx_files.recogniser(), own / "recognition_arcface_ir_se50.pth")
     (server.base / "input").mkdir(exist_ok=True)
     shutil.copy(astronaut_file(), server.base / "input" / "astronaut.png")
 

@@ -6,6 +6,8 @@ import gguf
 import torch
 from safetensors.torch import save_file
 
+from lumosx_core.models.lynx.recogniser import FaceRecogniser
+
 WIDTH, LITE_WIDTH, REGISTERS, BLOCKS = 64, 32, 4, 4
 RESAMPLER = {"width": 32, "hidden": 64, "depth": 2, "queries": 3}
 
@@ -45,6 +47,14 @@ def resampler(token_width):
                    f"layers.{layer}.0.to_out.weight": (width, 64), f"layers.{layer}.1.1.weight": (hidden, width),
                    f"layers.{layer}.1.3.weight": (width, hidden)}
     return {name: random(*shape, seed=place) for place, (name, shape) in enumerate(shapes.items())}
+
+
+def recogniser():
+    """The face recogniser's state dict in half precision, with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        state = FaceRecogniser().state_dict()
+    return {name: one.half() if one.is_floating_point() else one for name, one in state.items()}
 
 
 def release_names(layers):

@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from lumosx_core.models.lynx.recogniser import FaceRecogniser
 from lumosx_core.tiny.demo_case import write_demo_case
 from lumosx_core.weights.convert import convert
 from support import lynx_files
@@ -101,10 +100,7 @@ def _place_lynx(inputs, server):
     recogniser = server.base / "models" / "lumosx" / "recognition_arcface_ir_se50.pth"
     if not recogniser.exists():
         recogniser.parent.mkdir(parents=True, exist_ok=True)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            state = FaceRecogniser().state_dict()
-        torch.save({name: one.half() if one.is_floating_point() else one for name, one in state.items()}, recogniser)
+        torch.save(lynx_files.recogniser(), recogniser)
 
 
 def _place_lora(inputs, server):

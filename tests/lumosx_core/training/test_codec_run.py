@@ -32,20 +32,6 @@ def test_a_few_steps_write_weights_record_and_plot(quick, tmp_path, capsys):
     }
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), [
-    (["--out", "small.pt"], "--out: small.pt does not end in .safetensors; use that extension."),
-    (["--out", "nowhere/small.safetensors"], "--out: there is no folder"),
-    (["--steps", "0"], f"--steps: 0 is below 1; use {codec_run.STEPS}."),
-    (["--resume", "nothing"], "resume: nothing cannot be read"),
-])
-def test_bad_arguments_are_refused_in_one_sentence(arguments, sentence, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["codec", *arguments]) == 1
-    printed = capsys.readouterr().err
-    assert sentence in printed and printed.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.slow
 def test_a_resumed_training_may_end_at_another_step(quick, tmp_path, capsys):
     """The end may be moved, since what the cooldown needs is known late; everything else must stay."""

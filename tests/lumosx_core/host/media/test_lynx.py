@@ -22,9 +22,10 @@ from lumosx_core.host.weights.tiny import load_tiny_lynx
 from lumosx_core.models.lynx.adapters import ID_LAYERS, PARTS, REF_LAYERS, RESAMPLER, Adapters
 from lumosx_core.models.lynx.alignment import aligned_crop
 from lumosx_core.models.lynx.identity import identity_tokens
-from lumosx_core.models.lynx.recogniser import FaceRecogniser, load_recogniser, recogniser_input
+from lumosx_core.models.lynx.recogniser import load_recogniser, recogniser_input
 from lumosx_core.tiny.lynx_faces import face_crops, world_embedding
 from lumosx_core.tiny.world.cast import Split, random_face
+from support import lynx_files
 from support.lynx_people import write_adapters
 
 PLAN = FacePlan("CenterFace", name="Eileen")
@@ -33,11 +34,8 @@ PLAN = FacePlan("CenterFace", name="Eileen")
 @pytest.fixture(scope="module")
 def recogniser_file(tmp_path_factory):
     """The network's file in half precision; 0.1 of every drawn number keeps its 50 layers from overflowing."""
-    torch.manual_seed(0)
-    state = {name: tensor.half() if tensor.is_floating_point() else tensor
-             for name, tensor in FaceRecogniser().state_dict().items()}
     path = tmp_path_factory.mktemp("recogniser") / "recognition_arcface_ir_se50.safetensors"
-    save_file(state, path)
+    save_file(lynx_files.recogniser(), path)
     return path
 
 
