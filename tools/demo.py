@@ -155,7 +155,8 @@ def _check_writable(probe, path, option):
     try:
         probe.open("ab").close()
     except OSError as error:
-        raise DemoError(f"{option} {path} cannot be written: {error.strerror or error}.") from None
+        reason_given = error.strerror or error
+        raise DemoError(f"{option} {path} cannot be written: {reason_given}. Choose another place.") from None
     if not existed:
         probe.unlink()
 
@@ -163,7 +164,7 @@ def _check_writable(probe, path, option):
 def _checked_case(text):
     path = Path(text).expanduser().resolve()
     if not path.is_dir():
-        raise DemoError(f"There is no case folder {path}.")
+        raise DemoError(f"There is no case folder {path}: give one that holds a caption.txt.")
     if not (path / "caption.txt").is_file():
         raise DemoError(f"The case folder {path} has no caption.txt: add one with the prompt in it.")
     return path
@@ -197,7 +198,7 @@ def _find_node(prompt, class_type, workflow):
     for node_id, node in prompt.items():
         if node["class_type"] == class_type:
             return node_id
-    raise DemoError(f"The workflow {workflow} has no {class_type} node.")
+    raise DemoError(f"The workflow {workflow} has no {class_type} node: add one.")
 
 
 class ProgressLine:
