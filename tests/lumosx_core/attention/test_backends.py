@@ -165,6 +165,13 @@ def test_auto_takes_the_fastest_of_full_precision(install):
         assert (chosen.title, chosen.backend) == ("PyTorch", None) and "since" not in chosen.note
 
 
+@pytest.mark.parametrize("place", [HOPPER, ADA, AMD, HERE])
+def test_auto_says_nothing_of_a_package_that_is_not_installed(monkeypatch, place):
+    hide_for(monkeypatch, [BACKENDS["flash attention 3"].module])
+    chosen = resolve_backend("auto", place, CPU, torch.bfloat16)
+    assert (chosen.title, chosen.backend) == ("PyTorch", None) and "since" not in chosen.note
+
+
 def test_auto_says_why_a_broken_flash_attention_3_is_passed_over(install):
     install("flash attention 3", source="raise ImportError('undefined symbol')")
     chosen = resolve_backend("auto", HOPPER, CPU, torch.bfloat16)

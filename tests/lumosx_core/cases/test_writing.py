@@ -464,25 +464,3 @@ def test_words_of_an_attribute_without_a_picture_come_back_and_are_reported(tmp_
     assert [(word.phrase, word.occurrence, word.image) for word in back.attributes] == [("hat", 2, None)]
     warning, = release_warnings(scene, "a prompt")
     assert '"hat" of subject 1' in warning
-
-
-def thing(phrase, height=2, width=2):
-    # One number in memory, however large the picture is.
-    return Reference(Kind.OBJECT, phrase, torch.zeros(1, 1, 1, 1).expand(1, height, width, 3))
-
-
-@pytest.mark.parametrize(("objects", "prompt", "sentence"), [
-    ([thing("hat")] * 65, "a hat", "^relations: the scene has 65 references, but a case can have 64"),
-    ([thing("hat")], "a hat " * 200_000, "^prompt: caption.txt would have 1200001 bytes"),
-    ([thing("hat"), thing("coat", 9000, 9000)], "a hat", "^relations: the picture of \"coat\" is too large"),
-    ([thing("hat", 8000, 8000)] * 9, "a hat", "^relations: the picture of \"hat\" is too large"),
-])
-def test_what_could_not_be_read_back_is_not_written(tmp_path, objects, prompt, sentence):
-    with pytest.raises(LumosXError, match=sentence):
-        write_case_folder(Scene(objects=tuple(objects)), prompt, "x", tmp_path / "case")
-    assert not list(tmp_path.iterdir())
-
-
-def test_as_many_references_as_a_case_holds_are_read_back(tmp_path):
-    folder = write_case_folder(Scene(objects=(thing("hat"),) * 64), "a hat", "x", tmp_path / "case")
-    assert len(load_case(folder).scene.objects) == 64

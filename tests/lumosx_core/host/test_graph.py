@@ -1,6 +1,10 @@
 """What leads to a node in the graph that runs."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
+from comfy_execution.utils import CurrentNodeContext
 
 from lumosx_core.host.graph import encoders_of, from_encoder, running_graph
 
@@ -30,3 +34,19 @@ def test_encoders_are_found_by_way_of_conditionings(name, link, found):
 
 def test_outside_of_a_server_there_is_no_graph():
     assert running_graph() is None and not from_encoder()
+
+
+def test_a_graph_that_no_longer_runs_or_lacks_the_node_is_none(monkeypatch):
+    graph = graph_of()
+    queue = SimpleNamespace(get_current_queue_volatile=lambda: ([(0, "other", {}), (1, "prompt", graph)], []))
+    server = SimpleNamespace(PromptServer=SimpleNamespace(instance=SimpleNamespace(prompt_queue=queue)))
+    monkeypatch.setitem(sys.modules, "server", server)
+    for prompt, node, expected in (
+        ("prompt", "sampler", (graph, "sampler")), ("prompt", "gone", None), ("other", "sampler", None),
+        ("gone", "sampler", None),
+    ):
+        with CurrentNodeContext(prompt, node):
+            assert running_graph() == expected
+    monkeypatch.delattr(server.PromptServer, "instance")
+    with CurrentNodeContext("prompt", "sampler"):
+        assert running_graph() is None

@@ -282,6 +282,17 @@ def test_bad_sizes_are_refused_with_a_good_one(sizes, sentence):
         VideoSize(*sizes)
 
 
+@pytest.mark.parametrize(("name", "accepted", "refused"), [
+    ("width", 16, 8), ("height", 16, 8), ("width", 8192, 8200), ("height", 8192, 8200), ("frames", 1, 0),
+    ("frames", 1025, 1029), ("frames", 5, 4), ("batch", 1, 0),
+])
+def test_the_last_size_that_is_accepted(name, accepted, refused):
+    usual = {"width": 64, "height": 48, "frames": 9}
+    assert getattr(VideoSize(**{**usual, name: accepted}), name) == accepted
+    with pytest.raises(LumosXError, match=f"^{'batch_size' if name == 'batch' else name}: {refused} .*use "):
+        VideoSize(**{**usual, name: refused})
+
+
 def test_inputs_are_not_changed(models, make_scene, encode):
     scene = make_scene()
     before = [reference.image.clone() for reference in scene.references]

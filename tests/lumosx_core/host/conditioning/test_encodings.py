@@ -1,5 +1,6 @@
 """Encodings found again: the same bits, no model touched, and never where more than the inputs decides."""
 
+import copy
 import gc
 from pathlib import Path
 
@@ -209,6 +210,18 @@ def test_a_changed_encoder_neither_reads_nor_writes(models, calls, change):
     assert len(found) == len(fresh) and found[0][1].keys() == fresh[0][1].keys() and files() == before
     assert torch.equal(bits(found[0][0]), bits(fresh[0][0]))
     assert torch.equal(bits(text(clip)[0][0]), bits(kept))
+
+
+@pytest.mark.parametrize("change", [
+    {"first_stage_model": torch.nn.Identity()}, {"first_stage_model": None}, {"encode": lambda pixels: pixels},
+])
+def test_a_changed_vae_is_never_identified(models, change):
+    _, vae = models
+    assert encodings._picture_inputs(vae, "content")
+    changed = copy.copy(vae)
+    for name, value in change.items():
+        setattr(changed, name, value)
+    assert encodings._picture_inputs(changed, "content") is None
 
 
 @pytest.mark.parametrize("change", [with_lora, with_scheduled_hook], ids=lambda change: change.__name__)

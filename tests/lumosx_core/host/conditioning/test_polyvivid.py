@@ -14,6 +14,7 @@ from lumosx_core.host.conditioning.polyvivid import (
     SAME,
     WHITE,
     MissingPolyVividNode,
+    _check_choices,
     encode_subjects,
     picture_size,
     tokenizer_of,
@@ -193,6 +194,19 @@ def test_pictures_of_the_videos_size(models, man):
         picture_size(384, 96, 0)
     with pytest.raises(LumosXError, match="^picture_width: 97"):
         encode_subjects(*models, man(), PROMPT, "", (97, 64))
+
+
+@pytest.mark.parametrize(("side", "accepted"), [
+    (16, True), (2048, True), (0, False), (8, False), (15, False), (17, False), (2047, False), (2064, False),
+])
+def test_sides_of_pictures_go_in_steps_of_16_up_to_2048(side, accepted):
+    sizes = {"picture_side": (side, side), "picture_width": (side, 64), "picture_height": (64, side)}
+    for name, size in sizes.items():
+        if accepted:
+            _check_choices(size, SAME)
+        else:
+            with pytest.raises(LumosXError, match=f"^{name}: {side} is not a multiple of 16"):
+                _check_choices(size, SAME)
 
 
 def test_a_clip_that_hooks_change_during_the_run_is_refused(models, encode, man, monkeypatch):

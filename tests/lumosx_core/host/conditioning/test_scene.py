@@ -91,6 +91,15 @@ def test_binding_keeps_order_adds_to_what_was_there_and_logs_warnings(caplog):
     assert len(first.references) == 4
 
 
+def test_a_background_is_that_of_either_scene():
+    room, chain = background_of(IMAGE, "room", 0), objects_of(IMAGE, "lamp", None, 0)
+    without, _ = join_scene([], [chain], None, None)
+    assert join_scene([], [], room, without)[0].background is room
+    with_one, _ = join_scene([], [chain], room, None)
+    assert join_scene([], [], None, with_one)[0].background is room
+    assert join_scene([], [], None, without)[0].background is None
+
+
 def test_two_backgrounds_are_refused():
     room = background_of(IMAGE, "room", 0)
     with pytest.raises(LumosXError, match="background: the linked relations already have one"):

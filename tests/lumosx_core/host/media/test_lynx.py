@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 import lumosx_core.host.media.lynx as identities
 from lumosx_core.errors import LumosXError
 from lumosx_core.faces.centerface import CenterFace
+from lumosx_core.faces.face import Face
 from lumosx_core.host.media import lynx_cards
 from lumosx_core.host.media.frames import as_picture, as_pixels
 from lumosx_core.host.media.lynx import FacePlan, make_person
@@ -129,6 +130,63 @@ def test_what_is_linked_for_nothing_is_said(tiny, astronaut, adapters, caplog):
     assert "image: it has no effect" in report and "image: it has no effect" in caplog.text
     *_, report = make_person(without(adapters, REF_LAYERS), astronaut, None, None, vae, clip, PLAN)
     assert "vae: it has no effect" in report and "clip: it has no effect" in report
+
+
+def test_nothing_is_said_of_inputs_that_are_not_linked(adapters):
+    picture, no_layers = torch.zeros(1, 8, 8, 3), without(adapters, REF_LAYERS)
+
+    def names(*given):
+        return [sentence.partition(":")[0] for sentence in identities._without_effect(*given)]
+
+    assert names(no_layers, picture, None, None, None, None) == []
+    assert names(no_layers, picture, None, picture, None, "clip") == ["ref_crop", "clip"]
+    assert names(no_layers, picture, picture, picture, "vae", None) == ["image", "ref_crop", "vae"]
+    assert names(adapters, picture, None, picture, "vae", "clip") == []
+    assert names(adapters, None, picture, picture, "vae", "clip") == []
+
+
+def test_several_crops_by_hand_are_named_by_their_input(adapters):
+    crops, one = torch.rand(2, 112, 112, 3), torch.rand(1, 200, 100, 3)
+    with pytest.raises(LumosXError, match="^id_crop: 2 pictures are linked"):
+        identities._crops(None, crops, one, PLAN)
+    with pytest.raises(LumosXError, match="^ref_crop: 2 pictures are linked"):
+        identities._crops(None, one, torch.rand(2, 8, 8, 3), FacePlan("CenterFace", True))
+    found = identities._crops(None, crops, one, FacePlan("CenterFace", True))
+    assert len(found.of_ids) == 2 and found.report[-1].startswith("The mean of 2 photos")
+    assert all(np.array_equal(crop.numpy(), as_pixels(given[None])) for crop, given in zip(found.of_ids, crops))
+    assert found.of_reference.shape == (256, 256, 3)
+    assert not any("mean" in line for line in identities._crops(None, crops[:1], one, PLAN).report)
+
+
+class OneFace:
+    """Finds a face of each width that it is given, in every photo."""
+
+    name = "one face"
+
+    def __init__(self, *widths):
+        self.widths = widths
+
+    def detect(self, pixels):
+        points = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
+        return [Face((0.0, 0.0, width, width), 0.9, points * width) for width in self.widths]
+
+
+@pytest.mark.parametrize(("width", "warned"), [(63.9, True), (64.0, False), (65.0, False)])
+def test_only_a_face_below_64_pixels_is_called_small(monkeypatch, caplog, width, warned):
+    monkeypatch.setattr(identities, "open_detector", lambda name, folders: OneFace(20.0, width))
+    report, done = [], []
+    monkeypatch.setattr(identities, "frame_ticks", lambda: lambda *arguments: done.append(arguments))
+    found = identities._faces(torch.zeros(2, 80, 80, 3), PLAN, report)
+    assert ("photo 2 is only 64 px wide" in caplog.text) == ("photo 1" in caplog.text) == warned
+    assert done == [(0, 2), (1, 2)] and [pixels.shape for pixels, _ in found] == [(80, 80, 3)] * 2
+    assert all(line.endswith("px wide, the largest of 2.") for line in report) and len(report) == 2
+    assert all(points[0, 0] == 0.3 * width for _, points in found)
+
+
+def test_one_face_alone_is_not_called_the_largest(monkeypatch):
+    monkeypatch.setattr(identities, "open_detector", lambda name, folders: OneFace(80.0))
+    identities._faces(torch.zeros(1, 80, 80, 3), PLAN, report := [])
+    assert report == ["Photo 1: a face 80 px wide."]
 
 
 def test_what_is_missing_is_a_sentence_that_names_the_input(tiny, astronaut, adapters):
