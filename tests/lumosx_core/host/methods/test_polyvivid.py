@@ -159,6 +159,14 @@ def test_a_step_at_the_end_of_the_part_is_in_it(model, adapted):
         assert not torch.equal(outside, whole)
 
 
+@pytest.mark.parametrize(("sigma", "held"), [
+    (0.75 + 2e-6, False), (0.75 + 1e-6, True), (0.6, True), (0.5 - 1e-6, True), (0.5 - 2e-6, False),
+])
+def test_a_part_holds_its_ends_and_what_rounding_adds(sigma, held):
+    sampling = SimpleNamespace(percent_to_sigma=lambda percent: 1.0 - percent)
+    assert PartWrapper(Part(0.25, 0.5))._holds(sampling, sigma) == held
+
+
 def test_rows_of_a_batch_share_the_subjects(network, adapted):
     noise = torch.cat([NOISE, random(*NOISE.shape, seed=9)])
     assert close(velocity(adapted(), positive(), noise=noise), reference(network, noise=noise))

@@ -1,5 +1,6 @@
 """What the host is told of memory, on its real way of loading models, and the budget that follows."""
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from comfy import conds
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.methods.lumosx import relational_model
+from lumosx_core.host.model import memory
 from lumosx_core.host.model.memory import MARGIN, UNLIMITED, SamplingMemory, _most_free, most_references, planned_bytes
 from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.host.socket import BINDING, REFERENCES
@@ -282,6 +284,24 @@ def test_without_references_a_budget_goes_by_the_hosts_estimate(tiny, encode, ma
     needed = tiny[0].model.memory_required(list(encoded.latent["samples"].shape))
     model = relational_model(tiny[0], RelationalOptions(), (needed + weights // 2) / GIGABYTE)
     assert 0 < loaded_under(model, encoded, ("model_conds",)) <= weights // 2
+
+
+@pytest.mark.parametrize(("budget", "free", "need"), [
+    (1000, 5000, 4600), (1000, 700, 600), (1000, 300, 600), (600, 5000, 5000),
+])
+def test_the_host_is_asked_for_the_activations_and_for_all_beyond_the_budget(monkeypatch, budget, free, need):
+    """600 of activations, and of the budget's rest for weights."""
+    monkeypatch.setattr(memory, "_most_free", lambda device: free)
+    model = SimpleNamespace(memory_required=lambda shape: math.prod(shape[2:]))
+    patcher = SimpleNamespace(
+        model=model, load_device=torch.device("cuda"), offload_device="cpu", loaded_size=lambda: 500,
+        partially_unload=lambda *arguments: unloaded.append(arguments),
+    )
+    unloaded, asked = [], []
+    monkeypatch.setattr(comfy.model_management, "soft_empty_cache", lambda: None)
+    SamplingMemory(budget).prepare(lambda patcher, shape, conds: asked.append(shape), patcher, (1, 16, 6, 10, 10), {})
+    assert asked == [[1, 16, 1, 1, need]]
+    assert unloaded == ([("cpu", 500 - (budget - 600))] if budget - 600 < 500 else [])
 
 
 @pytest.mark.parametrize("flash", [False, True])

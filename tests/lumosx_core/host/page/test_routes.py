@@ -266,14 +266,15 @@ def test_a_drive_that_does_not_answer_is_not_waited_for():
     assert answer.status == 503 and b"there was no answer within 0 seconds" in answer.body
 
 
-def test_a_crowd_is_turned_away():
+def test_a_crowd_is_turned_away_and_leaves_room_for_the_next():
     async def meet():
         here, turn = client(), routes._Turn()
         asked = [turn.answer(here, lambda _: {}, 30) for _ in range(routes.MOST_WAITING + 3)]
-        return [answer.status for answer in await asyncio.gather(*asked)]
+        answers = [answer.status for answer in await asyncio.gather(*asked)]
+        return answers, (await turn.answer(here, lambda _: {}, 30)).status
 
-    statuses = asyncio.run(meet())
-    assert statuses.count(200) == routes.MOST_WAITING and statuses.count(503) == 3
+    statuses, later = asyncio.run(meet())
+    assert statuses.count(200) == routes.MOST_WAITING and statuses.count(503) == 3 and later == 200
 
 
 def test_the_largest_question_holds_nobody_up(ask):

@@ -6,9 +6,11 @@ import comfy.sample
 import comfy.samplers
 import pytest
 import torch
+from tqdm.auto import tqdm
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.methods.lumosx import relational_model
+from lumosx_core.host.sampling import sampler as sampler_module
 from lumosx_core.host.sampling.sampler import SamplingPlan, flow_sampling, run_sampler
 from lumosx_core.models.lumosx import RelationalOptions
 from lumosx_core.sampling.solvers import DISTILLED
@@ -169,6 +171,19 @@ def test_every_step_is_reported_with_the_level_that_it_began_at():
     )
     assert [step["i"] for step in steps] == [0, 1, 2, 3]
     assert [step["sigma"] for step in steps] == [step["sigma_hat"] for step in steps] == sigmas[:-1].tolist()
+
+
+def test_the_bar_has_as_many_steps_as_the_run(monkeypatch):
+    bars = []
+
+    def bar(**options):
+        bars.append(tqdm(**options))
+        return bars[-1]
+
+    monkeypatch.setattr(sampler_module, "tqdm", bar)
+    sampler, sigmas, _ = flow_sampling(4, 8.0)
+    sampler.sampler_function(lambda x, sigma, **_: x * 0, torch.ones(1, 16, 1, 2, 2), sigmas, disable=False)
+    assert [(bar.n, bar.total) for bar in bars] == [(4, 4)]
 
 
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m", "uni_pc", "res_multistep"])
