@@ -138,3 +138,25 @@ def test_every_package_of_the_table_is_there_under_its_name():
 
     for package in PACKAGES.values():
         assert find_spec(package.module) and distributions(package), package.module
+
+
+def test_only_an_opencv_with_a_display_gets_its_headless_build(site):
+    def line(module):
+        return site.run(
+            "from lumosx_core.install_line import PACKAGES, headless_line\n"
+            f"print(headless_line(PACKAGES[{module!r}]))"
+        ).replace(str(site.python), "python")
+
+    start = "python -m pip install --force-reinstall --no-deps "
+    site.add("onnx", "1.17.0")
+    assert line("onnx") == "" == line("cv2")
+    site.add("opencv-contrib-python", "4.11.0.86", "cv2")
+    assert line("cv2") == f"{start}opencv-contrib-python-headless==4.11.0.86"
+    site.add_metadata("opencv-python-headless", "4.10.0.84")
+    assert line("cv2") == f"{start}opencv-python-headless==4.10.0.84"
+
+
+def test_with_headless_builds_alone_there_is_nothing_to_put_over(site):
+    site.add("opencv-python-headless", "4.10.0.84", "cv2")
+    code = "from lumosx_core.install_line import PACKAGES, headless_line\nprint(headless_line(PACKAGES['cv2']))"
+    assert site.run(code) == ""

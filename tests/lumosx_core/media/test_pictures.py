@@ -275,3 +275,11 @@ def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded():
     assert decode_picture(content[:-2] + last * 20 + content[-2:])[0].shape == (1, 64, 64, 3)
     with pytest.raises(PictureError, match="more than 100 scans"):
         decode_picture(content[:-2] + last * 200 + content[-2:])
+
+
+def test_a_file_is_read_in_exactly_so_many_pieces(monkeypatch):
+    monkeypatch.setattr(pictures, "_MOST_READS", 2)
+    file = pictures._BoundedReads(b"abc")
+    assert (file.read(1), file.read()) == (b"a", b"bc")
+    with pytest.raises(pictures.PictureError, match="too many pieces"):
+        file.read()

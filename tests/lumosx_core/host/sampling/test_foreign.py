@@ -1,6 +1,7 @@
 """What other packs put onto a MODEL, in the way in which they do it: it has its effect, or the reason is said."""
 
 import types
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import comfy.sampler_helpers
@@ -10,6 +11,7 @@ import torch
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.methods.lumosx import relational_model
+from lumosx_core.host.sampling import foreign
 from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.models.lumosx import RelationalOptions
 
@@ -296,3 +298,16 @@ def test_without_references_every_patch_is_the_stock_models(relational, encoded)
     model = patched(relational, "blocks.1.self_attn.forward", watch)
     run_sampler(model, plain, plain, encoded.latent, PLAN)
     assert calls and _run_of({}).answered is False
+
+
+def test_compiled_parts_are_the_hosts_own():
+    class Part(torch.nn.Module):
+        def forward(self, x):
+            return x
+
+    part, stock = Part(), Part.forward
+    assert foreign._is_own(SimpleNamespace(_orig_mod=part), stock)
+    assert foreign._is_own(part.forward, stock) and foreign._is_own(part.forward)
+    assert foreign._is_own(SimpleNamespace(_torchdynamo_orig_callable=part.forward), stock)
+    assert not foreign._is_own(lambda x: x, stock) and not foreign._is_own(lambda x: x)
+    assert not foreign._is_own(torch.nn.Identity().forward, stock)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lumosx_core.host.methods.lumosx import relational_model
+from lumosx_core.host.sampling import loras
 from lumosx_core.host.sampling.loras import _lora_of, _model_path, lora_warnings
 from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.models.lumosx import RelationalOptions
@@ -129,3 +130,34 @@ def test_the_graph_is_followed_from_the_sampler_to_the_loaders():
     assert _lora_of({"class_type": "X", "inputs": {"lora_name": "a.safetensors", "strength_model": 0}}) == ""
     endless = {"1": {"inputs": {"model": ["2", 0]}}, "2": {"inputs": {"model": ["1", 0]}}}
     assert len(list(_model_path(endless, "1"))) == 2
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_only_so_many_nodes_are_followed(monkeypatch, most):
+    monkeypatch.setattr(loras, "_MOST_NODES", most)
+    assert len(list(_model_path(GRAPH, "7"))) == most
+
+
+@pytest.mark.parametrize(("inputs", "following"), [
+    ({"model": ["a", 0], "guider": ["b", 0]}, "a"), ({"model1": ["b", 0], "model2": ["a", 0]}, "b"),
+    ({"clip": ["a", 0]}, "a"), ({"clip": ["a", 0], "vae": ["b", 0]}, None), ({"model": ["a", 0, 1]}, None),
+    ({"model": "a"}, None), ({}, None),
+])
+def test_which_link_a_model_came_by(inputs, following):
+    graph = {"a": {"inputs": {}}, "b": {"inputs": {}}, "node": {"inputs": inputs}, "bare": {}}
+    expected = [graph["node"]] + ([graph[following]] if following else [])
+    assert list(_model_path(graph, "node")) == expected
+    assert list(_model_path(graph, "bare")) == [{}] and list(_model_path(graph, "gone")) == []
+
+
+@pytest.mark.parametrize(("node", "name"), [
+    ({}, ""), ({"inputs": {"lora_name": ""}}, ""), ({"inputs": {"lora_name": "None"}}, ""),
+    ({"inputs": {"lora_name": 3}}, ""), ({"inputs": {"LoRA_A": "a", "lora_b": "b"}}, "a, b"),
+    ({"class_type": "LoraStack", "inputs": {"lora_name": "None"}}, "LoraStack"),
+    ({"class_type": "LoraStack", "inputs": {"strength_model": 0}}, ""),
+    ({"inputs": {"lora_1": {"lora": "a"}, "lora_2": {"on": False, "lora": "b"}, "lora_3": {}}}, "a"),
+    ({"inputs": {"lora_name": "a", "strength_model": 0}}, ""),
+    ({"inputs": {"lora_name": "a", "strength_model": 0.5}}, "a"),
+])
+def test_the_files_that_a_loader_names(node, name):
+    assert _lora_of(node) == name

@@ -15,6 +15,7 @@ from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.media.frames import ImageFrames
+from lumosx_core.host.scores import identity
 from lumosx_core.host.scores.identity import check_save_name, score_image_identity
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scores.identity.measured import IdentityPlan
@@ -219,3 +220,30 @@ def test_counted_faces_are_saved_with_their_plot(scene, pair, output, nothing_in
 def test_a_named_embedder_that_is_missing_stays_an_error(scene, output, nothing_installed):
     with pytest.raises(LumosXError, match="^embedder: dlib and .* are not installed; run .* pip install dlib-bin"):
         score_image_identity(torch.zeros(1, 64, 64, 3), scene, IdentityPlan(), DLIB)
+
+
+def test_only_a_name_makes_files_and_they_go_up_in_number(output):
+    plot = np.zeros((4, 6, 3), np.uint8)
+    assert identity._saved("", "{}", plot) == identity._saved(" \n", "{}", plot) == ""
+    assert list(output.iterdir()) == []
+    for number in (1, 2):
+        line = identity._saved(" scores/run ", f"[{number}]", plot)
+        assert line.endswith(f"Saved as scores/run_0000{number}_.json and .png.")
+        assert (output / "scores" / f"run_0000{number}_.json").read_text() == f"[{number}]"
+    assert len(list((output / "scores").iterdir())) == 4
+    (output / "file").write_text("")
+    assert "**Warning:** not saved: file/run cannot be written (" in identity._saved("file/run", "{}", plot)
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("a/" * 15 + "x", None), ("a/" * 16 + "x", "more than 16 parts"), ("ä" * 75, None),
+    ("ä" * 75 + "x", "a part longer"),
+    ("x" * 150 + "/a", None), ("x" * 151 + "/a", "a part longer than 150"), ("a/", "ends in a slash"), ("a", None),
+    ("con", "the part con, which is a device"),
+])
+def test_each_part_of_a_name_has_its_bounds(output, name, words):
+    if words is None:
+        assert identity._check_parts(name) is None
+    else:
+        with pytest.raises(LumosXError, match=f"^save_as: .*{words}"):
+            identity._check_parts(name)

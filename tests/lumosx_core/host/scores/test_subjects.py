@@ -9,6 +9,7 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.host.media.frames import as_picture
 from lumosx_core.host.scores import subjects as clip_subjects
 from lumosx_core.host.scores.subjects import SubjectsPlan, consolidate_crops, read_frame_numbers, read_phrases
+from lumosx_core.models.polyvivid.cliques import CliqueSubject, Consolidation
 from lumosx_core.scores.attributes.colour import ColourLikeness
 from lumosx_core.scores.crop_likeness import CLIP, COLOUR_TAU, COLOURS, FACES
 from tools.clip_crops import BRIDGE, draw_clip_crops
@@ -142,3 +143,20 @@ def test_more_crops_than_can_be_compared_are_refused(monkeypatch):
     monkeypatch.setattr(clip_subjects, "MOST_CROPS", 3)
     with pytest.raises(LumosXError, match="crops: there are 4; link from 1 to 3"):
         consolidate_crops(crops, "", "", plan)
+
+
+def test_the_closest_and_the_farthest_of_two_are_said():
+    assert clip_subjects._closest(np.array([[1.0]])) == "there is one crop"
+    words = clip_subjects._closest(np.array([[1.0, 0.75], [0.75, 1.0]]))
+    assert "closest two differ by 0.250" in words and "farthest by 0.250" in words
+    three = np.array([[1.0, 0.75, 0.5], [0.75, 1.0, 0.25], [0.5, 0.25, 1.0]])
+    assert "differ by 0.250, the farthest by 0.750" in clip_subjects._closest(three)
+
+
+@pytest.mark.parametrize("left_over", [(), (2,)])
+def test_the_sheet_has_a_row_for_what_belongs_to_nobody_only_if_there_is_any(left_over):
+    pixels = [np.full((2, 2, 3), value, np.uint8) for value in range(3)]
+    found = Consolidation((CliqueSubject((0, 1), 1, None, 0.9),), left_over, 2)
+    rows = clip_subjects._rows(found, pixels)
+    assert [len(row.pictures) for row in rows] == [2] + [1] * len(left_over)
+    assert rows[0].pictures[1] is pixels[1] and (not left_over or rows[1].pictures[0] is pixels[2])

@@ -196,3 +196,20 @@ def test_what_was_found_is_remembered_until_the_file_changes(tmp_path, monkeypat
             save_file({"decoder.conv2.weight": torch.zeros(1)}, other)
     # The third state is the first one again.
     assert opened == [path, path]
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    (RuntimeError("CUDA out of memory"), None), (MemoryError(), None),
+    (RuntimeError("Error(s) in loading state_dict for WanModel"), "cannot load it .RuntimeError: "),
+    (ValueError("odd\nmore"), "cannot load it .ValueError: odd.;"), (KeyError("name"), "cannot load it .KeyError: "),
+    (TypeError("t"), "cannot load it .TypeError: "), (AttributeError("a"), "cannot load it .AttributeError: "),
+    (None, "does not recognise it"),
+])
+def test_only_what_is_the_files_fault_becomes_a_sentence(monkeypatch, error, words):
+    def load(weights, model_options, metadata):
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(loader.comfy.sd, "load_diffusion_model_state_dict", load)
+    with pytest.raises(type(error) if words is None else LumosXError, match=words and f"^a file: .*{words}"):
+        loader._build("a file", {}, {}, {}, False)

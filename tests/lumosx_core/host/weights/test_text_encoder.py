@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import folder_paths
 import pytest
@@ -250,3 +251,13 @@ def test_the_true_size_is_that_of_comfyuis_own_configuration(tmp_path):
         config = find_text_encoder(source).config
     said = json.loads(Path(comfy.text_encoders.wan.__file__).with_name("umt5_config_xxl.json").read_text())
     assert config == {name: said[name] for name in config}
+
+
+@pytest.mark.parametrize(("layer", "shape", "scaled"), [
+    (None, (), False), ("float8_e4m3fn", (), True), ("float8_e4m3fn", (1,), True), ("float8_e4m3fn", (2,), False),
+    ("float8_e4m3fn", (1, 1), False), ("nvfp4", (), False), ("nvfp4", (1,), False),
+])
+def test_only_fp8_with_one_scale_stays_as_it_is(layer, shape, scaled):
+    source = SimpleNamespace(tensors={"scale": SimpleNamespace(shape=shape)})
+    layer = layer and SimpleNamespace(format=layer, parts={text_encoder.SCALE: "scale"})
+    assert text_encoder._is_scaled_fp8(source, "weight", layer) == scaled
