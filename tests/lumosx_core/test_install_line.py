@@ -160,3 +160,18 @@ def test_with_headless_builds_alone_there_is_nothing_to_put_over(site):
     site.add("opencv-python-headless", "4.10.0.84", "cv2")
     code = "from lumosx_core.install_line import PACKAGES, headless_line\nprint(headless_line(PACKAGES['cv2']))"
     assert site.run(code) == ""
+
+
+def test_the_newest_version_is_taken_of_the_distribution_that_is_there(site):
+    def line(module, floor=""):
+        return site.run(
+            "from lumosx_core.install_line import PACKAGES, upgrade_line\n"
+            f"print(upgrade_line(PACKAGES[{module!r}], {floor!r}))"
+        ).replace(str(site.python), "python")
+
+    start = "python -m pip install --upgrade "
+    assert line("cv2") == f"{start}opencv-python-headless numpy==1.26.4"
+    site.add("opencv-python", "4.5.0", "cv2")
+    assert line("cv2") == f"{start}opencv-python numpy==1.26.4"
+    assert line("cv2", "4.8") == f"{start}'opencv-python>=4.8' numpy==1.26.4"
+    assert line("insightface") == f"{start}--no-deps insightface"

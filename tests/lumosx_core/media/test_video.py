@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.media import video as video_module
 from lumosx_core.media.video import VideoFile, write_video
 
 
@@ -119,3 +120,34 @@ def test_a_source_that_fails_leaves_nothing_behind(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_video(frames(), tmp_path / "half.mp4", 16.0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("head", "animated"), [
+    (b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02", True), (b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\xff rest", True),
+    (b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\xfd", False), (b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0", False),
+    (b"RIFX\0\0\0\0WEBPVP8X\x0a\0\0\0\x02", False), (b"RIFF\0\0\0\0WEBPVP8L\x0a\0\0\0\x02", False), (b"", False),
+])
+def test_only_the_flag_of_an_animation_makes_a_webp_one(tmp_path, head, animated):
+    path = tmp_path / "a.webp"
+    path.write_bytes(head)
+    assert video_module._is_animated_webp(path) == animated
+    assert not video_module._is_animated_webp(tmp_path / "gone.webp")
+    sentence = str(video_module._unreadable(path, "is bad", ValueError("a reason\nand more")))
+    assert ("animated WebP" in sentence) == animated and ("(a reason);" in sentence) != animated
+
+
+@pytest.mark.parametrize(("error", "reason"), [
+    (OSError(2, "gone"), "(gone)"), (ValueError(), "(ValueError)"), (ValueError("x" * 130), f"({'x' * 120})"),
+])
+def test_the_reason_is_short_and_never_empty(tmp_path, error, reason):
+    assert reason in str(video_module._unreadable(tmp_path / "a.mp4", "is bad", error))
+
+
+@pytest.mark.parametrize(("bound", "accepted"), [(64 * 48, True), (64 * 48 - 1, False)])
+def test_frames_have_exactly_so_many_pixels_at_most(video, monkeypatch, bound, accepted):
+    monkeypatch.setattr(video_module, "MOST_PIXELS", bound)
+    if accepted:
+        assert len(list(VideoFile(video))) == 7
+    else:
+        with pytest.raises(LumosXError, match="^video: video.mp4 has frames of 64x48 pixels"):
+            list(VideoFile(video))

@@ -5,6 +5,7 @@ import torch
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.hunyuan.config import HunyuanConfig
+from lumosx_core.models.hunyuan.double_block import double_block
 from lumosx_core.models.hunyuan.network import HunyuanNetwork
 from tools.hunyuan import hunyuan_model, velocity
 
@@ -54,7 +55,9 @@ def test_the_defaults_are_the_released_model():
     assert 12.7e9 < numbers < 12.9e9
 
 
-@pytest.mark.parametrize("wrong", [{"axes_dim": (16, 56, 54)}, {"num_heads": 23}])
+@pytest.mark.parametrize("wrong", [
+    {"axes_dim": (16, 56, 54)}, {"num_heads": 23}, {"hidden_size": 3073}, {"hidden_size": 3095},
+])
 def test_sizes_that_do_not_fit_together_are_refused(wrong):
     with pytest.raises(LumosXError, match="HunyuanVideo"):
         HunyuanConfig(**wrong)
@@ -71,3 +74,24 @@ def test_a_block_can_be_run_by_somebody_else():
     assert torch.equal(network(*inputs), network(*inputs, run_block=run))
     assert seen == [(0, 12, 5), (1, 12, 5)]
     assert SMALL.latent.token_grid(inputs[0].shape) == (2, 2, 3)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float16, 65504), (torch.float32, torch.inf)])
+def test_texts_that_outgrow_float16_are_clamped_and_no_others(dtype, most):
+    outgrown = torch.tensor([[[torch.inf, -torch.inf, 1.0]]], dtype=dtype)
+
+    class Stream:
+        heads = 1
+
+        def modulation(self, vec):
+            return None, None
+
+        def project(self, x, modulation, rotary):
+            return x, x, x
+
+        def finish(self, x, *rest):
+            return outgrown
+
+    image, text = double_block(Stream(), Stream(), *[torch.zeros(1, 1, 3, dtype=dtype)] * 4, None, None,
+                               lambda q, k, v, heads: q)
+    assert text.tolist() == [[[most, -most, 1.0]]] and image is outgrown
