@@ -68,6 +68,27 @@ def test_a_damaged_file_counts_as_empty_and_is_written_anew(file, content):
     assert file.expect(KEY, 1e12, 1) == Expected(2.0)
 
 
+def test_a_file_is_read_exactly_up_to_its_largest_size(file):
+    file.remember(Pace(KEY, 1e12, 2.0, LARGE))
+    content = file.path.read_text()
+    file.path.write_text(content.ljust(1 << 16))
+    assert file.expect(KEY, 1e12, 1) == Expected(2.0)
+    file.path.write_text(content.ljust((1 << 16) + 1))
+    assert file.expect(KEY, 1e12, 1) is None
+
+
+def test_only_the_first_runs_of_a_longer_file_count(file):
+    file.path.parent.mkdir()
+    runs = [{"key": f"{number:064x}", "work": 1e12, "seconds": 1, "size": vars(SMALL)} for number in range(MOST_RUNS)]
+    file.path.write_text(json.dumps({"runs": [*runs, {"key": "damaged"}]}))
+    assert file.expect(f"{MOST_RUNS - 1:064x}", 1e12, 1) == Expected(1.0)
+
+
+def test_work_of_exactly_the_factor_is_still_expected(file):
+    file.remember(Pace(KEY, 1e12, 2.0, LARGE))
+    assert file.expect(KEY, 4e12, 1) == Expected(8.0, LARGE) and file.expect(KEY, 0.25e12, 1) == Expected(0.5, LARGE)
+
+
 def test_a_full_disk_leaves_what_was_there(file, full_disk):
     file.remember(Pace(KEY, 1e12, 2.0, LARGE))
     with full_disk(50), pytest.raises(OSError):

@@ -1,6 +1,7 @@
 """Lynx's parts in files of every layout, by keys and shapes."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.models.lynx.layers import LayerReader, adapter_checksum
-from lumosx_core.models.lynx.recognise import find_lynx
+from lumosx_core.models.lynx.layers import LayerReader, adapter_checksum, read_tensor
+from lumosx_core.models.lynx.recognise import _resampler_sizes, find_lynx, resampler_shapes
 from lumosx_core.models.lynx.sizes import AdapterSizes, ResamplerSizes, check_base, check_pair
 from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.weights.opening import open_weights
@@ -84,6 +85,38 @@ def test_a_resampler_is_found_under_any_prefix(prefix, tmp_path):
         found = find_lynx(source)
     assert found.resampler.sizes.token_width == 48
     assert found.resampler.names["layers.1.0.to_kv.weight"] == f"{prefix}layers.1.0.to_kv.weight"
+
+
+def test_what_lies_beside_a_resamplers_prefix_is_none_of_it(tmp_path):
+    weights = {f"resampler.{name}": tensor for name, tensor in resampler(48).items()}
+    weights |= {"layers.7.other.weight": torch.zeros(2), "latents": torch.zeros(1, 99, 2)}
+    with open_weights(write(tmp_path / "file", weights)) as source:
+        found = find_lynx(source).resampler
+    assert (found.sizes.depth, found.sizes.queries) == (2, 3)
+    assert all(name.startswith("resampler.") for name in found.names.values())
+
+
+@pytest.mark.parametrize(("inner", "heads"), [(8, 1), (63, 1), (64, 1), (127, 1), (128, 2)])
+def test_a_resampler_has_a_head_for_each_64_channels_and_at_least_one(inner, heads):
+    sizes = ResamplerSizes(512, 32, inner, 64, heads, 2, 3, 48)
+    shapes = resampler_shapes(sizes)
+    source = SimpleNamespace(path="a", tensors={name: SimpleNamespace(shape=shape) for name, shape in shapes.items()})
+    assert _resampler_sizes(source, {name: name for name in shapes}) == sizes
+
+
+@pytest.mark.parametrize(("data", "scale"), [
+    (torch.int8, (2,)), (torch.int8, (1, 1)), (torch.int8, (3, 1)), (torch.uint8, (2, 1)), (torch.int8, None),
+])
+def test_only_int8_with_a_scale_for_each_row_is_read(data, scale):
+    def source(dtype, shape):
+        held = {"a._data": torch.ones(2, 3, dtype=dtype)}
+        if shape is not None:
+            held["a._scale"] = torch.full(shape, 0.5)
+        return SimpleNamespace(path="a", tensors=held, read=held.__getitem__)
+
+    assert read_tensor(source(torch.int8, (2, 1)), "a._data", None).tolist() == [[0.5] * 3] * 2
+    with pytest.raises(LumosXError, match="^a: 'a._data' is not optimum-quanto's int8"):
+        read_tensor(source(data, scale), "a._data", None)
 
 
 @pytest.mark.parametrize(("names", "blocks"), [

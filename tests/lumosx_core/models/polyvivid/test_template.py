@@ -70,6 +70,16 @@ def test_an_empty_word_and_a_missing_picture_are_refused(tokenize):
         tokenize_template(tokenize, "a man", ["a", "b"], [(2, 2)])
 
 
+def test_a_tokenizer_that_adds_to_the_end_is_refused(tokenize):
+    def longer(text):
+        return [*tokenize(text), 5]
+
+    assert tokenize_template(longer, "a man", []).text_spans[0][1] == tokenize_template(
+        tokenize, "a man", []).text_spans[0][1] + 1
+    with pytest.raises(LumosXError, match="^clip: its tokenizer cannot read"):
+        tokenize_template(longer, "a man", ["man"])
+
+
 @pytest.mark.parametrize("tokenize", [
     lambda text: [1, *text.encode()],
     lambda text: [128000, 128006, 882, 128007, 271, 5] if text.startswith("<") else [128000, 5],
