@@ -138,3 +138,27 @@ def test_an_old_pillow_is_named_with_its_version(monkeypatch):
     monkeypatch.setattr(drawing.ImageFont, "load_default", load_default)
     with pytest.raises(LumosXError, match=r"Pillow .* is too old, .*--upgrade 'pillow>=10.1' and restart"):
         drawing.font_of(20)
+
+
+@pytest.mark.parametrize(("module", "is_folder"), [("lumosx_core", True), ("json", True), ("this", False),
+                                                   ("no_such_module", False)])
+def test_the_folder_of_a_package_and_of_nothing_else(module, is_folder):
+    folder = packages.folder_of(module)
+    assert (folder is not None) == is_folder and (not is_folder or folder.name == module)
+
+
+@pytest.mark.parametrize(("error", "listed", "words"), [
+    (ImportError("broken\nmore"), {}, "dlib is installed but cannot be imported (broken); run REINSTALL"),
+    (ImportError(" "), {"dlib": "1"}, "dlib 1 is installed but cannot be imported (ImportError); run REINSTALL"),
+    (ValueError(), {"a": "1", "b": "2"}, "a 1 and b 2 are installed but cannot be imported (ValueError); run RE"),
+    (ModuleNotFoundError("No module", name="dlib.part"), {"dlib": "1"}, "(No module); run REINSTALL"),
+    (ModuleNotFoundError("No module", name="other.part"), {"dlib": "1"}, "(No module); run UPGRADE"),
+    (ModuleNotFoundError("No module"), {"dlib": "1"}, "(No module); run UPGRADE"),
+    (ImportError("DLL load failed while"), {"dlib": "1"}, "(DLL load failed while); install Microsoft's Visual C++"),
+])
+def test_the_way_out_fits_the_reason(monkeypatch, error, listed, words):
+    monkeypatch.setattr(packages, "distributions", lambda package: listed)
+    monkeypatch.setattr(packages, "upgrade_line", lambda package: "UPGRADE")
+    monkeypatch.setattr(packages, "reinstall_line", lambda package: "REINSTALL")
+    sentence = str(packages._not_importable(packages.PACKAGES["dlib"], error, "face: "))
+    assert sentence.startswith("face: ") and words in sentence
