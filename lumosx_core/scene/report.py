@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
+from decimal import Decimal
 
 from .binding import BoundPrompt
 from .duration import Expected, spoken
@@ -54,15 +55,15 @@ def encoding_report(summary: EncodingSummary) -> str:
 
 def _prediction_lines(outlook: Outlook) -> list[str]:
     prediction, planned = outlook.prediction, outlook.planned_bytes
-    beside = "" if planned is None else f" (ComfyUI plans {planned / GIGABYTE:.2g} GB)"
+    beside = "" if planned is None else f" (ComfyUI plans {_figure(planned / GIGABYTE)} GB)"
     weights = "2.8 GB in bf16, 1.5 GB in fp8 or Q8_0"
     if outlook.model is not None:
         weights = in_bytes(outlook.weights_bytes)
     times = f"{prediction.class_ratio:.2f}" if prediction.class_ratio >= 0.01 else "less than 0.01"
     return [
         f"- Predicted for {outlook.model or 'the 1.3B model in bf16'}: one step with guidance is "
-        f"{prediction.step_tflop:.3g} TFLOP; activations need {prediction.activation_gigabytes:.2g} GB for each "
-        f"video{beside}, beside the weights ({weights}).",
+        f"{_figure(prediction.step_tflop, 3)} TFLOP; activations need {_figure(prediction.activation_gigabytes)} GB "
+        f"for each video{beside}, beside the weights ({weights}).",
         f"- Time: {_here(outlook.expected)}{prediction.time_class}; a step is {times} times the work of 832 x 480 with "
         "81 frames and no references.",
     ]
@@ -70,7 +71,13 @@ def _prediction_lines(outlook: Outlook) -> list[str]:
 
 def in_bytes(count: int) -> str:
     """A number of bytes as people say it."""
-    return f"{count / 10**9:.2g} GB" if count >= 10**9 else f"{count / 10**6:.2g} MB"
+    # What would be rounded to 1000 MB is 1 GB.
+    return f"{_figure(count / 10**9)} GB" if count >= 995 * 10**6 else f"{_figure(count / 10**6)} MB"
+
+
+def _figure(value: float, digits: int = 2) -> str:
+    """A number of so many digits, however large it is: 150, not 1.5e+02."""
+    return f"{Decimal(f'{value:.{digits}g}'):f}"
 
 
 def _here(expected: Expected | None) -> str:

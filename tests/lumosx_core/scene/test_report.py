@@ -10,9 +10,10 @@ from lumosx_core.models.lumosx.cost import GIGABYTE, Chunks, forward_work, peak_
 from lumosx_core.models.lumosx.prediction import RELEASE_BYTES, predict
 from lumosx_core.models.lumosx.sequence import SequenceLayout
 from lumosx_core.scene.binding import BoundPrompt
+from lumosx_core.scene.duration import Expected, Size
 from lumosx_core.scene.phrases import PhraseMatch, Tokens
 from lumosx_core.scene.relations import Kind, Reference, Scene
-from lumosx_core.scene.report import encoding_report
+from lumosx_core.scene.report import _prediction_lines, encoding_report, in_bytes
 from lumosx_core.scene.summary import EncodingSummary, Outlook, Prediction, TokenCounts
 
 BODY = Reference(Kind.OBJECT, "man", torch.rand(1, 4, 4, 3), full_body=True)
@@ -97,3 +98,38 @@ def test_tokens_are_listed_from_the_first_to_the_last():
 def test_the_class_of_time_is_that_of_the_work_beside_the_trained_size(grid, references, expected):
     last = report_of(SequenceLayout(*grid, drawn_binding(*SCENES[references]))).splitlines()[-1]
     assert last == f"- Time: {expected} the work of 832 x 480 with 81 frames and no references."
+
+
+@pytest.mark.parametrize(("count", "text"), [
+    (10**9, "1 GB"), (999 * 10**6, "1 GB"), (994 * 10**6, "990 MB"), (123 * 10**6, "120 MB"), (11 * 10**6, "11 MB"),
+    (2_840_000_000, "2.8 GB"), (123 * 10**9, "120 GB"), (10**4, "0.01 MB"), (0, "0 MB"),
+])
+def test_bytes_as_people_say_them(count, text):
+    assert in_bytes(count) == text
+
+
+@pytest.mark.parametrize(("expected", "words"), [
+    (None, "- Time: usual"), (Expected(120.0), "- Time: about 2 minutes here for sampling; usual"),
+    (Expected(3.0, Size(64, 48, 9)),
+     "- Time: about 3 seconds here for sampling (based on a run at 64 x 48 with 9 frames); usual"),
+])
+def test_the_time_here_comes_before_its_class(expected, words):
+    outlook = Outlook(Prediction(1.0, 1.0, 1.0, 1.0), 2 * 10**9, "a.gguf", 3 * 10**9, expected)
+    first, second = _prediction_lines(outlook)
+    assert "Predicted for a.gguf" in first and "(ComfyUI plans 3 GB)" in first and "the weights (2 GB)" in first
+    assert second.startswith(words)
+
+
+@pytest.mark.parametrize(("ratio", "words"), [
+    (0.01, "a step is 0.01 times"), (0.0099, "a step is less than 0.01 times"),
+])
+def test_the_smallest_ratio_is_a_hundredth(ratio, words):
+    outlook = Outlook(Prediction(1.0, 1.0, 1.0, ratio), RELEASE_BYTES)
+    first, second = _prediction_lines(outlook)
+    assert words in second and "plans" not in first and "1.5 GB in fp8" in first
+
+
+def test_large_numbers_have_no_exponent():
+    outlook = Outlook(Prediction(12345.0, 123.0, 1.0, 30.0), RELEASE_BYTES, planned_bytes=456 * GIGABYTE)
+    line, _ = _prediction_lines(outlook)
+    assert "is 12300 TFLOP; activations need 120 GB for" in line and "plans 460 GB" in line
