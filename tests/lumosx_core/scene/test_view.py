@@ -9,11 +9,12 @@ import torch
 from lumosx_core.models.lumosx.prediction import RELEASE_BYTES, predict
 from lumosx_core.models.lumosx.sequence import Binding, SequenceLayout
 from lumosx_core.scene.binding import BoundPrompt, bind_prompt
+from lumosx_core.scene.duration import Expected, Size
 from lumosx_core.scene.phrases import PhraseMatch, Tokens, find_phrase
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scene.report import binder_report
-from lumosx_core.scene.summary import EncodingSummary, Outlook, TokenCounts
-from lumosx_core.scene.view import encoding_view, scene_view
+from lumosx_core.scene.summary import EncodingSummary, Outlook, Prediction, TokenCounts
+from lumosx_core.scene.view import _prediction, encoding_view, scene_view
 
 DRAWN = object()
 
@@ -88,6 +89,17 @@ def test_the_prediction_is_plain_numbers():
     # Four digits, as many as anybody reads.
     figures = [value for value in prediction.values() if isinstance(value, float)]
     assert len(figures) == 5 and all(value == float(f"{value:.4g}") for value in figures)
+
+
+@pytest.mark.parametrize(("expected", "here"), [
+    (Expected(90.0), {"amount": 1.5, "unit": "minutes", "like": None}),
+    (Expected(4.2, Size(64, 48, 9)),
+     {"amount": 4, "unit": "seconds", "like": {"width": 64, "height": 48, "frames": 9}}),
+])
+def test_the_time_here_is_plain_too(expected, here):
+    outlook = Outlook(Prediction(1.0, 2.0, 3.0, 4.0), 10**9, "a.gguf", expected=expected)
+    view = _prediction(outlook)
+    assert view["here"] == here and (view["model"], view["weights_gb"]) == ("a.gguf", 1.0)
 
 
 @pytest.mark.parametrize(

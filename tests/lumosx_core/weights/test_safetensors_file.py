@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.weights import safetensors_file
 from lumosx_core.weights.safetensors_file import SafetensorsFile
 from lumosx_core.weights.source import TensorInfo
 
@@ -231,3 +232,40 @@ def test_a_shape_that_torch_cannot_hold_is_refused(tmp_path, dimensions):
         SafetensorsFile(written(dimensions))
     with SafetensorsFile(written(64)) as source:
         assert source.read("a").shape == (1,) * 64
+
+
+@pytest.mark.parametrize(("bound", "most", "words"), [
+    ("_LARGEST_INDEX", lambda path: path.stat().st_size, "larger than any index"),
+])
+def test_an_index_is_read_exactly_up_to_its_largest_size(samples, monkeypatch, bound, most, words):
+    path = samples["shards"]
+    monkeypatch.setattr(safetensors_file, bound, most(path))
+    SafetensorsFile(path).close()
+    monkeypatch.setattr(safetensors_file, bound, most(path) - 1)
+    with pytest.raises(LumosXError, match=words):
+        SafetensorsFile(path)
+
+
+@pytest.mark.parametrize("pairs", [3, 2])
+def test_a_header_is_read_exactly_up_to_its_bounds(tmp_path, monkeypatch, pairs):
+    header = {"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}
+    path = write_raw(tmp_path / "a.safetensors", header, b"x")
+    size = len(json.dumps(header))
+    monkeypatch.setattr(safetensors_file, "_MOST_PAIRS", pairs + 1)
+    monkeypatch.setattr(safetensors_file, "LARGEST_HEADER", size if pairs == 3 else size - 1)
+    if pairs == 3:
+        SafetensorsFile(path).close()
+        monkeypatch.setattr(safetensors_file, "_MOST_PAIRS", 3)
+    with pytest.raises(LumosXError, match="its header (is larger|lists more) than any that LumosX reads"):
+        SafetensorsFile(path)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError()])
+def test_too_little_memory_is_said(tmp_path, monkeypatch, error):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(safetensors_file, "safe_open", fail)
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    with pytest.raises(LumosXError, match="there is not enough memory to map it"):
+        SafetensorsFile(tmp_path / "a.safetensors")

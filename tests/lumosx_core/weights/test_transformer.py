@@ -1,5 +1,7 @@
 """The model is found under any prefix, and whatever is no LumosX model is refused with what it seems to be."""
 
+from types import SimpleNamespace
+
 import gguf
 import numpy as np
 import pytest
@@ -226,3 +228,17 @@ def test_a_layer_that_only_the_host_can_read_is_left_to_it(find, weights):
         "blocks.0.ffn.0.comfy_quant": torch.tensor(list(b'{"format": "nvfp4"}'), dtype=torch.uint8),
     }
     assert "blocks.0.ffn.0.weight" in find({**weights, **packed})
+
+
+@pytest.mark.parametrize(("metadata", "tensors", "words"), [
+    ({}, {}, "a file without tensors"), ({}, {"x": None}, "no model that LumosX knows (its first tensor is 'x')"),
+    ({"general.architecture": "t5encoder"}, {"x": None}, "a text encoder"),
+    ({"general.architecture": "clip-vision"}, {}, "an image encoder"),
+    ({"general.architecture": "llama"}, {"x": None}, "a model of the family 'llama'"),
+    ({"general.architecture": "l" * 50}, {}, f"a model of the family {'l' * 40!r}"),
+    ({"general.architecture": "wan"}, {}, "a file without tensors"),
+    ({"general.architecture": ""}, {}, "a file without tensors"),
+])
+def test_what_is_no_transformer_is_described(metadata, tensors, words):
+    source = SimpleNamespace(metadata=metadata, tensors=tensors)
+    assert describe_contents(source).startswith(words)
