@@ -228,3 +228,12 @@ def test_comments_are_those_of_the_page(typed):
     (text,), _ = read_prompt(typed)
     expected = re.sub(r"/\*[\s\S]*?\*/|//[^\n\r\u2028\u2029]*", "", typed)
     assert text.plain == read_text(expected).plain
+
+
+@pytest.mark.parametrize(("text", "phrase", "places"), [
+    ("남자가 남자", "남자", [(5, 7)]), ("红帽子 红帽", "红帽", [(5, 7)]), ("Hat hat, hat", "hat", [(5, 8), (10, 13)]),
+    ("'hat' hat", "'hat", [(2, 5)]), ("hats hat", "hat", [(6, 9)]), ("hat", "hat", [(1, 4)]),
+])
+def test_a_phrase_is_spelled_so_where_no_letter_goes_on_after_it(text, phrase, places):
+    read, words = read_text(text), read_text(phrase)
+    assert list(read.spelled(read.places(words), words)) == places

@@ -1,0 +1,170 @@
+"""A batch without a server: how long it waits, what ends a case alone and what ends everything."""
+
+import errno
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from lumosx_core.errors import LumosXError
+from lumosx_core.runner import run
+from lumosx_core.runner.client import Refused, ServerAway
+from lumosx_core.runner.outcome import Outcome
+from lumosx_core.runner.run import Batch, Settings
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only sleeping moves on."""
+    here = SimpleNamespace(now=0.0, slept=[])
+
+    def sleep(seconds):
+        here.slept.append(seconds)
+        here.now += seconds
+
+    monkeypatch.setattr(run.time, "monotonic", lambda: here.now)
+    monkeypatch.setattr(run.time, "sleep", sleep)
+    return here
+
+
+@pytest.fixture
+def batch(tmp_path, said):
+    def make(**settings):
+        progress = SimpleNamespace(say=said.append)
+        server = SimpleNamespace(url="http://x")
+        return Batch(Settings(tmp_path, None, **settings), server, None, None, progress)
+
+    return make
+
+
+def away(times, answer="answer"):
+    """A call that fails so often, then answers."""
+    left = [times]
+
+    def call(*arguments):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise ServerAway("gone")
+        return answer, *arguments
+
+    return call
+
+
+def test_an_answer_is_passed_on_without_a_word(batch, clock, said):
+    assert batch()._patiently(away(0), 1, 2) == ("answer", 1, 2)
+    assert clock.slept == [] and said == []
+
+
+def test_pauses_grow_up_to_ten_seconds(batch, clock, said):
+    assert batch()._patiently(away(7)) == ("answer",)
+    assert clock.slept == [1, 2, 4, 8, 10, 10, 10]
+    assert len(said) == 2 and said[0].startswith("http://x does not answer (gone); waiting for up to 600 s")
+
+
+def test_the_last_pause_ends_where_the_wait_does(batch, clock):
+    with pytest.raises(LumosXError, match="^server: http://x did not answer for 5 s .gone.; start it"):
+        batch(wait=5)._patiently(away(100))
+    assert clock.slept == [1, 2, 2]
+
+
+def test_without_a_wait_it_ends_at_once(batch, clock):
+    with pytest.raises(LumosXError, match="did not answer for 0 s"):
+        batch(wait=0)._patiently(away(100))
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    (LumosXError("case: bad."), "case: bad."), (OSError("odd"), "case: a file of 1 cannot be read (odd)"),
+    (OSError(errno.EACCES, "Denied"), "case: a file of 1 cannot be read (Denied)"),
+    (KeyError("x"), "case: 1 cannot be run (KeyError: 'x')"),
+    (ValueError("y" * 300), f"(ValueError: {'y' * 200})"), (Refused("refused", 404), "refused"),
+])
+def test_what_goes_wrong_with_a_case_is_its_own_outcome(batch, error, words):
+    def call(number):
+        assert number == 3
+        raise error
+
+    outcome = batch()._for_case("1", call, 3)
+    assert isinstance(outcome, Outcome) and words in outcome.error
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    (run.Stop("results: no."), "results: no"), (ServerAway("gone"), "gone"),
+    (OSError(errno.ENOSPC, "No space"), "^results: the disk is full .No space."),
+])
+def test_what_ends_everything_is_no_outcome(batch, error, words):
+    def call():
+        raise error
+
+    with pytest.raises(Exception, match=words) as raised:
+        batch()._for_case("1", call)
+    assert not isinstance(raised.value, OSError)
+
+
+@pytest.mark.parametrize(("number", "kind"), [
+    (errno.ENAMETOOLONG, LumosXError), (errno.ENOSPC, run.Stop), (errno.EACCES, run.Stop), (None, run.Stop),
+])
+def test_only_a_name_that_cannot_be_written_is_the_cases_own_fault(number, kind):
+    error = OSError(number, "why") if number else None
+    found = run._not_written(Path("a"), error)
+    assert type(found) is kind and str(found).startswith("download: a cannot be written (")
+
+
+@pytest.mark.parametrize(("running", "limit", "seconds", "stopped"), [
+    (True, 60, 59.9, False), (True, 60, 60, True), (False, 60, 99, False), (True, None, 999, False),
+])
+def test_a_case_is_stopped_exactly_at_its_limit(batch, clock, monkeypatch, running, limit, seconds, stopped):
+    one, posted = batch(timeout=limit), SimpleNamespace(case="1", prompt_id="id")
+    cancelled, written = [], []
+    one.server.cancel = cancelled.append
+    monkeypatch.setattr(one, "_write", lambda posted, outcome: written.append(outcome.error))
+    one._stop_if_too_long(posted, running)
+    clock.now += seconds
+    one._stop_if_too_long(posted, running)
+    assert cancelled == ["id"] * stopped
+    assert written == ["It ran longer than 1 minutes and was stopped."] * stopped
+
+
+def test_outputs_are_fetched_under_the_cases_name(batch, said, tmp_path, monkeypatch):
+    one, fetched = batch(), []
+    monkeypatch.setattr(one, "_fetch", lambda file, target: fetched.append((file["filename"], target)))
+    folder = tmp_path / "out"
+    assert one._download("c", ({"filename": "x.MP4"},), folder) == [str(folder / "c.mp4")]
+    several = ({"filename": "x.mp4"}, {"filename": "y.sh"}, {"filename": "z.png"})
+    assert one._download("c", several, folder) == [str(folder / "c" / "1.mp4"), str(folder / "c" / "3.png")]
+    assert len(said) == 1 and "y.sh stays on the server" in said[0] and len(fetched) == 3
+    with pytest.raises(LumosXError, match="neither a video nor a picture"):
+        one._download("c", ({"filename": "y.sh"},), folder)
+
+
+@pytest.mark.parametrize(("has_video", "whole", "found"), [
+    ([1, 2], [True, True], 2), ([1, 2], [True, False], 1), ([1], [False], None), ([], [], None), ([2], [True], None),
+])
+def test_the_last_whole_video_counts(batch, monkeypatch, has_video, whole, found):
+    one = batch()
+    object.__setattr__(one.settings, "graph", SimpleNamespace(video_prefixes=lambda prefix: ["a/b/p"]))
+    answers = iter(whole)
+    one.server.fetch = lambda file, target: int(file["filename"][2:7]) in has_video
+    monkeypatch.setattr(run, "is_whole_mp4", lambda target: next(answers))
+    videos = one._finished_videos(SimpleNamespace(prefix="p"))
+    assert videos == (() if found is None else (
+        {"filename": f"p_{found:05}_.mp4", "subfolder": "a/b", "type": "output"},
+    ))
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_only_so_many_videos_are_looked_at(batch, monkeypatch, most):
+    one, asked = batch(), []
+    object.__setattr__(one.settings, "graph", SimpleNamespace(video_prefixes=lambda prefix: ["p"]))
+    one.server.fetch = lambda file, target: asked.append(file["filename"]) or True
+    monkeypatch.setattr(run, "is_whole_mp4", lambda target: True)
+    monkeypatch.setattr(run, "_MOST_VIDEOS", most)
+    assert one._finished_videos(SimpleNamespace(prefix="p"))[0]["filename"] == f"p_{most:05}_.mp4"
+    assert len(asked) == most
+    object.__setattr__(one.settings, "graph", SimpleNamespace(video_prefixes=lambda prefix: None))
+    assert one._finished_videos(SimpleNamespace(prefix="p")) == ()
