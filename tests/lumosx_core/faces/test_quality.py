@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lumosx_core.faces import quality
 from lumosx_core.faces.face import Face
 from lumosx_core.faces.quality import SHARP, Quality, frontality, measure_quality, sharpness, tilt, whole
 from support.photographs import CASES, case_faces, read, six_people_file
@@ -155,3 +156,19 @@ def test_each_figure_has_its_limit():
 def test_problems_say_the_figure(astronaut):
     face = Face((10.0, 20.0, 41.4, 60.0), 0.9, np.array([(20, 30), (35, 30), (27, 38), (22, 45), (33, 45)], float))
     assert measure_quality(astronaut, face).problems()[0] == "its short side is 31 px, below 48 px"
+
+
+GOOD = Quality(quality.SMALLEST_FACE, quality.SHARP, quality.TURNED, quality.WHOLE, quality.TILTED)
+
+
+@pytest.mark.parametrize(("name", "change", "words"), [
+    ("short_side", -0.1, "its short side is"), ("sharpness", -0.1, "it is blurred"),
+    ("frontality", -0.01, "it is turned far away"), ("whole", -0.01, "of it is cut off"),
+    ("tilt", 0.1, "it is on its side"), ("tilt", quality.UPSIDE_DOWN - quality.TILTED, "it is on its side"),
+    ("tilt", quality.UPSIDE_DOWN - quality.TILTED + 0.1, "it is on its head"),
+])
+def test_each_figure_is_good_exactly_up_to_its_bound(name, change, words):
+    assert GOOD.problems() == [] and not GOOD.too_small
+    (problem,) = replace(GOOD, **{name: getattr(GOOD, name) + change}).problems()
+    assert words in problem
+    assert replace(GOOD, tilt=180.0).problems(upright=True) == []

@@ -1,6 +1,7 @@
 """Rows of small pictures under titles."""
 
 import numpy as np
+import pytest
 
 from lumosx_core.media.contact_sheet import CELL, COLUMNS, MOST_PICTURES, MOST_ROWS, SheetRow, draw_sheet
 
@@ -33,3 +34,17 @@ def test_a_long_row_is_cut_but_keeps_its_framed_picture():
 def test_many_rows_stay_bounded():
     rows = [SheetRow("a", [filled((9, 9, 9))])] * 500
     assert draw_sheet(rows).shape[0] < (MOST_ROWS + 1) * (CELL + 40)
+
+
+@pytest.mark.parametrize(("rows", "line"), [(MOST_ROWS - 1, False), (MOST_ROWS, False), (MOST_ROWS + 1, True)])
+def test_a_last_line_counts_the_rows_left_out(rows, line):
+    sheet = draw_sheet([SheetRow("", [filled((9, 9, 9))])] * rows)
+    shown = min(rows, MOST_ROWS)
+    assert sheet.shape[0] == shown * (24 + CELL + 8) + 8 + (24 if line else 0)
+    assert (sheet[-20:] != 245).any() == line
+
+
+@pytest.mark.parametrize(("count", "lines"), [(1, 1), (COLUMNS, 1), (COLUMNS + 1, 2), (2 * COLUMNS, 2)])
+def test_pictures_fill_lines_of_a_row(count, lines):
+    sheet = draw_sheet([SheetRow("", [filled((9, 9, 9))] * count)])
+    assert sheet.shape[0] == 24 + lines * (CELL + 8) + 8

@@ -39,3 +39,9 @@ def test_words_stay_inside_the_picture():
     assert ground((20, 3), above=True)[1] == 3
     left, _, right, _ = ground((190, 50), above=False)
     assert left < 190 and right == 199
+
+
+def test_words_stand_on_a_place_from_exactly_their_height_on():
+    _, top, _, bottom = ground((20, 50), above=True)
+    height = bottom - top
+    assert ground((20, height), above=True)[1] == 0 and ground((20, height - 1), above=True)[1] == height - 1

@@ -283,3 +283,17 @@ def test_a_file_is_read_in_exactly_so_many_pieces(monkeypatch):
     assert (file.read(1), file.read()) == (b"a", b"bc")
     with pytest.raises(pictures.PictureError, match="too many pieces"):
         file.read()
+
+
+@pytest.mark.parametrize(("value", "words"), [
+    (pictures._BRIGHTEST, None), (pictures._DARKEST, None), (np.nextafter(np.float32(pictures._BRIGHTEST), 9), "up to"),
+    (np.nextafter(np.float32(pictures._DARKEST), -9), "down to"),
+])
+def test_values_exactly_at_the_bounds_are_let_through(value, words):
+    image = torch.full((1, 2, 2, 3), 0.5, dtype=torch.float64)
+    image[0, 1, 1, 1] = float(value)
+    if words is None:
+        assert one_picture(image, "face")[0, 1, 1, 1] == min(max(value, 0), 1)
+    else:
+        with pytest.raises(LumosXError, match=f"^face: the image contains values {words}"):
+            one_picture(image, "face")

@@ -64,3 +64,11 @@ def test_the_report_lists_views_in_order_with_figures_notes_and_warnings():
         "- Left out: image_1.",
         "- **Warning:** it is grey.",
     ]
+
+
+@pytest.mark.parametrize("name", ["size", "sharpness", "frontality"])
+def test_what_is_equal_is_not_first(name):
+    best = View("a", 100, 500, 0.9)
+    other = View("b", **{"size": 50, "sharpness": 100, "frontality": 0.5, name: getattr(best, name)})
+    line = views_report([best, other], [], []).splitlines()[0]
+    assert f"first in {' and '.join(one for one in ('size', 'sharpness', 'frontality') if one != name)}, and" in line
