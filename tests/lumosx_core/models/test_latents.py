@@ -62,3 +62,17 @@ def test_no_video_has_no_frames():
 @pytest.mark.parametrize("spec", [WAN21_LATENT, WAN22_LATENT, HUNYUAN_LATENT])
 def test_a_token_stands_for_a_square_of_pixels(spec):
     assert spec.token_pixels == math.sqrt(spec.patch[1] * spec.patch[2]) * spec.pixel_stride
+
+
+@pytest.mark.parametrize(("frames", "has", "nearest"), [
+    (-3, False, 1), (0, False, 1), (1, True, 1), (2, False, 1), (3, False, 1), (4, False, 5), (5, True, 5),
+    (8, False, 9), (81, True, 81),
+])
+def test_frames_are_one_and_whole_strides(frames, has, nearest):
+    assert (WAN21_LATENT.has_frames(frames), WAN21_LATENT.nearest_frames(frames)) == (has, nearest)
+
+
+@pytest.mark.parametrize(("pixels", "has", "nearest"), [(-9, False, 0), (0, True, 0), (3, False, 0), (5, False, 8),
+                                                        (8, True, 8), (13, False, 16)])
+def test_sides_are_whole_latent_pixels(pixels, has, nearest):
+    assert (WAN21_LATENT.has_side(pixels), WAN21_LATENT.nearest_side(pixels)) == (has, nearest)

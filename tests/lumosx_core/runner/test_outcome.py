@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 
+from lumosx_core.runner import outcome
 from lumosx_core.runner.outcome import is_whole_mp4, iso_time, read_history
 
 
@@ -100,3 +101,34 @@ def test_failures_are_reported():
     assert "interrupted" in read_history(_entry("error", interrupted={"timestamp": 5})).error
     assert "without saving anything" in read_history(_entry("success", success={"timestamp": 5})).error
     assert read_history({"status": None, "outputs": {}}).seconds is None
+
+
+@pytest.mark.parametrize(("stamp", "kept"), [
+    (0, True), (outcome._LAST_TIME, True), (-1, False), (outcome._LAST_TIME + 1, False), (1.0, False), (True, False),
+    ("1", False), (None, False),
+])
+def test_times_are_whole_and_within_the_calendar(stamp, kept):
+    assert outcome._time({"timestamp": stamp}) == (stamp if kept else None)
+    assert outcome.iso_time(outcome._time({"timestamp": stamp})) is None or kept
+    assert outcome._time(None) is None and outcome._time({}) is None
+
+
+def test_files_are_listed_once_and_only_so_many_of_them():
+    def file(number, **more):
+        return {"filename": f"{number}.mp4", "subfolder": "", "type": "output", **more}
+
+    many = {"1": {"videos": [file(number) for number in range(outcome.MOST_OUTPUTS + 1)] * 2}}
+    assert [one["filename"] for one in outcome._saved_files(many)] == [
+        f"{number}.mp4" for number in range(outcome.MOST_OUTPUTS)
+    ]
+    odd = {"1": {"a": [file(1, type="temp"), file("", filename=""), 3, None], "b": 3}, "2": None, "3": {"c": [file(2)]}}
+    assert outcome._saved_files(odd) == [file(2)]
+    long = outcome._saved_files({"1": {"a": [file("x" * 9999)]}})
+    assert len(long[0]["filename"]) == outcome._LONGEST_NAME
+
+
+@pytest.mark.parametrize(("started", "finished", "seconds"), [
+    (1000, 3500, 2.5), (None, 3500, None), (1000, None, None), (0, 0, 0.0),
+])
+def test_seconds_need_both_times(started, finished, seconds):
+    assert outcome.Outcome(started=started, finished=finished).seconds == seconds

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.sampling.solvers import DISTILLED, FlowSchedule, renoise, solve
+from lumosx_core.sampling.solvers import DISTILLED, SHIFTS, FlowSchedule, renoise, solve
 
 schedules = st.builds(FlowSchedule.build, st.integers(1, 80), st.floats(0.1, 20))
 
@@ -137,3 +137,45 @@ def test_estimates_are_mixed_with_other_noise_at_each_step():
     assert [timestep for _, timestep in met] == [1000, 757, 522]
     assert result.item() == pytest.approx(third / 2, rel=1e-6)
     assert reported == [(step, x, pytest.approx(x / 2)) for step, (x, _) in enumerate(met)]
+
+
+@pytest.mark.parametrize(("steps", "shift", "name"), [
+    (1, SHIFTS[0], None), (1, SHIFTS[1], None), (0, 8.0, "steps"), (1, SHIFTS[0] * 0.999, "shift"),
+    (1, SHIFTS[1] * 1.001, "shift"), (1, float("nan"), "shift"),
+])
+def test_a_schedule_exists_exactly_up_to_its_bounds(steps, shift, name):
+    if name is None:
+        assert len(FlowSchedule.build(steps, shift).timesteps) == steps
+    else:
+        with pytest.raises(LumosXError, match=f"^{name}: "):
+            FlowSchedule.build(steps, shift)
+
+
+@pytest.mark.parametrize("name", DISTILLED)
+def test_a_distilled_schedule_has_from_one_to_all_of_its_steps(name):
+    most = len(DISTILLED[name])
+    for steps in (1, most):
+        assert FlowSchedule.distilled(name, steps).timesteps == DISTILLED[name][:steps]
+    for steps in (0, most + 1):
+        with pytest.raises(LumosXError, match=f"^steps: schedule .* has {most} steps, not {steps}"):
+            FlowSchedule.distilled(name, steps)
+
+
+@pytest.mark.parametrize(("start", "end", "levels"), [
+    (0, None, 5), (0, 4, 5), (0, 9, 5), (3, None, 2), (3, 4, 2), (0, 1, 2), (1, 3, 3), (4, None, 0), (3, 3, 0),
+    (-1, None, 0), (0, 0, 0),
+])
+def test_a_window_holds_its_steps_and_the_level_after_them(start, end, levels):
+    schedule = FlowSchedule.build(4)
+    if levels:
+        assert schedule.window(start, end) == schedule.sigmas[start:start + levels]
+    else:
+        with pytest.raises(LumosXError, match=f"^start_step: {start} leaves no step"):
+            schedule.window(start, end)
+
+
+def test_the_last_steps_are_a_schedule_with_their_own_end():
+    schedule = FlowSchedule.build(4)
+    last = schedule.last(2)
+    assert (last.sigmas, last.timesteps) == (schedule.sigmas[2:], schedule.timesteps[2:])
+    assert schedule.last(4) == schedule

@@ -11,12 +11,14 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.scene.likeness import STOP_WORDS
 from lumosx_core.scene.phrases import (
     Tokens,
+    _overlap,
     claimed_units,
     exact_spans,
     find_phrase,
     find_phrases,
     marked_text,
     nearest_runs,
+    occurrences,
 )
 from lumosx_core.scene.prompt import read_text
 from support.tokens import small_tokenizer
@@ -324,3 +326,20 @@ def test_an_embedding_in_the_prompt_is_no_word(tokenize):
     text = tokenize("a man")
     tokens = Tokens((None, *text.ids), (" ", *text.pieces))
     assert find_phrase(tokens, tokenize("man")).spans[0][0] == find_phrase(text, tokenize("man")).spans[0][0] + 1
+
+
+@pytest.mark.parametrize(("text", "wanted", "most", "places"), [
+    ("abab", "ab", None, [0, 2]), ("aaa", "aa", None, [0, 1]), ("aaa", "aa", 1, [0]), ("aaa", "aa", 0, []),
+    ("ab", "ab", None, [0]), ("ab", "abc", None, []), ("ab", "", None, []), ("", "", None, []), ("", "a", None, []),
+    ("aabaaab", "aaab", None, [3]), ("abcabd", "abd", None, [3]), ("xab", "ab", None, [1]),
+])
+def test_where_a_sequence_begins_in_another(text, wanted, most, places):
+    assert occurrences(text, wanted, most) == places
+
+
+@pytest.mark.parametrize(("one", "other", "meet"), [
+    ((0, 2), (2, 4), False), ((0, 2), (1, 4), True), ((2, 4), (0, 2), False), ((2, 4), (0, 3), True),
+    ((0, 9), (3, 4), True), ((3, 4), (3, 4), True),
+])
+def test_places_that_touch_do_not_overlap(one, other, meet):
+    assert _overlap(one, other) == meet

@@ -8,7 +8,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.scene.prompt import MOST_COMBINATIONS, MOST_MARKS, clean_text, read_prompt, read_text, tokenizer_text
+from lumosx_core.scene.prompt import (
+    DEEPEST_CHOICE,
+    DEEPEST_WEIGHT,
+    LARGEST_WEIGHT,
+    MOST_COMBINATIONS,
+    MOST_MARKS,
+    clean_text,
+    read_prompt,
+    read_text,
+    tokenizer_text,
+)
 
 
 def utf16(text, span):
@@ -237,3 +247,34 @@ def test_comments_are_those_of_the_page(typed):
 def test_a_phrase_is_spelled_so_where_no_letter_goes_on_after_it(text, phrase, places):
     read, words = read_text(text), read_text(phrase)
     assert list(read.spelled(read.places(words), words)) == places
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("(" * DEEPEST_WEIGHT + "a hat" + ")" * DEEPEST_WEIGHT, None),
+    ("(" * (DEEPEST_WEIGHT + 1) + "a hat" + ")" * (DEEPEST_WEIGHT + 1), "brackets are more than"),
+    (f"(hat:{LARGEST_WEIGHT})", None), (f"(hat:-{LARGEST_WEIGHT})", None), (f"(hat:{LARGEST_WEIGHT + 1})", "weight"),
+    ("(hat:nan)", "weight"), ("(hat:inf)", "weight"), ("(:1.5)", None), ("(hat:x)", None), ("()", None),
+])
+def test_weights_are_read_exactly_up_to_their_bounds(text, words):
+    if words is None:
+        assert isinstance(read_text(text).plain, str)
+    else:
+        with pytest.raises(LumosXError, match=f"^prompt: .*{words}"):
+            read_text(text)
+
+
+@pytest.mark.parametrize(("deep", "fits"), [(DEEPEST_CHOICE, True), (DEEPEST_CHOICE + 1, False)])
+def test_choices_are_read_exactly_up_to_their_depth(deep, fits):
+    text = "{" * deep + "a hat" + "}" * deep
+    if fits:
+        assert read_prompt(text)[0][0].spelling == "a hat"
+    else:
+        with pytest.raises(LumosXError, match="^prompt: choices in braces are more than"):
+            read_prompt(text)
+
+
+@pytest.mark.parametrize(("text", "plain"), [
+    ("\\{a|b\\}", "{a|b}"), ("a\\", "a\\"), ("a\\x", "a\\x"), ("}a{", "}a"), ("a|b", "a|b"), ("{a", "a"),
+])
+def test_braces_that_are_letters(text, plain):
+    assert read_prompt(text)[0][0].spelling == plain

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
+from lumosx_core.scene.relations import LONGEST_PHRASE, Kind, Reference, Scene, Subject
 
 
 def picture(kind, phrase, occurrence=0, image=True):
@@ -201,3 +201,20 @@ def test_a_subject_that_is_linked_twice_shares_all_its_words_with_itself():
     twin = Subject(Reference(Kind.FACE, "man", torch.rand(1, 8, 8, 3)))
     codes = {finding.code: finding.people for finding in Scene(subjects=(twin, twin)).findings()}
     assert codes["no_own_words"] == (0, 1) and "same_picture" in codes
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"phrase": "x" * LONGEST_PHRASE}, None), ({"phrase": "x" * (LONGEST_PHRASE + 1)}, "letters, more than fit"),
+    ({"occurrence": 0}, None), ({"occurrence": -1}, "occurrence -1 is below 0"), ({"phrase": " \n"}, "is empty"),
+    ({"image": torch.rand(1, 1, 1, 3)}, None), ({"image": torch.rand(2, 4, 4, 3)}, "has shape"),
+    ({"image": torch.rand(1, 4, 4, 4)}, "has shape"), ({"image": torch.rand(4, 4, 3)}, "has shape"),
+    ({"image": None}, "no image for"), ({"image": None, "kind": Kind.BACKGROUND}, "no image for"),
+    ({"image": None, "kind": Kind.FACE}, None), ({"image": None, "kind": Kind.ATTRIBUTE}, None),
+])
+def test_a_reference_is_taken_exactly_up_to_each_bound(change, words):
+    given = {"kind": Kind.OBJECT, "phrase": "hat", "image": torch.rand(1, 4, 4, 3), **change}
+    if words is None:
+        assert Reference(**given).phrase == given["phrase"]
+    else:
+        with pytest.raises(LumosXError, match=f"^{given['kind'].value}: .*{words}"):
+            Reference(**given)

@@ -151,3 +151,22 @@ def test_report_and_json_say_that_it_is_a_stand_in():
     for text in (values["method"], found.report()):
         assert "OpenCV DIS, a stand-in for RAFT: not comparable with published numbers" in text
     assert "| yes | 10 | 10 | 37 | 11.250 | 1.000 | 20.000 |" in found.report()
+
+
+@pytest.mark.parametrize(("height", "width", "fits"), [(16, 16, True), (15, 16, False), (16, 15, False)])
+def test_the_smallest_pictures_have_16_pixels_a_side(height, width, fits):
+    frames = [np.zeros((height, width, 3), np.uint8)] * 10
+    if fits:
+        assert motion_score(frames, 16).looked == 3
+    else:
+        with pytest.raises(LumosXError, match=f"^images: {width} x {height} pixels are too small"):
+            motion_score(frames, 16)
+
+
+def test_a_rate_below_eight_looks_at_every_frame():
+    frames = [np.zeros((16, 16, 3), np.uint8)] * 8
+    assert (motion_score(frames, 1e-9).step, motion_score(frames, 3).looked) == (1, 3)
+    with pytest.raises(LumosXError, match="^images: 7 frames are too few .* use 8 or more"):
+        motion_score(frames[:7], 3)
+    with pytest.raises(LumosXError, match="^fps: -1 must be"):
+        motion_score(frames, -1)

@@ -12,6 +12,8 @@ from lumosx_core.training.options import (
     check_device,
     check_files,
     check_numbers,
+    check_out,
+    check_small_options,
     checkpoint_of,
     dtype_name,
     plan_of,
@@ -69,3 +71,44 @@ def test_a_plan_averages_the_last_tenth_and_warms_up_over_the_first(steps, decay
 def test_numbers_beyond_them_are_refused(change, sentence):
     with pytest.raises(LumosXError, match=f"^{sentence} "):
         check_numbers(Namespace(**{**GOOD, **change}))
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"size": (8, 16)}, "--size: 8"), ({"size": (16, 24)}, "--size: 24"), ({"frames": 3}, "--frames: 3"),
+    ({"rank": 0}, "--rank: 0"), ({"steps": 0}, "--steps: 0"), ({"alpha": 0.0}, "--alpha: 0.0"),
+    ({"alpha": float("inf")}, "--alpha: inf"), ({"rate": float("nan")}, "--rate: nan"),
+    ({"drop_references": 1.0}, "--drop-references: 1.0"),
+], ids=str)
+def test_numbers_one_past_their_bounds_are_refused(change, sentence):
+    with pytest.raises(LumosXError, match=f"^{sentence} "):
+        check_numbers(Namespace(**{**GOOD, **change}))
+
+
+def test_a_new_file_takes_nobodys_place(tmp_path):
+    def check(**options):
+        check_out(Namespace(**{"out": tmp_path / "a.safetensors", "overwrite": False, "resume": None, "device": "cpu",
+                               **options}))
+
+    check()
+    for name in ("a.safetensors", "a.checkpoint"):
+        (tmp_path / name).touch()
+        with pytest.raises(LumosXError, match="^--out: .* add --overwrite"):
+            check()
+        check(overwrite=True)
+        check(resume=tmp_path / "a.checkpoint")
+        (tmp_path / name).unlink()
+    for out, words in (
+        (tmp_path / "a.pt", "does not end in"), (tmp_path / "gone" / "a.safetensors", "there is no folder"),
+    ):
+        with pytest.raises(LumosXError, match=f"^--out: .*{words}"):
+            check(out=out, overwrite=True)
+
+
+@pytest.mark.parametrize(("steps", "fits"), [(1, True), (0, False), (-1, False)])
+def test_a_small_training_has_a_step(tmp_path, steps, fits):
+    options = Namespace(out=tmp_path / "a.safetensors", steps=steps, device="cpu")
+    if fits:
+        check_small_options(options, 9)
+    else:
+        with pytest.raises(LumosXError, match=f"^--steps: {steps} is below 1; use 9"):
+            check_small_options(options, 9)

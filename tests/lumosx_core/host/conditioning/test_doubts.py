@@ -8,6 +8,7 @@ from lumosx_core.host.conditioning.doubts import doubts
 from lumosx_core.host.weights.tiny import FIXED, load_tiny_vae
 from lumosx_core.media import tensor_from_pil
 from lumosx_core.scene.relations import Kind, Reference
+from lumosx_core.tiny.known import MOST_FRAMES, SIZE
 
 
 def test_what_the_small_models_do_not_know_is_said(tiny, astronaut):
@@ -24,3 +25,10 @@ def test_what_the_small_models_do_not_know_is_said(tiny, astronaut):
         assert "\"woman\"" in sentence and "\"man\"" not in sentence
     real = comfy.sd.VAE(sd=comfy.ldm.wan.vae.WanVAE(dim=4, z_dim=16).state_dict())
     assert doubts(real, photographed, 832, 480, 81) == []
+
+
+def test_the_largest_number_of_frames_is_known(tiny):
+    for frames, sentences in ((MOST_FRAMES, 0), (MOST_FRAMES + 4, 1)):
+        assert len(doubts(tiny[2], (), *SIZE, frames)) == sentences
+    for size in ((SIZE[0] + 8, SIZE[1]), (SIZE[0], SIZE[1] - 8), SIZE[::-1]):
+        assert len(doubts(tiny[2], (), *size, 5)) == 1

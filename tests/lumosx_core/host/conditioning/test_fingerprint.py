@@ -9,6 +9,7 @@ import pytest
 import torch
 from comfy.model_patcher import ModelPatcher
 
+from lumosx_core.host.conditioning import fingerprint
 from lumosx_core.host.conditioning.fingerprint import model_fingerprint
 from lumosx_core.host.weights.tiny import FIXED, load_tiny_models
 
@@ -174,3 +175,16 @@ def test_a_mapped_file_of_eight_gigabytes_stays_on_disk(tmp_path):
     before = process.memory_info().rss
     assert model_fingerprint(patcher)
     assert process.memory_info().rss - before < 32 << 20
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 7, 100])
+def test_small_tensors_are_read_whole_and_large_ones_from_end_to_end(monkeypatch, count):
+    monkeypatch.setattr(fingerprint, "_PIECES", 3)
+    monkeypatch.setattr(fingerprint, "_PIECE_BYTES", 2)
+    data = torch.arange(count, dtype=torch.uint8)
+    seen = fingerprint._sample(data)
+    if count <= 6:
+        assert torch.equal(seen, data)
+    else:
+        step = (count - 2) // 2
+        assert seen.tolist() == [[0, 1], [step, step + 1], [2 * step, 2 * step + 1]]

@@ -229,3 +229,30 @@ def test_a_late_start_is_named_by_the_number_that_was_typed(tiny, encode, make_s
     with pytest.raises(LumosXError, match="start_step: 7 leaves no step before 5;"):
         plan = SamplingPlan(0, 5, denoise=0.5, start_step=7)
         run_sampler(model, encoded.positive, encoded.negative, encoded.latent, plan)
+
+
+@pytest.mark.parametrize(("steps", "denoise", "end", "name"), [
+    (1, 1.0, 0, None), (sampler_module.MOST_STEPS, 1.0, 1, None), (1, sampler_module.LEAST_DENOISE, 1, None),
+    (0, 1.0, 1, "steps"), (sampler_module.MOST_STEPS + 1, 1.0, 1, "steps"), (1, 1.0001, 1, "denoise"),
+    (1, sampler_module.LEAST_DENOISE * 0.999, 1, "denoise"), (1, 1.0, -1, "guidance_end_step"),
+])
+def test_numbers_are_taken_exactly_up_to_their_bounds(steps, denoise, end, name):
+    if name is None:
+        assert len(flow_sampling(steps, 8.0, denoise, end)[1]) == steps + 1
+    else:
+        with pytest.raises(LumosXError, match=f"^{name}: "):
+            flow_sampling(steps, 8.0, denoise, end)
+
+
+@pytest.mark.parametrize("name", DISTILLED)
+def test_a_distilled_schedule_starts_from_noise(name):
+    most = len(DISTILLED[name])
+    assert len(flow_sampling(most, 8.0, 1.0, name=name)[1]) == most + 1
+    with pytest.raises(LumosXError, match="^denoise: schedule .* starts from noise"):
+        flow_sampling(1, 8.0, 0.999, name=name)
+
+
+@pytest.mark.parametrize(("end", "place"), [(0, 0), (1, 1), (3, 3), (4, 3), (10_000, 3)])
+def test_guidance_ends_at_the_level_of_its_step(end, place):
+    sampler, sigmas, _ = flow_sampling(3, 8.0, guidance_end_step=end)
+    assert sampler.sampler_function.guidance_end == pytest.approx(sigmas[place].item())
