@@ -167,3 +167,27 @@ def test_a_file_that_comes_by_a_link_has_no_fingerprint_yet(node, module, monkey
 def test_an_adapter_and_its_layers_are_checked_apart(node, values, words):
     found = answer(node("LumosX_PolyVivid"), **values)
     assert found is True if words is None else found.startswith(words)
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"source": None, "file_name": "a"}, None), ({"source": None, "file_name": "a/b"}, "file_name: "),
+    ({"source": "gone", "file_name": None}, "source: "), ({"source": None, "file_name": None}, None),
+])
+def test_a_conversion_is_checked_as_far_as_it_is_known(node, values, words):
+    found = answer(node("LumosX_ConvertWeights"), format="bf16", **values)
+    assert found is True if words is None else found.startswith(words)
+
+
+@pytest.mark.parametrize(("name", "label"), [
+    ("occurrence", "which one"), ("attribute_2_occurrence", "which one for 2"),
+    ("attribute_1_occurrence", "which one for 1"),
+])
+def test_an_occurrence_is_labelled_by_its_phrase(module, name, label):
+    made = module("sockets").occurrence_input(name, "phrase")
+    assert (made.id, made.display_name, made.min, made.max, made.default) == (name, label, 0, 100, 0)
+
+
+def test_a_list_with_several_values_is_refused_when_queued(node):
+    cls = node("LumosX_ClipSubjects")
+    name = next(widget.id for widget in cls.GET_SCHEMA().inputs if widget.id not in cls.LISTS and widget.id == "by")
+    assert answer(cls, **{name: ["colours", "faces"]}).startswith("by: 2 values came through the link")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumosx_core.media.sketch import Sketch
-from lumosx_core.scene.verdict import CheckedReference, bits_of, find, has_own_words
+from lumosx_core.scene.verdict import TRAINED_ATTRIBUTES, CheckedReference, _people, bits_of, find, has_own_words
 
 
 def word(phrase, person=None, spans=(), kind="face", **values):
@@ -89,3 +89,35 @@ def test_every_word_of_people_is_in_one_conflict_at_most(people):
         if any(one.person != other.person and one.claims[0] & other.claims[0] for other in words)
     }
     assert set(together) == sharing
+
+
+def test_who_binds_nothing_in_a_text_lacks_no_words_there():
+    def one(person, *claims):
+        return CheckedReference("face", "a", ("a", 0), person, True, claims=claims, places=(1,) * len(claims))
+
+    assert has_own_words(0, [one(0, 0), one(1, 1)]) and has_own_words(0, [one(0, 0, 2), one(1, 1, 1)])
+    assert not has_own_words(0, [one(0, 0, 1), one(1, 1, 1)]) and has_own_words(7, [one(0, 1)])
+    assert has_own_words(0, [one(0, 1), one(None, 1)])
+
+
+def test_people_are_in_the_order_of_their_numbers():
+    words = [word("b", 1, [(0, 1)]), word("lamp", None, kind="object"), word("a", 0, [(3, 4)]), word("c", 1, [(5, 6)])]
+    found = _people(words)
+    assert list(found.items()) == [(0, [2]), (1, [0, 3])]
+
+
+@pytest.mark.parametrize(("count", "code"), [(3, None), (4, "too_many_attributes")])
+def test_as_many_attributes_as_in_training_are_usual(count, code):
+    assert TRAINED_ATTRIBUTES == 3
+    words = [word("man", 0, [(0, 1)]), *(
+        word(f"thing {number}", 0, [(number + 1, number + 2)], "attribute") for number in range(count)
+    )]
+    found = [finding for finding in find(words, None) if finding.code == "too_many_attributes"]
+    assert [finding.values for finding in found] == ([{"count": count}] if code else [])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_full_bodies_of_one_name_are_several_from_two_on(count):
+    bodies = [word("man", None, [(0, 1)], "object", full_body=True)] * count
+    found = [finding for finding in find(bodies, None) if finding.code == "same_bodies"]
+    assert [finding.values for finding in found] == ([{"count": count}] if count > 1 else [])

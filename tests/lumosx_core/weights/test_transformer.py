@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import save_file
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.models.wan.config import WAN21_1_3B, WanConfig
 from lumosx_core.weights.opening import open_weights
 from lumosx_core.weights.recognise import describe_contents
-from lumosx_core.weights.transformer import find_transformer
+from lumosx_core.weights.source import TensorInfo
+from lumosx_core.weights.transformer import _refuse_missing, _refuse_other_models, find_transformer
 from tools.placed_transformer import transformer_state_dict
 
 
@@ -242,3 +244,21 @@ def test_a_layer_that_only_the_host_can_read_is_left_to_it(find, weights):
 def test_what_is_no_transformer_is_described(metadata, tensors, words):
     source = SimpleNamespace(metadata=metadata, tensors=tensors)
     assert describe_contents(source).startswith(words)
+
+
+@pytest.mark.parametrize(("width", "refused"), [(WAN21_1_3B.dim, False), (WAN21_1_3B.dim + 128, True)])
+def test_a_model_as_wide_as_the_released_one_is_no_other(width, refused):
+    tensors = {name: TensorInfo("BF16", shape) for name, shape in WanConfig(dim=width, ffn_dim=64,
+                                                                              num_layers=1).shapes().items()}
+    source = SimpleNamespace(path="a", tensors=tensors, metadata={})
+    if refused:
+        with pytest.raises(LumosXError, match=f"^a: it seems to be .* {width} channels"):
+            _refuse_other_models(source, {name: name for name in tensors}, tensors)
+    else:
+        assert _refuse_other_models(source, {name: name for name in tensors}, tensors) is None
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "x is missing"), (2, "x and 1 more are missing")])
+def test_missing_tensors_are_counted(tmp_path, count, words):
+    with pytest.raises(LumosXError, match=words):
+        _refuse_missing(SimpleNamespace(path=tmp_path / "a.pt"), "x", count)
