@@ -22,7 +22,7 @@ def folders(tmp_path, monkeypatch):
     return tmp_path
 
 
-def put(path, size=(8, 6), colour=(255, 0, 0), mode="RGB"):
+def put(path, size=(64, 48), colour=(255, 0, 0), mode="RGB"):
     path.parent.mkdir(exist_ok=True, parents=True)
     Image.new(mode, size, colour).save(path)
 
@@ -32,7 +32,7 @@ def test_pictures_of_every_folder_are_seen(folders, name):
     for place in ("input", "output", "temp"):
         put(folders / place / "under" / name)
         sketch = sketch_of_file(f"under/{name}" + ("" if place == "input" else f" [{place}]"))
-        assert (sketch.width, sketch.height, sketch.blank) == (8, 6, True)
+        assert (sketch.width, sketch.height, sketch.blank) == (64, 48, True)
         assert sketch.cells.mean((0, 1)).tolist() == pytest.approx([1, 0, 0], abs=0.02)
 
 
@@ -53,7 +53,7 @@ def test_what_is_no_ordinary_picture_is_not_looked_at(folders):
         assert sketch_of_file(name) is None, name
 
 
-@pytest.mark.parametrize(("bound", "most"), [("_MOST_BYTES", None), ("_MOST_PIXELS", 48)])
+@pytest.mark.parametrize(("bound", "most"), [("_MOST_BYTES", None), ("_MOST_PIXELS", 64 * 48)])
 def test_pictures_are_looked_at_up_to_exactly_the_bound(folders, monkeypatch, bound, most):
     put(folders / "input" / "a.png")
     most = most or (folders / "input" / "a.png").stat().st_size
@@ -67,6 +67,6 @@ def test_pictures_are_looked_at_up_to_exactly_the_bound(folders, monkeypatch, bo
 def test_a_file_that_changes_is_read_again(folders):
     put(folders / "input" / "a.png")
     assert sketch_of_file("a.png") is sketch_of_file("a.png")
-    put(folders / "input" / "a.png", (8, 6), (0, 0, 255))
+    put(folders / "input" / "a.png", colour=(0, 0, 255))
     os.utime(folders / "input" / "a.png", (1, 1))
     assert sketch_of_file("a.png").cells.mean((0, 1)).tolist() == pytest.approx([0, 0, 1], abs=0.02)
