@@ -172,3 +172,9 @@ def test_each_figure_is_good_exactly_up_to_its_bound(name, change, words):
     (problem,) = replace(GOOD, **{name: getattr(GOOD, name) + change}).problems()
     assert words in problem
     assert replace(GOOD, tilt=180.0).problems(upright=True) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(20, 40), (40, 20), (30, 30)])
+def test_the_short_side_is_the_shorter_one(width, height):
+    one = Face((10.0, 10.0, 10.0 + width, 10.0 + height), 0.9, STRAIGHT * 5 + 25)
+    assert measure_quality(np.zeros((60, 60, 3), np.uint8), one).short_side == min(width, height)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from lumosx_core.host import linked
 from lumosx_core.host.graph import encoders_of
 from lumosx_core.host.linked import LinkedModel, _is_sampler, read_run
 from lumosx_core.models.wan.config import WanConfig
@@ -170,3 +171,13 @@ def test_a_graph_with_anything_in_it_is_read(graph):
         run = read_run(graph, node)
         assert run.model is None or type(run.model) is LinkedModel
         encoders_of(graph, node)
+
+
+def test_a_checkpoint_folder_stands_for_the_file_that_is_made_of_it(models, monkeypatch):
+    monkeypatch.setattr(linked, "made_file", lambda folder: models / f"made of {folder[:-1]}")
+    assert linked._weights_named("all/") == models / "made of all"
+    (models / "folder.safetensors").mkdir()
+    (models / "file.safetensors").touch()
+    assert linked._weights_named("folder.safetensors") is None is linked._weights_named("gone.safetensors")
+    assert linked._weights_named("file.safetensors") == models / "file.safetensors"
+    assert linked._weights_named(3) is None is linked._weights_named(["1", 0])

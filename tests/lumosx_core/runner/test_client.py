@@ -154,3 +154,13 @@ def test_a_call_may_come_from_within_an_event_loop(answering):
 
     answering.answer = 200, {}, b'{"queue_running": [], "queue_pending": [[0, "a"]]}'
     assert asyncio.run(ask()) == (set(), {"a"})
+
+
+@pytest.mark.parametrize(("status", "taken"), [(200, True), (299, True), (300, False), (304, False), (400, False)])
+def test_every_status_of_a_success_is_one(answering, tmp_path, status, taken):
+    answering.answer = status, {"Content-Length": "0" if status == 304 else "4"}, b"" if status == 304 else b"1234"
+    if taken:
+        assert Server(answering.url).fetch(FILE, tmp_path / "x") and (tmp_path / "x").read_bytes() == b"1234"
+    else:
+        with pytest.raises((Refused, ServerAway)):
+            Server(answering.url).fetch(FILE, tmp_path / "x")

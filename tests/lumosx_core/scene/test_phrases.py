@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lumosx_core.errors import LumosXError
 from lumosx_core.scene.likeness import STOP_WORDS
 from lumosx_core.scene.phrases import (
+    LONGEST_COMPARED,
     Tokens,
     _overlap,
     claimed_units,
@@ -343,3 +344,11 @@ def test_where_a_sequence_begins_in_another(text, wanted, most, places):
 ])
 def test_places_that_touch_do_not_overlap(one, other, meet):
     assert _overlap(one, other) == meet
+
+
+@pytest.mark.parametrize(("count", "near"), [(LONGEST_COMPARED, True), (LONGEST_COMPARED + 1, False)])
+def test_phrases_are_compared_up_to_their_longest(count, near):
+    words = [f"{letter}umbrella" for letter in "abcdefghijklmnop"[:count]]
+    text = read_text(" ".join(words[:-1] + ["jacket"])).units
+    assert bool(nearest_runs([text], read_text(" ".join(words[:-1] + ["jaket"])).units)) == near
+    assert nearest_runs([], read_text("hat").units) == [] == nearest_runs([text], read_text("the").units)

@@ -287,7 +287,7 @@ def test_without_references_a_budget_goes_by_the_hosts_estimate(tiny, encode, ma
 
 
 @pytest.mark.parametrize(("budget", "free", "need"), [
-    (1000, 5000, 4600), (1000, 700, 600), (1000, 300, 600), (600, 5000, 5000),
+    (1000, 5000, 4600), (1000, 700, 600), (1000, 300, 600), (600, 5000, 5000), (1100, 5000, 4500),
 ])
 def test_the_host_is_asked_for_the_activations_and_for_all_beyond_the_budget(monkeypatch, budget, free, need):
     """600 of activations, and of the budget's rest for weights."""
