@@ -132,3 +132,13 @@ def test_files_are_listed_once_and_only_so_many_of_them():
 ])
 def test_seconds_need_both_times(started, finished, seconds):
     assert outcome.Outcome(started=started, finished=finished).seconds == seconds
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    ({"node_type": "KSampler", "exception_message": " it broke \n"}, "KSampler: it broke"),
+    ({"node_type": "KSampler", "exception_message": None, "exception_type": "OSError"}, "KSampler: OSError"),
+    ({"node_type": None, "exception_message": " ", "exception_type": None}, "A node: it failed without"),
+    ({}, "A node: it failed without giving a reason"),
+])
+def test_what_was_raised_is_said_with_what_there_is(data, words):
+    assert outcome._what_was_raised(data).startswith(words)

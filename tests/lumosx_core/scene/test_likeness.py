@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumosx_core.scene.likeness import likeness
+from lumosx_core.scene.likeness import is_comparable, likeness
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,12 @@ def test_long_words_are_not_compared_letter_by_letter():
     start = time.perf_counter()
     assert likeness("ab" * 50_000, "ba" * 50_000) == 0.0
     assert time.perf_counter() - start < 0.1
+
+
+@pytest.mark.parametrize(("one", "other", "comparable"), [
+    ("jacket", "jaket", True), ("shirt", "shirts", True), ("cat", "coats", False), ("umbrella", "umber", False),
+    ("there", "theres", False), ("x" * 40, "x" * 39, True), ("x" * 41, "x" * 40, False), ("hats", "hatsy", False),
+])
+def test_words_are_compared_either_way_round(one, other, comparable):
+    assert is_comparable(one, other) == is_comparable(other, one) == comparable
+    assert likeness(one, other) == likeness(other, one)

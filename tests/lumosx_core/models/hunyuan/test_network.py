@@ -6,7 +6,7 @@ import torch
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.hunyuan.config import HunyuanConfig
 from lumosx_core.models.hunyuan.double_block import double_block
-from lumosx_core.models.hunyuan.network import HunyuanNetwork
+from lumosx_core.models.hunyuan.network import HunyuanNetwork, recomputed
 from tools.hunyuan import hunyuan_model, velocity
 
 SMALL = HunyuanConfig(
@@ -95,3 +95,15 @@ def test_texts_that_outgrow_float16_are_clamped_and_no_others(dtype, most):
     image, text = double_block(Stream(), Stream(), *[torch.zeros(1, 1, 3, dtype=dtype)] * 4, None, None,
                                lambda q, k, v, heads: q)
     assert text.tolist() == [[[most, -most, 1.0]]] and image is outgrown
+
+
+@pytest.mark.parametrize(("again", "calls"), [(False, 1), (True, 2)])
+def test_a_block_is_computed_a_second_time_only_when_asked(again, calls):
+    seen, x = [], torch.ones(3, requires_grad=True)
+
+    def double(value):
+        seen.append(True)
+        return (value * 2).sin()
+
+    recomputed(again, double, x).sum().backward()
+    assert len(seen) == calls and torch.allclose(x.grad, 2 * torch.full((3,), 2.0).cos())
