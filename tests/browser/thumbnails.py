@@ -1,4 +1,4 @@
-"""Takes the pictures of the template browser: each template as it opens.
+"""Takes the pictures of the template browser: each template as it opens, or after a run where it needs no download.
 
     python dev.py pictures thumbnails
 """
@@ -14,6 +14,7 @@ from tools.shipped_workflows import API_FORMS, WORKFLOWS, workflow
 THUMBNAILS = "thumbnails"
 WINDOW = {"width": 1900, "height": 1200}
 WIDTH, QUALITY, MARGIN = 800, 80, 16
+SMALL_MODELS = {"LumosX_TinyModels", "LumosX_TinyHunyuan"}
 # A place at which no bar of the page lies over the graph.
 CORNER, BELOW = (90, 170), 80
 
@@ -43,8 +44,11 @@ def _name_files(graph, models):
 
 
 def _take(comfy, name):
-    comfy.load(workflow(name))
+    graph = workflow(name)
+    comfy.load(graph)
     comfy.close_dialogs()
+    if SMALL_MODELS.intersection(node["type"] for node in graph["nodes"]):
+        comfy.queue(timeout=600)
     left, top, right, bottom = bounds(_boxes(comfy))
     room = WINDOW["width"] - CORNER[0] - MARGIN, WINDOW["height"] - CORNER[1] - BELOW
     scale = min(room[0] / (right - left), room[1] / (bottom - top))
