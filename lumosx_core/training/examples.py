@@ -15,7 +15,17 @@ from ..scene.binding import Tokenizer, bind_prompt
 from ..scene.relations import Scene
 from ..tiny.codec import Codec, normalised, video_of
 from ..tiny.world.cast import Split
-from ..tiny.world.clip import GROUND, Cast, draw_cast, draw_frames, draw_references, positions
+from ..tiny.world.clip import (
+    GROUND,
+    Cast,
+    Viewpoint,
+    draw_cast,
+    draw_frames,
+    draw_photographed_view,
+    draw_references,
+    draw_view,
+    positions,
+)
 from ..tiny.world.relations import scene_of
 from ..tiny.world.scenery import HEIGHT, WIDTH
 from ..tiny.world.script import Script, draw_lesson, draw_script, reworded
@@ -29,7 +39,7 @@ CHANCES = (0.25, 0.35, 0.25, 0.15)
 CHANCE_OF_EXCHANGE = 0.25
 """How often two people change places: more than in the world, since it is the hardest to learn."""
 
-CHANCE_BARE = 0.7
+CHANCE_BARE = 0.3
 """How often clips have no references at all: Wan's own forward, on which other methods than LumosX build."""
 NO_REFERENCES = Binding((), (), ())
 
@@ -71,11 +81,12 @@ def encode_clips(codec: Codec, scripts: list[Script], casts: list[Cast], frames:
 
 
 def encode_references(
-    codec: Codec, random: np.random.Generator, scripts: list[Script], casts: list[Cast]
+    codec: Codec, random: np.random.Generator, scripts: list[Script], casts: list[Cast],
+    views: Callable[[np.random.Generator], Viewpoint] = draw_view,
 ) -> list[torch.Tensor]:
     """The references, as ``Example`` has them, of scripts that show the same kinds, in views by chance."""
     pictures = [
-        [letterbox(picture, WIDTH, HEIGHT) for _, picture in draw_references(random, script, cast)]
+        [letterbox(picture, WIDTH, HEIGHT) for _, picture in draw_references(random, script, cast, views=views)]
         for script, cast in zip(scripts, casts)
     ]
     return [encode_videos(codec, torch.stack([video_of([one]) for one in alike])) for alike in zip(*pictures)]
@@ -140,7 +151,7 @@ class WorldExamples(torch.utils.data.Dataset):
         latent, bare = encode_clips(self._codec, scripts, casts, frames), random.random() < self._bare
         if bare:
             return Example(latent, [], prompts, [])
-        references = encode_references(self._codec, random, scripts, casts)
+        references = encode_references(self._codec, random, scripts, casts, draw_photographed_view)
         return Example(latent, references, prompts, [scene_of(script) for script in scripts])
 
     def _scripts(self, index: int, random: np.random.Generator) -> tuple[list[Script], int]:

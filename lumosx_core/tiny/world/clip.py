@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from .cast import (
     LEAST_DIFFERENCE,
@@ -34,7 +34,7 @@ from .figure import (
     hair_behind,
     hands_of,
 )
-from .geometry import WHITE
+from .geometry import WHITE, Colour, blend
 from .pen import Pen
 from .scenery import HEIGHT, WIDTH, draw_place, draw_thing, evening_light
 from .script import Script, Wear
@@ -42,8 +42,12 @@ from .script import Script, Wear
 GROUND = 93.0
 """Where people stand, in units from the top of the frame."""
 _MIDDLE_LIGHT = (150, 142, 135)
+FACE_FRAME = (-30.0, -26.0, 30.0, 22.0)
+"""Left, top, right and bottom of a picture of a face, in units from the middle of the head."""
 FPS = 16
 """Frames of a second, as Wan2.1's videos have them."""
+_NEARLY_WHITE = 8
+"""Less than this below white is no part of a thing."""
 _WAVE, _STEP, _TURN, _JUMP = 12, 16, 32, 16
 """Frames after which somebody who waves, walks, turns or jumps is back in the same pose."""
 
@@ -74,6 +78,10 @@ class Viewpoint:
         margin: room around the picture, as a part of its longer side.
         zoom: of a background, 1 or more.
         offset: of a background, 0 to 1 along the room that the zoom leaves.
+        frame: what a picture of a face shows, as ``FACE_FRAME``.
+        backdrop: the colours on the left and on the right of what is behind a face or a thing; None is the light for a
+            face, and white for a thing.
+        blur, grain: of a photograph; the radius, and the standard deviation of the brightness (of 255), in pixels.
     """
 
     turn: float = 0.0
@@ -82,6 +90,10 @@ class Viewpoint:
     margin: float = 0.05
     zoom: float = 1.0
     offset: tuple[float, float] = (0.0, 0.0)
+    frame: tuple[float, float, float, float] = FACE_FRAME
+    backdrop: tuple[Colour, Colour] | None = None
+    blur: float = 0.0
+    grain: float = 0.0
 
 
 def draw_cast(random: np.random.Generator, script: Script, split: Split, alike: bool = False) -> Cast:
@@ -134,6 +146,26 @@ def draw_view(random: np.random.Generator) -> Viewpoint:
         turn=float(random.choice([-1.0, -0.5, 0.5, 1.0])), degrees=float(random.uniform(-15, 15)),
         mirrored=bool(random.integers(2)), margin=float(random.uniform(0.02, 0.25)),
         zoom=float(random.uniform(1.0, 1.12)), offset=(float(random.random()), float(random.random())),
+    )
+
+
+def draw_photographed_view(random: np.random.Generator) -> Viewpoint:
+    """A view by chance; every other one varies as photographs do, in its frame, what is behind, and how sharp it is.
+
+    A model that has seen only the others fails on a face that is cut out more tightly, or before a wall.
+    """
+    view = draw_view(random)
+    if random.random() < 0.5:
+        return view
+    left, top, right, bottom = FACE_FRAME
+    scale, width = random.uniform(0.6, 1.2), random.uniform(0.7, 1.1)
+    x, y = random.uniform(-4, 4, 2)
+    one, other = _colour(random), _colour(random)
+    backdrop = (None, (one, one), (one, other))[int(random.integers(3))]
+    return replace(
+        view, turn=view.turn * random.random(), degrees=view.degrees * random.random(),
+        frame=(scale * width * left + x, scale * top + y, scale * width * right + x, scale * bottom + y),
+        backdrop=backdrop, blur=max(0.0, random.uniform(-0.8, 0.8)), grain=max(0.0, random.uniform(-8, 8)),
     )
 
 
@@ -192,12 +224,13 @@ def pose_of(verb: str, frame: int) -> Pose:
 
 
 def draw_references(
-    random: np.random.Generator | None, script: Script, cast: Cast, zoom: float = 2
+    random: np.random.Generator | None, script: Script, cast: Cast, zoom: float = 2,
+    views: Callable[[np.random.Generator], Viewpoint] = draw_view,
 ) -> Iterator[tuple[str, Image.Image]]:
     """Kind and picture of every reference in token order, each in a view of its own; straight views without chance."""
 
     def view() -> Viewpoint:
-        return Viewpoint(margin=0.03) if random is None else draw_view(random)
+        return Viewpoint(margin=0.03) if random is None else views(random)
 
     if script.place_shown:
         yield "background", view_of_place(script.place, cast.surroundings, view(), zoom)
@@ -225,13 +258,16 @@ def view_of_place(kind: str, surroundings: Surroundings, view: Viewpoint, zoom: 
 
 def view_of_face(face: DrawnFace, view: Viewpoint, zoom: float) -> Image.Image:
     """Head and shoulders before the light; a mirrored one looks to the other side, and is lit from the same."""
-    size = round(60 * zoom), round(48 * zoom)
-    pen = Pen(size, zoom, (-30, HEAD_Y - 26), evening_light(size))
+    left, top, right, bottom = view.frame
+    size = round((right - left) * zoom), round((bottom - top) * zoom)
+    light = evening_light(size) if view.backdrop is None else _gradient(view.backdrop, size)
+    pen = Pen(size, zoom, (left, HEAD_Y + top), light)
     hair_behind(pen, face, 0, 0)
     pen.box(-15, HEAD_Y + 15, 15, HEAD_Y + 40, (222, 220, 214), 5)
     pen.box(-3.5, HEAD_Y + 11, 3.5, HEAD_Y + 18, face.skin, 1.5)
     draw_head(pen, face, 0, HEAD_Y, -view.turn if view.mirrored else view.turn)
-    return _seen(pen.finish(), replace(view, mirrored=False), _MIDDLE_LIGHT)
+    behind = _MIDDLE_LIGHT if view.backdrop is None else blend(*view.backdrop, 0.5)
+    return _photographed(_seen(pen.finish(), replace(view, mirrored=False), behind), view)
 
 
 def view_of_wear(kind: str, fill: Fill, view: Viewpoint, zoom: float) -> Image.Image:
@@ -263,7 +299,30 @@ def _seen(picture: Image.Image, view: Viewpoint, backdrop: tuple[int, int, int])
 def _cut_out(picture: Image.Image, view: Viewpoint) -> Image.Image:
     picture = picture.crop(ImageChops.invert(picture).getbbox())
     border = round(view.margin * max(picture.size))
-    return ImageOps.expand(picture, max(border, 2), WHITE)
+    picture = ImageOps.expand(picture, max(border, 2), WHITE)
+    if view.backdrop is not None:
+        shown = ImageChops.invert(picture.convert("L")).point(lambda value: 255 if value > _NEARLY_WHITE else 0)
+        picture = Image.composite(picture, _gradient(view.backdrop, picture.size), shown)
+    return _photographed(picture, view)
+
+
+def _gradient(colours: tuple[Colour, Colour], size: tuple[int, int]) -> Image.Image:
+    return ImageOps.colorize(Image.linear_gradient("L").rotate(90), *colours).resize(size)
+
+
+def _photographed(picture: Image.Image, view: Viewpoint) -> Image.Image:
+    if view.blur:
+        picture = picture.filter(ImageFilter.GaussianBlur(view.blur))
+    if view.grain:
+        # The same picture has the same grain.
+        noise = np.random.default_rng(picture.size).normal(0, view.grain, (picture.height, picture.width, 1))
+        picture = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
+    return picture
+
+
+def _colour(random: np.random.Generator) -> Colour:
+    red, green, blue = (int(value) for value in random.integers(0, 256, 3))
+    return red, green, blue
 
 
 def _draw_coloured(random: np.random.Generator, split: Split, word: str) -> Fill:

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from lumosx_core.tiny.codec import world_codec
 from lumosx_core.tiny.world.cast import Split
-from lumosx_core.tiny.world.clip import draw_cast, draw_frames, draw_references
+from lumosx_core.tiny.world.clip import draw_cast, draw_frames, draw_photographed_view, draw_references, draw_view
 from lumosx_core.tiny.world.script import Role, Script, draw_script
 from lumosx_core.training.checking import decode_frames
 from lumosx_core.training.examples import (
@@ -98,6 +100,20 @@ def test_references_are_those_of_each_cast_in_the_codecs_own_precision():
     for one, other in zip(exact, coarse):
         assert one.dtype is other.dtype is torch.float32 and one.shape == (2, 16, 1, 12, 16)
         assert 0 < (one - other).abs().max() < 0.2
+
+
+def test_training_varies_references_as_photographs_do_and_checks_do_not():
+    random = np.random.default_rng(0)
+    script = replace(draw_script(random, 3, drop=False), place_shown=False)
+    cast = draw_cast(random, script, Split.TRAIN)
+    seen = {"plain": 0, "varied": 0}
+    for seed in range(12):
+        plain = encode_references(world_codec(), np.random.default_rng(seed), [script], [cast])
+        again = encode_references(world_codec(), np.random.default_rng(seed), [script], [cast], draw_view)
+        assert all(map(torch.equal, plain, again))
+        varied = encode_references(world_codec(), np.random.default_rng(seed), [script], [cast], draw_photographed_view)
+        seen["plain" if torch.equal(plain[0], varied[0]) else "varied"] += 1
+    assert min(seen.values()) > 2
 
 
 def test_frames_come_back_from_their_latents():

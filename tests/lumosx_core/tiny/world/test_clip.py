@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from lumosx_core.tiny.world.cast import LEAST_DIFFERENCE, Split, split_of
 from lumosx_core.tiny.world.clip import (
+    FACE_FRAME,
     Viewpoint,
     draw_cast,
     draw_frames,
+    draw_photographed_view,
     draw_references,
     pose_of,
     positions,
+    view_of_face,
     view_of_wear,
 )
 from lumosx_core.tiny.world.figure import SLOTS, Pose
@@ -110,6 +113,51 @@ def test_mirrored_and_turned_views():
     mirrored = view_of_wear(kind, fill, Viewpoint(mirrored=True), 2)
     assert np.array_equal(pixels(mirrored), pixels(straight)[:, ::-1])
     assert view_of_wear(kind, fill, Viewpoint(degrees=15), 2).size != straight.size
+
+
+def test_a_face_is_shown_in_its_frame_before_its_backdrop():
+    face = drawn(5)[1].people[0].face
+    view = Viewpoint(frame=(-20, -24, 16, 18), backdrop=((255, 0, 0), (0, 0, 255)))
+    picture = view_of_face(face, view, 2)
+    assert picture.size == (72, 84)
+    for x, colour in ((0, (255, 0, 0)), (71, (0, 0, 255))):
+        assert np.abs(np.subtract(picture.getpixel((x, 0)), colour)).max() < 5
+    left, top = (2 * (-20 + 30), 2 * (-24 + 26))
+    middle = view_of_face(face, Viewpoint(), 2).crop((left + 26, top + 34, left + 46, top + 60))
+    assert picture.crop((26, 34, 46, 60)).tobytes() == middle.tobytes()
+
+
+def test_a_thing_is_shown_before_its_backdrop():
+    _, cast, _ = drawn(5)
+    kind, fill = next(iter(cast.people[0].worn.items()))
+    plain = pixels(view_of_wear(kind, fill, Viewpoint(), 2))
+    green = pixels(view_of_wear(kind, fill, Viewpoint(backdrop=((0, 160, 0), (0, 160, 0))), 2))
+    white = (plain > 247).all(-1)
+    assert (green[white] == (0, 160, 0)).all() and np.array_equal(green[~white], plain[~white])
+
+
+def test_a_photograph_has_blur_and_a_grain_of_its_own():
+    face = drawn(5)[1].people[0].face
+    sharp, soft = (pixels(view_of_face(face, Viewpoint(blur=blur), 2)) for blur in (0, 2))
+    assert np.abs(np.diff(soft, axis=1)).mean() < 0.8 * np.abs(np.diff(sharp, axis=1)).mean()
+    grain = pixels(view_of_face(face, Viewpoint(grain=5), 2)) - sharp
+    assert 4 < grain[sharp.max(-1) < 230].std() < 6 and np.abs(grain.mean()) < 0.5
+    assert np.array_equal(pixels(view_of_face(face, Viewpoint(grain=5), 2)) - sharp, grain)
+
+
+def test_every_other_view_varies_as_photographs_do():
+    random = np.random.default_rng(0)
+    views = [draw_photographed_view(random) for _ in range(400)]
+    varied = [view for view in views if view.frame != FACE_FRAME]
+    assert 160 < len(varied) < 240
+    assert all(view == replace(view, backdrop=None, blur=0, grain=0) for view in views if view.frame == FACE_FRAME)
+    for view in varied:
+        left, top, right, bottom = view.frame
+        # The whole face is in it: see draw_head.
+        assert left <= -8.5 and right >= 8.5 and top <= -8 and bottom >= 9
+    assert {view.backdrop is None for view in varied} == {True, False}
+    assert min(view.blur for view in varied) == min(view.grain for view in varied) == 0
+    assert max(view.blur for view in varied) > 0.5 and max(view.grain for view in varied) > 5
 
 
 @pytest.mark.parametrize("frames", [1, 3, 5])
