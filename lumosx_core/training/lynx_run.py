@@ -24,7 +24,7 @@ from .lynx_trainer import FaceCheck, LynxTrainer
 from .options import add_small_options, check_small_options
 from .plot import Shown
 from .running import machine_of, train_to_file, write_record, write_weights
-from .tiny_run import SIZE, drawn_aside, fast_encoder, repeated, small_network
+from .tiny_run import SIZE, drawn_aside, fast_encoder, load_start, repeated, small_network
 from .trainer import TrainingPlan
 
 RESAMPLER = ResamplerSizes(
@@ -32,8 +32,8 @@ RESAMPLER = ResamplerSizes(
     token_width=SIZE.dim,
 )
 REGISTERS = 16
-STEPS, STILL_STEPS = 4000, 700
-"""Steps in all, and steps of stills at the start."""
+STEPS, STILL_STEPS = 2500, 700
+"""Steps in all, as for the shipped file, which started from other adapters; and of stills at first, without such."""
 CLIPS, SAMPLES = 8, 2
 """Clips in a sample, and samples in a step."""
 BLOCK, TIMES = 64, 8
@@ -51,6 +51,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--base", type=Path, default=TRAINED, metavar="FILE",
                         help="the small model to train it for, which does not change (default: the shipped one)")
     add_small_options(parser, OUT, STEPS)
+    parser.add_argument("--start", type=Path, metavar="FILE", help="adapters to start from, instead of a seed")
     parser.set_defaults(run=train_lynx)
 
 
@@ -59,17 +60,24 @@ def train_lynx(options: argparse.Namespace) -> str:
 
     Raises:
         LumosXError: ``--out`` cannot be written, ``--steps`` is too small, there is no such device, ``--base`` is
-            another model, or ``--resume`` comes from another training.
+            another model, ``--start`` contains other adapters, or ``--resume`` comes from another training.
     """
     check_small_options(options, STEPS)
+    stills = STILL_STEPS if options.start is None else 0
     from ..host.training import TextSide
     from ..host.weights.tiny import load_tiny_clip
 
     base = small_network(options.base, "--base").requires_grad_(False)
-    about = {"base": options.base.name, "base_sha256": base_sha256(options.base)}
+    about = {
+        "base": options.base.name, "base_sha256": base_sha256(options.base),
+        "start": "" if options.start is None else options.start.name, "still_steps": str(stills),
+    }
     device, codec, encode = torch.device(options.device), load_codec(), TextSide(load_tiny_clip()).encode
     adapters = TrainedAdapters(RESAMPLER, SIZE.dim, SIZE.num_layers, REGISTERS)
-    initialise_adapters(adapters, base, WEIGHTS_SEED)
+    if options.start is None:
+        initialise_adapters(adapters, base, WEIGHTS_SEED)
+    else:
+        load_start(adapters, options.start, "--start", "the small Lynx")
     references = ReferencePass(base.to(device), encode)
     grey = references(nobody(codec))
     plan = TrainingPlan(
@@ -81,7 +89,7 @@ def train_lynx(options: argparse.Namespace) -> str:
         trainer.resume(options.resume)
     check = FaceCheck(base, adapters, codec, encode, references, grey)
     return train_to_file(
-        trainer, lambda step: samples(step, codec, encode, references), options.out,
+        trainer, lambda step: samples(step, codec, encode, references, stills), options.out,
         lambda: write_trained(options.out, trainer), check,
     )
 
@@ -96,10 +104,17 @@ def base_sha256(path: Path) -> str:
         return weights_sha256(source)
 
 
-def samples(first: int, codec: LearnedCodec, encode: Encode, references: ReferencePass) -> Iterator[FaceSample]:
-    """The training's samples from step ``first`` on; pictures are drawn and encoded in a separate process."""
-    stills = STILL_STEPS * SAMPLES // TIMES
-    examples = FaceExamples(fast_encoder(codec), WORLD_SEED, CLIPS, Split.TRAIN, stills)
+def samples(
+    first: int, codec: LearnedCodec, encode: Encode, references: ReferencePass, stills: int
+) -> Iterator[FaceSample]:
+    """The training's samples from step ``first`` on; pictures are drawn and encoded in a separate process.
+
+    Args:
+        first: the number of steps already done.
+        codec, encode, references: encode the pictures and the prompts, and compute the reference features.
+        stills: the number of steps, at the start, that use stills only.
+    """
+    examples = FaceExamples(fast_encoder(codec), WORLD_SEED, CLIPS, Split.TRAIN, stills * SAMPLES // TIMES)
 
     def drawn(start: int) -> Iterator[FaceSample]:
         return (sample_of(example, encode, references) for example in drawn_aside(examples, start, 8))
@@ -111,8 +126,9 @@ def write_trained(path: Path, trainer: LynxTrainer) -> None:
     """Write the averaged weights in bf16 as a single Lynx file, and the record beside it."""
     write_weights(path, trainer)
     about = {
-        "what": "the small Lynx of the drawn world", "command": "python dev.py train lynx", **trainer.about,
-        "still_steps": STILL_STEPS, "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED,
+        "what": "the small Lynx of the drawn world",
+        "command": f"python dev.py train lynx{' --start START' if trainer.about['start'] else ''}", **trainer.about,
+        "world_seed": WORLD_SEED, "weights_seed": WEIGHTS_SEED,
         "clips_of_a_step": CLIPS * SAMPLES,
         "times_that_a_sample_is_seen": TIMES,
         "parameters": sum(weight.numel() for weight in trainer.weights),

@@ -28,7 +28,7 @@ from .running import machine_of, train_to_file, write_record, write_weights
 from .trainer import RelationalTrainer, Sample, TrainingPlan
 
 SIZE = WanConfig(dim=256, ffn_dim=512, num_layers=5)
-STEPS, LESSON_STEPS = 5000, 700
+STEPS, LESSON_STEPS = 2500, 700
 """Of all, as for the shipped file, which started from other weights; and of easy scripts at first without such."""
 CLIPS, BINDINGS = 3, 4
 """Clips that share a binding, and bindings of each step."""
@@ -89,13 +89,22 @@ def small_network(start: Path | None = None, option: str = "--start") -> Network
     network = Network(SIZE)
     initialise(network, WEIGHTS_SEED)
     if start is not None:
-        try:
-            network.load_state_dict(load_file(start))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise LumosXError(f"{option}: {start} is not a file of the small model ({reason}).") from error
+        load_start(network, start, option, "the small model")
     network.bfloat16().patch_embedding.float()
     return network
+
+
+def load_start(network: torch.nn.Module, start: Path, option: str, what: str) -> None:
+    """Load the weights to start from.
+
+    Raises:
+        LumosXError: ``start`` cannot be read, or contains other weights than ``what`` should.
+    """
+    try:
+        network.load_state_dict(load_file(start))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise LumosXError(f"{option}: {start} is not a file of {what} ({reason}).") from error
 
 
 Drawn = TypeVar("Drawn")

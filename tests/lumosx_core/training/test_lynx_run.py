@@ -63,11 +63,13 @@ def shipped():
 
 
 @pytest.mark.slow
-def test_a_few_steps_write_adapters_record_and_plot_and_go_on(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("start", [None, LYNX], ids=["from the base", "from other adapters"])
+def test_a_few_steps_write_adapters_record_and_plot(tmp_path, capsys, monkeypatch, start):
     monkeypatch.setattr(lynx_run, "CLIPS", 1)
     monkeypatch.setattr(lynx_run, "FaceCheck", lambda *_: lambda: {"faces, own among 9": 0.5})
     out = tmp_path / "lynx.safetensors"
-    assert main(["lynx", "--out", str(out), "--steps", "2"]) == 0
+    options = [] if start is None else ["--start", str(start)]
+    assert main(["lynx", "--out", str(out), "--steps", "2", *options]) == 0
     assert capsys.readouterr().out == f"Trained in 0 minutes: {out}\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lynx.json", "lynx.png", "lynx.safetensors"]
     found = Adapters.of_files([out])
@@ -76,6 +78,14 @@ def test_a_few_steps_write_adapters_record_and_plot_and_go_on(tmp_path, capsys, 
     record = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
     assert (record["base"], record["base_sha256"]) == (TRAINED.name, lynx_run.base_sha256(TRAINED))
     assert record["checks"][-1]["faces, own among 9"] == 0.5
+    assert (record["start"], record["still_steps"]) == (("", "700") if start is None else (LYNX.name, "0"))
+    value = load_file(out)["blocks.0.self_attn.ref_adapter.to_v_ref.weight"].float()
+    assert (value.abs().max() > 0.1) == (start is not None)
+
+
+def test_adapters_to_start_from_are_refused_where_they_are_another_file(tmp_path, capsys):
+    assert main(["lynx", "--start", str(TRAINED), "--out", str(tmp_path / "lynx.safetensors")]) == 1
+    assert "--start" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_the_shipped_adapters_are_of_the_shipped_base_and_small():
