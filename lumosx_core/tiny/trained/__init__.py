@@ -9,6 +9,6 @@ TRAINED = Path(__file__).with_name("lumosx_tiny_dit.safetensors")
 CODEC = Path(__file__).with_name("lumosx_tiny_codec.safetensors")
 LYNX = Path(__file__).with_name("lumosx_tiny_lynx.safetensors")
 VERSION_KEY = "lumosx_tiny"
-VERSION = "7"
+VERSION = "8"
 """In the metadata of the model and of the text encoder's file, which is kept in the user folder; to be raised whenever
 another model or text encoder ships."""
