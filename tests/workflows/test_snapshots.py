@@ -31,8 +31,8 @@ def photographed(server, graph):
     Image.open(astronaut_file()).convert("RGB").save(folder / "jacket.jpg")
     for node in graph.values():
         if node["class_type"] == "LoadImage":
-            photo = {TWO_PEOPLE: "people.jpg", JACKET_ON_A_CHAIR: "jacket.jpg"}[node["inputs"]["image"]]
-            node["inputs"]["image"] = photo
+            name = node["inputs"]["image"]
+            node["inputs"]["image"] = {TWO_PEOPLE: "people.jpg", JACKET_ON_A_CHAIR: "jacket.jpg"}.get(name, name)
     return graph
 
 

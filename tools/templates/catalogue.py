@@ -180,10 +180,16 @@ def people_and_things(*his):
         ]),
         Column(NARROW, [
             subject("woman", "The woman on the right", WOMAN, ("woman_face", 0), ("yellow dress", ("dress", 0))),
-            GraphNode("place", "LumosX_Background", BACKGROUND, "The sunny park", {"image": ("park", 0)},
-                 {"phrase": "sunny park"}),
+            place(),
         ]),
     ], 10))
+
+
+def place():
+    """The background of the drawn scenes."""
+    return GraphNode(
+        "place", "LumosX_Background", BACKGROUND, "The sunny park", {"image": ("park", 0)}, {"phrase": "sunny park"}
+    )
 
 
 def two_people(title, attributes):
@@ -266,9 +272,14 @@ def snapshots():
                  values={"box_x": 32, "box_y": 32, "box_width": 448, "box_height": 448}),
         ], down=250),
     ])
-    people = Band("2 People", OCHRE, [
-        Column(NARROW, [subject("man", "The man on the left", MAN, ("crop", 0), ("red jacket", ("cut_out", 0)))], 10),
-        Column(NARROW, [subject("woman", "The woman on the right", WOMAN, ("crop", 1))], 20),
+    people = Band("2 People and place", OCHRE, [
+        Column(NARROW, [
+            subject("man", "The man on the left", MAN, ("crop", 0), ("red jacket", ("cut_out", 0))),
+            # There is no room for its preview, which the board has too.
+            GraphNode("park", "LoadImage", 0, "Picture of the park", values={"image": drawn.PARK},
+                 options={"collapsed": (NARROW, 324)}),
+        ], 10),
+        Column(NARROW, [subject("woman", "The woman on the right", WOMAN, ("crop", 1)), place()], 20),
     ])
     # What grows with what it shows is the last of its column.
     scores = Band("8 Scores", GREEN, [
@@ -282,7 +293,7 @@ def snapshots():
         ], down=96),
     ])
     return Template("4 From snapshots", "snapshots", [
-        note("note", notes.SNAPSHOTS, 330), found, people, board(480, ("man", "woman")),
+        note("note", notes.SNAPSHOTS, 330), found, people, board(480, ("man", "woman"), background="place"),
     ], [
         tiny_models(NARROW), prompt(TINY, TINY_SIZE, text, width=350),
         sampling(TINY, NARROW, **TINY_SAMPLING), video(TINY, "video/LumosX snapshots", 280), scores,
