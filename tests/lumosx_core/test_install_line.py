@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -175,3 +176,13 @@ def test_the_newest_version_is_taken_of_the_distribution_that_is_there(site):
     assert line("cv2") == f"{start}opencv-python numpy==1.26.4"
     assert line("cv2", "4.8") == f"{start}'opencv-python>=4.8' numpy==1.26.4"
     assert line("insightface") == f"{start}--no-deps insightface"
+
+
+def test_a_module_that_was_imported_without_a_spec_is_there(monkeypatch):
+    from lumosx_core import install_line
+
+    module = ModuleType("made_by_hand")
+    module.__spec__ = None
+    monkeypatch.setitem(sys.modules, "made_by_hand", module)
+    assert install_line.is_there("made_by_hand") and install_line.is_there("json")
+    assert not install_line.is_there("no_such_module")

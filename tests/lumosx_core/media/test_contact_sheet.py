@@ -48,3 +48,10 @@ def test_a_last_line_counts_the_rows_left_out(rows, line):
 def test_pictures_fill_lines_of_a_row(count, lines):
     sheet = draw_sheet([SheetRow("", [filled((9, 9, 9))] * count)])
     assert sheet.shape[0] == 24 + lines * (CELL + 8) + 8
+
+
+def test_a_frame_is_as_large_as_its_cell():
+    sheet = draw_sheet([SheetRow("", [filled((9, 9, 9)), filled((8, 8, 8))], GREEN, 0)])
+    rows, columns = (sheet == np.array(GREEN, np.uint8)).all(-1).nonzero()
+    assert (rows.min(), rows.max()) == (8 + 24, 8 + 24 + CELL - 1)
+    assert (columns.min(), columns.max()) == (8, 8 + CELL - 1)

@@ -267,3 +267,9 @@ def test_the_small_model_of_earlier_versions_is_never_the_default(models, weight
     for name in ("lumosx_tiny_dit.safetensors", "wan2.1_t2v_1.3B.safetensors"):
         save_file(weights, models / name)
     assert list_models()[0] == "wan2.1_t2v_1.3B.safetensors"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "../a", "/a", "", None, 3, "a/../../b", "\0"])
+def test_a_name_that_leads_elsewhere_is_nowhere(name):
+    assert checkpoints.places_of(name) == []
+    assert {place.name for place in checkpoints.places_of("a/b")} == {"b"}

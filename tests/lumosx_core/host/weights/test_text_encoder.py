@@ -261,3 +261,13 @@ def test_only_fp8_with_one_scale_stays_as_it_is(layer, shape, scaled):
     source = SimpleNamespace(tensors={"scale": SimpleNamespace(shape=shape)})
     layer = layer and SimpleNamespace(format=layer, parts={text_encoder.SCALE: "scale"})
     assert text_encoder._is_scaled_fp8(source, "weight", layer) == scaled
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, OSError])
+def test_whatever_sentencepiece_raises_is_a_damaged_tokenizer(folder, weights, monkeypatch, error):
+    def fail(**options):
+        raise error("broken")
+
+    monkeypatch.setattr(text_encoder.sentencepiece, "SentencePieceProcessor", fail)
+    (folder / "spiece.model").write_bytes(b"x")
+    assert "it is not a sentencepiece tokenizer, or it is damaged" in refused(folder, in_wans_names(weights))

@@ -103,3 +103,14 @@ def test_with_a_cache_the_velocity_is_the_same(forward, make_binding):
     binding, cache = make_binding(2, [2]), TableCache()
     for seed in (0, 1, 0):
         assert torch.equal(forward(binding, seed=seed, cache=cache), forward(binding, seed=seed))
+
+
+@pytest.mark.parametrize("length", [5, 511, 512, 513, 600])
+def test_a_text_without_pads_keeps_its_length_and_a_shorter_one_gets_pads(wan, length):
+    layout = SequenceLayout(2, 4, 4, Binding((((0, 0),),), (), ()))
+    context = context_of(length, length=length)
+    merged = make_tables(wan, context, layout, RelationalOptions()).texts[0]
+    plain = make_tables(wan, context, layout, RelationalOptions(), merge_pads=False).texts[0]
+    assert plain.keys.shape[1] == max(512, length)
+    assert merged.keys.shape[1] == (64 if length == 5 else max(512, length))
+    assert torch.allclose(merged.keys[:, :5], plain.keys[:, :5], atol=1e-5)

@@ -284,3 +284,17 @@ def test_an_empty_prompt_has_no_rows(plain, tmp_path):
     write_card(tmp_path / "card", replace(plain, reference=reference, projected=None))
     read = read_card(tmp_path / "card").reference
     assert read.padded_text().shape == (1, 7, 8) and len(read.text) == 0
+
+
+def test_a_card_is_written_exactly_up_to_its_largest_size(plain, tmp_path, monkeypatch):
+    write_card(tmp_path / "card", plain)
+    size = (tmp_path / "card").stat().st_size
+    monkeypatch.setattr(card, "LARGEST_CARD", size)
+    write_card(tmp_path / "again", plain)
+    assert read_card(tmp_path / "again").name == plain.name
+    monkeypatch.setattr(card, "LARGEST_CARD", size - 1)
+    with pytest.raises(LumosXError, match=f"^identity: it does not fit on an identity card .{size} bytes"):
+        write_card(tmp_path / "third", plain)
+    with pytest.raises(LumosXError, match="it is larger than any identity card"):
+        read_card(tmp_path / "again")
+    assert not (tmp_path / "third").exists()

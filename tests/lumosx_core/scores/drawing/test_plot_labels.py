@@ -2,7 +2,7 @@
 
 from matplotlib import font_manager
 
-from lumosx_core.scores.drawing.plot_labels import Labels
+from lumosx_core.scores.drawing.plot_labels import Labels, _letters_of
 
 # Not a character, so in no font.
 NOWHERE = "\ufdd0"
@@ -49,3 +49,9 @@ def test_letters_of_no_font_become_a_number():
 def test_labels_are_wrapped_and_hold_no_formula():
     assert Labels().text("costs $5") == r"costs \$5"
     assert max(map(len, Labels().text("many words " * 9).splitlines())) <= 34
+
+
+def test_a_font_that_cannot_be_read_has_no_letters(tmp_path):
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    for name in ("broken.ttf", "gone.ttf"):
+        assert _letters_of(str(tmp_path / name)) == set()
