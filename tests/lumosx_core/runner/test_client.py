@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -164,3 +165,24 @@ def test_every_status_of_a_success_is_one(answering, tmp_path, status, taken):
     else:
         with pytest.raises((Refused, ServerAway)):
             Server(answering.url).fetch(FILE, tmp_path / "x")
+
+
+@pytest.mark.parametrize(("length", "pieces", "most", "taken"), [
+    (4, [b"12", b"34"], 4, True), (5, [b"1"], 4, False), (None, [b"12", b"34"], 4, True),
+    (None, [b"12", b"345"], 4, False), (None, [], 0, True),
+])
+def test_an_answer_is_read_exactly_up_to_its_limit(length, pieces, most, taken):
+    left = iter([*pieces, b""])
+
+    async def readany():
+        return next(left)
+
+    answer = SimpleNamespace(content_length=length, content=SimpleNamespace(readany=readany))
+    found = []
+    reading = client._read(answer, most, time.monotonic(), found.append)
+    if taken:
+        asyncio.run(reading)
+        assert found == pieces
+    else:
+        with pytest.raises(Refused, match=f"{most}( bytes)?; check what runs there"):
+            asyncio.run(reading)

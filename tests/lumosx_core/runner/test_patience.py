@@ -9,6 +9,7 @@ import pytest
 from lumosx_core.errors import LumosXError
 from lumosx_core.runner import run
 from lumosx_core.runner.client import Refused, ServerAway
+from lumosx_core.runner.journal import Posted
 from lumosx_core.runner.outcome import Outcome
 from lumosx_core.runner.run import Batch, Settings
 
@@ -168,3 +169,29 @@ def test_only_so_many_videos_are_looked_at(batch, monkeypatch, most):
     assert len(asked) == most
     object.__setattr__(one.settings, "graph", SimpleNamespace(video_prefixes=lambda prefix: None))
     assert one._finished_videos(SimpleNamespace(prefix="p")) == ()
+
+
+@pytest.mark.parametrize(("posts", "again"), [(0, True), (run.MOST_POSTS - 1, True), (run.MOST_POSTS, False)])
+def test_a_lost_prompt_is_posted_again_only_so_often(batch, said, monkeypatch, posts, again):
+    one, written, posted = batch(), [], []
+    one.journal = SimpleNamespace(posts={"1": posts} if posts else {})
+    object.__setattr__(one.settings, "graph", SimpleNamespace(sha256="new", seed=7))
+    monkeypatch.setattr(one, "_finished_videos", lambda posted: ())
+    monkeypatch.setattr(one, "_write", lambda posted, outcome: written.append(outcome.error))
+    monkeypatch.setattr(one, "_post", posted.append)
+    one._running_since["1"] = 3.0
+    lost = Posted("1", "1", "0f8fad5b-d9cb-469f-a165-70867728950e", "p", "old", 5)
+    one._recover(lost)
+    assert len(posted) == again and len(written) == (not again)
+    if again:
+        assert (posted[0].workflow, posted[0].seed) == ("new", 7) and one._running_since == {}
+    else:
+        assert written[0].startswith(f"The server lost it {run.MOST_POSTS} times")
+
+
+def test_a_lost_prompt_whose_video_is_whole_is_done(batch, monkeypatch):
+    one, written = batch(), []
+    monkeypatch.setattr(one, "_finished_videos", lambda posted: ({"filename": "a.mp4"},))
+    monkeypatch.setattr(one, "_write", lambda posted, outcome: written.append(outcome.outputs))
+    one._recover(SimpleNamespace(case="1"))
+    assert written == [({"filename": "a.mp4"},)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.media.sketch import Sketch
+from lumosx_core.scene import checks
 from lumosx_core.scene.checks import BoardReference, Deadline, read_board
 from lumosx_core.scene.phrases import find_phrase, token_units, unit_spans
 from lumosx_core.scene.prompt import clean_text
@@ -428,3 +429,19 @@ def test_the_tokenizer_agrees_on_words(tokenize, prompt, data, occurrence):
     phrase = data.draw(st.sampled_from([phrase, phrase.upper(), phrase.strip(","), "red hat"]))
     entry = one(prompt, thing(phrase, occurrence))
     assert (entry["status"], len(entry["ranges"])) == state(tokenize(prompt), tokenize(phrase), occurrence)
+
+
+@pytest.mark.parametrize(("counts", "read_all", "code", "count"), [
+    ([(5, 5)], True, None, None), ([(6, 6)], True, "too_long", 6), ([(6, 6)], False, "perhaps_too_long", 6),
+    ([(6, 7), (5, 5)], True, "perhaps_too_long", 6), ([(6, 7), (7, 8)], True, "too_long", 7),
+    ([(5, 6)], True, "perhaps_too_long", 6), ([(4, 5), (5, 9)], True, "perhaps_too_long", 9), ([], True, None, None),
+])
+def test_a_text_is_too_long_from_one_token_past_the_limit_on(monkeypatch, counts, read_all, code, count):
+    monkeypatch.setattr(checks, "_tokens", lambda text: text)
+    found = checks._prompt_problems(counts, 9, read_all, 5)
+    found = [one for one in found if one["code"] != "choices"]
+    assert [(one["code"], one["values"]) for one in found] == ([] if code is None else [
+        (code, {"count": count, "limit": 5})
+    ])
+    choices = checks._prompt_problems(counts, 9, read_all, None)
+    assert [one["values"] for one in choices] == ([] if read_all else [{"count": 9}])

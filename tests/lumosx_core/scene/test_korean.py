@@ -31,3 +31,10 @@ def test_words_that_differ_in_particles_alone(one, other, expected):
 
 def test_korean_is_recognised_by_the_last_letter():
     assert [is_korean(word) for word in ("모자", "LG전자", "모자x", "男", "")] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(("word", "korean"), [
+    ("\uac00", True), ("\ud7a3", True), ("\uabff", False), ("\ud7a4", False), ("\u1100", False),
+])
+def test_the_first_and_the_last_syllable_are_korean(word, korean):
+    assert is_korean(word) == korean

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from lumosx_core.models.wan.config import WanConfig
-from lumosx_core.weights.__main__ import main
+from lumosx_core.weights.__main__ import _Tenths, main
 from tools.placed_transformer import transformer_state_dict
 
 ROOT = Path(__file__).parents[3]
@@ -108,3 +108,10 @@ def test_without_a_standard_error_it_works_all_the_same(source, tmp_path):
     command = f"{sys.executable} -m lumosx_core.weights convert {source} {tmp_path / 'out.safetensors'} 2>&-"
     answer = subprocess.run(["sh", "-c", command], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
     assert answer.returncode == 0 and (tmp_path / "out.safetensors").is_file()
+
+
+def test_progress_is_a_line_for_each_tenth(capsys):
+    tell = _Tenths()
+    for done in (0, 9, 10, 19, 20, 99, 100):
+        tell(done, 100, "file")
+    assert capsys.readouterr().err.splitlines() == ["10 %  file", "20 %  file", "90 %  file", "100 %  file"]

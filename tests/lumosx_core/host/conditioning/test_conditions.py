@@ -366,25 +366,6 @@ def test_a_range_from_0_to_0_holds_the_first_step():
     assert [sentence[0] for sentence in conditions._without_effect(ours)] == ["c", "d"]
 
 
-def test_an_entry_that_carries_no_values_has_no_references():
-    assert not conditions.has_references({}) and not conditions.has_references({"model_conds": {}})
-    assert conditions.has_references({"model_conds": {conditions.BINDING: None}})
-
-
-@pytest.mark.parametrize(
-    ("entry", "expected"),
-    [
-        ({}, (0.0, 1.0)),
-        ({"start_percent": 0.2, "end_percent": 0.6}, (0.2, 0.6)),
-        ({"clip_start_percent": 0.3, "clip_end_percent": 0.7}, (0.3, 0.7)),
-        ({"start_percent": 0.2, "clip_start_percent": 0.3, "end_percent": 0.6, "clip_end_percent": 0.7}, (0.3, 0.6)),
-        ({"start_percent": 0.4, "clip_start_percent": 0.3, "end_percent": 0.8, "clip_end_percent": 0.7}, (0.4, 0.7)),
-    ],
-)
-def test_a_text_is_used_where_both_of_its_ranges_are(entry, expected):
-    assert conditions._range(entry) == expected
-
-
 @pytest.mark.parametrize("shape", [(2, 48, 64), (9, 48, 64), (1, 9, 6, 8)])
 def test_a_mask_of_other_frames_than_the_latents_is_named(model, encoded, unloaded, shape):
     said = refusal(stock_sample, model, encoded.positive, set_mask(encoded.negative, torch.ones(shape)), encoded.latent)

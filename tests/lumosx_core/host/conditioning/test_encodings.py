@@ -375,3 +375,18 @@ def test_run_after_run_leaves_no_tensors_behind_and_a_bounded_folder(models, pic
 def test_the_bound_is_that_of_the_tooltip():
     node = Path(__file__).parents[4] / "nodes" / "encode.py"
     assert f"The folder grows to {encodings.LIMIT >> 20} MB " in node.read_text(encoding="utf-8")
+
+
+def test_every_kind_of_value_comes_back_packed_or_plain():
+    padded = torch.tensor([[[1.0, -0.0], [0.0, -0.0], [-0.0, 0.0]]])
+    values = {
+        "padded": padded, "line": torch.tensor([0.0, 1.0]), "ids": torch.tensor([[1, 2], [0, 0]]), "nothing": None,
+        "zero": torch.zeros(2, 3), "one": torch.tensor(3.0),
+    }
+    tensors, note = encodings._pack(values)
+    assert "line" in tensors and "ids" in tensors and tensors["padded.rows"].shape == (1, 2)
+    back = encodings._unpack(dict(tensors), note)
+    assert back.keys() == values.keys() and back["nothing"] is None
+    for name in ("padded", "line", "ids", "zero", "one"):
+        assert torch.equal(back[name], values[name])
+        assert torch.equal(torch.signbit(back[name].float()), torch.signbit(values[name].float())), name

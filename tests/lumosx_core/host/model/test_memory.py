@@ -323,3 +323,37 @@ def test_the_hosts_plan_is_its_own_estimate_for_the_released_model(tiny, encode,
 def test_the_report_shows_both_figures(encode, make_scene, tiny):
     encoded = encode(make_scene())
     assert f"(ComfyUI plans {planned_bytes(layout_for(tiny[0], encoded)) / GIGABYTE:.2g} GB)" in encoded.report
+
+
+@pytest.mark.parametrize(("budget", "fits"), [(100, True), (99, False)])
+def test_a_budget_may_be_exactly_what_is_needed(budget, fits):
+    if fits:
+        assert SamplingMemory(budget)._check(100) is None
+    else:
+        with pytest.raises(LumosXError, match="^vram_budget: "):
+            SamplingMemory(budget)._check(100)
+
+
+@pytest.mark.parametrize(("gigabytes", "budget"), [
+    (0, 0), (1e-9, 1), (2.5, 2_500_000_000), (-1e-9, None), (math.inf, None), (math.nan, None),
+])
+def test_a_budget_is_a_number_from_zero_on(gigabytes, budget):
+    if budget is None:
+        with pytest.raises(LumosXError, match="^vram_budget: "):
+            SamplingMemory.of_gigabytes(gigabytes)
+    else:
+        assert SamplingMemory.of_gigabytes(gigabytes).budget_bytes == budget
+
+
+@pytest.mark.parametrize(("free", "apart"), [(600.0, True), (599.0, True), (601.0, False)])
+def test_passes_run_apart_where_their_need_with_the_hosts_margin_is_all_that_is_free(monkeypatch, free, apart):
+    monkeypatch.setattr(memory, "most_references", lambda entries: 2)
+    monkeypatch.setattr(comfy.model_management, "get_free_memory", lambda device: free)
+    asked = []
+    model = SimpleNamespace(memory_required=lambda shape: asked.append(shape) or 400.0)
+    x = torch.zeros(1, 16, 3, 6, 8)
+    assert SamplingMemory(0).runs_apart(model, x, [[{}], None, [{}, {}]]) == apart
+    assert asked == [[3, 16, 5, 6, 8]]
+    assert SamplingMemory(5).runs_apart(model, x, [[{}]])
+    monkeypatch.setattr(memory, "most_references", lambda entries: 0)
+    assert not SamplingMemory(0).runs_apart(model, x, [[{}]])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumosx_core.scores.attributes.owners import AttributeScores, FrameView, ObjectScore, OwnerScore
+from lumosx_core.scores.attributes.owners import SAME, AttributeScores, FrameView, ObjectScore, OwnerScore
 from lumosx_core.scores.attributes.regions import person_regions
 from support.dressed import seen_at
 
@@ -155,3 +155,22 @@ def test_the_report_has_a_matrix_a_measure_and_the_notes():
     assert "| on 1 man | on 2 woman |" in report
     alone = scores(people=("man",), owners=(score((0.8,)),), objects=()).report()
     assert "| white jacket | 1 man | 0.800 | 0.800 | – | – | nobody to compare with |" in alone
+
+
+@pytest.mark.parametrize(("lead", "verdict"), [
+    (SAME, "on the right person"), (SAME - 1e-9, "not told apart"), (-SAME, "on subject 2 instead"),
+    (-SAME + 1e-9, "not told apart"),
+])
+def test_a_lead_is_clear_from_exactly_the_same_on(lead, verdict):
+    assert score((lead, 0.0)).verdict == verdict
+
+
+@pytest.mark.parametrize(("right", "wrong", "none", "words"), [
+    (1, 0, 9, "not told apart"), (2, 0, 8, "on the right person in 2 of 10"), (9, 1, 0, "on the right person"),
+    (8, 2, 0, "on the right person in 8 of 10"), (5, 0, 5, "on the right person in 5 of 10"),
+    (6, 0, 4, "on the right person"), (5, 5, 0, "on the right person in 5 of 10"), (1, 9, 0, "on subject 2 instead"),
+    (0, 5, 5, "on somebody else in 5 of 10"),
+])
+def test_a_verdict_is_steady_in_more_than_half_and_against_a_tenth(right, wrong, none, words):
+    found = score(*[(0.9, 0.1)] * right, *[(0.1, 0.9)] * wrong, *[(0.5, 0.5)] * none)
+    assert found.verdict.startswith(words) and (" of " in words or " of " not in found.verdict)
