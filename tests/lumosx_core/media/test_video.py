@@ -151,3 +151,28 @@ def test_frames_have_exactly_so_many_pixels_at_most(video, monkeypatch, bound, a
     else:
         with pytest.raises(LumosXError, match="^video: video.mp4 has frames of 64x48 pixels"):
             list(VideoFile(video))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("odd")])
+def test_a_frame_that_cannot_be_unpacked_ends_in_a_sentence(video, monkeypatch, error):
+    class Frame:
+        width, height = 64, 48
+
+        def to_ndarray(self, format):
+            raise error
+
+    class Container:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *arguments):
+            pass
+
+        def decode(self, stream):
+            return iter([Frame()])
+
+    file = VideoFile(video)
+    monkeypatch.setattr(video_module, "_opened", lambda path: Container())
+    monkeypatch.setattr(video_module, "_video_stream", lambda container, path: Frame())
+    with pytest.raises(LumosXError, match="^video: video.mp4 cannot be read to its end .(MemoryError|odd)"):
+        list(file)

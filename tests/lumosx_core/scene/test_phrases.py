@@ -13,6 +13,7 @@ from lumosx_core.scene.phrases import (
     LONGEST_COMPARED,
     Tokens,
     _overlap,
+    _written,
     claimed_units,
     exact_spans,
     find_phrase,
@@ -352,3 +353,11 @@ def test_phrases_are_compared_up_to_their_longest(count, near):
     text = read_text(" ".join(words[:-1] + ["jacket"])).units
     assert bool(nearest_runs([text], read_text(" ".join(words[:-1] + ["jaket"])).units)) == near
     assert nearest_runs([], read_text("hat").units) == [] == nearest_runs([text], read_text("the").units)
+
+
+@pytest.mark.parametrize(("run", "text"), [
+    (["red", "hat"], "red hat"), (["红", "帽"], "红帽"), (["red", "帽"], "red 帽"), (["红", "hat"], "红 hat"),
+    (["hat"], "hat"), (["\u00bd"], None),
+])
+def test_words_are_written_as_they_are_typed(run, text):
+    assert _written(run) == text

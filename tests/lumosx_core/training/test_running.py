@@ -5,9 +5,11 @@ import signal
 import time
 
 import pytest
+import torch
 from PIL import Image
+from safetensors import safe_open
 
-from lumosx_core.training.running import LOSSES_EVERY, run, write_record
+from lumosx_core.training.running import LOSSES_EVERY, run, write_record, write_weights
 from lumosx_core.training.trainer import TrainingRecord
 
 from .test_trainer import endless, make
@@ -74,3 +76,13 @@ def test_ctrl_c_on_a_full_disk_says_that_there_is_nothing_to_go_on_from(tmp_path
         run(make(), interrupted(), tmp_path / "checkpoint")
     assert "Stopped at step 2; there is no checkpoint." in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("metadata", "kept"), [(None, {}), ({}, {}), ({"version": "2"}, {"version": "2"})])
+def test_weights_are_written_with_their_steps(tmp_path, metadata, kept):
+    trainer = make(3)
+    trainer.step = 2
+    write_weights(tmp_path / "a.safetensors", trainer, metadata)
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        assert file.metadata() == {**kept, "steps": "2"}
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}

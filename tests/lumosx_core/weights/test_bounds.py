@@ -144,3 +144,11 @@ def test_what_stayed_in_16_bits_is_counted(fallback, words):
     report = str(ConversionReport(Path("p"), "q8_0", 10**6, {"Q8_0": 2, "F16": 1}, fallback, (), "", ""))
     assert report.splitlines()[0] == "p: q8_0, 1.0 MB, 1 F16, 2 Q8_0."
     assert (words is None) == (len(report.splitlines()) == 1) and (words or "") in report
+
+
+@pytest.mark.parametrize(("numbers", "fits"), [
+    ((), True), ((0, (1 << 62) - 1), True), ((1 << 62,), False), ((-1,), False), ((1,) * 64, True), ((1,) * 65, False),
+    ([1], False), ((True,), False), (3, False),
+])
+def test_strides_are_numbers_too(numbers, fits):
+    assert torch_tensors._are_numbers(numbers) == fits
