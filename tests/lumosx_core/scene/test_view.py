@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from lumosx_core.scene.phrases import PhraseMatch, Tokens, find_phrase
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from lumosx_core.scene.report import binder_report
 from lumosx_core.scene.summary import EncodingSummary, Outlook, Prediction, TokenCounts
-from lumosx_core.scene.view import _prediction, encoding_view, scene_view
+from lumosx_core.scene.view import _prediction, _typed_ranges, encoding_view, scene_view
 
 DRAWN = object()
 
@@ -128,3 +129,15 @@ def test_no_place_for_a_part_of_a_word():
     for span, ranges in (((1, 2), None), ((0, 3), [[0, 8]])):
         bound = BoundPrompt(scene, prompt, {reference: PhraseMatch((span,), True)})
         assert encoding_view(summary_of("red hats", bound))["references"][0]["ranges"] == ranges
+
+
+@pytest.mark.parametrize(("spans", "ranges"), [
+    ([(0, 2)], [[0, 3]]), ([(2, 4)], [[4, 7]]), ([(0, 4)], [[0, 7]]), ([(0, 2), (2, 4)], [[0, 3], [4, 7]]), ([], []),
+    ([(0, 1)], None), ([(1, 2)], None), ([(0, 3)], None), ([(4, 5)], None), ([(2, 2)], None), ([(1, 4)], None),
+])
+def test_token_spans_are_typed_ranges_where_they_are_whole_words(spans, ranges):
+    """Two words of two tokens each."""
+    units = [SimpleNamespace(start=0, end=2), SimpleNamespace(start=2, end=4)]
+    words = [SimpleNamespace(start=0, end=3), SimpleNamespace(start=4, end=7)]
+    text = SimpleNamespace(units=words, typed=lambda place: place)
+    assert _typed_ranges(text, units, spans) == ranges
