@@ -120,3 +120,18 @@ def test_likeness_finds_the_same_man_in_another_photo():
     assert max(found, key=found.get) == "subject_1/2"
     assert found.pop("subject_1/2") > max(found.values()) + 0.15
     assert likeness_to(embedder, wanted, photos["identity_1/2"], []) == []
+
+
+def test_likeness_is_that_of_each_face_and_none_of_nobody():
+    class Embedder:
+        def embed_faces(self, pixels, faces):
+            assert faces
+            return np.array([[one.score] for one in faces])
+
+        def similarity(self, first, second):
+            return first @ second.T
+
+    faces = [Face((0, 0, 1, 1), score, np.zeros((5, 2))) for score in (0.25, 0.5)]
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    assert likeness_to(Embedder(), np.array([[2.0]]), pixels, faces) == [0.5, 1.0]
+    assert likeness_to(Embedder(), np.array([[2.0]]), pixels, []) == []

@@ -311,3 +311,14 @@ def test_compiled_parts_are_the_hosts_own():
     assert foreign._is_own(SimpleNamespace(_torchdynamo_orig_callable=part.forward), stock)
     assert not foreign._is_own(lambda x: x, stock) and not foreign._is_own(lambda x: x)
     assert not foreign._is_own(torch.nn.Identity().forward, stock)
+
+
+@pytest.mark.parametrize(("options", "name"), [
+    ({}, None), ({"patches": {"attn2_patch": []}}, None), ({"patches": {"attn2_patch": [print]}}, "attn2_patch"),
+    ({"patches_replace": {"dit": {1: print}}}, None), ({"patches_replace": {"attn1": {}}}, None),
+    ({"patches_replace": {"attn1": {1: print}}}, "attn1"), ({"rope_options": {}}, None),
+    ({"rope_options": {"scale": 2}}, "rope_options"),
+    ({"patches": {"a": [], "b": [print]}, "patches_replace": {"c": {1: print}}}, "b"),
+])
+def test_only_options_that_hold_something_are_unused(options, name):
+    assert foreign._unused_option(options) == name

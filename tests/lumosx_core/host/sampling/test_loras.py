@@ -161,3 +161,15 @@ def test_which_link_a_model_came_by(inputs, following):
 ])
 def test_the_files_that_a_loader_names(node, name):
     assert _lora_of(node) == name
+
+
+@pytest.mark.parametrize(("steps", "names", "which"), [
+    ([True], ["a"], None), ([False], [], None), ([], ["a"], None), ([False], ["a"], "(a)"),
+    ([False], None, "(which one is"), ([False, True], ["a", "b"], "(a)"), ([False, False], ["a", "b"], "(a, b)"), ([False], ["a", "b"], "(one of a, b)"),
+    ([False, False, True], ["a", "b"], "(a, b)"),
+])
+def test_a_lora_is_named_as_far_as_the_graph_tells(monkeypatch, steps, names, which):
+    monkeypatch.setattr(loras, "_patched_steps", lambda patcher, hooked: steps)
+    monkeypatch.setattr(loras, "_loader_names", lambda: names)
+    found = lora_warnings(None)
+    assert len(found) == (which is not None) and all(which in one for one in found)

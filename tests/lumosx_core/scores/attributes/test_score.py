@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lumosx_core.cases import load_case
@@ -365,3 +366,22 @@ def test_from_frames_to_scores():
     )
     assert ticks == sorted(ticks) and ticks[-1] == (6, 6) and {total for _, total in ticks} == {6}
     assert all((frame == same).all() for frame, same in zip(frames, before))
+
+
+@pytest.mark.parametrize(("face", "attribute", "thing", "words"), [
+    (True, True, False, None), (True, False, True, None), (True, True, True, None),
+    (True, False, False, "there is no object, and no attribute"), (False, True, True, "no subject has a face picture"),
+])
+def test_a_scene_needs_a_face_and_something_to_look_for(face, attribute, thing, words):
+    picture = torch.rand(1, 8, 8, 3)
+    lamp = Reference(Kind.OBJECT, "lamp", picture)
+    man = Subject(
+        Reference(Kind.FACE, "man", picture if face else None),
+        (Reference(Kind.ATTRIBUTE, "hat", picture if attribute else None),),
+    )
+    scene = Scene(None, (lamp,) if thing else (), (man,))
+    if words is None:
+        assert check_scene(scene) is None
+    else:
+        with pytest.raises(LumosXError, match=f"^relations: {words}"):
+            check_scene(scene)
