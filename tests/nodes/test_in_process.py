@@ -191,3 +191,10 @@ def test_a_list_with_several_values_is_refused_when_queued(node):
     cls = node("LumosX_ClipSubjects")
     name = next(widget.id for widget in cls.GET_SCHEMA().inputs if widget.id not in cls.LISTS and widget.id == "by")
     assert answer(cls, **{name: ["colours", "faces"]}).startswith("by: 2 values came through the link")
+
+
+@pytest.mark.parametrize("value", ["4", [4], {}])
+def test_what_is_no_number_is_left_to_the_host_when_queued(node, value):
+    values = {"steps": value, "denoise": 1.0, "schedule": "no such", "start_step": 0, "end_step": 1}
+    assert node("LumosX_Sampler").verdict(**values) is True
+    assert node("LumosX_Sampler").verdict(**{**values, "steps": 4}).startswith("schedule: ")

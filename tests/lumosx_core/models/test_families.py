@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from benchmarks.counting import count_flops
 from lumosx_core.errors import LumosXError
+from lumosx_core.models import families
 from lumosx_core.models.families import FAMILIES, HUNYUAN_VIDEO, WAN, adapter_kind
 from lumosx_core.models.hunyuan.config import HunyuanConfig
 from lumosx_core.models.hunyuan.network import HunyuanNetwork
@@ -157,3 +158,22 @@ def test_a_hunyuan_forward_costs_what_is_counted(guidance_embed):
         torch.zeros(1, 16, 3, 6, 8), torch.ones(1), torch.zeros(1, 7, 24), torch.zeros(1, 12), torch.ones(1)
     ))
     assert HUNYUAN_VIDEO.cost(config, 3 * 3 * 4, text_tokens=7) == counted
+
+
+@pytest.mark.parametrize(("embedding", "words"), [
+    ((), "part of a Wan transformer"), ((1536,), "part of a Wan transformer"), ((1536, 16), "Wan2.1-T2V-1.3B"),
+    ((1536, 36), "an image or control variant of Wan (36 input channels, 1536 wide)"),
+    ((1536, 16, 1, 2, 2), "Wan2.1-T2V-1.3B"),
+])
+def test_a_wan_is_recognised_by_its_first_layer(embedding, words):
+    shapes = {families.MODULATION: (1, 6, 1536), "patch_embedding.weight": embedding}
+    assert families._recognise_wan(shapes) == words
+
+
+@pytest.mark.parametrize(("embedding", "words"), [
+    ((), "part of a HunyuanVideo transformer"), ((3072,), "part of a HunyuanVideo transformer"),
+    ((3072, 16, 1, 2, 2), "HunyuanVideo"), ((3072, 16), "an image or other variant of HunyuanVideo (16 input channels"),
+    ((3072, 33, 1, 2, 2), "an image or other variant of HunyuanVideo (33 input channels, 3072 wide)"),
+])
+def test_a_hunyuan_is_recognised_by_its_first_layer(embedding, words):
+    assert families._recognise_hunyuan({"img_in.proj.weight": embedding}).startswith(words)

@@ -5,6 +5,7 @@ import pickle
 import pickletools
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -152,3 +153,13 @@ def test_what_stayed_in_16_bits_is_counted(fallback, words):
 ])
 def test_strides_are_numbers_too(numbers, fits):
     assert torch_tensors._are_numbers(numbers) == fits
+
+
+def test_tensors_claim_what_is_stored_and_together_a_few_times_as_much():
+    maker = torch_tensors.TensorMaker({}, SimpleNamespace(size=100))
+    for _ in range(torch_tensors._MOST_TIMES):
+        maker._claim(100)
+    with pytest.raises(torch_tensors.TooLarge, match="its tensors claim 401"):
+        maker._claim(1)
+    with pytest.raises(torch_tensors.TooLarge, match="a tensor claims 101"):
+        torch_tensors.TensorMaker({}, SimpleNamespace(size=100))._claim(101)

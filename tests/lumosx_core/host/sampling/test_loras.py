@@ -165,7 +165,8 @@ def test_the_files_that_a_loader_names(node, name):
 
 @pytest.mark.parametrize(("steps", "names", "which"), [
     ([True], ["a"], None), ([False], [], None), ([], ["a"], None), ([False], ["a"], "(a)"),
-    ([False], None, "(which one is"), ([False, True], ["a", "b"], "(a)"), ([False, False], ["a", "b"], "(a, b)"), ([False], ["a", "b"], "(one of a, b)"),
+    ([False], None, "(which one is"), ([False, True], ["a", "b"], "(a)"), ([False, False], ["a", "b"], "(a, b)"),
+    ([False], ["a", "b"], "(one of a, b)"),
     ([False, False, True], ["a", "b"], "(a, b)"),
 ])
 def test_a_lora_is_named_as_far_as_the_graph_tells(monkeypatch, steps, names, which):

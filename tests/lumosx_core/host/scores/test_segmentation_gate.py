@@ -119,3 +119,9 @@ def test_more_than_can_be_looked_at_is_refused(monkeypatch):
 def test_an_unknown_check_is_refused():
     with pytest.raises(LumosXError, match="^check_by: 'colour' is not known"):
         gate_segments(*two_squares(), None, "a", "colour", 0.2)
+
+
+def test_without_any_words_the_largest_mask_of_each_image_counts():
+    images, masks = two_squares()
+    crops, phrases, frames, _, _ = gate_segments(images, masks, None, " \n", OFF, 0.2)
+    assert colours_of(crops) == [RED, RED] and frames == "0 1" and phrases == "\n"
