@@ -248,3 +248,26 @@ def test_the_command_line_knows_the_command(case_folder, hunyuan, files, tmp_pat
     ]
     assert main(arguments) == 1
     assert "gone.safetensors: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("change", "name"), [
+    ({"picture_side": 16}, None), ({"picture_side": 0}, "picture-side"), ({"picture_side": 24}, "picture-side"),
+    ({"rank": polyvivid_run.MOST_RANK}, None), ({"rank": polyvivid_run.MOST_RANK + 1}, "rank"),
+    ({"drop_references": polyvivid_run._MOST_DROPPED}, None), ({"drop_references": 0.301}, "drop-references"),
+    ({"guidance": 0.0}, None), ({"guidance": -0.1}, "guidance"), ({"guidance": float("inf")}, "guidance"),
+    ({"single_steps": 0}, None), ({"single_steps": 4}, None), ({"single_steps": 5}, "single-steps"),
+    ({"single_steps": -1}, "single-steps"),
+], ids=str)
+def test_options_are_taken_exactly_up_to_their_bounds(monkeypatch, change, name):
+    for check in ("check_out", "check_files"):
+        monkeypatch.setattr(polyvivid_run, check, lambda *arguments: None)
+    options = argparse.Namespace(**{
+        "size": (16, 32), "frames": 5, "rank": 1, "steps": 4, "rate": 1e-4, "alpha": None, "drop_references": 0.0,
+        "picture_side": 384, "guidance": 1.0, "single_steps": 2, "resume": None,
+        **dict.fromkeys(polyvivid_run._ENCODERS), **change,
+    })
+    if name is None:
+        assert polyvivid_run._check(options) is None
+    else:
+        with pytest.raises(LumosXError, match=f"^--{name}: "):
+            polyvivid_run._check(options)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.models.polyvivid import checkpoint
 from lumosx_core.models.polyvivid.adapter import PolyVividAdapter, new_shapes
 from lumosx_core.models.polyvivid.checkpoint import read_adapter, write_adapter
 from lumosx_core.models.polyvivid.config import AdapterConfig
@@ -107,8 +108,6 @@ def test_loras_may_have_ranks_of_their_own(tmp_path, small):
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
-    from lumosx_core.models.polyvivid import checkpoint
-
     path = tmp_path / "adapter.safetensors"
     path.write_bytes(b"before")
 
@@ -206,3 +205,19 @@ def test_no_metadata_ends_in_another_error(metadata):
 def test_names_are_understood_as_they_are_written(name):
     found = TensorName.of(name)
     assert found is None or TensorName.of(str(found)) == found
+
+
+@pytest.mark.parametrize("layers", [(33, 1, 16), (2,), (0, 1)])
+def test_layers_are_in_ascending_order_whatever_the_files(layers):
+    shapes = {}
+    for layer in layers:
+        shapes[f"double_blocks.{layer}.inject.fc.weight"] = (8, 8)
+        shapes[f"double_blocks.{layer}.inject.mlp.0.lora_up.weight"] = (32, 2)
+        shapes[f"double_blocks.{layer}.inject.mlp.0.lora_down.weight"] = (2, 8)
+    config = checkpoint._config_of(shapes, {}, "a")
+    assert (config.layers, config.hidden_size, config.mlp_size, config.rank) == (tuple(sorted(layers)), 8, 32, 2)
+    assert config.alpha is None
+    with pytest.raises(LumosXError, match="^layers: the metadata disagrees"):
+        checkpoint._config_of(shapes, {"layers": "[7]"}, "a")
+    with pytest.raises(LumosXError, match="^rank: the metadata states 3, but there are LoRAs of rank 2"):
+        checkpoint._config_of(shapes, {"rank": "3"}, "a")
