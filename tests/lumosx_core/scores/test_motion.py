@@ -170,3 +170,10 @@ def test_a_rate_below_eight_looks_at_every_frame():
         motion_score(frames[:7], 3)
     with pytest.raises(LumosXError, match="^fps: -1 must be"):
         motion_score(frames, -1)
+
+
+def test_without_a_known_length_the_total_is_unknown_and_never_negative():
+    seen = []
+    frames = [np.zeros((16, 16, 3), np.uint8)] * 10
+    motion_score((frame for frame in frames), 16, lambda done, total: seen.append((done, total)))
+    assert seen == [(0, 0), (0, 0), (1, 0), (3, 3)]

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from lumosx_core.tiny.demo_case import CAST, SCRIPT
-from lumosx_core.tiny.known import looks_like_a_photograph
+from lumosx_core.tiny.known import _shades, looks_like_a_photograph
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast, draw_references
 from lumosx_core.tiny.world.script import draw_script
@@ -36,3 +36,11 @@ def test_photographs_are_not(photographs):
 @pytest.mark.parametrize("size", [(1, 1), (2000, 3), (3, 2000)])
 def test_odd_pictures_are_no_photographs(size):
     assert not looks_like_a_photograph(Image.new("RGBA", size, (1, 2, 3, 4)))
+
+
+@pytest.mark.parametrize(("levels", "shades"), [([0] * 100, 1), ([0] * 90 + [9] * 10, 1), ([0] * 89 + [9] * 11, 2),
+                                                (list(range(100)), 90)])
+def test_shades_are_levels_that_nearly_all_pixels_have(levels, shades):
+    picture = Image.new("L", (10, 10))
+    picture.putdata(levels)
+    assert _shades(picture) == shades
