@@ -181,3 +181,17 @@ def test_a_checkpoint_folder_stands_for_the_file_that_is_made_of_it(models, monk
     assert linked._weights_named("folder.safetensors") is None is linked._weights_named("gone.safetensors")
     assert linked._weights_named("file.safetensors") == models / "file.safetensors"
     assert linked._weights_named(3) is None is linked._weights_named(["1", 0])
+
+
+def test_links_between_the_nodes_of_a_model_are_places_and_not_ids():
+    def graph(loader, lora, swapped=False):
+        made = graph_of(("KSampler", {"steps": 2}))
+        made[loader] = {"class_type": "UNETLoader", "inputs": {"unet_name": "x"}}
+        made["other"] = {"class_type": "UNETLoader", "inputs": {"unet_name": "y"}}
+        first, second = ([loader, 0], ["other", 0])[::-1 if swapped else 1]
+        made[lora] = {"class_type": "ModelMergeSimple", "inputs": {"model1": first, "model2": second, "ratio": 0.5}}
+        made["5"]["inputs"]["model"] = [lora, 0]
+        return made
+
+    assert setting(graph("7", "8")) == setting(graph("70", "80"))
+    assert setting(graph("7", "8")) != setting(graph("7", "8", swapped=True))

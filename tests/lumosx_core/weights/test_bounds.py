@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.weights import checkpoint_index, opening, source, torch_file, torch_tensors, zip_entries
+from lumosx_core.weights import (
+    checkpoint_index,
+    opening,
+    source,
+    torch_archive,
+    torch_file,
+    torch_tensors,
+    zip_entries,
+)
 from lumosx_core.weights.convert import ConversionReport
 from lumosx_core.weights.records import Damaged, PickledObject, read_records
 from lumosx_core.weights.torch_archive import load_archive
@@ -163,3 +171,17 @@ def test_tensors_claim_what_is_stored_and_together_a_few_times_as_much():
         maker._claim(1)
     with pytest.raises(torch_tensors.TooLarge, match="a tensor claims 101"):
         torch_tensors.TensorMaker({}, SimpleNamespace(size=100))._claim(101)
+
+
+@pytest.mark.parametrize(("names", "words"), [
+    (["a/data.pkl", "a/version"], None), (["a/data.pkl", "b/version"], "packed by another program"),
+    (["a/data.pkl", "ab/version"], "packed by another program"), (["a/version"], "not one of torch's"),
+    ([], "not one of torch's"), (["a/data.pkl", "a/constants.pkl"], "a TorchScript program"),
+])
+def test_everything_in_an_archive_lies_in_its_one_folder(names, words):
+    listed = {name: name for name in names}
+    if words is None:
+        assert torch_archive._entries_in_folder(listed, Path("p")) == {"data.pkl": "a/data.pkl", "version": "a/version"}
+    else:
+        with pytest.raises(LumosXError, match=f"^p: .*{words}"):
+            torch_archive._entries_in_folder(listed, Path("p"))

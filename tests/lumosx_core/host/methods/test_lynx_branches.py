@@ -4,10 +4,10 @@ import comfy.samplers
 import pytest
 import torch
 
-from lumosx_core.host.methods.lynx_branches import ThreeBranches, image_scale_of, with_three_branches
+from lumosx_core.host.methods.lynx_branches import ThreeBranches, image_scale_of, mark_unmarked, with_three_branches
 from lumosx_core.host.methods.lynx_run import RUN, LynxRun
 from lumosx_core.host.socket import LYNX_BRANCH
-from lumosx_core.models.lynx.identity import NOBODY
+from lumosx_core.models.lynx.identity import NOBODY, PERSON
 from lumosx_core.models.lynx.window import Window
 
 RUNNING = {"transformer_options": {RUN: LynxRun("key", [Window(1.0, 0.2)], frozenset({0, 1}), 3)}}
@@ -58,3 +58,14 @@ def test_both_branches_are_shifted_and_what_else_there_is_stays(guided):
 ], ids=str)
 def test_nothing_is_computed_where_it_would_change_nothing(guided, options):
     assert guided(**options) == ([1.0, 3.0, 7.0], [])
+
+
+def test_entries_without_values_of_their_own_are_marked_too():
+    marked = mark_unmarked({"positive": [{}], "negative": [{}, {"model_conds": {"other": 1}}]}, NOBODY)
+    rows = {
+        name: [entry["model_conds"][LYNX_BRANCH].cond.item() for entry in entries] for name, entries in marked.items()
+    }
+    assert rows == {"positive": [PERSON], "negative": [NOBODY, NOBODY]}
+    assert marked["negative"][1]["model_conds"]["other"] == 1
+    again = mark_unmarked(marked, PERSON)
+    assert again["negative"][0] is marked["negative"][0]
