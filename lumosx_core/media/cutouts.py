@@ -23,7 +23,8 @@ SMALLEST_SIDE = 41
 """Pixels: the shortest side of the release's own cut-outs."""
 USUAL_FILL = (0.05, 0.95)
 SMALLEST_SHARE = 0.002
-_SAME_SHAPE = 0.01
+_SAME_SHAPE_PERCENT = 101
+"""What two products of a width and a height may be of each other for the same proportions."""
 _LOAD_IMAGE_NONE = (64, 64)
 
 _ROUNDS = 5
@@ -134,7 +135,8 @@ def fitting_mask(mask: torch.Tensor, height: int, width: int, invert: bool) -> t
             "mask of what to keep, or unlink it and set a box."
         )
     if own != (height, width):
-        if abs(own[1] * height / (own[0] * width) - 1) > _SAME_SHAPE:
+        narrow, wide = sorted((own[1] * height, own[0] * width))
+        if 100 * wide > _SAME_SHAPE_PERCENT * narrow:
             raise LumosXError(
                 f"mask: it is {own[1]}x{own[0]} pixels but the image is {width}x{height}, which has other "
                 "proportions; link the mask of this image."
