@@ -51,13 +51,15 @@ export function checkedBy(scene, host) {
   const result = scene.prompt.chosen && resultOf(scene.prompt.chosen, host);
   if (!result || result.prompt !== scene.prompt.text) return null;
   const references = referencesOf(scene);
-  const pairs = references.every((each) => each.known) ? pairsOf(references, result.references) : null;
-  if (!pairs || pairs.some(([, reported]) => reported.ranges === null)) return null;
-  const ids = new Map(pairs.map(([reference, reported]) => [reported, reference.id]));
+  // The host may give a new proxy of the same object each time that it is asked for.
+  const reported = [...result.references];
+  const pairs = references.every((each) => each.known) ? pairsOf(references, reported) : null;
+  if (!pairs || pairs.some(([, each]) => each.ranges === null)) return null;
+  const ids = new Map(pairs.map(([reference, each]) => [each, reference.id]));
   const found = (result.findings ?? []).map(({ code, words, people, values }) => (
-    { level: "warning", code, references: words.map((index) => ids.get(result.references[index])), people, values }
+    { level: "warning", code, references: words.map((index) => ids.get(reported[index])), people, values }
   ));
-  return { ranges: new Map(pairs.map(([reference, reported]) => [reference.id, reported.ranges])), found, result };
+  return { ranges: new Map(pairs.map(([reference, each]) => [reference.id, each.ranges])), found, result };
 }
 
 /**
