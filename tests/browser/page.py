@@ -64,6 +64,15 @@ def chromium():
         browser.close()
 
 
+_HAS_PALETTE = """(palette) => {
+    const probe = document.body.appendChild(document.createElement('i'));
+    probe.style.color = 'var(--bg-color)';
+    const parts = getComputedStyle(probe).color.match(/[0-9.]+/g).slice(0, 3).map(Number);
+    probe.remove();
+    return (Math.max(...parts) < 128) === (palette === 'dark');
+}"""
+
+
 class ComfyPage:
     """ComfyUI's page, opened anew.
 
@@ -132,6 +141,11 @@ class ComfyPage:
             "() => window.app.graph.nodes.map(node => node.type)"
             ".filter(type => !window.LiteGraph.registered_node_types[type] && !['Note', 'MarkdownNote'].includes(type))"
         )
+
+    def choose_palette(self, palette: str) -> None:
+        """Choose "dark" or "light" as the page's settings do, which changes its colours at once."""
+        self.run("(palette) => app.extensionManager.setting.set('Comfy.ColorPalette', palette)", palette)
+        self.page.wait_for_function(_HAS_PALETTE, arg=palette)
 
     def queue(self, timeout: float = 300) -> dict:
         """Queue the graph as its button does and return the history entry; raises TimeoutError."""

@@ -247,24 +247,11 @@ def test_keys_in_a_field_are_not_the_canvas_s(comfy):
     assert comfy.run("() => app.graph.nodes.every((node) => node.mode === 0)")
 
 
-_PAGE_IS = """(palette) => {
-  const probe = document.body.appendChild(document.createElement('i'));
-  probe.style.color = 'var(--bg-color)';
-  const parts = getComputedStyle(probe).color.match(/[0-9.]+/g).slice(0, 3).map(Number);
-  probe.remove();
-  return (Math.max(...parts) < 128) === (palette === 'dark');
-}"""
-
-
 @pytest.fixture
 def choose_palette(classic):
-    """Chooses the page's colours as its settings do, which changes them at once; the usual ones come back."""
-    def choose(palette):
-        classic.run("(palette) => app.extensionManager.setting.set('Comfy.ColorPalette', palette)", palette)
-        classic.page.wait_for_function(_PAGE_IS, arg=palette)
-
-    yield choose
-    choose("dark")
+    """Chooses the page's colours; the usual ones come back."""
+    yield classic.choose_palette
+    classic.choose_palette("dark")
 
 
 @pytest.mark.parametrize("palette", ["dark", "light"])
