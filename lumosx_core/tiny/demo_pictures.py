@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageOps
 
 from .demo_case import CAST, SCRIPT, ZOOM
 from .portrait import HEIGHT, WIDTH, Portrait, draw_portrait
 from .world.cast import Fill
 from .world.clip import Viewpoint, draw_references, view_of_wear
 from .world.geometry import WHITE
+from .world.photo import grained, not_white
 
 _PREFIX = "lumosx_demo_"
 MAN, JACKET, HAT = (f"{_PREFIX}{name}.png" for name in ("man", "jacket", "hat"))
@@ -68,13 +68,8 @@ def _snapshot(width: int, looks: Sequence[Portrait], lefts: Sequence[int]) -> Im
         place = (left, picture.height - HEIGHT)
         backdrop = picture.crop((*place, left + WIDTH, picture.height))
         picture.paste(draw_portrait(look, backdrop), place)
-    return _grained(picture)
-
-
-def _grained(picture: Image.Image) -> Image.Image:
-    """With the grain of a photograph, without which detectors are less sure, above all of a face cut out."""
-    grain = np.random.default_rng(1).normal(0, _GRAIN, (picture.height, picture.width, 1))
-    return Image.fromarray((np.asarray(picture) + grain).clip(0, 255).astype(np.uint8))
+    # Without the grain of a photograph detectors are less sure, above all of a face cut out.
+    return grained(picture, _GRAIN, 1)
 
 
 def draw_jacket_on_a_chair() -> Image.Image:
@@ -85,7 +80,5 @@ def draw_jacket_on_a_chair() -> Image.Image:
         picture.paste(_CHAIR, (left, top, right, bottom))
     jacket = view_of_wear("jacket", Fill((196, 40, 44), (196, 40, 44), "plain", 9), Viewpoint(margin=0.0), 7)
     jacket = ImageOps.contain(jacket, (330, 300))
-    # White is where the jacket is not.
-    shown = ImageChops.invert(jacket.convert("L")).point(lambda value: 255 if value > 8 else 0)
-    picture.paste(jacket, (320 - jacket.width // 2, 130), shown)
+    picture.paste(jacket, (320 - jacket.width // 2, 130), not_white(jacket))
     return picture

@@ -36,6 +36,7 @@ from .figure import (
 )
 from .geometry import WHITE, Colour, blend
 from .pen import Pen
+from .photo import gradient, grained, not_white
 from .scenery import HEIGHT, WIDTH, draw_place, draw_thing, evening_light
 from .script import Script, Wear
 
@@ -46,8 +47,6 @@ FACE_FRAME = (-30.0, -26.0, 30.0, 22.0)
 """Left, top, right and bottom of a picture of a face, in units from the middle of the head."""
 FPS = 16
 """Frames of a second, as Wan2.1's videos have them."""
-_NEARLY_WHITE = 8
-"""Less than this below white is no part of a thing."""
 _WAVE, _STEP, _TURN, _JUMP = 12, 16, 32, 16
 """Frames after which somebody who waves, walks, turns or jumps is back in the same pose."""
 
@@ -227,7 +226,14 @@ def draw_references(
     random: np.random.Generator | None, script: Script, cast: Cast, zoom: float = 2,
     views: Callable[[np.random.Generator], Viewpoint] = draw_view,
 ) -> Iterator[tuple[str, Image.Image]]:
-    """Kind and picture of every reference in token order, each in a view of its own; straight views without chance."""
+    """Kind and picture of every reference in token order, each in a view of its own.
+
+    Args:
+        random: chance; None gives straight views.
+        script, cast: of the clip.
+        zoom: pixels of a unit.
+        views: draws a view by chance.
+    """
 
     def view() -> Viewpoint:
         return Viewpoint(margin=0.03) if random is None else views(random)
@@ -260,7 +266,7 @@ def view_of_face(face: DrawnFace, view: Viewpoint, zoom: float) -> Image.Image:
     """Head and shoulders before the light; a mirrored one looks to the other side, and is lit from the same."""
     left, top, right, bottom = view.frame
     size = round((right - left) * zoom), round((bottom - top) * zoom)
-    light = evening_light(size) if view.backdrop is None else _gradient(view.backdrop, size)
+    light = evening_light(size) if view.backdrop is None else gradient(size, *view.backdrop)
     pen = Pen(size, zoom, (left, HEAD_Y + top), light)
     hair_behind(pen, face, 0, 0)
     pen.box(-15, HEAD_Y + 15, 15, HEAD_Y + 40, (222, 220, 214), 5)
@@ -301,13 +307,8 @@ def _cut_out(picture: Image.Image, view: Viewpoint) -> Image.Image:
     border = round(view.margin * max(picture.size))
     picture = ImageOps.expand(picture, max(border, 2), WHITE)
     if view.backdrop is not None:
-        shown = ImageChops.invert(picture.convert("L")).point(lambda value: 255 if value > _NEARLY_WHITE else 0)
-        picture = Image.composite(picture, _gradient(view.backdrop, picture.size), shown)
+        picture = Image.composite(picture, gradient(picture.size, *view.backdrop), not_white(picture))
     return _photographed(picture, view)
-
-
-def _gradient(colours: tuple[Colour, Colour], size: tuple[int, int]) -> Image.Image:
-    return ImageOps.colorize(Image.linear_gradient("L").rotate(90), *colours).resize(size)
 
 
 def _photographed(picture: Image.Image, view: Viewpoint) -> Image.Image:
@@ -315,8 +316,7 @@ def _photographed(picture: Image.Image, view: Viewpoint) -> Image.Image:
         picture = picture.filter(ImageFilter.GaussianBlur(view.blur))
     if view.grain:
         # The same picture has the same grain.
-        noise = np.random.default_rng(picture.size).normal(0, view.grain, (picture.height, picture.width, 1))
-        picture = Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
+        picture = grained(picture, view.grain, picture.size)
     return picture
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .cast import Fill, Surroundings
 from .geometry import WHITE, Point, blend, shade
 from .pen import Pen
+from .photo import gradient
 
 WIDTH, HEIGHT = 128, 96
 """A frame, in units of the world."""
@@ -41,7 +42,7 @@ def evening_light(size: tuple[int, int]) -> Image.Image:
     It tells a model where it is: positions in the rotary embedding are relative, so without something that is the same
     in all pictures it would have to find out from people and things.
     """
-    return ImageOps.colorize(Image.linear_gradient("L").rotate(90), _WARM, _COOL).resize(size)
+    return gradient(size, _WARM, _COOL)
 
 
 def draw_thing(pen: Pen, kind: str, fill: Fill, x: float, ground: float) -> None:
