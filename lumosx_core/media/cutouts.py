@@ -10,6 +10,7 @@ import torch
 
 from ..errors import LumosXError
 from ..packages import opencv, scipy
+from .pictures import same_proportions
 
 SOFT = "soft"
 TRAINING = "as in training"
@@ -23,8 +24,7 @@ SMALLEST_SIDE = 41
 """Pixels: the shortest side of the release's own cut-outs."""
 USUAL_FILL = (0.05, 0.95)
 SMALLEST_SHARE = 0.002
-_SAME_SHAPE_PERCENT = 101
-"""What two products of a width and a height may be of each other for the same proportions."""
+_SAME_SHAPE_PERCENT = 1
 _LOAD_IMAGE_NONE = (64, 64)
 
 _ROUNDS = 5
@@ -135,8 +135,7 @@ def fitting_mask(mask: torch.Tensor, height: int, width: int, invert: bool) -> t
             "mask of what to keep, or unlink it and set a box."
         )
     if own != (height, width):
-        narrow, wide = sorted((own[1] * height, own[0] * width))
-        if 100 * wide > _SAME_SHAPE_PERCENT * narrow:
+        if not same_proportions((own[1], own[0]), (width, height), _SAME_SHAPE_PERCENT):
             raise LumosXError(
                 f"mask: it is {own[1]}x{own[0]} pixels but the image is {width}x{height}, which has other "
                 "proportions; link the mask of this image."

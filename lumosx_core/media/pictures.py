@@ -29,6 +29,12 @@ _BRIGHTEST = 8.0
 _DARKEST = -0.6
 
 
+def same_proportions(one: tuple[int, int], other: tuple[int, int], percent: int) -> bool:
+    """Whether two sizes (width, height) have the same shape within ``percent``, which is still the same."""
+    wide, high = one[0] * other[1], one[1] * other[0]
+    return 100 * abs(wide - high) <= percent * high
+
+
 def one_picture(image: torch.Tensor, source: str) -> torch.Tensor:
     """An IMAGE socket's value as one RGB picture [1, H, W, 3] in [0, 1]; transparency becomes white.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
+from .pictures import same_proportions
+
 CELLS = 64
 _SAME_CELLS, _LIGHT_CELLS = 16, 8
 # Steps of 8 bits. A blank picture can have faint noise or marks of JPEG, and a few odd pixels in a hundred.
@@ -16,7 +18,7 @@ _MOST_ODD = 0.005
 _MOST_PIXELS = 1 << 20
 # What scaling and JPEG change, as a part of what the picture differs from one colour.
 _SAME = 0.08
-_SAME_SHAPE = 0.03
+_SAME_SHAPE_PERCENT = 3
 _SAME_LIGHT = 3.0
 
 # Light of 8 x 8 cells of the picture that comes with ComfyUI and that Load Image shows first.
@@ -62,7 +64,8 @@ class Sketch:
         """Whether both are the same picture, perhaps at another size or saved again; blank ones are not compared."""
         if self.blank or other.blank:
             return False
-        if abs(self.width * other.height / (self.height * other.width) - 1) > _SAME_SHAPE:
+        sizes = (self.width, self.height), (other.width, other.height)
+        if not same_proportions(*sizes, _SAME_SHAPE_PERCENT):
             return False
         both = [_fewer(each.cells, _SAME_CELLS) for each in (self, other)]
         content = min(_distance(cells, _usual_colour(cells)) for cells in both)

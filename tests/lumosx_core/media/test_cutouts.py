@@ -215,7 +215,7 @@ def test_a_mask_of_nearly_the_same_shape_is_stretched_and_no_other():
     """Sizes are rounded when pictures are made smaller: 1 % is let through."""
     assert fitting_mask(torch.ones(1, 100, 201), 50, 100, False).shape == (1, 50, 100)
     assert fitting_mask(torch.ones(1, 111, 221), 100, 200, False).shape == (1, 100, 200)
-    for height, width in ((100, 202), (101, 200)):
+    for height, width in ((100, 202), (101, 200), (100, 198)):
         assert fitting_mask(torch.ones(1, height, width), 200, 400, False).shape == (1, 200, 400)
     for height, width in ((50, 102), (51, 100)):
         with pytest.raises(LumosXError, match=f"mask: it is {width}x{height} pixels but the image is 200x100"):

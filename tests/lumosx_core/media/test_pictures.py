@@ -297,3 +297,11 @@ def test_values_exactly_at_the_bounds_are_let_through(value, words):
     else:
         with pytest.raises(LumosXError, match=f"^face: the image contains values {words}"):
             one_picture(image, "face")
+
+
+@pytest.mark.parametrize(("one", "same"), [
+    ((101, 100), True), ((99, 100), True), ((1011, 1000), False), ((989, 1000), False), ((202, 200), True),
+])
+def test_proportions_are_the_same_up_to_exactly_so_many_percent(one, same):
+    assert pictures.same_proportions(one, (100, 100), 1) is same
+    assert pictures.same_proportions(one, (100, 100), 2)
