@@ -51,7 +51,7 @@ export function checkedBy(scene, host) {
   const result = scene.prompt.chosen && resultOf(scene.prompt.chosen, host);
   if (!result || result.prompt !== scene.prompt.text) return null;
   const references = referencesOf(scene);
-  // The host may give a new proxy of the same object each time that it is asked for.
+  // Of a host's reactive list, iterators and indices give different proxies of the same object.
   const reported = [...result.references];
   const pairs = references.every((each) => each.known) ? pairsOf(references, reported) : null;
   if (!pairs || pairs.some(([, each]) => each.ranges === null)) return null;
