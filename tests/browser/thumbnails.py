@@ -14,7 +14,6 @@ from tools.shipped_workflows import API_FORMS, WORKFLOWS, workflow
 THUMBNAILS = "thumbnails"
 WINDOW = {"width": 1900, "height": 1200}
 WIDTH, QUALITY, MARGIN = 800, 80, 16
-SMALL_MODELS = {"LumosX_TinyModels", "LumosX_TinyHunyuan"}
 # A place at which no bar of the page lies over the graph.
 CORNER, BELOW = (90, 170), 80
 
@@ -47,7 +46,7 @@ def _take(comfy, name):
     graph = workflow(name)
     comfy.load(graph)
     comfy.close_dialogs()
-    if SMALL_MODELS.intersection(node["type"] for node in graph["nodes"]):
+    if "LumosX_TinyModels" in [node["type"] for node in graph["nodes"]]:
         comfy.queue(timeout=600)
     left, top, right, bottom = bounds(_boxes(comfy))
     room = WINDOW["width"] - CORNER[0] - MARGIN, WINDOW["height"] - CORNER[1] - BELOW
