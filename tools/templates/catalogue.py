@@ -231,13 +231,17 @@ def clothes():
         "stand side by side in a sunny park. Between them a blue guitar leans on a bench. They look at each other, "
         "laugh and wave at the camera, which slowly moves closer."
     )
+    # Newer pages draw loaders as Vue nodes a little higher; the second row of pictures gives them the room.
+    moved = 6
+    low = PICTURE - moved
     pictures = Band("1 Pictures", GREEN, staggered([
         Column(THIN, [picture("man_face", "Face of the man", drawn.MAN, PICTURE + 2 * STEP),
-                      picture("woman_face", "Face of the woman", drawn.WOMAN)]),
+                      picture("woman_face", "Face of the woman", drawn.WOMAN, low)]),
         Column(THIN, [picture("jacket", "His green jacket", drawn.JACKET),
-                      picture("dress", "Her yellow dress", drawn.DRESS)]),
-        Column(THIN, [picture("hat", "His red hat", drawn.HAT), picture("guitar", "The blue guitar", drawn.GUITAR)]),
-        Column(THIN, [picture("park", "The sunny park", drawn.PARK)]),
+                      picture("dress", "Her yellow dress", drawn.DRESS, low)]),
+        Column(THIN, [picture("hat", "His red hat", drawn.HAT),
+                      picture("guitar", "The blue guitar", drawn.GUITAR, low)]),
+        Column(THIN, [picture("park", "The sunny park", drawn.PARK, low)]),
     ], STEP))
     # Beside the guitar, at the height of the node that it goes to.
     pictures.columns[-1].down = 2 * STEP + PICTURE + TITLE_BAR + BETWEEN_NODES
@@ -248,7 +252,7 @@ def clothes():
     ], [
         note("files", notes.files(), 320), real_models(), prompt(REAL, REAL_SIZE, text), sampling(REAL),
         video(REAL, "video/LumosX clothes", 500),
-    ], PEOPLE_ROW + STEP, VIDEO_ROW - STEP, [BACK])
+    ], PEOPLE_ROW + STEP - moved, VIDEO_ROW - STEP + moved, [BACK])
 
 
 def snapshots():
@@ -387,7 +391,8 @@ def scores_of_cases():
             GraphNode("dressed", "PreviewImage", 220, "Where each thing was looked for", {"images": ("attributes", 2)}),
             GraphNode("moves", "PreviewAny", 140, "How much moves", {"source": ("motion", 0)}),
         ]),
-    ])
+    # Room for the wires that go up between the columns.
+    ], 36)
 
 
 def templates():

@@ -55,7 +55,7 @@ def lynx():
         Band("5 Person and prompt", OCHRE, [
             Column(240, [
                 GraphNode("person", "LumosX_Lynx", 270, links={"model": ("shift", 0), "identity": ("identity", 0)}),
-            ], down=110),
+            ], down=210),
             Column(270, [
                 GraphNode("positive", "CLIPTextEncode", None, "Prompt", {"clip": clip}, {"text": _PROMPT}),
                 GraphNode(
@@ -76,7 +76,7 @@ def lynx():
                        "denoise": 1.0}),
         ], down=40)]),
         Band("7 Video", RED, [
-            Column(180, [
+            Column(225, [
                 GraphNode("decode", "VAEDecode", 66, links={"samples": ("sampler", 0), "vae": vae}),
                 GraphNode("video", "CreateVideo", 110, links={"images": ("decode", 0)}),
             ], down=60),
