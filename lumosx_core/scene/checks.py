@@ -308,7 +308,7 @@ def _tokens(text: PromptText) -> tuple[int, int]:
     """
     pieces = len(text.plain.replace("\0", " ").split())
     rare, words = len(_RARE.findall(text.plain)), sum(map(_most_pieces, _LATIN.findall(text.plain)))
-    return pieces + 1, max(pieces, words + rare) + 1
+    return pieces + 1, words + rare + 1
 
 
 def _most_pieces(word: str) -> int:

@@ -44,7 +44,7 @@ def added(model: WanModule, id_additions: Additions, ref_additions: Additions) -
             # Blocks that another node compiled hold the plain one inside.
             block = getattr(block, "_orig_mod", block)
             for layer, additions in (
-                (block.self_attn, ref_additions.get(index, ())), (block.cross_attn, id_additions.get(index, ()))
+                (block.self_attn, ref_additions.get(index)), (block.cross_attn, id_additions.get(index))
             ):
                 if additions:
                     share = _Share(index, additions, layer.num_heads)
