@@ -103,8 +103,18 @@ def test_windows_cover_the_picture(height, width):
     assert covered.min() >= 1 and len(windows) == len(set(windows))
 
 
+SMALLER = [(left, top, left + 2, top + 2) for left in (0, 1) for top in (0, 1)]
+
+
 def test_what_is_squared_keeps_its_pixels_in_the_middle():
     pixels = np.random.default_rng(0).integers(0, 200, (6, 3, 3), dtype=np.uint8)
     square = squared(pixels)
     assert square.shape == (6, 6, 3)
     assert (cut(square, (1, 0, 4, 6)) == pixels).all() and (square[:, [0, 4, 5]] == 255).all()
+
+
+@pytest.mark.parametrize(("height", "width", "windows"), [
+    (1, 1, [(0, 0, 1, 1)]), (2, 1, [(0, 0, 1, 1), (0, 1, 1, 2)]), (3, 3, [(0, 0, 3, 3), *SMALLER]),
+])
+def test_windows_of_a_small_picture(height, width, windows):
+    assert sorted(picture_windows(height, width)) == sorted(windows)

@@ -12,6 +12,7 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.faces.face import ModelFolders
 from lumosx_core.media import tensor_from_pil
 from lumosx_core.scene.relations import Kind, Reference
+from lumosx_core.scores.attributes import similarity
 from lumosx_core.scores.attributes.similarity import ClipLikeness, DinoLikeness, OwlLocator
 from support.transformers_folders import CLIP, DINO, OWL, write_clip, write_dino, write_owl
 
@@ -211,3 +212,23 @@ def test_code_in_a_folder_is_never_run(tmp_path):
         ClipLikeness(ModelFolders(lumosx=(tmp_path,)))
     except LumosXError as error:
         assert "cannot be read" in str(error)
+
+
+def test_a_box_must_be_surer_than_the_threshold(folders, monkeypatch):
+    locator = OwlLocator(folders)
+    (place,) = locator.locate(picture(5), ["red hat"])
+    monkeypatch.setattr(similarity, "LEAST_SURE", place.score)
+    assert locator.locate(picture(5), ["red hat"]) == [None]
+    monkeypatch.setattr(similarity, "LEAST_SURE", place.score - 1e-6)
+    assert locator.locate(picture(5), ["red hat"]) == [place]
+
+
+@pytest.mark.parametrize(("box", "pixels"), [
+    ((0.5, 0.5, 0.5, 0.5), (10, 10, 30, 20)), ((0.25, 0.25, 0.5, 0.5), (0, 0, 20, 20)),
+    ((0.0, 0.0, 0.5, 0.5), (0, 0, 10, 10)), ((1.0, 0.25, 0.5, 0.5), (30, 0, 40, 20)),
+    ((0.5, 0.75, 0.5, 0.5), (0, 0, 40, 20)), ((0.5, 0.25, 0.0, 0.5), (0, 0, 40, 20)),
+    ((0.5, 0.25, 0.5, 0.0), (0, 0, 40, 20)), ((0.5, 0.25, 0.025, 0.5), (19, 0, 20, 20)),
+])
+def test_a_box_of_the_square_in_pixels_of_a_picture_of_40_by_20(box, pixels):
+    """One with nothing of the picture in it becomes the whole picture."""
+    assert similarity._owl_box(np.array(box), 20, 40) == pixels

@@ -8,6 +8,7 @@ from PIL import Image
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.scores.attributes.owners import AttributeScores, FrameView, ObjectScore, OwnerScore
+from lumosx_core.scores.drawing import plot as plotting
 from lumosx_core.scores.drawing.plot import COLOURS, as_png, colour_of, plot_attributes, plot_identity, plot_motion
 from lumosx_core.scores.identity.measured import IdentityPlan
 from lumosx_core.scores.identity.models import ScoreModels
@@ -182,3 +183,43 @@ def test_a_png_holds_the_pixels():
 
 def test_people_beyond_the_colours_begin_again():
     assert len(set(COLOURS)) == len(COLOURS) and colour_of(len(COLOURS)) == colour_of(0)
+
+
+def _legend(axes):
+    return [" ".join(text.get_text().split()) for text in axes.get_legend().get_texts()]
+
+
+@pytest.fixture
+def words(monkeypatch):
+    """The title, the measure and the legend of each plot made."""
+    real, seen = plotting._drawn, []
+
+    def noting(canvas, axes, title, measured, labels):
+        drawn = real(canvas, axes, title, measured, labels)
+        seen.append((axes.get_title(), axes.get_ylabel(), _legend(axes)))
+        return drawn
+
+    monkeypatch.setattr(plotting, "_drawn", noting)
+    return seen
+
+
+@pytest.mark.parametrize(("rows", "measured", "title", "result"), [
+    ([(0.8, 0.5)] * 3, "ahead of the best other person", "above 0 the right person", "ahead in 100% of frames"),
+    ([(0.8, 0.5), (0.5, 0.8)], "ahead of the best other person", "above 0 the right person", "ahead in 50% of frames"),
+    ([(0.8, None)] * 3, "likeness", "What is seen", "0.800"),
+    ([(0.8, None), (0.8, 0.5)], "ahead of the best other person", "above 0 the right person", "100% of frames"),
+])
+def test_the_words_of_a_plot_say_what_is_measured(words, rows, measured, title, result):
+    attributes(*rows)
+    (found, axis, legend), = words
+    assert axis == measured and title in found and "CLIP-I" in found
+    assert len(legend) == 1 and result in legend[0] and "jacket" in legend[0] and "man" in legend[0]
+
+
+def test_a_plot_of_motion_names_its_threshold_and_its_moving_pairs(words):
+    plot_motion(MotionScore(16.0, 2, (256, 256), (0.0, 1.0)))
+    plot_motion(MotionScore(16.0, 2, (256, 256), (1.0, 12.0)))
+    (still, axis, quiet), (moving, _, marked) = words
+    assert axis == "pixels (OpenCV DIS)" and "0 of 2 pairs move" in still and "1 of 2 pairs move" in moving
+    assert not [each for each in quiet if "moving pairs" in each] and "moving pairs: 1" in marked
+    assert "threshold: 6.00" in quiet and "threshold: 6.00" in marked

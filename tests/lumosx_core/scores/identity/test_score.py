@@ -88,6 +88,8 @@ def test_the_margin_is_to_the_next_best():
 
 def test_nobody_to_compare_with_has_no_margin():
     assert margins(confusion([frame([[0.8]])], 1)) == [None]
+    assert margins(np.array([[np.nan, 0.2], [0.3, 0.8]])) == [None, pytest.approx(0.5)]
+    assert margins(np.array([[0.7, np.nan], [0.3, 0.8]])) == [None, pytest.approx(0.5)]
     assert margins(confusion([frame([[0.8, np.nan]])], 2)) == [None, None]
     assert margins(confusion([frame(np.zeros((0, 2)))], 2)) == [None, None]
 
