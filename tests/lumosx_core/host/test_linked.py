@@ -195,3 +195,11 @@ def test_links_between_the_nodes_of_a_model_are_places_and_not_ids():
 
     assert setting(graph("7", "8")) == setting(graph("70", "80"))
     assert setting(graph("7", "8")) != setting(graph("7", "8", swapped=True))
+
+
+@pytest.mark.parametrize(("value", "whole"), [
+    (3, 3), (3.9, 3), (-3, -3), (0, 0), (True, None), ("3", None), (None, None), ([3], None), (float("nan"), None),
+    (float("inf"), None), (1e9, None), (-1e9, None), (999_999_999, 999_999_999), (10 ** 9, None),
+])
+def test_a_number_of_steps_is_a_number_of_a_usual_size(value, whole):
+    assert linked._whole(value) == whole

@@ -113,3 +113,16 @@ def test_a_file_that_cannot_be_written_is_no_reason_to_stop(tiny, clock, binding
     with caplog.at_level(logging.INFO):
         note(steps(clock, binding), monkeypatch, tiny[0], run)
     assert "the time of this run cannot be stored" in caplog.text
+
+
+def test_a_speed_is_noted_for_the_settings_it_was_measured_with(monkeypatch):
+    def key(setting="a", nbytes=1, **flags):
+        monkeypatch.setattr(pace, "args", SimpleNamespace(**flags))
+        return pace._key(SimpleNamespace(setting=setting, model=nbytes and SimpleNamespace(nbytes=nbytes)))
+
+    same = key()
+    assert {key(), key(lowvram=False), key(port=8188), key(fast="")} == {same}
+    others = [key("b"), key(nbytes=2), key(nbytes=None), key(lowvram=True), key(fast=["fp16"])]
+    others.append(key(cpu=True, lowvram=True))
+    assert len({same, *others}) == 1 + len(others)
+    assert key(cpu=True, lowvram=True) == key(lowvram=True, cpu=True)

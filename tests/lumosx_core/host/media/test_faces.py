@@ -16,6 +16,7 @@ from lumosx_core.faces.centerface import CenterFace
 from lumosx_core.faces.crop import Margins
 from lumosx_core.faces.picking import LARGEST_FIRST, LEFT_TO_RIGHT, LIKENESS
 from lumosx_core.faces.preview import LEFT_OUT, PICKED
+from lumosx_core.host.media import faces
 from lumosx_core.host.media.faces import FACE_OUTPUTS, CropPlan, crop_faces
 from lumosx_core.host.media.frames import as_picture, as_pixels
 
@@ -347,3 +348,15 @@ def test_pictures_of_nobody(astronaut):
         crop_faces(torch.rand(0, 20, 20, 3), None, plan())
     with pytest.raises(LumosXError, match="LumosX Face Crop like: 2 pictures came in one batch"):
         crop_faces(astronaut, torch.rand(2, 20, 20, 3), plan(LIKENESS))
+
+
+@pytest.mark.parametrize(("shape", "made"), [
+    ((4, 5, 3), (1, 4, 5, 3)), ((1, 4, 5, 3), (1, 4, 5, 3)), ((3, 4, 5, 4), (3, 4, 5, 4)), ((0, 4, 5, 3), None),
+    ((5, 3), None), ((1, 1, 4, 5, 3), None),
+])
+def test_a_batch_or_one_picture(shape, made):
+    if made is None:
+        with pytest.raises(LumosXError, match="^image: the image has shape"):
+            faces._batch(torch.zeros(shape), "image")
+    else:
+        assert faces._batch(torch.zeros(shape), "image").shape == made

@@ -270,6 +270,17 @@ def test_no_card_leads_out_of_its_folder(folders, name):
             card_path(name + ending)
 
 
+@pytest.mark.parametrize("name", ["card.safetensors", "deep/card.safetensors"])
+def test_a_card_is_named_from_its_folder_on(folders, name):
+    path = folders / "input" / "lynx" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"")
+    assert Path(card_path(name)).samefile(path)
+    for other in (str(path), f"../lynx/{name}", f"{name} [output]"):
+        with pytest.raises(LumosXError, match="^card: "):
+            card_path(other)
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "..", "con", "x" * 101, "a:b"])
 def test_a_card_needs_a_name_that_every_system_takes(adapters, name):
     with pytest.raises(LumosXError, match="^name: "):

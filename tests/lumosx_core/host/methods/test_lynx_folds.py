@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lumosx_core.host.methods.lynx_folds import Folds
-from lumosx_core.models.lynx.adapters import ID_LAYERS
+from lumosx_core.models.lynx.adapters import ID_LAYERS, REF_LAYERS
 from support.lynx_people import make_person, write_adapters
 from tools.weight_files import small_transformer
 
@@ -41,3 +41,8 @@ def test_the_last_two_are_kept(folds, network):
     assert folds.find(ID_LAYERS, network, "b", {0}, LIKE) is second
     assert folds.find(ID_LAYERS, network, "c", {0}, LIKE) is third
     assert folds.find(ID_LAYERS, network, "a", {0}, LIKE) is not first
+
+
+def test_nobody_without_a_reference_picture_has_reference_layers(folds, network):
+    with pytest.raises(ValueError, match="reference picture"):
+        folds.find(REF_LAYERS, network, "key", {0}, LIKE)
