@@ -1,5 +1,9 @@
 """What is written can be read back: the bounds of a case, exactly at each and one past it."""
 
+import os
+from contextlib import ExitStack
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -58,3 +62,21 @@ def test_a_text_may_have_exactly_as_many_bytes_as_can_be_read_back(tmp_path, len
 def test_as_many_references_as_a_case_holds_are_read_back(tmp_path):
     folder = write_case_folder(Scene(objects=(thing("hat"),) * 64), "a hat", "x", tmp_path / "case")
     assert len(load_case(folder).scene.objects) == 64
+
+
+@pytest.mark.parametrize(("age", "free"), [(0, False), (24 * 3600, False), (24 * 3600 + 1, True)])
+def test_where_no_folder_can_be_locked_one_is_held_for_a_day(tmp_path, monkeypatch, age, free):
+    """As on Windows."""
+    monkeypatch.setattr(writing, "fcntl", None)
+    os.utime(tmp_path, (1000, 1000))
+    monkeypatch.setattr(writing, "time", SimpleNamespace(time=lambda: 1000.0 + age))
+    with writing._lock(tmp_path) as found:
+        assert found == free
+
+
+@pytest.mark.skipif(writing.fcntl is None, reason="Windows cannot lock a folder")
+def test_a_folder_is_held_by_one_at_a_time(tmp_path):
+    with ExitStack() as both:
+        assert both.enter_context(writing._lock(tmp_path)) and not both.enter_context(writing._lock(tmp_path))
+    with writing._lock(tmp_path) as free:
+        assert free

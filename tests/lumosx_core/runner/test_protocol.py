@@ -55,6 +55,9 @@ def test_what_a_node_says_itself_comes_without_comfyuis_words_and_once():
         ({"error": {"message": "No prompt provided", "details": ""}}, "No prompt provided"),
         ({"error": {"message": "Cannot execute.", "details": "Node 1"}}, "Cannot execute: Node 1"),
         ({"error": "broken"}, "broken"),
+        ({"error": {"type": "custom_validation_failed", "details": "prompt - too long - cut it"}}, "too long - cut it"),
+        ({"error": {"type": "custom_validation_failed", "details": "too long"}}, "too long"),
+        ({"error": {"type": "other", "message": "a", "details": "prompt - b"}}, "a: prompt - b"),
         ({}, ""),
         (
             {

@@ -1,6 +1,7 @@
 """Folders that torch.distributed.checkpoint itself wrote, on one rank and on two, and folders that only look so."""
 
 import collections
+import io
 import os
 import pickle
 import shutil
@@ -13,7 +14,7 @@ from torch.distributed.checkpoint import metadata as dcp
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.weights.checkpoint_folder import CheckpointFolder
+from lumosx_core.weights.checkpoint_folder import CheckpointFolder, _Stretch
 from lumosx_core.weights.source import TensorInfo
 from tools.weight_files import Runs
 
@@ -248,3 +249,21 @@ def test_metadata_beyond_all_measure_is_not_read(checkpoint):
     with (checkpoint / ".metadata").open("r+b") as file:
         file.truncate(1 << 40)
     assert "larger than any checkpoint's table of contents" in refused(checkpoint)
+
+
+@pytest.mark.parametrize(("offset", "whence", "place"), [
+    (0, io.SEEK_SET, 0), (4, io.SEEK_SET, 4), (6, io.SEEK_SET, 6), (-2, io.SEEK_CUR, 0), (1, io.SEEK_CUR, 3),
+    (0, io.SEEK_END, 4), (-4, io.SEEK_END, 0),
+    (-1, io.SEEK_SET, None), (-3, io.SEEK_CUR, None), (-5, io.SEEK_END, None),
+])
+def test_a_stretch_of_a_file_is_sought_and_read_like_a_file(offset, whence, place):
+    stretch, plain = _Stretch(io.BytesIO(b"ab1234yz"), 2, 4), io.BytesIO(b"1234")
+    stretch.seek(2)
+    if place is None:
+        with pytest.raises(ValueError):
+            stretch.seek(offset, whence)
+        place = 2
+    else:
+        assert stretch.seek(offset, whence) == place
+    plain.seek(place)
+    assert stretch.tell() == place and stretch.read(9) == plain.read(9)

@@ -187,6 +187,21 @@ def test_ctrl_c_inside_of_torch_is_no_damage(samples, moment):
         sys.setprofile(None)
 
 
+@pytest.mark.parametrize(("errors", "raised"), [
+    ([ValueError()], KeyboardInterrupt), ([ValueError()] * 2, LumosXError), ([RuntimeError()], LumosXError),
+])
+def test_only_a_whole_file_that_could_not_be_read_was_interrupted(samples, errors, raised):
+    class Held:
+        def get_tensor(self, name):
+            if errors:
+                raise errors.pop(0)
+
+    with SafetensorsFile(samples["safetensors"]) as source:
+        source._held = {"scale": Held()}
+        with pytest.raises(raised):
+            source.read("scale")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
 @pytest.mark.parametrize("name", ["part.safetensors", "model.safetensors.index.json"])
 def test_a_pipe_among_the_files_of_a_model_holds_nobody_up(tmp_path, name):

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.wan.config import WAN21_1_3B, WanConfig
 from lumosx_core.weights.opening import open_weights
+from lumosx_core.weights.quantised import settings_in_metadata
 from lumosx_core.weights.recognise import describe_contents
 from lumosx_core.weights.source import TensorInfo
 from lumosx_core.weights.transformer import _refuse_missing, _refuse_other_models, find_transformer
@@ -230,6 +231,13 @@ def test_a_layer_that_only_the_host_can_read_is_left_to_it(find, weights):
         "blocks.0.ffn.0.comfy_quant": torch.tensor(list(b'{"format": "nvfp4"}'), dtype=torch.uint8),
     }
     assert "blocks.0.ffn.0.weight" in find({**weights, **packed})
+
+
+def test_a_layer_whose_quantisation_stands_in_the_metadata_is_left_to_the_host(find, weights):
+    packed = {"blocks.0.ffn.0.weight": torch.zeros(512, 128, dtype=torch.uint8)}
+    metadata = settings_in_metadata({"blocks.0.ffn.0": {"format": "nvfp4"}})
+    assert "blocks.0.ffn.0.weight" in find({**weights, **packed}, metadata=metadata)
+    assert "numbers of type U8" in refusal(find, {**weights, **packed})
 
 
 @pytest.mark.parametrize(("metadata", "tensors", "words"), [
