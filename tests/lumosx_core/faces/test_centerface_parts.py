@@ -62,6 +62,12 @@ def test_faces_that_share_more_than_the_least_are_one():
     assert centerface._merged([first], [other]) == [first, other] and centerface._merged([], [same]) == [same]
 
 
+def test_faces_that_share_exactly_the_least_are_two(monkeypatch):
+    pair = [face(0.0, 0.0), face(5.0, 0.0)]
+    monkeypatch.setattr(centerface, "LEAST_OVERLAP", centerface._overlap(pair[0].box, pair[1].box))
+    assert centerface._merged(pair[:1], pair[1:]) == pair
+
+
 def test_a_face_of_a_tile_is_moved_to_its_place():
     moved = centerface._moved(Face((1.0, 2.0, 3.0, 5.0), 0.7, np.ones((5, 2))), 100, 200)
     assert moved.box == (101, 202, 103, 205) and moved.score == 0.7 and (moved.landmarks == (101, 201)).all()

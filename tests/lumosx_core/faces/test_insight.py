@@ -201,3 +201,14 @@ def test_rounding_takes_no_score_above_1(packs, monkeypatch):
     monkeypatch.setattr(detector._network, "detect", lambda *given, **options: found)
     (face,) = detector.detect(np.zeros((640, 640, 3), np.uint8))
     assert (face.score, face.box) == (1.0, (1.0, 2.0, 30.0, 40.0))
+
+
+@pytest.mark.parametrize(("height", "width", "searched"), [
+    (1, 128, True), (128, 1, True), (1, 129, False), (129, 1, False), (2, 257, False), (1, 1, True),
+])
+def test_a_sliver_is_not_searched(packs, monkeypatch, height, width, searched):
+    """InsightFace would scale its short side to nothing."""
+    detector, asked = InsightFaceDetector(find_model([packs], DETECTION)), []
+    nobody = np.zeros((0, 5), np.float32), np.zeros((0, 5, 2), np.float32)
+    monkeypatch.setattr(detector._network, "detect", lambda *given, **options: asked.append(given) or nobody)
+    assert detector.detect(np.zeros((height, width, 3), np.uint8)) == [] and bool(asked) == searched

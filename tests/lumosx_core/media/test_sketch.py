@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from lumosx_core.media import letterbox, pil_from_tensor, tensor_from_pil
+from lumosx_core.media import letterbox, pil_from_tensor, sketch, tensor_from_pil
 from lumosx_core.media.sketch import _EXAMPLE_LIGHT, Sketch
 from lumosx_core.tiny.demo_case import write_demo_case
 from support.photographs import astronaut_file
@@ -134,3 +134,25 @@ def test_values_of_any_kind_are_read():
     for other in (image.half(), image[:, ::1, ::1].to(torch.float64), pil_from_tensor(image)):
         sketch = of(other) if isinstance(other, Image.Image) else Sketch.of(other)
         assert sketch.shows_same(Sketch.of(image)) and (sketch.width, sketch.height) == (512, 512)
+
+
+@pytest.mark.parametrize(("step", "odd"), [(0.0, 0.0), (sketch._ONE_COLOUR, 0.0), (sketch._ONE_COLOUR + 1e-6, 1.0)])
+def test_a_colour_is_odd_beyond_the_noise_of_one_colour(step, odd):
+    for sign in (1, -1):
+        colours = torch.zeros(4, 3)
+        colours[:, 1] = sign * step
+        assert sketch._odd(colours, torch.zeros(3)) == odd
+
+
+@pytest.mark.parametrize(("odd", "blank"), [(0.005, True), (0.0051, False)])
+def test_a_picture_with_a_few_odd_pixels_is_blank(odd, blank):
+    picture = torch.zeros(1, 100, 200, 3)
+    picture.view(-1, 3)[:round(odd * 20_000)] = 1
+    assert Sketch.of(picture).blank == blank
+
+
+@pytest.mark.parametrize(("off", "example"), [(0, True), (2.9, True), (-2.9, True), (3.1, False), (-3.1, False)])
+def test_how_far_the_light_of_the_example_may_be_off(off, example):
+    light = (torch.tensor(list(_EXAMPLE_LIGHT)).float() + off) / 255
+    picture = light.reshape(1, 8, 8, 1).repeat_interleave(8, 1).repeat_interleave(8, 2).expand(1, 64, 64, 3)
+    assert Sketch.of(picture).is_example == example and not Sketch.of(picture[:, :56]).is_example

@@ -3,7 +3,9 @@
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 
@@ -176,3 +178,19 @@ def test_a_frame_that_cannot_be_unpacked_ends_in_a_sentence(video, monkeypatch, 
     monkeypatch.setattr(video_module, "_video_stream", lambda container, path: Frame())
     with pytest.raises(LumosXError, match="^video: video.mp4 cannot be read to its end .(MemoryError|odd)"):
         list(file)
+
+
+@pytest.mark.parametrize(("error", "reason"), [
+    (ValueError("embedded null byte\nmore"), "(embedded null byte)"), (ValueError(), "(ValueError)"),
+    (OSError(5, "Input/output error"), "(Input/output error)"), (OSError(), "(OSError)"),
+    (ValueError("x" * 121), f"({'x' * 120})"), (av.FFmpegError(1, "Invalid data"), "(Invalid data)"),
+])
+def test_whatever_keeps_a_file_from_being_opened_is_said(tmp_path, monkeypatch, error, reason):
+    def opened(path):
+        raise error
+
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    monkeypatch.setattr(video_module, "pyav", lambda: SimpleNamespace(open=opened, FFmpegError=av.FFmpegError))
+    with pytest.raises(LumosXError) as caught:
+        VideoFile(tmp_path / "a.mp4")
+    assert str(caught.value).startswith(f"video: a.mp4 is not a readable video {reason};")

@@ -263,6 +263,14 @@ def test_weights_are_read_exactly_up_to_their_bounds(text, words):
             read_text(text)
 
 
+@pytest.mark.parametrize(("text", "plain"), [
+    ("()", ""), ("(())", ""), ("a () man", "a man"), ("(", "("), (")", ")"), (")(", ")("), ("(hat", "(hat"),
+    ("hat)", "hat)"), ("(a)(b)", "ab"), ("(:1)", ":1"), ("(a:1:2)", "a:1"), ("((a:2):1)", "a"), ("(a: 1.5 )", "a"),
+])
+def test_brackets_that_are_weights_and_brackets_that_are_letters(text, plain):
+    assert " ".join(read_text(text).plain.replace("\0", "").split()) == plain
+
+
 @pytest.mark.parametrize(("deep", "fits"), [(DEEPEST_CHOICE, True), (DEEPEST_CHOICE + 1, False)])
 def test_choices_are_read_exactly_up_to_their_depth(deep, fits):
     text = "{" * deep + "a hat" + "}" * deep
