@@ -5,8 +5,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lumosx_core.errors import LumosXError
+from lumosx_core.scene.phrases import Tokens
+from lumosx_core.scene.relations import Kind, Reference, Scene
 from lumosx_core.training import tiny_run
 from lumosx_core.training.__main__ import main
+from lumosx_core.training.examples import Example
 
 
 @pytest.mark.slow
@@ -60,3 +64,22 @@ def test_a_resumed_training_goes_on_in_the_same_order(first):
     seen = []
     assert take(first, 20, seen) == take(0, first + 20)[first:]
     assert seen == [first // 12 * 4]
+
+
+def letters(text, source):
+    """A token for each letter."""
+    return Tokens(tuple(map(ord, text)), tuple(text.replace(" ", "\u2581")))
+
+
+def test_clips_of_one_step_have_their_words_at_the_same_tokens():
+    def sample(*prompts, scenes=True):
+        found = [Scene(objects=(Reference(Kind.OBJECT, "hat", picture),)) for _ in prompts] if scenes else []
+        example = Example(torch.zeros(len(prompts), 16, 1, 2, 2), [], list(prompts), found)
+        return tiny_run._sample(example, torch.zeros(1), letters, lambda prompt: torch.full((1, 2), len(prompt)))
+
+    picture = torch.zeros(1, 8, 8, 3)
+    made = sample("a red hat", "a tan hat")
+    assert made.binding.non_human_spans == (((6, 9),),) and made.context.tolist() == [[9, 9], [9, 9]]
+    assert sample("a red hat", "a hat", scenes=False).binding == tiny_run.NO_REFERENCES
+    with pytest.raises(LumosXError, match="^training: .*'a green hat'.* not at the same tokens"):
+        sample("a red hat", "a green hat")

@@ -249,3 +249,10 @@ def test_torch_never_opens_a_checkpoint(tmp_path, monkeypatch):
     make().save(tmp_path / "file")
     monkeypatch.setattr(torch, "load", None)
     make().resume(tmp_path / "file")
+
+
+@pytest.mark.parametrize(("chance", "dropped"), [(0.0, False), (1.0, True)])
+def test_words_are_dropped_as_often_as_planned(chance, dropped):
+    given = sample()
+    for _ in range(3):
+        assert make(unconditional=chance)._draw(given)[2] is (given.negative if dropped else given.context)

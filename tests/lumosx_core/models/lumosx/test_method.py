@@ -58,6 +58,19 @@ def test_a_backend_that_shifts_keys_in_place_spoils_no_other_attention(forward, 
     assert ((shifted - expected).norm() / expected.norm()) < 2e-6
 
 
+@pytest.mark.parametrize("dense_text", [False, True])
+def test_the_videos_cross_attention_is_a_dense_call_where_it_is_asked_for(forward, make_binding, dense_text):
+    """References' is none: it has a bias."""
+    keys = []
+
+    def noting(q, k, v, heads):
+        keys.append(k.shape[1])
+        return attention_pytorch(q, k, v, heads)
+
+    forward(make_binding(1, [1]), dense_text=dense_text, dense=noting)
+    assert (512 in keys) == dense_text and len(set(keys)) > 1
+
+
 class Watch(TorchDispatchMode):
     """The sizes of what is copied, and in which dtype ``addcmul`` is given what it adds to the stream."""
 

@@ -29,6 +29,17 @@ def listed(graph, similarity, least):
     )
 
 
+@pytest.mark.parametrize(("edges", "least", "found"), [
+    ([], 2, Found(None, True)), ([(0, 1)], 3, Found(None, True)), ([(0, 1), (1, 2)], 3, Found(None, True)),
+    ([(0, 1)], 2, Found((0, 1), False)), ([(0, 1), (1, 2), (0, 2)], 3, Found((0, 1, 2), False)),
+])
+def test_where_nobody_can_be_in_a_clique_nothing_is_searched(edges, least, found):
+    """So the answer is complete without any budget."""
+    graph = networkx.Graph(edges)
+    graph.add_nodes_from(range(3))
+    assert largest_clique(graph, np.ones((3, 3)), least, Budget(0)) == found
+
+
 @st.composite
 def graphs(draw):
     count = draw(st.integers(1, 12))
