@@ -104,3 +104,56 @@ def test_a_picture_lies_amid_a_white_square(height, width, scale, offset):
     assert laid.shape == (40, 40, 3) and found == scale and tuple(place) == offset
     dark = (laid == 0).all(-1)
     assert dark.sum() == max(1, round(height * scale)) * max(1, round(width * scale)) and dark[offset[1], offset[0]]
+
+
+def test_every_tile_is_searched_whole_and_its_faces_are_moved(monkeypatch):
+    """A face counts in a tile only as long as it is small there and away from the tile's neighbours."""
+    detector, searched = centerface.CenterFace.__new__(centerface.CenterFace), []
+
+    def search(tile, canvas, length):
+        searched.append((tile.shape[:2], int(tile[0, 0, 0]), canvas, length))
+        return [face(TILE / 2, 10.0), face(TILE / 2, 300.0, 2 * centerface._TALLEST_IN_TILES)], 1.0
+
+    monkeypatch.setattr(detector, "_search", search)
+    pixels = np.zeros((TILE, TILE + 90, 3), np.uint8)
+    pixels[:, 90:] = 7
+    found = detector._search_tiles(pixels)
+    large = centerface._LARGE_CANVAS
+    assert searched == [((TILE, TILE), 0, large, large), ((TILE, TILE), 7, large, large)]
+    assert [one.box[:2] for one in found] == [(TILE / 2, 10.0), (TILE / 2 + 90, 10.0)]
+
+
+@pytest.mark.parametrize(("side", "canvases"), [
+    (10, ["small", "wide"]), (centerface._LARGE_PICTURE, ["small", "wide"]),
+    (centerface._LARGE_PICTURE + 1, ["large", "small", "wide"]), (TILE, ["large", "small", "wide"]),
+    (TILE + 1, ["tiles", "large", "small", "wide"]),
+])
+def test_a_picture_is_searched_as_finely_as_its_size_asks_for(monkeypatch, side, canvases):
+    detector, asked = centerface.CenterFace.__new__(centerface.CenterFace), []
+    names = {centerface._CANVAS: "small", centerface._LARGE_CANVAS: "large", centerface._WIDE_CANVAS: "wide"}
+
+    def search(pixels, canvas, length):
+        assert length == (centerface._PICTURE_ON_IT if canvas == centerface._WIDE_CANVAS else canvas)
+        asked.append(names[canvas])
+        return [], 1.0
+
+    monkeypatch.setattr(detector, "_search", search)
+    monkeypatch.setattr(detector, "_search_tiles", lambda pixels: asked.append("tiles") or [])
+    for shape in ((side, 1, 3), (1, side, 3)):
+        asked.clear()
+        assert detector.detect(np.zeros(shape, np.uint8)) == [] and asked == canvases
+
+
+@pytest.mark.parametrize(("height", "kept"), [(centerface._TALLEST, True), (centerface._TALLEST + 1, False)])
+def test_a_face_that_fills_its_canvas_is_left_to_the_wide_one(monkeypatch, height, kept):
+    detector = centerface.CenterFace.__new__(centerface.CenterFace)
+    sides = {centerface._CANVAS: [face(0.0, 0.0, height / 2)], centerface._WIDE_CANVAS: []}
+    monkeypatch.setattr(detector, "_search", lambda pixels, canvas, length: (sides[canvas], 2.0))
+    assert len(detector.detect(np.zeros((10, 10, 3), np.uint8))) == kept
+
+
+def test_the_surest_face_comes_first(monkeypatch):
+    detector = centerface.CenterFace.__new__(centerface.CenterFace)
+    found = [Face((left, 0.0, left + 5, 5.0), score, np.zeros((5, 2))) for left, score in ((0.0, 0.6), (50.0, 0.9))]
+    monkeypatch.setattr(detector, "_search", lambda pixels, canvas, length: (found, 1.0))
+    assert detector.detect(np.zeros((10, 10, 3), np.uint8)) == found[::-1]

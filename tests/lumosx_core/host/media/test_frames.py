@@ -54,6 +54,11 @@ def test_a_batch_is_made_of_pictures_one_at_a_time_and_stops_on_interrupt():
     assert len(made) == 2
 
 
+def test_a_batch_of_no_picture_is_none():
+    with pytest.raises(ValueError, match="no picture"):
+        as_batch(iter([]), 0)
+
+
 def test_a_batch_is_split_and_laid_on_white():
     pictures = split_batch(torch.zeros(2, 4, 5, 4), "here")
     assert [picture.shape for picture in pictures] == [(1, 4, 5, 3)] * 2 and all((one == 1).all() for one in pictures)

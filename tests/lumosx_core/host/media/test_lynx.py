@@ -158,6 +158,27 @@ def test_several_crops_by_hand_are_named_by_their_input(adapters):
     assert not any("mean" in line for line in identities._crops(None, crops[:1], one, PLAN).report)
 
 
+@pytest.mark.parametrize(("image", "id_crop", "ref_crop", "searched"), [
+    (True, False, False, True), (True, True, False, True), (True, False, True, True), (True, True, True, False),
+    (False, True, True, False),
+])
+def test_a_photo_is_searched_unless_both_crops_are_given(monkeypatch, image, id_crop, ref_crop, searched):
+    landmarks = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)]) * 80
+    asked, black, white = [], torch.zeros(1, 80, 80, 3), torch.ones(1, 90, 90, 3)
+
+    def found(given, plan, report):
+        asked.append(given)
+        return [(torch.zeros(80, 80, 3, dtype=torch.uint8), landmarks)]
+
+    monkeypatch.setattr(identities, "_faces", found)
+    made = identities._crops(black if image else None, white if id_crop else None, white if ref_crop else None, PLAN)
+    assert bool(asked) == searched and len(made.of_ids) == 1
+    assert made.of_ids[0].shape == (112, 112, 3) and made.of_ids[0].min() == (255 if id_crop else 0)
+    assert made.of_reference.shape == (256, 256, 3) and made.of_reference.min() == (255 if ref_crop else 0)
+    assert made.report == [f"{name}: as it is given." for name, given in (("id_crop", id_crop), ("ref_crop", ref_crop))
+                           if given]
+
+
 class OneFace:
     """Finds a face of each width that it is given, in every photo."""
 
