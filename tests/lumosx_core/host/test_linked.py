@@ -203,3 +203,12 @@ def test_links_between_the_nodes_of_a_model_are_places_and_not_ids():
 ])
 def test_a_number_of_steps_is_a_number_of_a_usual_size(value, whole):
     assert linked._whole(value) == whole
+
+
+def test_the_nodes_of_a_model_come_once_and_in_one_order():
+    graph = {
+        "1": {"class_type": "a", "inputs": {"clip": ["2", 0], "model": ["3", 0], "strength": 1.0}},
+        "2": {"class_type": "b", "inputs": {}}, "3": {"class_type": "c", "inputs": {"model": ["2", 1]}},
+    }
+    assert linked._model_nodes(graph, "1") == ["1", "2", "3"] and linked._model_nodes(graph, None) == []
+    assert linked._model_nodes({"1": {"inputs": {"model": ["1", 0]}}}, "1") == ["1"]

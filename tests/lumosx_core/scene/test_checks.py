@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -445,3 +446,19 @@ def test_a_text_is_too_long_from_one_token_past_the_limit_on(monkeypatch, counts
     ])
     choices = checks._prompt_problems(counts, 9, read_all, None)
     assert [one["values"] for one in choices] == ([] if read_all else [{"count": 9}])
+
+
+@pytest.mark.parametrize(("phrase", "person", "words"), [
+    ("  Red  HAT ", 0, "red hat"), ("", 0, ""), (None, None, "\0here"), (None, 2, "\x002"), (None, 0, "\x000"),
+])
+def test_which_words_a_reference_binds(phrase, person, words):
+    reference = BoardReference("here", Kind.ATTRIBUTE, phrase, 3, person, True)
+    assert reference.bound_words == (words, 3) and reference.words == " ".join((phrase or "").split())
+
+
+@pytest.mark.parametrize(("text", "least", "likely"), [
+    ("", 1, 1), ("a", 2, 2), ("a man", 3, 4), ("remarkable", 2, 7), ("a, b", 3, 4), ("\u7537\u4eba", 2, 3),
+    ("1 2", 3, 3), ("a\0b", 3, 3), ("a" * 20, 2, 12),
+])
+def test_how_many_tokens_letters_make(text, least, likely):
+    assert checks._tokens(SimpleNamespace(plain=text)) == (least, likely)

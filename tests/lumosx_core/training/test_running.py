@@ -3,6 +3,7 @@ import itertools
 import json
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from lumosx_core.training.running import LOSSES_EVERY, run, write_record, write_weights
+from lumosx_core.training.running import LOSSES_EVERY, machine_of, run, write_record, write_weights
 from lumosx_core.training.trainer import TrainingRecord
 
 from .test_trainer import endless, make
@@ -87,3 +88,9 @@ def test_weights_are_written_with_their_steps(tmp_path, metadata, kept):
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
         assert file.metadata() == {**kept, "steps": "2"}
     assert {weight.dtype for weight in load_file(tmp_path / "a.safetensors").values()} == {torch.bfloat16}
+
+
+def test_a_record_counts_threads_where_they_matter():
+    trainer = SimpleNamespace(device="cpu")
+    assert "CPU threads" not in machine_of(trainer)
+    assert f", {torch.get_num_threads()} CPU threads, device cpu, Python " in machine_of(trainer, threads=True)

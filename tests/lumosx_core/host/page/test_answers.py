@@ -1,13 +1,16 @@
 """The routes' answers in this process: the bounds of a question, who may ask, and the names of pictures."""
 
 import asyncio
+import gc
 import json
+import threading
 from types import SimpleNamespace
 
 import folder_paths
 import pytest
 
 from lumosx_core.cases.description import CaseReference
+from lumosx_core.cases.names import CaseNames
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.media.cases import BUILT_IN, STAND_ALONE
 from lumosx_core.host.page import routes
@@ -110,3 +113,41 @@ def test_pictures_are_not_read_when_their_time_is_over(monkeypatch):
     assert len(routes._with_pictures(references, Deadline())) == 5 and seen == ["a.png", "c.png"]
     monkeypatch.setattr(routes, "PICTURE_SECONDS", -1.0)
     assert len(routes._with_pictures(references, Deadline())) == 5 and seen == ["a.png", "c.png"]
+
+
+def test_a_case_is_listed_with_or_without_a_background():
+    lamp, park, man = (
+        (kind, CaseReference(None, phrase, 2)) for kind, phrase in (
+            (routes.Kind.OBJECT, " white  lamp "), (routes.Kind.BACKGROUND, "park"), (routes.Kind.FACE, "man"),
+        )
+    )
+    row = {"occurrence": 2, "full_body": False, "image": None}
+    place = {**row, "kind": "background", "phrase": "park"}
+    for background, listed in ((None, None), (park, place)):
+        assert routes._case(CaseNames("prompt", background, (lamp,), ((man,),)), None) == {
+            "prompt": "prompt", "people": [{"references": [{**row, "kind": "face", "phrase": "man"}]}],
+            "objects": [{**row, "kind": "object", "phrase": "white lamp"}], "background": listed,
+        }
+
+
+def test_how_work_ends_that_nobody_waits_for_is_not_reported(monkeypatch):
+    """Python would log an exception that nobody asked for when it forgets the work."""
+    monkeypatch.setattr(routes, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(routes, "_is_gone", lambda request: True)
+    reported, ended = [], threading.Event()
+
+    def work(deadline):
+        ended.wait(5)
+        raise ValueError("nobody asks")
+
+    async def ask():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
+        answer = await routes._Turn._work(None, work, 5)
+        ended.set()
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.001)
+        gc.collect()
+        await asyncio.sleep(0)
+        return answer.status
+
+    assert asyncio.run(ask()) == 503 and reported == []
