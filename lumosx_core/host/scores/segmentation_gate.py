@@ -93,7 +93,7 @@ def gate_segments(
 def _masks_of(masks: torch.Tensor, frames: Sequence[torch.Tensor]) -> torch.Tensor:
     """[frames, masks of each, H, W], of the frames' size."""
     height, width = frames[0].shape[1:3]
-    masks = masks.reshape(-1, *masks.shape[-2:]) if masks.ndim >= 2 else masks
+    masks = masks[None].flatten(0, -3) if masks.ndim >= 2 else masks
     if masks.ndim != 3 or 0 in masks.shape or len(masks) % len(frames):
         raise LumosXError(
             f"{NODE} masks: {list(masks.shape)} does not fit {len(frames)} images; link the same number of masks for "

@@ -160,3 +160,52 @@ def test_the_sheet_has_a_row_for_what_belongs_to_nobody_only_if_there_is_any(lef
     rows = clip_subjects._rows(found, pixels)
     assert [len(row.pictures) for row in rows] == [2] + [1] * len(left_over)
     assert rows[0].pictures[1] is pixels[1] and (not left_over or rows[1].pictures[0] is pixels[2])
+
+
+@pytest.mark.parametrize(("text", "numbers"), [
+    ("", [0, 1, 2]), (" \n", [0, 1, 2]), ("1,2;3", [1, 2, 3]), ("1 ,\n2 3", [1, 2, 3]),
+    ("0 0 999999999", [0, 0, 999999999]),
+    ("1 2 1000000000", "1000000000"), ("1 2 x", "x"), ("1 2 3.5", "3.5"), ("1 2 -3", "-3"), ("1 2", "2 numbers"),
+    ("1 2 3 4", "4 numbers"), ("1 2 \u0663", "\u0663"), ("," , "''"),
+])
+def test_frame_numbers_are_whole_and_one_for_each_crop(text, numbers):
+    if isinstance(numbers, list):
+        assert read_frame_numbers(text, 3) == numbers
+    else:
+        with pytest.raises(LumosXError, match="^frames: ") as caught:
+            read_frame_numbers(text, 3)
+        assert numbers in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "lines"), [
+    ("", None), ("a", ["a"] * 3), ("a\n b \nc", ["a", "b", "c"]), ("a\n\nc", ["a", "", "c"]), ("a\nb", 2),
+    ("a\nb\nc\nd", 4),
+])
+def test_lines_are_one_for_all_or_one_for_each_crop(text, lines):
+    if isinstance(lines, int):
+        with pytest.raises(LumosXError, match=f"^phrases: there are {lines} lines for 3 crops"):
+            read_phrases(text, 3)
+    else:
+        assert read_phrases(text, 3) == lines
+
+
+@pytest.mark.parametrize("count", range(6))
+def test_an_output_is_a_subject_or_says_how_many_there_are(count):
+    made = clip_subjects._outputs(list(range(count)))
+    assert len(made) == 4 and list(made[:count]) == list(range(count))[:4]
+    words = f"only {count} subject{'' if count == 1 else 's'};"
+    assert all(f"subject_{place}: " in one.message and words in one.message for place, one in enumerate(made, 1)
+               if place > count)
+
+
+def test_a_group_is_titled_by_its_words_if_it_has_some():
+    pixels = [np.full((2, 2, 3), value, np.uint8) for value in range(3)]
+    found = Consolidation((CliqueSubject((0, 2), 2, "man", 0.9), CliqueSubject((1,), 1, None, 1.0)), (), 3)
+    first, second = clip_subjects._rows(found, pixels)
+    assert first.title == '1. "man" 2 crops, mean similarity 0.900' and second.title.startswith("2. 1 crops")
+    assert [row.pictures for row in (first, second)] == [[pixels[0], pixels[2]], [pixels[1]]]
+
+
+def test_a_linked_vision_model_belongs_to_clip_alone():
+    with pytest.raises(LumosXError, match="^clip_vision: a model is linked, but by is colours"):
+        clip_subjects._likeness([], SubjectsPlan(COLOURS, 0.0, 0, False), object())
