@@ -1,6 +1,7 @@
 """The relational forward on ComfyUI's real ModelPatcher, sampler helpers and LoRA loader."""
 
 import copy
+import math
 
 import comfy.conds
 import comfy.ldm.modules.attention
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.host.methods.lumosx import PassesWrapper, _whole_timestep, relational_model
+from lumosx_core.host.methods.lumosx import _LEVEL_TOLERANCE, PassesWrapper, _whole_timestep, relational_model
 from lumosx_core.host.model.memory import UNLIMITED
 from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.host.socket import BINDING, TIMESTEP
@@ -219,6 +220,15 @@ def test_levels_within_a_whole_timestep_are_brought_to_it_and_no_others():
     expected = torch.tensor([499.98, 500, 500, 500, 500, 501.02, 502])
     assert torch.equal(_whole_timestep(given, torch.tensor([500])), expected)
     assert _whole_timestep(given, None) is given
+
+
+@pytest.mark.parametrize(("level", "ours"), [
+    (500 - _LEVEL_TOLERANCE, False), (math.nextafter(500 - _LEVEL_TOLERANCE, 500), True),
+    (math.nextafter(501 + _LEVEL_TOLERANCE, 500), True), (501 + _LEVEL_TOLERANCE, False),
+])
+def test_levels_at_the_very_tolerance_are_a_nodes_own(level, ours):
+    given = torch.tensor([level], dtype=torch.float64)
+    assert float(_whole_timestep(given, torch.tensor([500.0], dtype=torch.float64))) == (500 if ours else level)
 
 
 def test_a_lora_works_before_and_after(base, encode, make_scene):

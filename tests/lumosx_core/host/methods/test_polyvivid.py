@@ -375,3 +375,19 @@ def test_a_text_that_names_no_layers_is_refused(text):
 def test_the_small_base_is_what_comfyui_takes_it_for(model):
     params = model.model.diffusion_model.params
     assert (params.hidden_size, params.depth, params.context_in_dim) == (128, 2, SMALL.context_in_dim)
+
+
+@pytest.mark.parametrize(("sigma", "held"), [
+    (0.75, True), (0.25, True), (0.5, True), (0.75 + 1e-6, True), (0.25 - 1e-6, True), (0.75 + 1.01e-6, False),
+    (0.25 - 1.01e-6, False), (1.0, False), (0.0, False),
+])
+def test_a_step_belongs_to_the_part_in_which_it_begins(sigma, held):
+    """Noise levels come down in float32."""
+    sampling = SimpleNamespace(percent_to_sigma=lambda percent: 1 - percent)
+    assert PartWrapper(Part(0.25, 0.75))._holds(sampling, sigma) == held
+
+
+@pytest.mark.parametrize(("sigma", "held"), [(1000.0, True), (1000.001, True), (1000.0011, False), (999.0, False)])
+def test_large_noise_levels_are_less_exact(sigma, held):
+    sampling = SimpleNamespace(percent_to_sigma=lambda percent: 1000.0)
+    assert PartWrapper(Part(0.0, 1.0))._holds(sampling, sigma) == held
