@@ -40,3 +40,9 @@ def test_an_embedding_is_of_unit_length_and_tells_one_face_from_others():
 
 def test_no_other_recogniser_has_embeddings_as_wide():
     assert RecogniserSizes.embedding != EMBEDDING
+
+
+def test_an_embedding_is_around_a_middle_grey():
+    """So that dark and light faces lie apart as far as they can."""
+    dark, light = (world_embedding(torch.full((1, 112, 112, 3), value, dtype=torch.uint8)) for value in (0, 255))
+    assert torch.equal(dark, -light) and (light > 0).all() and float(light.norm()) == pytest.approx(1, abs=1e-6)

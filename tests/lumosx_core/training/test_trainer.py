@@ -8,6 +8,7 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.models.lumosx.sequence import Binding
 from lumosx_core.models.wan.config import WanConfig
 from lumosx_core.models.wan.network import Network, initialise
+from lumosx_core.training import trainer as training
 from lumosx_core.training.trainer import RelationalTrainer, Sample, TrainingPlan
 from tools.weight_files import Runs
 
@@ -256,3 +257,31 @@ def test_words_are_dropped_as_often_as_planned(chance, dropped):
     given = sample()
     for _ in range(3):
         assert make(unconditional=chance)._draw(given)[2] is (given.negative if dropped else given.context)
+
+
+@pytest.mark.parametrize(("plan", "parts"), [
+    ({"warmup": 0, "cooldown": 0.0}, [1.0] * 4), ({"warmup": 2, "cooldown": 0.0}, [0.5, 1.0, 1.0, 1.0]),
+    ({"warmup": 1, "cooldown": 0.5}, [1.0, 1.0, 1.0, 0.5]), ({"warmup": 0, "cooldown": 1.0}, [1.0, 0.75, 0.5, 0.25]),
+    ({"warmup": 4, "cooldown": 0.1}, [0.25, 0.5, 0.75, 1.0]),
+])
+def test_the_rate_of_each_step(plan, parts):
+    trainer, found = make(4, **plan), []
+    for trainer.step in range(4):
+        found.append(trainer._rate_part())
+    assert found == parts and trainer.about == {}
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    (KeyError("plan"), "(KeyError); leave it out"), (TypeError(), "(TypeError)"), (AttributeError(), "(AttributeError)"),
+    (RuntimeError(), "(RuntimeError)"), (OSError(5, "odd"), "cannot be read (odd)"),
+    (LumosXError("a: no."), "not the checkpoint of a training: a: no."),
+])
+def test_whatever_a_checkpoint_raises_is_a_sentence(tmp_path, monkeypatch, error, words):
+    def fail(*_, **__):
+        raise error
+
+    (tmp_path / "checkpoint").write_bytes(b"x")
+    monkeypatch.setattr(training, "load_archive", fail)
+    with pytest.raises(LumosXError, match="^resume: ") as caught:
+        training.read_checkpoint(tmp_path / "checkpoint", TrainingPlan(4), {})
+    assert words in str(caught.value)

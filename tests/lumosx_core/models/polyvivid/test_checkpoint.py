@@ -90,7 +90,7 @@ def test_what_is_written_is_read(tmp_path, small, optional, alpha, dtype):
         built = stored.build(dtype=torch.float64).state_dict()
     assert built.keys() == tensors.keys() and all(torch.equal(built[name], tensors[name].double()) for name in built)
     with safe_open(path, "pt") as file:
-        assert file.metadata()["format"] == "polyvivid-adapter"
+        assert file.metadata()["format"] == "polyvivid-adapter" and file.metadata()["rank"] == "2"
 
 
 def test_loras_may_have_ranks_of_their_own(tmp_path, small):
@@ -101,6 +101,8 @@ def test_loras_may_have_ranks_of_their_own(tmp_path, small):
     adapter = read_tensors(tensors, metadata).build()
     assert (adapter.layer(3).inject.q.scale, adapter.layer(3).inject.k.scale) == (0.5, 1.5)
     write_adapter(tmp_path / "a.safetensors", adapter)
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        assert "rank" not in file.metadata()
     with open_weights(tmp_path / "a.safetensors") as source:
         assert read_adapter(source).build().layer(3).inject.q.scale == 0.5
     with pytest.raises(LumosXError, match="rank: the metadata states 2, .* 6"):
