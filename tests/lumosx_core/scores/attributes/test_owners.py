@@ -138,6 +138,7 @@ def test_json_is_strict_and_counts_people_from_1():
     assert attribute["frames"] == [[0.8, 0.5], [None, 0.5]] and attribute["compared_frames"] == 1
     assert values["objects"] == [{"object": "lamp", "measure": "CLIP-I", "score": 0.2, "frames": [0.4, 0.0]}]
     assert values["watched_frames"] == [0, 4] and values["notes"] == ["Mind this."]
+    assert len(values["seen"]) == len(values["people"]) == 2
 
 
 def test_people_of_one_name_are_distinguished_by_their_number():
