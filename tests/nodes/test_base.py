@@ -209,3 +209,9 @@ def test_a_node_of_lists_takes_one_value_where_it_takes_no_list(nodes):
         node.execute(crops=[], by=["colours", "faces"])
     with pytest.raises(ValueError, match="^crops: str came through the link instead of IMAGE"):
         node.execute(crops=[torch.zeros(1, 4, 4, 3), "no picture"], by=["colours"])
+
+
+def test_a_node_without_an_execute_of_its_own_keeps_that_of_the_node_it_is_made_from(nodes):
+    """As the host's copy of a class for each run."""
+    copy = type("Copy", (nodes[0],), {})
+    assert copy.execute.__func__ is nodes[0].execute.__func__

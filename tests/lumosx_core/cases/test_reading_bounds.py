@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from lumosx_core.cases import load_case, reading
+from lumosx_core.cases import description, load_case, reading
 from lumosx_core.errors import LumosXError
 
 
@@ -33,3 +33,22 @@ def test_no_more_notes_are_kept_than_are_read(case, extra, last):
         (case / "objects" / f"{number}.txt").write_bytes(b"x")
     notes = load_case(case).notes
     assert len(notes) == reading.MOST_NOTES + bool(extra) and (last in notes[-1] or not extra)
+
+
+def test_a_named_file_is_one_of_a_usual_path(case):
+    """Exactly up to the longest path that is read."""
+    def named(file):
+        with pytest.raises(LumosXError) as caught:
+            description._check_file(case, file)
+        return str(caught.value)
+
+    longest = "objects/" + "/".join("a" * 99 for _ in range(50))
+    longest = longest[:description.LONGEST_PATH]
+    assert len(longest) == description.LONGEST_PATH and "not the path of a picture" not in named(longest)
+    for strange in (longest + "a", "objects", "other/a.png", "objects//a.png", "objects/../a.png", "objects/./a.png",
+                    "objects/a\\b.png", "objects/a\0.png", "/objects/a.png", ""):
+        assert "not the path of a picture" in named(strange), strange
+    (case / "objects").mkdir()
+    assert "does not exist" in named("objects/a.png")
+    (case / "objects" / "a.png").write_bytes(b"x")
+    assert description._check_file(case, "objects/a.png") is None

@@ -195,3 +195,30 @@ def test_a_lost_prompt_whose_video_is_whole_is_done(batch, monkeypatch):
     monkeypatch.setattr(one, "_write", lambda posted, outcome: written.append(outcome.outputs))
     one._recover(SimpleNamespace(case="1"))
     assert written == [({"filename": "a.mp4"},)]
+
+
+@pytest.mark.parametrize(("error", "download", "fetched", "status"), [
+    ("", True, ["v.mp4"], "done"), ("", False, [], "done"), ("It failed.", True, [], "failed"),
+    ("", OSError(28, "full"), [], "failed"),
+])
+def test_what_a_case_made_is_fetched_unless_it_failed(batch, monkeypatch, tmp_path, error, download, fetched, status):
+    one = batch(download=tmp_path if download else None)
+    lines, asked, dropped, ended = {}, [], [], []
+
+    def fetch(call, case, *arguments):
+        asked.append(case)
+        return Outcome("no.") if isinstance(download, OSError) else ["v.mp4"]
+
+    one.results = SimpleNamespace(add=lambda line: lines.update({line["case"]: line}), lines=lines)
+    one.journal = SimpleNamespace(drop=dropped.append)
+    one.progress.ended = lambda line, count: ended.append((line["case"], count))
+    one._running_since["1"] = one._unknown_since["1"] = 3.0
+    monkeypatch.setattr(one, "_for_case", lambda case, call, *given: fetch(call, case, *given))
+    posted = Posted("1", "name", "0f8fad5b-d9cb-469f-a165-70867728950e", "p", "sha", 5)
+    one._write(posted, Outcome(error, ({"filename": "v.mp4"},), 1000, 3000))
+    line = lines["1"]
+    assert (line["status"], line["downloaded"], line["workflow"], line["seed"]) == (status, fetched, "sha", 5)
+    assert line["error"] == (error or (None if status == "done" else "Its output cannot be fetched: no."))
+    assert line["outputs"] == [{"filename": "v.mp4"}] and type(line["outputs"]) is list and line["seconds"] == 2
+    assert asked == ["1"] * bool(download and not error) and dropped == ["1"] and ended == [("1", 1)]
+    assert not one._running_since and not one._unknown_since

@@ -121,3 +121,11 @@ def test_full_bodies_of_one_name_are_several_from_two_on(count):
     bodies = [word("man", None, [(0, 1)], "object", full_body=True)] * count
     found = [finding for finding in find(bodies, None) if finding.code == "same_bodies"]
     assert [finding.values for finding in found] == ([{"count": count}] if count > 1 else [])
+
+
+def test_each_full_body_is_named_with_those_of_its_words():
+    man = word("man", None, [(0, 1)], "object", full_body=True)
+    woman = word("b", None, [(3, 4)], "object", full_body=True)
+    own = word("b", 0, [(3, 4)])
+    found = {finding.code: finding.words for finding in find([man, woman, man, own], None)}
+    assert found["same_bodies"] == (0, 2) and found["body_and_group"] == (3, 1)

@@ -40,7 +40,7 @@ COMMON = ("_check", "matplotlib", "read_training_cases", "plan_of", "_about", "r
 def test_a_checkpoint_is_read_before_anything_is_encoded(followed, monkeypatch, module, run, more, resume):
     if module is polyvivid_run:
         monkeypatch.setattr(module, "AdapterConfig", SimpleNamespace(for_base=lambda *_, **__: "config"))
-    options = {name: None for name in getattr(module, "_ENCODERS", ())}
+    options = dict.fromkeys(getattr(module, "_ENCODERS", ()))
     seen = followed(module, getattr(module, run), (*COMMON, *more), resume=resume, base="base", cases="cases",
                     out="out", rank=1, picture_side=16, **options)
     names = [name for name, _ in seen]

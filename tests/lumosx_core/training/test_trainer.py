@@ -272,7 +272,8 @@ def test_the_rate_of_each_step(plan, parts):
 
 
 @pytest.mark.parametrize(("error", "words"), [
-    (KeyError("plan"), "(KeyError); leave it out"), (TypeError(), "(TypeError)"), (AttributeError(), "(AttributeError)"),
+    (KeyError("plan"), "(KeyError); leave it out"), (TypeError(), "(TypeError)"),
+    (AttributeError(), "(AttributeError)"),
     (RuntimeError(), "(RuntimeError)"), (OSError(5, "odd"), "cannot be read (odd)"),
     (LumosXError("a: no."), "not the checkpoint of a training: a: no."),
 ])

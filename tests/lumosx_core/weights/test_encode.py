@@ -131,3 +131,10 @@ def test_next_to_nothing_becomes_zero(numbers):
         assert not dequantize(encode(numbers, kind, "x", quiet), kind).any()
     stored, scale = encode_fp8(numbers, "x", quiet)
     assert not stored.float().any() and scale == 1
+
+
+@pytest.mark.parametrize(("factor", "scale"), [(1.0, torch.finfo(torch.float32).tiny), (0.5, 1.0), (2.0, None)])
+def test_the_smallest_scale_is_the_smallest_number_of_full_precision(factor, scale):
+    tiny = torch.finfo(torch.float32).tiny
+    _, found = encode_fp8(torch.tensor([448 * tiny * factor, 0.0]), "x", quiet)
+    assert float(found) == (tiny * factor if scale is None else scale)

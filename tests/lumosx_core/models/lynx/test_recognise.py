@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.models.lynx import recognise
 from lumosx_core.models.lynx.layers import LayerReader, adapter_checksum, read_tensor
 from lumosx_core.models.lynx.recognise import _resampler_sizes, find_lynx, resampler_shapes
 from lumosx_core.models.lynx.sizes import AdapterSizes, ResamplerSizes, check_base, check_pair
@@ -290,3 +291,25 @@ def test_a_checksum_is_of_the_weights_alone(tmp_path):
     assert first != checksum(release_names(layers), "changed")
     with open_weights(write(tmp_path / "resampler", resampler(8))) as source:
         assert len(adapter_checksum(find_lynx(source).resampler)) == 64
+
+
+WEIGHTS, BIASES = {"k.weight", "v.weight"}, {"k.bias", "v.bias"}
+
+
+@pytest.mark.parametrize(("adapter", "layers", "kind"), [
+    ("ip", [WEIGHTS] * 2, "lite"), ("ip", [WEIGHTS | BIASES | {"registers"}] * 2, "full"),
+    ("ref", [WEIGHTS | BIASES] * 2, "ref"),
+    ("ip", [WEIGHTS | BIASES | {"registers"}, WEIGHTS], "layer 1 lacks k.bias, registers, v.bias"),
+    ("ip", [WEIGHTS, WEIGHTS | BIASES | {"registers"}], "layer 0 lacks k.bias, registers, v.bias"),
+    ("ip", [WEIGHTS | BIASES] * 2, "layer 0 lacks registers"), ("ref", [WEIGHTS] * 2, "layer 0 lacks k.bias, v.bias"),
+    ("ip", [{"k.weight"}] * 2, "layer 0 lacks k.bias, v.bias, v.weight"),
+    ("ref", [WEIGHTS | BIASES, BIASES], "layer 1"),
+])
+def test_layers_that_are_all_alike_have_a_kind(adapter, layers, kind):
+    source = SimpleNamespace(path="a.safetensors")
+    names = {index: dict.fromkeys(parts, "") for index, parts in enumerate(layers)}
+    if kind in ("lite", "full", "ref"):
+        assert recognise._kind(source, adapter, names) == kind
+    else:
+        with pytest.raises(LumosXError, match=f"^a.safetensors: its {adapter} {kind}"):
+            recognise._kind(source, adapter, names)

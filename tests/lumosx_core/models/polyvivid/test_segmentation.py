@@ -84,3 +84,12 @@ def test_masks_are_cut_at_a_box_and_what_was_given_stays():
     expected = torch.zeros_like(masks)
     expected[:, 2:5, 1:5] = masks[:, 2:5, 1:5]
     assert torch.equal(cut, expected) and torch.equal(masks, before)
+
+
+@pytest.mark.parametrize(("box", "area"), [
+    ((0, -9, 12, -2), 0), ((-9, 0, -2, 10), 0), ((0, 0, 12, 0), 0), ((0, 0, 0, 10), 0), ((12, 0, 15, 10), 0),
+    ((0, 10, 12, 15), 0), ((11, 9, 99, 99), 1), ((-5, -5, 1, 1), 1), ((0.9, 0.9, 1.1, 1.1), 4), ((3, 3, 2, 2), 0),
+])
+def test_a_box_beside_the_picture_holds_nothing(box, area):
+    assert largest_object(box, filled((0, 0, 12, 10)))[1] == area
+    assert inside_box(box, filled((0, 0, 12, 10))).sum() == area

@@ -1,7 +1,9 @@
 """Places that change, and people who turn into one another."""
 
+import numpy as np
 import pytest
 
+from lumosx_core.scores.identity import swaps
 from lumosx_core.scores.identity.swaps import (
     AS_IT_STARTS,
     AS_LISTED,
@@ -152,3 +154,29 @@ def test_nobody_to_compare():
         order = order_swaps(frames)
         assert (order.declared, order.rate, order.changes) == ((), None, ())
         assert identity_switches(frames).followed == 0
+
+
+@pytest.mark.parametrize(("places", "fps", "order"), [
+    ([(0, (0, 1)), (1, (0, 2)), (2, (0, 2))], 16, (0, 1)), ([(3, (1, 0)), (4, (0, 1)), (5, (0, 1))], 2, (1, 0)),
+    ([(3, (1, 0)), (4, (0, 1)), (5, (0, 1))], 2.5, (0, 1)), ([(0, (1,)), (1, (1, 0)), (2, (0, 1))], 9, (1, 0)),
+])
+def test_the_first_order_is_that_of_the_first_people_in_the_first_second(places, fps, order):
+    assert swaps._first_order(places, 2, fps) == order
+
+
+@pytest.mark.parametrize(("distances", "pairs"), [
+    ([[0.5]], {0: 0}), ([], {}), ([[swaps._REACH]], {}), ([[swaps._REACH - 1e-9]], {0: 0}),
+    ([[0.0, swaps._CLEARLY], [9.0, 9.0]], {0: 0}), ([[0.0, swaps._CLEARLY - 1e-9]], {}),
+    ([[0.0], [swaps._CLEARLY]], {0: 0}), ([[0.0], [swaps._CLEARLY - 1e-9]], {}),
+    ([[0.0, 5.0], [5.0, 0.0]], {0: 0, 1: 1}),
+])
+def test_a_face_continues_a_track_that_is_clearly_the_nearest(distances, pairs):
+    assert swaps._clear_pairs(np.array(distances)) == pairs
+
+
+@pytest.mark.parametrize(("before", "place", "after"), [
+    ((0, 1, 2), (2, 0), (2, 1, 0)), ((0, 1, 2), (1,), (0, 1, 2)), ((0, 1), (), (0, 1)),
+    ((0, 1, 2), (2, 1, 0), (2, 1, 0)),
+])
+def test_a_frames_order_is_put_into_the_order_so_far(before, place, after):
+    assert swaps._merged(before, place) == after
