@@ -129,3 +129,15 @@ def test_strays_of_exactly_the_least_size_stay(size, kept):
     clear[:50] = True
     clear[80, :size] = True
     assert cutouts._without_strays(clear)[80, :size].all() == kept
+
+
+@pytest.mark.parametrize(("side", "value", "height", "fits"), [
+    (64, 0, 50, False), (64, 1, 50, True), (64, 0, 64, True), (63, 0, 50, True), (65, 0, 50, True),
+])
+def test_the_empty_mask_of_load_image_is_known_by_its_size(side, value, height, fits):
+    mask = torch.full((side, side), float(value))
+    if fits:
+        assert float(fitting_mask(mask, height, height, False).max()) == value
+    else:
+        with pytest.raises(LumosXError, match="^mask: this is the empty 64x64 mask that Load Image sends"):
+            fitting_mask(mask, height, height, False)

@@ -213,3 +213,23 @@ def test_only_what_is_the_files_fault_becomes_a_sentence(monkeypatch, error, wor
     monkeypatch.setattr(loader.comfy.sd, "load_diffusion_model_state_dict", load)
     with pytest.raises(type(error) if words is None else LumosXError, match=words and f"^a file: .*{words}"):
         loader._build("a file", {}, {}, {}, False)
+
+
+@pytest.mark.parametrize(("kind", "asked", "off"), [
+    ("Q8_0", False, True), ("Q8_0", True, True), ("BF16", False, False), ("BF16", True, True),
+])
+def test_packed_blocks_and_a_budget_keep_dynamic_vram_out(monkeypatch, kind, asked, off):
+    built, opened = [], SimpleNamespace(tensors={"a.weight": TensorInfo(kind, (2, 32))}, path=Path("a.gguf"))
+    monkeypatch.setattr(loader, "open_weights", lambda path: contextlib.nullcontext(opened))
+    monkeypatch.setattr(loader, "find_transformer", lambda source: {"weight": "a.weight"})
+    monkeypatch.setattr(loader, "_read", lambda source, transformer: ({"weight": torch.zeros(2)}, {}))
+    monkeypatch.setattr(loader, "_build", lambda *given: built.append(given) or SimpleNamespace())
+    monkeypatch.setattr(loader, "beside_patcher", lambda patcher: patcher)
+    monkeypatch.setattr(loader, "PackedPatcher", SimpleNamespace(around=lambda patcher, mapped: patcher))
+    patcher = loader.load_patcher("a.gguf", disable_dynamic=asked)
+    (_, _, _, options, dynamic_off), = built
+    assert dynamic_off == off and ("custom_operations" in options) == (kind == "Q8_0")
+    assert patcher.cached_patcher_init == (loader.load_patcher, ("a.gguf", "default"))
+    if kind == "Q8_0":
+        with pytest.raises(LumosXError, match="^weight_dtype: a.gguf is a GGUF"):
+            loader.load_patcher("a.gguf", "fp8_e4m3fn")

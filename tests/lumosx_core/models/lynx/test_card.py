@@ -298,3 +298,14 @@ def test_a_card_is_written_exactly_up_to_its_largest_size(plain, tmp_path, monke
     with pytest.raises(LumosXError, match="it is larger than any identity card"):
         read_card(tmp_path / "again")
     assert not (tmp_path / "third").exists()
+
+
+@pytest.mark.parametrize("left_out", ["reference", "projected", "both"])
+def test_a_card_may_lack_a_picture_or_keys_and_values(plain, tmp_path, left_out):
+    """But not both, since nothing would act."""
+    identity = replace(plain, **({} if left_out == "projected" else {"reference": None}),
+                       **({} if left_out == "reference" else {"projected": None}))
+    write_card(tmp_path / "card.safetensors", identity)
+    read = read_card(tmp_path / "card.safetensors")
+    assert (read.reference is None, read.projected is None) == (left_out != "projected", left_out != "reference")
+    assert torch.equal(read.tokens, identity.tokens)
