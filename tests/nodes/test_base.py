@@ -215,3 +215,13 @@ def test_a_node_without_an_execute_of_its_own_keeps_that_of_the_node_it_is_made_
     """As the host's copy of a class for each run."""
     copy = type("Copy", (nodes[0],), {})
     assert copy.execute.__func__ is nodes[0].execute.__func__
+
+
+def test_links_are_no_widgets(nodes, pack):
+    """Of every node: what comes by a link alone has no value to check when it is queued."""
+    base = sys.modules[f"{pack}.nodes.base"]
+    for node in nodes:
+        widgets = base._widgets(node)
+        assert list(widgets) == [one.id for one in node.GET_SCHEMA().inputs if isinstance(one, io.WidgetInput)]
+    links = [one.id for node in nodes for one in node.GET_SCHEMA().inputs if not isinstance(one, io.WidgetInput)]
+    assert "model" in links and "vae" in links

@@ -187,6 +187,15 @@ def test_the_order_of_kernels_follows_the_card():
     assert kernel_order(HERE) == kernel_order(AMD) == kernel_order(MAC) == ()
 
 
+def test_where_torch_decides_on_the_kernels_nothing_is_said_of_them(monkeypatch):
+    """It takes an order from version 2.6 on."""
+    assert resolve_backend("pytorch", HERE, CPU, torch.float32).note == ""
+    words = "kernels in the order flash, cudnn, efficient, math"
+    assert resolve_backend("pytorch", ADA, CPU, torch.float32).note == f" ({words})"
+    monkeypatch.setattr(torch.nn.attention, "sdpa_kernel", lambda backends: None)
+    assert kernel_order(HOPPER) == () and resolve_backend("pytorch", ADA, CPU, torch.float32).note == ""
+
+
 def test_an_order_of_kernels_changes_no_result_and_is_traced_whole():
     q, k, v = tokens(2, 20), tokens(2, 30), tokens(2, 30, seed=1)
     torch.compiler.reset()

@@ -80,3 +80,16 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path):
         assert both.enter_context(writing._lock(tmp_path)) and not both.enter_context(writing._lock(tmp_path))
     with writing._lock(tmp_path) as free:
         assert free
+
+
+@pytest.mark.parametrize("name", ["a.replaced.part", f"lumosx-{'0' * 32}.part"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_only_folders_are_put_back_or_cleared_away(tmp_path, name, is_folder):
+    path = tmp_path / name
+    if is_folder:
+        path.mkdir()
+    else:
+        path.write_bytes(b"x")
+    writing.put_back_leftovers(tmp_path)
+    left = [one.name for one in tmp_path.iterdir()]
+    assert left == ([name] if not is_folder else ["a"] if name.startswith("a") else [])

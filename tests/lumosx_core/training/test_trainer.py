@@ -286,3 +286,15 @@ def test_whatever_a_checkpoint_raises_is_a_sentence(tmp_path, monkeypatch, error
     with pytest.raises(LumosXError, match="^resume: ") as caught:
         training.read_checkpoint(tmp_path / "checkpoint", TrainingPlan(4), {})
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(("limit", "shapes"), [
+    (0, {(1.0, 0.1): 2, (1.0, 0.0): 1}), (4, {(1.0, 0.1): 1, (0.5, 0.1): 1, (1.0, 0.0): 1}),
+    (8, {(1.0, 0.1): 2, (1.0, 0.0): 1}), (16, {(1.0, 0.1): 2, (1.0, 0.0): 1}),
+])
+def test_no_layer_learns_faster_than_the_rate(limit, shapes):
+    network = torch.nn.Sequential(torch.nn.Linear(8, 2, bias=False), torch.nn.Linear(4, 3))
+    plan = TrainingPlan(1, weight_decay=0.1, full_rate_inputs=limit)
+    trainer = training.Trainer(network, plan, torch.float32, torch.device("cpu"))
+    groups = {(group["scale"], group["weight_decay"]): len(group["params"]) for group in trainer._parameter_groups()}
+    assert groups == shapes

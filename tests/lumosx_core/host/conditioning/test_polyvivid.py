@@ -6,8 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.host.conditioning import polyvivid
 from lumosx_core.host.conditioning.polyvivid import (
     LATENTS,
     LAYOUT,
@@ -184,6 +186,24 @@ def test_a_vision_model_without_llavas_projector_is_refused(models, encode, make
     other.model.multi_modal_projector = None
     with pytest.raises(LumosXError, match="^clip_vision: it makes no image tokens for LLaVA"):
         encode_subjects(clip, other, vae, make_scene(), PROMPT, "", 64)
+
+
+@pytest.mark.parametrize(("answer", "words"), [
+    ({}, "no image tokens for LLaVA"), ({"mm_projected": None}, "no image tokens"),
+    ({"mm_projected": torch.zeros(1, 576, 7)}, r"image tokens of shape \(1, 576, 7\)"),
+    ({"mm_projected": torch.zeros(1, 575, 8)}, "image tokens of shape"),
+    ({"mm_projected": torch.ones(1, 576, 8)}, None),
+])
+def test_a_picture_has_as_many_image_tokens_as_llava_reads(answer, words):
+    weights = SimpleNamespace(weight=torch.zeros(3, 8))
+    llama = SimpleNamespace(transformer=SimpleNamespace(get_input_embeddings=lambda: weights))
+    clip = SimpleNamespace(cond_stage_model=SimpleNamespace(llama=llama))
+    vision = SimpleNamespace(encode_image=lambda square, crop: SimpleNamespace(**answer))
+    if words is None:
+        assert polyvivid.picture_features(vision, Image.new("RGB", (8, 4)), clip).shape == (576, 8)
+    else:
+        with pytest.raises(LumosXError, match=f"^clip_vision: it makes {words}"):
+            polyvivid.picture_features(vision, Image.new("RGB", (8, 4)), clip)
 
 
 def test_pictures_of_the_videos_size(models, man):

@@ -1,5 +1,8 @@
 """Which faces LumosX Face Crop takes: scores and sizes at their bounds, with a detector that finds given faces."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -93,3 +96,65 @@ def test_outputs_beyond_the_crops_say_why(count, numbers, words):
     assert all(isinstance(one, ExecutionBlocker) and words in one.message for one in rest)
     assert bool(rest) == (words is not None)
     assert not rest or f"face_{count + 1}: " in rest[0].message
+
+
+QUALITY = Quality(60.0, 1000.0, 1.0, 1.0, 0.0)
+PLAN = CropPlan(LEFT_TO_RIGHT, "", False, "stub", "none")
+FOUND = faces._Found(candidates=[
+    Candidate(0, face(0.9), QUALITY, 0.3), Candidate(0, face(0.8), replace(QUALITY, short_side=40.0), 0.2),
+])
+NETWORK, OTHER = SimpleNamespace(name="squares"), SimpleNamespace(name="colours", measure="cosine", same_person=0.25)
+
+
+@pytest.mark.parametrize(("picked", "embedder", "given", "passed_over", "words", "not_said"), [
+    ([1], OTHER, {}, [], ["told apart by colours", "likeness 0.300 (cosine)", "face 2 is left out"],
+     ["Ignored", "face 1:"]),
+    ([1], None, {}, [], ["found by squares;"], ["told apart", "somebody else"]),
+    ([2], OTHER, {"pick": "2"}, [], ["face 2: its likeness is 0.200, below 0.25"], ["is left out"]),
+    ([1], None, {}, [0.4], ["Ignored: 1 face with a score below 0.5"], ["2 faces with"]),
+    ([1], None, {"pick": "1"}, [0.4, 0.3], ["Ignored: 2 faces with a score below 0.5"], ["left out"]),
+])
+def test_a_report_says_who_was_found_and_left_out(picked, embedder, given, passed_over, words, not_said):
+    found = replace(FOUND, passed_over=passed_over)
+    text = faces._report(found, picked, NETWORK, embedder, replace(PLAN, **given))
+    assert all(word in text for word in words) and not [word for word in not_said if word in text]
+
+
+@pytest.mark.parametrize(("like", "order", "word"), [
+    (None, faces.LIKENESS, "like: nothing is linked"), (1, "left to right", "order: a picture is linked at like"),
+    (None, "left to right", None), (1, faces.LIKENESS, None),
+])
+def test_a_picture_of_whom_goes_with_its_order(like, order, word):
+    if word is None:
+        assert faces._check_like(like, order) is None
+    else:
+        with pytest.raises(LumosXError, match=word):
+            faces._check_like(like, order)
+
+
+def test_who_is_looked_for_is_the_largest_face():
+    asked = []
+    embedder = SimpleNamespace(embed_faces=lambda pixels, found: asked.append((pixels.shape, found)) or "vector")
+    small, large = face(0.9), replace(face(0.5, 9.0), box=(0.0, 0.0, 90.0, 90.0))
+    detector = SimpleNamespace(name="squares", detect=lambda pixels: [small, large])
+    assert faces._wanted(torch.zeros(1, 600, 8, 3), detector, embedder) == "vector"
+    assert asked == [((600, 8, 3), [large])]
+    nobody = SimpleNamespace(name="squares", detect=lambda pixels: [])
+    with pytest.raises(LumosXError, match="like: squares finds no face in it"):
+        faces._wanted(torch.zeros(1, 8, 8, 3), nobody, embedder)
+
+
+@pytest.mark.parametrize(("given", "name"), [
+    ((None, None, None), None), ((None, None, faces.LEAST_SCORE, 0.0, faces.LARGEST_MARGIN, 1.0), None),
+    ((None, None, 1.0, None, None, None), None), ((None, None, 1.01), "min_score"),
+    ((None, None, faces.LEAST_SCORE - 0.01), "min_score"), ((None, None, float("nan")), "min_score"),
+    ((None, None, None, -0.01), "margin_up"), ((None, None, None, 0.0, faces.LARGEST_MARGIN + 0.01), "margin_down"),
+    ((None, None, None, 0.0, 0.0, float("nan")), "margin_sides"), (("no order", None, None), "order"),
+    ((None, "x", None), "pick"),
+])
+def test_what_can_be_known_of_a_crop_when_it_is_queued(given, name):
+    if name is None:
+        assert faces.check_crop(*given) is None
+    else:
+        with pytest.raises(LumosXError, match=f"^{name}: "):
+            faces.check_crop(*given)

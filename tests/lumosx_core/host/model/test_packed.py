@@ -3,6 +3,7 @@
 import gc
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import comfy.hooks
 import comfy.model_management
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.host.model import packed
 from lumosx_core.host.model.packed import PackedOperations, PackedPatcher
 from lumosx_core.host.weights.loader import load_patcher
 from tools.weight_files import make_lora, write_gguf
@@ -292,3 +294,13 @@ def test_what_changes_the_whole_weight_is_added_in_float32_and_rounded_once(file
         # On unit vectors a layer shows its weights.
         shown = packed(torch.eye(256, dtype=torch.bfloat16)).T
     assert (shown == plain.weight.bfloat16()).float().mean() > 0.999
+
+
+def test_blocks_are_unpacked_at_once_into_their_type_unless_something_is_added(monkeypatch):
+    asked = []
+    monkeypatch.setattr(packed, "dequantize", lambda blocks, *given: asked.append(given) or blocks)
+    unpack = PackedOperations.Linear._unpack
+    assert unpack(SimpleNamespace(weight_function=[]), torch.ones(2), "Q8_0", torch.bfloat16).tolist() == [1, 1]
+    changes = [lambda weight: weight + 1, lambda weight: weight * 2]
+    added = unpack(SimpleNamespace(weight_function=changes), torch.ones(2), "Q8_0", torch.half)
+    assert added.tolist() == [4, 4] and added.dtype == torch.half and asked == [("Q8_0", torch.bfloat16), ("Q8_0",)]

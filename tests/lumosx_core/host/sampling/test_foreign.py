@@ -322,3 +322,14 @@ def test_compiled_parts_are_the_hosts_own():
 ])
 def test_only_options_that_hold_something_are_unused(options, name):
     assert foreign._unused_option(options) == name
+
+
+def test_a_model_without_a_module_for_positions_has_none_replaced():
+    """As a transformer that is not ComfyUI's."""
+    class Model:
+        blocks, head = (), object.__new__(type("Head", (), {}))
+
+    assert list(foreign._replaced_parts(Model())) == []
+    model = Model()
+    model.rope_embedder = torch.nn.Identity()
+    assert [place for place, _ in foreign._replaced_parts(model)] == ["rope_embedder"]

@@ -111,7 +111,8 @@ def test_each_crop_is_compared_with_its_own_words(monkeypatch):
     verdicts = gate._verdicts(found, clip, 0.25)
     assert [likeness for _, likeness in verdicts] == [0.25, None, 0.75, 0.25] and clip.asked == ["0.25", "0.75"]
     assert [verdict.kept for verdict, _ in verdicts] == [False, False, True, False]
-    assert gate._similarities([], clip) == []
+    # Nothing is loaded for nobody.
+    assert gate._similarities([], None) == []
     assert [verdict.kept for verdict, _ in gate._verdicts(found, None, 0.25)] == [True, False, True, True]
 
 

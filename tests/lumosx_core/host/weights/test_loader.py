@@ -1,7 +1,9 @@
 """Every layout of quantised files through the loader: the host computes with the numbers that the file stands for."""
 
+import contextlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import comfy.quant_ops
 import comfyui_version

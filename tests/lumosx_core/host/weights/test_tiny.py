@@ -6,7 +6,7 @@ import folder_paths
 import latent_preview
 import numpy as np
 import pytest
-import safetensors
+import safetensors.torch
 import torch
 from comfy.cli_args import LatentPreviewMethod
 from PIL import Image
@@ -219,3 +219,14 @@ def test_a_rough_latent_is_painted_as_it_was_drawn_and_in_tiles_nearly_the_same(
     assert whole.shape == large.shape
     assert (whole - large).square().mean() < 0.01
     assert (tiled - whole).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize(("metadata", "current"), [
+    (None, False), ({}, False), ({tiny.VERSION_KEY: "other"}, False), ({tiny.VERSION_KEY: tiny.VERSION}, True),
+])
+def test_only_a_file_of_this_version_is_used_again(tmp_path, metadata, current):
+    path = tmp_path / "a.safetensors"
+    safetensors.torch.save_file({"a": torch.zeros(1)}, path, metadata)
+    assert tiny._is_current(path) == current
+    path.write_bytes(b"x")
+    assert not tiny._is_current(path) and not tiny._is_current(tmp_path / "none")
