@@ -164,9 +164,9 @@ def _by_boxes(
                     passed_over.add(label)
                     continue
                 label = known[label.casefold()]
-            elif not label and len(phrases) == 1:
+            elif len(phrases) == 1:
                 label = phrases[0]
-            elif not label and phrases:
+            elif phrases:
                 if len(of_frame) != len(phrases):
                     raise LumosXError(
                         f"{NODE} phrases: there are {len(phrases)} for {len(of_frame)} boxes without labels in frame "

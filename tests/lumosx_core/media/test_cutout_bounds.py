@@ -141,3 +141,29 @@ def test_the_empty_mask_of_load_image_is_known_by_its_size(side, value, height, 
     else:
         with pytest.raises(LumosXError, match="^mask: this is the empty 64x64 mask that Load Image sends"):
             fitting_mask(mask, height, height, False)
+
+
+@pytest.mark.parametrize(("most", "found"), [(cutouts.NOTHING, False), (cutouts.NOTHING + 1e-3, True), (1.0, True)])
+@pytest.mark.parametrize(("box", "shape", "inner"), [
+    (Box(20, 30, 10, 8), (16, 20), Box(5, 4, 10, 8)), (Box(0, 0, 10, 8), (12, 15), Box(0, 0, 10, 8)),
+    (Box(50, 72, 10, 8), (12, 15), Box(5, 4, 10, 8)), (Box(2, 1, 10, 9), (14, 17), Box(2, 1, 10, 9)),
+])
+def test_only_what_is_near_a_box_is_looked_at(monkeypatch, most, found, box, shape, inner):
+    """Half of its sides more on each side, as far as the picture of 60 x 80 goes."""
+    seen = []
+
+    def grab(pixels, given):
+        seen.append((pixels.shape[:2], given))
+        made = np.ones(pixels.shape[:2], np.float32)
+        made[given.y:given.y + given.height, given.x:given.x + given.width] = most
+        return made
+
+    monkeypatch.setattr(cutouts, "_grab_cut", grab)
+    if not found:
+        with pytest.raises(LumosXError, match="^box: GrabCut finds nothing in it"):
+            cutouts.estimated_mask(torch.zeros(1, 80, 60, 3), box)
+    else:
+        mask = cutouts.estimated_mask(torch.zeros(1, 80, 60, 3), box)
+        assert mask.shape == (1, 80, 60) and (mask > 0).sum() == box.width * box.height
+        assert torch.all(mask[0, box.y:box.y + box.height, box.x:box.x + box.width] == np.float32(most))
+    assert seen == [(shape, inner)]

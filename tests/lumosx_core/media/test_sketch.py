@@ -156,3 +156,26 @@ def test_how_far_the_light_of_the_example_may_be_off(off, example):
     light = (torch.tensor(list(_EXAMPLE_LIGHT)).float() + off) / 255
     picture = light.reshape(1, 8, 8, 1).repeat_interleave(8, 1).repeat_interleave(8, 2).expand(1, 64, 64, 3)
     assert Sketch.of(picture).is_example == example and not Sketch.of(picture[:, :56]).is_example
+
+
+def test_light_exactly_as_far_off_as_allowed_is_the_examples(monkeypatch):
+    light = (torch.tensor(list(_EXAMPLE_LIGHT)).float() + 2) / 255
+    picture = light.reshape(1, 8, 8, 1).repeat_interleave(8, 1).repeat_interleave(8, 2).expand(1, 64, 64, 3)
+    found = Sketch.of(picture)
+    seen = sketch._fewer(found.cells, 8).mean(2).flatten() * 255
+    off = float((seen - torch.tensor(list(_EXAMPLE_LIGHT))).abs().mean())
+    for most, example in ((off, True), (off - 1e-6, False)):
+        monkeypatch.setattr(sketch, "_SAME_LIGHT", most)
+        assert found.is_example == example
+
+
+@pytest.mark.parametrize(("noise", "odd", "blank"), [
+    (0.0, sketch._MOST_ODD, True), (0.0, sketch._MOST_ODD + 1e-9, False), (-1e-6, sketch._MOST_ODD, False),
+])
+def test_noise_and_odd_cells_are_blank_up_to_their_bounds(monkeypatch, noise, odd, blank):
+    shares = iter([1.0, odd])
+    monkeypatch.setattr(sketch, "_odd", lambda colours, usual: next(shares))
+    monkeypatch.setattr(sketch, "_MOST_NOISE", float(torch.tensor(0.125).sqrt()) + noise)
+    picture = torch.full((3, 4, 4), 0.25)
+    picture[:, :2] = 0.75
+    assert sketch._is_blank(picture, torch.zeros(64, 64, 3)) == blank

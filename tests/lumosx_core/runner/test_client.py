@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import json
 import socket
 import threading
 import time
@@ -27,6 +28,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.sent = self.headers["Content-Type"], body
+        self.do_GET()
 
     def log_message(self, *_):
         pass
@@ -186,3 +192,17 @@ def test_an_answer_is_read_exactly_up_to_its_limit(length, pieces, most, taken):
     else:
         with pytest.raises(Refused, match=f"{most}( bytes)?; check what runs there"):
             asyncio.run(reading)
+
+
+def test_json_is_sent_as_such_and_files_as_a_form(answering, tmp_path):
+    """Newer servers refuse a prompt that does not say what it is."""
+    answering.answer = 200, {}, b"{}"
+    server = Server(answering.url)
+    server.post({"1": {}}, "id")
+    kind, body = answering.sent
+    assert kind == "application/json" and json.loads(body) == {"prompt": {"1": {}}, "prompt_id": "id"}
+    (tmp_path / "a.png").write_bytes(b"pixels")
+    server.upload("folder", "m\u00e4n.png", tmp_path, tmp_path / "a.png")
+    kind, body = answering.sent
+    assert kind.startswith("multipart/form-data; boundary=") and b"\r\n\r\npixels\r\n" in body
+    assert b"filename*=UTF-8''m%C3%A4n.png" in body and b"\r\n\r\nfolder\r\n" in body and b"\r\n\r\ntrue\r\n" in body

@@ -142,3 +142,10 @@ def test_seconds_need_both_times(started, finished, seconds):
 ])
 def test_what_was_raised_is_said_with_what_there_is(data, words):
     assert outcome._what_was_raised(data).startswith(words)
+
+
+def test_messages_of_another_form_are_passed_over():
+    start = ["execution_start", {"timestamp": 5}]
+    odd = [[["a"], {}], ["b"], ["c", {}, 1], "de", None, [None, {}], {}, ["execution_success", None]]
+    found = read_history({"status": {"messages": [start, *odd]}})
+    assert (found.started, found.finished) == (5, None)

@@ -222,3 +222,26 @@ def test_what_a_case_made_is_fetched_unless_it_failed(batch, monkeypatch, tmp_pa
     assert line["outputs"] == [{"filename": "v.mp4"}] and type(line["outputs"]) is list and line["seconds"] == 2
     assert asked == ["1"] * bool(download and not error) and dropped == ["1"] and ended == [("1", 1)]
     assert not one._running_since and not one._unknown_since
+
+
+@pytest.mark.parametrize(("root", "folder"), [("/", "cases"), ("/x/my cases", "my_cases"), ("/x/a-B_3", "a-B_3")])
+def test_a_batchs_folder_on_the_server_is_named_after_its_root(said, root, folder):
+    server, progress = SimpleNamespace(url="http://x"), SimpleNamespace(say=said.append)
+    one = Batch(Settings(Path(root), None), server, None, None, progress)
+    assert one._folder.name == folder
+
+
+def test_a_root_that_is_no_folder_and_one_that_is_a_case_are_told_apart(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "none", tmp_path / "file"):
+        with pytest.raises(LumosXError, match="^ROOT: there is no folder"):
+            run.find_cases(path)
+    with pytest.raises(LumosXError, match="^ROOT: no folder in .* has a caption.txt"):
+        run.find_cases(tmp_path)
+    for name in ("10", "2", ".hidden", "a.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "caption.txt").write_bytes(b"a;b")
+    (tmp_path / "other").mkdir()
+    assert run.find_cases(tmp_path) == (["2", "10"], ["a.part", "other"])
+    with pytest.raises(LumosXError, match="^ROOT: .* is itself a case"):
+        run.find_cases(tmp_path / "2")

@@ -21,7 +21,7 @@ from lumosx_core.training import examples, lynx_run, lynx_samples
 from lumosx_core.training.__main__ import main
 from lumosx_core.training.lynx_adapters import TrainedAdapters, initialise_adapters
 from lumosx_core.training.lynx_samples import FACE_WEIGHT, FaceExamples, ReferencePass, encode_faces, nobody, sample_of
-from lumosx_core.training.lynx_trainer import LynxTrainer, with_adapters
+from lumosx_core.training.lynx_trainer import LynxTrainer, _instead, with_adapters
 from lumosx_core.training.tiny_run import SIZE, small_network
 from lumosx_core.training.trainer import TrainingPlan
 from support.lynx_people import relative
@@ -168,3 +168,12 @@ def _velocity(model, clip, prompt, noise):
     finally:
         comfy.sample.prepare_noise = drawn
     return noise - normalised(made["samples"].float())
+
+
+def test_the_shorter_text_is_padded_where_the_negative_stands_in():
+    context, negative = torch.ones(2, 3, 4), torch.full((1, 5, 4), 2.0)
+    made = _instead(context, negative, torch.tensor([True, False]))
+    assert made.shape == (2, 5, 4) and (made[0] == 2).all() and (made[1, :3] == 1).all() and not made[1, 3:].any()
+    assert _instead(context, negative, torch.tensor([False, False])) is context
+    longer = _instead(torch.ones(1, 5, 4), negative[:, :2], torch.tensor([True]))
+    assert longer.shape == (1, 5, 4) and (longer[0, :2] == 2).all() and not longer[0, 2:].any()

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.weights import zip_entries
 from lumosx_core.weights.torch_file import TorchFile
 from lumosx_core.weights.zip_entries import NotCanonical, Repacked, find_entries
 from tools.weight_files import Runs
@@ -215,3 +216,28 @@ def test_more_entries_than_any_model_has():
     many = zipped({f"a/{number}": b"" for number in range((1 << 14) + 1)})
     with pytest.raises(NotCanonical):
         find_entries(io.BytesIO(many))
+
+
+@pytest.fixture
+def ended():
+    """(bytes of a small archive, where its directory begins)."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a", b"1234")
+        directory = archive.fp.tell()
+    return content.getvalue(), directory
+
+
+@pytest.mark.parametrize(("change", "fits"), [
+    (lambda data: data, True), (lambda data: data[:-22] + b"PK\x05\x07" + data[-18:], False),
+    (lambda data: data[:-22] + b"x" + data[-22:], False), (lambda data: data[:-6] + b"\xff" + data[-5:], False),
+    (lambda data: data[:-10] + b"\xff" + data[-9:], False), (lambda data: data[:10], False), (lambda data: b"", False),
+])
+def test_the_record_at_the_end_says_where_the_directory_is(ended, change, fits):
+    data, directory = ended
+    data = change(data)
+    if fits:
+        assert zip_entries._check_end(io.BytesIO(data), directory, len(data)) is None
+    else:
+        with pytest.raises(NotCanonical):
+            zip_entries._check_end(io.BytesIO(data), directory, len(data))

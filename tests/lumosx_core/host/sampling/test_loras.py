@@ -1,5 +1,7 @@
 """LoRAs none of whose keys fit, loaded by ComfyUI's own loaders, in front of LumosX Model and behind it."""
 
+from types import SimpleNamespace
+
 import comfy.hooks
 import comfy.sd
 import pytest
@@ -174,3 +176,55 @@ def test_a_lora_is_named_as_far_as_the_graph_tells(monkeypatch, steps, names, wh
     monkeypatch.setattr(loras, "_loader_names", lambda: names)
     found = lora_warnings(None)
     assert len(found) == (which is not None) and all(which in one for one in found)
+
+
+def chain(*steps):
+    """Clones of a model, each with whether it drew a new id, whether weights got patches, and what else changed."""
+    patcher = SimpleNamespace(parent=None, patches_uuid=0, patches=0, other=0)
+    made = [patcher]
+    for new_id, effective, other in steps:
+        patcher = SimpleNamespace(
+            parent=patcher, patches_uuid=patcher.patches_uuid + new_id, patches=patcher.patches + effective,
+            other=other,
+        )
+        made.append(patcher)
+    return made
+
+
+@pytest.mark.parametrize(("steps", "hooked", "found"), [
+    ([], (), []), ([(0, 0, 0)], (), []), ([(0, 1, 0)], (), []), ([(1, 1, 0)], (), [True]), ([(1, 0, 0)], (), [False]),
+    ([(1, 0, 1)], (), []), ([(1, 1, 1)], (), [True]), ([(1, 0, 0)], (1,), []), ([(1, 1, 0)], (1,), [True]),
+    ([(1, 1, 0), (0, 0, 0), (1, 0, 0)], (), [True, False]), ([(1, 0, 0), (1, 1, 0)], (), [False, True]),
+])
+def test_a_new_id_is_a_lora_unless_something_else_explains_it(monkeypatch, steps, hooked, found):
+    monkeypatch.setattr(loras, "_counts", lambda patcher, patches: patches)
+    monkeypatch.setattr(loras, "_otherwise_changed", lambda patcher, before: bool(patcher.other))
+    made = chain(*steps)
+    with_hooks = [made[index] for index in hooked]
+    assert loras._patched_steps(made[-1], with_hooks) == found
+
+
+@pytest.mark.parametrize(("change", "changed"), [
+    ({}, False), ({"model": "other"}, True), ({"weight_wrapper_patches": {"a": 1}}, True),
+    ({"object_patches": {"manual_cast_dtype": 1}}, True), ({"object_patches": {"other": 1}}, False),
+])
+def test_what_else_draws_a_new_id(change, changed):
+    before = {"model": "model", "weight_wrapper_patches": {}, "object_patches": {}}
+    assert loras._otherwise_changed(SimpleNamespace(**{**before, **change}), SimpleNamespace(**before)) == changed
+
+
+@pytest.mark.parametrize(("key", "up", "down", "mid", "offset", "fits"), [
+    ("a.weight", (4, 2), (2, 3), None, None, True), ("a.weight", (4, 2), (1, 3), None, None, False),
+    ("a.weight", (5, 2), (2, 3), None, None, False), ("a.weight", (3, 2), (2, 4), None, None, True),
+    ("a.weight", (5, 2), (2, 3), 1, None, True), ("a.weight", (5, 2), (2, 3), None, (0, 1, 2), True),
+    ("a.bias", (5, 2), (2, 3), None, None, True), ("b.weight", (4, 2), (2, 3), None, None, True),
+    ("b.weight", (4, 2), (2, 4), None, None, False),
+])
+def test_a_patch_fits_that_has_as_many_numbers_as_its_weight(key, up, down, mid, offset, fits):
+    layers = {"a": SimpleNamespace(in_features=3, out_features=4), "b": SimpleNamespace(weight=torch.zeros(12))}
+    patcher = SimpleNamespace(model=SimpleNamespace(get_submodule=layers.__getitem__))
+    adapter = loras.LoRAAdapter(set(), (torch.zeros(up), torch.zeros(down), 1.0, mid, None, None))
+    assert loras._fits(patcher, key, (1.0, adapter, 1.0, offset, None)) == fits
+    assert loras._fits(patcher, key, (1.0, "other", 1.0, None, None))
+    counts = loras._counts(patcher, {key: [(1.0, adapter, 1.0, offset, None)] * 2, "none": []})
+    assert counts == ({key: 2} if fits else {})

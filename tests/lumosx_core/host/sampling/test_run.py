@@ -149,3 +149,5 @@ def test_a_forward_outside_of_any_run_keeps_its_tables_for_itself():
     run = Run(tables="kept")
     assert running.tables_of({"lumosx_run": run}) == "kept" and run.answered
     assert running.tables_of({}) is None
+    note_question({}, [], torch.zeros(1, 16, 1, 2, 2))
+    assert not running._run_of({}).asked and running._run_of({"lumosx_run": run}) is run

@@ -1,6 +1,7 @@
 """The solver inside ComfyUI: whole timesteps, parts of a run, stock samplers and guiders."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import comfy.sample
 import comfy.samplers
@@ -12,8 +13,9 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.host.methods.lumosx import relational_model
 from lumosx_core.host.sampling import sampler as sampler_module
 from lumosx_core.host.sampling.sampler import SamplingPlan, flow_sampling, run_sampler
+from lumosx_core.host.socket import BINDING
 from lumosx_core.models.lumosx import RelationalOptions
-from lumosx_core.sampling.solvers import DISTILLED
+from lumosx_core.sampling.solvers import DISTILLED, RELEASE_SCHEDULE
 
 
 @pytest.fixture
@@ -256,3 +258,34 @@ def test_a_distilled_schedule_starts_from_noise(name):
 def test_guidance_ends_at_the_level_of_its_step(end, place):
     sampler, sigmas, _ = flow_sampling(3, 8.0, guidance_end_step=end)
     assert sampler.sampler_function.guidance_end == pytest.approx(sigmas[place].item())
+
+
+@pytest.mark.parametrize(("schedule", "cfg", "start", "keys", "lynx", "words"), [
+    (RELEASE_SCHEDULE, 6.0, 0, (BINDING,), (), []), (RELEASE_SCHEDULE, 1.0, 2, (BINDING,), (), []),
+    ("other", 1.0, 0, (BINDING,), (), []), ("other", 6.0, 0, (BINDING,), (), ["cfg: 6.0 with schedule other"]),
+    (RELEASE_SCHEDULE, 6.0, 0, ("x",), (), ["no reference reaches LumosX Sampler"]),
+    (RELEASE_SCHEDULE, 6.0, 0, (), (1,), []),
+])
+def test_what_a_run_says_and_begins_with(monkeypatch, schedule, cfg, start, keys, lynx, words):
+    said, sampled = [], []
+    levels = SimpleNamespace(last=lambda steps: SimpleNamespace(window=lambda first, end: [1.0, 0.5, 0.0]))
+    monkeypatch.setattr(sampler_module, "flow_sampling", lambda *given: ("sampler", None, levels))
+    monkeypatch.setattr(sampler_module, "fitting_samples", lambda model, latent: torch.ones(1, 2))
+    monkeypatch.setattr(sampler_module, "log_warnings", said.extend)
+    monkeypatch.setattr(comfy.sample, "prepare_noise", lambda samples, seed, index: ("noise", seed, index))
+    monkeypatch.setattr(
+        comfy.sample, "sample_custom", lambda *given, **more: sampled.append((given, more)) or "made"
+    )
+    monkeypatch.setattr(sampler_module.latent_preview, "prepare_callback", lambda model, steps: steps)
+    plan = SamplingPlan(seed=3, steps=2, cfg=cfg, schedule=schedule, start_step=start)
+    model = SimpleNamespace(get_wrappers=lambda kind, key: lynx)
+    latent = {"samples": 0, "batch_index": [4], "noise_mask": "mask", "other": 5}
+    positive = [[None, {"model_conds": dict.fromkeys(keys)}], [None, {}]]
+    made = run_sampler(model, positive, [], latent, plan)
+    assert made == {**latent, "samples": "made"} and latent["samples"] == 0
+    assert len(said) == len(words) and all(word in sentence for word, sentence in zip(words, said))
+    (given, more), = sampled
+    noise = given[1]
+    assert torch.equal(noise, torch.zeros(1, 2)) if start else noise == ("noise", 3, [4])
+    assert given[2] == cfg and given[4].tolist() == [1.0, 0.5, 0.0]
+    assert (more["noise_mask"], more["callback"], more["seed"]) == ("mask", 2, 3)

@@ -257,3 +257,17 @@ def test_the_searches_share_one_budget(monkeypatch):
     monkeypatch.setattr(cliques, "largest_clique", lambda *given: (seen.append(given[3]), true(*given))[1])
     consolidate(np.kron(np.eye(2), np.ones((3, 3))), [0, 1, 2] * 2, most_work=1000)
     assert len({id(one) for one in seen}) == 1 and seen[0].left < 1000
+
+
+@pytest.mark.parametrize(("first", "second", "kept"), [
+    ((1, 2), (0, 3), (0, 3)), ((0, 3), (1, 2), (0, 3)), ((0, 1, 2), (0, 3), (0, 1, 2)), ((0, 3), (0, 1, 2), (0, 1, 2)),
+    ((0, 1), (2, 3), (2, 3)), ((2, 3), (0, 1), (2, 3)), ((3, 0), (2, 1), (0, 3)), ((0,), (), ()),
+])
+def test_the_better_clique_is_kept_whatever_comes_first(first, second, kept):
+    """The larger one, then the more similar one, then the one whose members come first."""
+    similarity = np.full((4, 4), 0.8)
+    similarity[2, 3] = similarity[3, 2] = 0.9
+    search = clique_search._Search([0] * 4, similarity, similarity, 2)
+    search._consider(first)
+    search._consider(second)
+    assert search.members == kept
