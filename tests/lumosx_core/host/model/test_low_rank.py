@@ -1,5 +1,7 @@
 """LoRAs beside quantised layers on ComfyUI's real ModelPatcher: what they give, cost, take of the card and leave."""
 
+from types import SimpleNamespace
+
 import comfy.hooks
 import comfy.model_patcher
 import comfy.sd
@@ -11,7 +13,7 @@ from comfy.weight_adapter import LoRAAdapter
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from lumosx_core.host.model.low_rank import BesidePatcher
+from lumosx_core.host.model.low_rank import BesidePatcher, _is_quantised, beside_patcher, plain_lora
 from lumosx_core.host.weights.loader import load_patcher
 from lumosx_core.weights.convert import convert
 from tools.weight_files import make_lora, small_transformer
@@ -335,3 +337,48 @@ def test_merging_for_good_is_the_hosts_affair(load, weights):
 def test_plain_models_are_left_to_the_host(load):
     assert type(load("plain")) is comfy.model_patcher.ModelPatcher
     assert type(load("fp8_scaled")) is BesidePatcher
+
+
+LAYER = SimpleNamespace(out_features=4, in_features=3)
+
+
+@pytest.mark.parametrize(("change", "plain"), [
+    ({}, True), ({"strength": 0.5}, False), ({"offset": (0, 1, 2)}, False), ({"function": len}, False),
+    ({"adapter": "diff"}, False), ({"mid": 1}, False), ({"dora": 1}, False), ({"reshape": 1}, False),
+    ({"up": (4, 1)}, False), ({"up": (3, 2)}, False), ({"down": (2, 4)}, False), ({"up": (4, 2, 1, 1)}, True),
+    ({"up": (3, 2), "down": (2, 4)}, False), ({"down": (2, 3, 1, 1)}, True),
+])
+def test_a_plain_lora_adds_a_product_to_a_weight_of_its_size(change, plain):
+    given = {"up": (4, 2), "down": (2, 3), "mid": None, "dora": None, "reshape": None, "strength": 1.0, "offset": None,
+             "function": None, **change}
+    others = (given[one] for one in ("mid", "dora", "reshape"))
+    weights = (torch.zeros(given["up"]), torch.zeros(given["down"]), 1.0, *others)
+    adapter = given.get("adapter") or LoRAAdapter(set(), weights)
+    assert plain_lora((0.7, adapter, given["strength"], given["offset"], given["function"]), LAYER) == plain
+
+
+FP8, BF16 = (SimpleNamespace(dtype=dtype) for dtype in (torch.float8_e4m3fn, torch.bfloat16))
+
+
+@pytest.mark.parametrize(("parts", "quantised"), [
+    ({"weight": FP8}, True), ({"weight": BF16}, False), ({"weight": None}, False), ({}, False),
+    ({"weight": BF16, "kind": "Q8_0"}, True), ({"weight": BF16, "kind": None}, False),
+    ({"weight": SimpleNamespace(dtype=torch.bfloat16, _qdata=FP8)}, True),
+])
+def test_a_quantised_layer_is_a_linear_in_fp8_or_blocks(parts, quantised):
+    whole = {**parts, "weight_function": [], "out_features": 4}
+    assert _is_quantised(SimpleNamespace(**whole)) == quantised
+    for name in ("weight_function", "out_features"):
+        assert not _is_quantised(SimpleNamespace(**{key: value for key, value in whole.items() if key != name}))
+
+
+@pytest.mark.parametrize(("dynamic", "layer", "beside"), [
+    (None, FP8, True), (False, FP8, True), (True, FP8, False), (None, BF16, False),
+])
+def test_only_fp8_layers_without_dynamic_vram_have_a_patcher_of_their_own(monkeypatch, dynamic, layer, beside):
+    linear = SimpleNamespace(weight=layer, weight_function=[], out_features=4)
+    patcher = SimpleNamespace(model=SimpleNamespace(modules=lambda: [SimpleNamespace(), linear]))
+    if dynamic is not None:
+        patcher.is_dynamic = lambda: dynamic
+    monkeypatch.setattr(BesidePatcher, "around", classmethod(lambda cls, given: "beside"))
+    assert beside_patcher(patcher) == ("beside" if beside else patcher)
