@@ -45,3 +45,16 @@ def test_words_stand_on_a_place_from_exactly_their_height_on():
     _, top, _, bottom = ground((20, 50), above=True)
     height = bottom - top
     assert ground((20, height), above=True)[1] == 0 and ground((20, height - 1), above=True)[1] == height - 1
+
+
+@pytest.mark.parametrize("size", [4, 12, 60])
+def test_words_have_a_quarter_of_their_height_around_them_and_2_pixels_at_least(size):
+    picture, font = Image.new("RGB", (400, 200), GREY), ImageFont.load_default(size=size)
+    draw = ImageDraw.Draw(picture)
+    left, top, right, bottom = draw.textbbox((0, 0), "wo", font=font)
+    label(draw, (5, 7), "wo", RED, RED, font)
+    rows, columns = (np.asarray(picture) == RED).all(-1).nonzero()
+    pad = max(2, int((bottom - top) // 4))
+    assert (rows.min(), columns.min()) == (7, 5)
+    assert rows.max() - rows.min() == pytest.approx(bottom - top + 2 * pad, abs=1)
+    assert columns.max() - columns.min() == pytest.approx(right - left + 2 * pad, abs=1)

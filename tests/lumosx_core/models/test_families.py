@@ -177,3 +177,13 @@ def test_a_wan_is_recognised_by_its_first_layer(embedding, words):
 ])
 def test_a_hunyuan_is_recognised_by_its_first_layer(embedding, words):
     assert families._recognise_hunyuan({"img_in.proj.weight": embedding}).startswith(words)
+
+
+@pytest.mark.parametrize(("shape", "words"), [
+    (None, "part of a HunyuanVideo transformer"), ((9,), "part of a HunyuanVideo transformer"),
+    ((9, 16, 1, 2, 2), "HunyuanVideo"), ((9, 33, 1, 2, 2), "other variant of HunyuanVideo (33 input channels, 9 wide)"),
+    ((9, 16, 1, 1, 1), "other variant of HunyuanVideo (16 input channels, 9 wide)"),
+])
+def test_a_hunyuanvideo_is_recognised_by_what_it_reads(shape, words):
+    found = families._recognise_hunyuan({} if shape is None else {"img_in.proj.weight": shape})
+    assert found.endswith(words) and (words != "HunyuanVideo" or found == words)

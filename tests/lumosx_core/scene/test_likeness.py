@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumosx_core.scene.likeness import is_comparable, likeness
+from lumosx_core.scene.likeness import _singular, is_comparable, likeness
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,11 @@ def test_long_words_are_not_compared_letter_by_letter():
 def test_words_are_compared_either_way_round(one, other, comparable):
     assert is_comparable(one, other) == is_comparable(other, one) == comparable
     assert likeness(one, other) == likeness(other, one)
+
+
+@pytest.mark.parametrize(("word", "one"), [
+    ("hats", "hat"), ("glass", "glass"), ("dress", "dress"), ("gas", "gas"), ("bus", "bus"), ("cats", "cat"),
+    ("ladies", "lady"), ("men", "man"), ("hat", "hat"), ("ss", "ss"), ("s", "s"),
+])
+def test_one_of_several(word, one):
+    assert _singular(word) == one

@@ -1,11 +1,12 @@
 """The steps of scoring by the command line, without scoring anything."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from lumosx_core.errors import LumosXError
-from lumosx_core.scores import command
+from lumosx_core.scores import command, video_scores
 from lumosx_core.scores.command import BatchResult, score_folder
 
 SCORES = dict.fromkeys(command._MEANS)
@@ -140,3 +141,15 @@ def test_means_are_of_the_cases_with_as_many_people():
 @pytest.mark.parametrize(("value", "text"), [(True, "yes"), (False, "no"), (0, 0), (0.5, 0.5), (None, None)])
 def test_yes_and_no_are_words_in_a_table(value, text):
     assert command._shown(value) == text and type(command._shown(value)) is type(text)
+
+
+def test_a_cases_line_has_what_was_computed_and_null_for_the_rest():
+    nothing = video_scores.VideoScores(2, None, None, None, ("note",))
+    line = command._line("1", Path("a.mp4"), nothing)
+    assert (line["case"], line["video"], line["people"], line["left_out"]) == ("1", "a.mp4", 2, ["note"])
+    assert all(line[name] is None for name in (*command._MEANS, "score_name", "second_score_name", "measure"))
+    motion = SimpleNamespace(dynamic=False)
+    assert command._line("1", Path("a.mp4"), video_scores.VideoScores(2, None, None, motion))["dynamic"] is False
+    attributes = SimpleNamespace(measure="CLIP-I", owners=(), notes=("odd",))
+    line = command._line("1", Path("a.mp4"), video_scores.VideoScores(2, None, attributes, None, ("note",)))
+    assert (line["measure"], line["left_out"]) == ("CLIP-I", ["note", "odd"])

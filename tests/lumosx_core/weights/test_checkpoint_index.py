@@ -3,6 +3,7 @@
 import pickle
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.distributed.checkpoint import metadata as dcp
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 
 from lumosx_core.errors import LumosXError
+from lumosx_core.weights import checkpoint_index, records
 from lumosx_core.weights.checkpoint_index import read_index
 
 MANY = 4000
@@ -127,3 +129,53 @@ def test_the_same_box_twice_is_damage(tmp_path):
         read_index(tmp_path)
     write(tmp_path, {"a": tensor(torch.Size([0]), [box])})
     assert read_index(tmp_path)["a"].info.shape == (0,)
+
+
+def record(name, **state):
+    return records.PickledObject(name, (), state)
+
+
+def size(*numbers):
+    return records.PickledObject("torch.Size", (numbers,), None)
+
+
+@pytest.mark.parametrize(("change", "word"), [
+    ({}, None), ({"fqn": 3}, "place"), ({"relative_path": "../a"}, "points out"), ({"offset": -1}, "place"),
+    ({"offset": "0"}, "place"), ({"length": -1}, "place"), ({"length": 1.0}, "place"),
+    ({"offset": 0, "length": 0}, None),
+    ({"transform_descriptors": ["zstd"]}, "compressed"), ({"transform_descriptors": []}, None),
+])
+def test_where_a_box_is_stored_is_checked(change, word):
+    given = {"fqn": "a", "relative_path": "__0_0.distcp", "offset": 5, "length": 7, **change}
+    index = record(checkpoint_index._INDEX, fqn=given["fqn"], offset=size(0))
+    where = record(checkpoint_index._STORED, **{name: value for name, value in given.items() if name != "fqn"})
+    if word is None:
+        places = checkpoint_index._read_places(Pairs([(index, where)]), Path("m"))
+        assert places == {("a", (0,)): ("__0_0.distcp", given["offset"], given["length"])}
+        with pytest.raises(records.Damaged, match="place"):
+            checkpoint_index._read_places(Pairs([(index, where)] * 2), Path("m"))
+        bytes_of = record(checkpoint_index._INDEX, fqn="a", offset=None)
+        assert checkpoint_index._read_places(Pairs([(bytes_of, where)]), Path("m")) == {}
+    else:
+        with pytest.raises((records.Damaged, LumosXError), match=word):
+            checkpoint_index._read_places(Pairs([(index, where)]), Path("m"))
+
+
+class Pairs(list):
+    """A mapping whose keys may be the same."""
+
+    def items(self):
+        return self
+
+
+def test_a_tensors_name_is_text():
+    with pytest.raises(records.Damaged, match="name"):
+        checkpoint_index._read_entry(3, {}, {}, Path("m"))
+
+
+@pytest.mark.parametrize(("offsets", "sizes", "inside"), [
+    ((0, 0), (2, 3), True), ((1, 0), (1, 3), True), ((1, 0), (2, 3), False), ((0, 1), (2, 3), False),
+    ((0,), (2, 3), False), ((0, 0), (2,), False), ((0, 0, 0), (2, 3, 1), False),
+])
+def test_a_box_lies_in_its_tensor(offsets, sizes, inside):
+    assert checkpoint_index._inside(checkpoint_index.Chunk(offsets, sizes, "a", 0, 1), (2, 3)) == inside

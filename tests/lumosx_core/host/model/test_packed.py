@@ -304,3 +304,13 @@ def test_blocks_are_unpacked_at_once_into_their_type_unless_something_is_added(m
     changes = [lambda weight: weight + 1, lambda weight: weight * 2]
     added = unpack(SimpleNamespace(weight_function=changes), torch.ones(2), "Q8_0", torch.half)
     assert added.tolist() == [4, 4] and added.dtype == torch.half and asked == [("Q8_0", torch.bfloat16), ("Q8_0",)]
+
+
+@pytest.mark.parametrize(("kind", "shape", "unpacked"), [
+    (None, (2, 9), False), ("Q8_0", (2, 32), False), ("Q8_0", (2, 34), True),
+])
+def test_only_bytes_of_blocks_are_unpacked_before_they_are_patched(monkeypatch, kind, shape, unpacked):
+    monkeypatch.setattr(packed, "dequantize", lambda blocks, kind: (blocks.dtype, kind))
+    layer, weight = SimpleNamespace(kind=kind, out_features=2, in_features=32), torch.zeros(shape)
+    found = PackedOperations.Linear.convert_weight(layer, weight)
+    assert found == (torch.uint8, "Q8_0") if unpacked else found is weight

@@ -313,3 +313,29 @@ def test_layers_that_are_all_alike_have_a_kind(adapter, layers, kind):
     else:
         with pytest.raises(LumosXError, match=f"^a.safetensors: its {adapter} {kind}"):
             recognise._kind(source, adapter, names)
+
+
+RESAMPLER = {
+    "proj_in.weight": (8, 512), "layers.0.0.to_q.weight": (64, 8), "layers.0.1.1.weight": (32, 8),
+    "latents": (1, 4, 8), "proj_out.weight": (6, 8),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({}, None), ({"proj_in.weight": (8,)}, r"proj_in.weight is missing or has the shape \[8\]"),
+    ({"proj_in.weight": (0, 512)}, r"proj_in.weight is missing or has the shape \[0, 512\]"),
+    ({"latents": (4, 8)}, "latents is missing"), ({"latents": (1, 0, 8)}, "latents is missing"),
+    ({"proj_out.weight": None}, r"proj_out.weight is missing or has the shape \[\]"),
+    ({"layers.2.0.to_q.weight": (64, 8)}, "layers of the resampler are missing"),
+])
+def test_the_sizes_of_a_resampler_are_those_of_its_tensors(change, words):
+    shapes = {name: shape for name, shape in {**RESAMPLER, **change}.items() if shape is not None}
+    tensors = {name: SimpleNamespace(shape=shape) for name, shape in shapes.items()}
+    source = SimpleNamespace(path="a", tensors=tensors)
+    if words is None:
+        found = _resampler_sizes(source, {name: name for name in shapes})
+        assert (found.face_width, found.width, found.inner_width, found.hidden_width) == (512, 8, 64, 32)
+        assert (found.heads, found.depth, found.queries, found.token_width) == (1, 1, 4, 6)
+    else:
+        with pytest.raises(LumosXError, match=f"^a: .*{words}"):
+            _resampler_sizes(source, {name: name for name in shapes})
