@@ -2,11 +2,13 @@
 
 import importlib
 import sys
+from types import SimpleNamespace
 
 import comfy.ldm.modules.attention
 import pytest
 import torch
 
+from lumosx_core.attention import backends
 from lumosx_core.attention.backend_calls import run_kernel, unsupported_reason
 from lumosx_core.attention.backend_kernels import Hardware, hardware_of, kernel_order, load_pytorch
 from lumosx_core.attention.backends import BACKENDS, CHOICES, check_choice, resolve_backend
@@ -299,3 +301,29 @@ def test_the_real_comfy_kitchen_is_asked_and_its_answer_passed_on():
     with pytest.raises(LumosXError) as caught:
         resolve_backend("comfy-kitchen int8", ADA, CPU, torch.bfloat16)
     assert "does not run on this machine (q, k, and v must be on the same CUDA device)" in one_sentence(caught)
+
+
+@pytest.mark.parametrize(("error", "reason"), [
+    (RuntimeError(), "(RuntimeError)"), (RuntimeError("  \n"), "(RuntimeError)"), (ValueError(" a\nb"), "(a)"),
+])
+def test_whatever_a_package_raises_is_said_in_one_line(error, reason):
+    def fail():
+        raise error
+
+    backend = SimpleNamespace(choice="x", load=fail, advice="")
+    with pytest.raises(LumosXError, match="^backend: x is installed but does not run") as caught:
+        backends._tried_out(backend, CPU, torch.float32)
+    assert reason in one_sentence(caught)
+
+
+@pytest.mark.parametrize(("cosine", "fits"), [
+    (backends.kernels.LEAST_COSINE, True), (backends.kernels.LEAST_COSINE - 1e-6, False), (float("nan"), False),
+])
+def test_a_package_computes_as_pytorch_does(monkeypatch, cosine, fits):
+    monkeypatch.setattr(backends, "probe", lambda kernel, device, dtype: cosine)
+    backend = SimpleNamespace(choice="x", load=lambda: "kernel", advice="")
+    if fits:
+        assert backends._tried_out(backend, CPU, torch.float32) == "kernel"
+    else:
+        with pytest.raises(LumosXError, match="does not compute attention correctly"):
+            backends._tried_out(backend, CPU, torch.float32)

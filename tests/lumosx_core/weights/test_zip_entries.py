@@ -241,3 +241,12 @@ def test_the_record_at_the_end_says_where_the_directory_is(ended, change, fits):
     else:
         with pytest.raises(NotCanonical):
             zip_entries._check_end(io.BytesIO(data), directory, len(data))
+
+
+@pytest.mark.parametrize("name", ["a", "\u00e4", "\u7537/a"])
+def test_names_in_any_letters_are_read_as_they_are_written(name):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, b"1234")
+    (found, stretch), = find_entries(content).items()
+    assert found == name and content.getvalue()[stretch.start:stretch.start + stretch.size] == b"1234"

@@ -267,3 +267,7 @@ def test_what_a_kill_left_of_saving_is_in_order_after_a_start(inputs, outputs):
 
 def test_no_output_folder_stops_no_start(inputs):
     tidy_saved_cases()
+
+
+def test_the_case_that_comes_with_the_pack_never_changes():
+    assert case_fingerprint(BUILT_IN) == BUILT_IN

@@ -1,5 +1,7 @@
 """Guidance that ends early: which passes run, that the rest is exact, and what stands in its way."""
 
+from types import SimpleNamespace
+
 import comfy.patcher_extension
 import comfy.sample
 import comfy.samplers
@@ -7,6 +9,7 @@ import pytest
 import torch
 
 from lumosx_core.host.methods.lumosx import relational_model
+from lumosx_core.host.sampling import guidance
 from lumosx_core.host.sampling.sampler import SamplingPlan, flow_sampling, run_sampler
 from lumosx_core.models.lumosx import RelationalOptions
 
@@ -197,3 +200,30 @@ def test_a_run_leaves_nothing_behind(model, encoded):
     before, options = sample(shaped, encoded), dict(shaped.model_options)
     sample(shaped, encoded, guidance_end_step=2)
     assert shaped.model_options == options and torch.equal(sample(shaped, encoded), before)
+
+
+def test_a_cache_is_begun_anew_once_and_its_skipped_steps_are_counted(monkeypatch):
+    monkeypatch.setattr(guidance, "started_anew", lambda cache: SimpleNamespace(total_steps_skipped=2, of=cache))
+    ended, cache = guidance.GuidanceEnd.__new__(guidance.GuidanceEnd), SimpleNamespace(total_steps_skipped=3)
+    ended._caches, ended._ended, ended._obeyed = None, False, False
+    plain = {"transformer_options": {"own": 1}}
+    assert ended._with_own_cache(plain) is plain and ended._with_own_cache({}) == {} and ended._caches is None
+    options = {"a": 1, "transformer_options": {"own": 1, guidance.CACHE: cache}}
+    first, second = (ended._with_own_cache(options) for _ in range(2))
+    anew = first["transformer_options"][guidance.CACHE]
+    assert anew.of is cache and second["transformer_options"][guidance.CACHE] is anew
+    assert first["a"] == 1 and first["transformer_options"]["own"] == 1
+    assert options["transformer_options"][guidance.CACHE] is cache
+    ended.finish()
+    assert cache.total_steps_skipped == 5
+
+
+@pytest.mark.parametrize(("ended", "obeyed", "warned"), [
+    (True, False, True), (True, True, False), (False, False, False), (False, True, False),
+])
+def test_guidance_that_goes_on_is_said(monkeypatch, ended, obeyed, warned):
+    said, run = [], guidance.GuidanceEnd.__new__(guidance.GuidanceEnd)
+    monkeypatch.setattr(guidance, "log_warnings", said.extend)
+    run._caches, run._ended, run._obeyed = None, ended, obeyed
+    run.finish()
+    assert len(said) == warned

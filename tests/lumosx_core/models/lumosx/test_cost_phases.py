@@ -68,3 +68,20 @@ def test_a_forward_holds_its_stream_and_the_largest_phase():
 ])
 def test_chunks_are_smaller_than_what_they_cut(tokens, choices):
     assert cost._chunk_choices(SimpleNamespace(tokens=tokens)) == choices
+
+
+@pytest.mark.parametrize(("budget", "free", "passes", "plan"), [
+    (0, None, 2, (0, False, 200)), (0, 200, 2, (0, False, 200)), (0, 199, 2, (0, True, 100)),
+    (0, 100, 2, (0, True, 100)),
+    (0, 99, 2, (8, True, 50)), (0, 50, 1, (8, False, 50)), (0, 49, 1, (4, False, 20)), (0, 20, 2, (4, True, 20)),
+    (0, 19, 2, (4, True, 20)), (110, None, 2, (0, True, 100)), (109, None, 2, (8, True, 50)),
+    (110, 99, 2, (8, True, 50)), (60, 500, 1, (8, True, 50)), (59, 500, 1, (4, True, 20)), (1, None, 1, (4, True, 20)),
+])
+def test_the_fastest_plan_that_fits_is_taken(monkeypatch, budget, free, passes, plan):
+    """Weights that are streamed take 10 of a budget; passes are run one after the other where they do not fit."""
+    needed = {0: 100, 8: 50, 4: 20}
+    monkeypatch.setattr(cost, "_chunk_choices", lambda layout: tuple(needed))
+    monkeypatch.setattr(cost, "streaming_bytes", lambda config, element: 10)
+    monkeypatch.setattr(cost, "peak_bytes", lambda *given, together: needed[given[4].tokens] * together)
+    found = cost.plan_forward(None, budget_bytes=budget, free_bytes=free, passes=passes)
+    assert (found.chunk_tokens, found.sequential, found.activation_bytes) == plan
