@@ -1,6 +1,7 @@
 """LoRA pairs on the small model, and the same file through ComfyUI's own loader."""
 
 import logging
+from types import SimpleNamespace
 
 import comfy.sd
 import pytest
@@ -11,6 +12,7 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.models.lumosx import relational_forward
 from lumosx_core.models.lumosx.sequence import Binding
 from lumosx_core.models.wan.forward import run_plainly
+from lumosx_core.training import lora_run
 from lumosx_core.training.base import check_base_file, read_base
 from lumosx_core.training.flow import training_attention
 from lumosx_core.training.lora import ATTENTION, LAYERS, add_lora, lora_file
@@ -163,3 +165,46 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(LumosXError, match="other.safetensors: it seems to be"):
         check_base_file(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(("tiny", "text", "vae", "fits"), [
+    (True, None, None, True), (False, "t", "v", True), (False, "t", None, False), (False, None, "v", False),
+    (False, None, None, False), (True, "t", None, False), (True, None, "v", False), (True, "t", "v", False),
+])
+def test_both_encoders_are_given_or_the_packs_own_are_asked_for(monkeypatch, tiny, text, vae, fits):
+    checked = []
+    monkeypatch.setattr(lora_run, "check_files", checked.append)
+    options = SimpleNamespace(tiny=tiny, text_encoder=text, vae=vae, resume="r")
+    if fits:
+        lora_run._check_encoders(options)
+        assert checked == [{"--text-encoder": text, "--vae": vae, "--resume": "r"}]
+    else:
+        with pytest.raises(LumosXError, match="^--text-encoder, --vae: give both files, or --tiny"):
+            lora_run._check_encoders(options)
+
+
+@pytest.mark.parametrize(("tiny", "of"), [(True, ("tiny clip", "tiny vae")), (False, ("text file", "vae file"))])
+@pytest.mark.parametrize(("length", "words"), [(1, "1 frame of a.mp4"), (2, "5 frames of a.mp4")])
+def test_cases_are_encoded_by_the_encoders_that_were_asked_for(monkeypatch, tiny, of, length, words):
+    from lumosx_core.host import training
+    from lumosx_core.host.weights import tiny as small
+
+    used, said = [], []
+
+    def side(model):
+        used.append(model)
+        return SimpleNamespace(tokenise=model, encode=lambda text: (model, text))
+
+    for name, value in {"TextSide": side, "PictureSide": side, "load_text_side": side, "load_picture_side": side,
+                        "unload_models": lambda: used.append("unloaded")}.items():
+        monkeypatch.setattr(training, name, value)
+    monkeypatch.setattr(small, "load_tiny_clip", lambda: "tiny clip")
+    monkeypatch.setattr(small, "load_tiny_vae", lambda: "tiny vae")
+    monkeypatch.setattr(lora_run, "encode_text", lambda case, tokenise, encode: tokenise)
+    encoded = SimpleNamespace(latent=torch.zeros(1, 16, length, 2, 2))
+    monkeypatch.setattr(lora_run, "encode_case", lambda case, text, negative, encode, size: encoded)
+    monkeypatch.setattr(lora_run, "_say", said.append)
+    case = SimpleNamespace(folder=SimpleNamespace(name="one"), notes=("odd",), target=SimpleNamespace(name="a.mp4"))
+    options = SimpleNamespace(tiny=tiny, text_encoder="text file", vae="vae file", size=(64, 48), frames=5)
+    assert lora_run._encode(options, [case]) == [encoded]
+    assert used == [of[0], "unloaded", of[1], "unloaded"] and said == ["one: odd", f"one: {words}"]
