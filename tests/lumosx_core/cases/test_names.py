@@ -1,12 +1,14 @@
 """Cases told from names alone: the same as reading them, with no picture opened."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lumosx_core.cases import load_case, write_case_folder
+from lumosx_core.cases import load_case, names, write_case_folder
 from lumosx_core.cases.description import file_key
 from lumosx_core.cases.names import list_case
 from lumosx_core.errors import LumosXError
@@ -126,3 +128,28 @@ def test_as_many_references_as_a_case_may_have(tmp_path, things, background):
 def test_a_name_is_one_however_its_letters_are_composed():
     """macOS takes them apart when it lists a folder."""
     assert file_key("objects/e\u0301.png") == file_key("objects/\u00e9.png") != file_key("objects/e.png")
+
+
+@pytest.mark.parametrize(("name", "bodies", "taken"), [
+    ("face_man", False, "face"), ("FACE_man", True, "face"), ("red hat", False, "attribute"),
+    ("fullbody_man", True, "body"), ("FullBody_man", True, "body"), ("fullbody_man", False, None),
+    ("fullbodyx_man", True, None), ("body_man", True, "attribute"), ("my face_man", False, "attribute"),
+])
+def test_a_file_of_a_person_is_taken_by_its_name(name, bodies, taken):
+    person = names._Person()
+    names._take(Path(f"{name}.png"), f"subjects/1/{name}.png", person, bodies)
+    attribute = person.attributes[0] if person.attributes else None
+    found = {"face": person.face, "attribute": attribute, "body": person.full_body}
+    assert [kind for kind, entry in found.items() if entry is not None] == ([] if taken is None else [taken])
+    if taken is not None:
+        kept = found[taken]
+        assert kept.file == f"subjects/1/{name}.png" and kept.phrase == (name if taken == "attribute" else "man")
+        assert (kept.occurrence, kept.full_body) == (0, taken == "body")
+
+
+def test_of_several_faces_the_first_is_taken_and_of_several_attributes_all():
+    person = names._Person()
+    for name in ("face_a", "face_b", "hat", "coat", "fullbody_a", "fullbody_b"):
+        names._take(Path(f"{name}.png"), name, person, True)
+    assert (person.face.file, person.full_body.file) == ("face_a", "fullbody_a")
+    assert [one.file for one in person.attributes] == ["hat", "coat"]
