@@ -167,3 +167,14 @@ def test_only_what_is_near_a_box_is_looked_at(monkeypatch, most, found, box, sha
         assert mask.shape == (1, 80, 60) and (mask > 0).sum() == box.width * box.height
         assert torch.all(mask[0, box.y:box.y + box.height, box.x:box.x + box.width] == np.float32(most))
     assert seen == [(shape, inner)]
+
+
+@pytest.mark.parametrize(("value", "kept"), [(cutouts.NOTHING, 1), (cutouts.NOTHING * 1.01, 3)])
+def test_the_edge_of_what_is_kept_is_above_nothing(value, kept):
+    """Within two pixels of what is clearly kept."""
+    clear, mask = np.zeros((9, 9), bool), torch.full((9, 9), float(value))
+    clear[4, 4], mask[4, 4] = True, 1.0
+    mask[:, :3] = mask[:, 6:] = mask[:3] = mask[6:] = 0
+    mask[4, 5] = value
+    found = cutouts._with_edge(clear, mask)
+    assert bool(found[4, 4]) and int(found[4].sum()) == kept and not found[0].any()

@@ -61,3 +61,11 @@ def test_what_is_no_whole_encoder_is_named(given, words):
 ])
 def test_wans_own_names(name, host):
     assert umt5._host_name(name) == host
+
+
+def test_a_copy_of_the_embedding_belongs_to_transformers_names_alone():
+    own = source(left_out=["shared.weight"], **{"token_embedding.weight": (7, 4096)})
+    assert find_text_encoder(own).names["shared.weight"] == "token_embedding.weight"
+    own.tensors["encoder.embed_tokens.weight"] = TensorInfo("BF16", (7, 4096))
+    with pytest.raises(LumosXError, match="it holds 'encoder.embed_tokens.weight'"):
+        find_text_encoder(own)
