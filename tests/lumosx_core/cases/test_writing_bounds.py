@@ -93,3 +93,16 @@ def test_only_folders_are_put_back_or_cleared_away(tmp_path, name, is_folder):
     writing.put_back_leftovers(tmp_path)
     left = [one.name for one in tmp_path.iterdir()]
     assert left == ([name] if not is_folder else ["a"] if name.startswith("a") else [])
+
+
+@pytest.mark.parametrize(("present", "caption", "left"), [
+    (False, False, ["a"]), (True, True, ["a"]), (True, False, ["a", "a.replaced.part"]),
+])
+def test_an_old_case_goes_only_where_a_whole_one_stands_in_its_place(tmp_path, present, caption, left):
+    (tmp_path / "a.replaced.part").mkdir()
+    if present:
+        (tmp_path / "a").mkdir()
+    if caption:
+        (tmp_path / "a" / "caption.txt").write_text("a;b", encoding="utf-8")
+    writing.put_back_leftovers(tmp_path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == left

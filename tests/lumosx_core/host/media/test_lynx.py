@@ -18,7 +18,7 @@ from lumosx_core.faces.face import Face
 from lumosx_core.host.media import lynx_cards
 from lumosx_core.host.media.frames import as_picture, as_pixels
 from lumosx_core.host.media.lynx import FacePlan, make_person
-from lumosx_core.host.media.lynx_cards import card_path, list_cards, load_card, save_card
+from lumosx_core.host.media.lynx_cards import card_path, check_card_name, list_cards, load_card, save_card
 from lumosx_core.host.weights.tiny import load_tiny_lynx
 from lumosx_core.models.lynx.adapters import ID_LAYERS, PARTS, REF_LAYERS, RESAMPLER, Adapters
 from lumosx_core.models.lynx.alignment import aligned_crop
@@ -306,3 +306,10 @@ def test_a_card_is_named_from_its_folder_on(folders, name):
 def test_a_card_needs_a_name_that_every_system_takes(adapters, name):
     with pytest.raises(LumosXError, match="^name: "):
         save_card(None, name, False)
+
+
+@pytest.mark.parametrize(("letter", "most"), [("\U0001f600", 50), ("\u00e4", 100), ("a", 100)])
+def test_a_cards_name_has_exactly_so_many_letters_and_bytes(letter, most):
+    assert check_card_name(letter * most) is None
+    with pytest.raises(LumosXError, match="^name: .* cannot be a file name"):
+        check_card_name(letter * (most + 1))

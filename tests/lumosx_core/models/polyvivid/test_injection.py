@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from lumosx_core.models.attention import dense_attention
+from lumosx_core.models.polyvivid.interaction import mlp_beside
 from lumosx_core.models.polyvivid.lora import Lora, beside, queries_of
 from tools.golden_polyvivid import world
 
@@ -102,3 +103,8 @@ def test_video_and_subjects_are_modulated_each_by_their_own_vector():
     assert torch.equal(q, attended(first, first)[0])
     assert all(torch.equal(one, other) for one, other in zip((k, v), attended(second, second)[1:]))
     assert not torch.allclose(k, attended(first, first)[1], atol=1e-3)
+
+
+def test_loras_stand_beside_the_feed_forward_of_a_block_alone():
+    with pytest.raises(TypeError, match="^Linear is not the feed-forward of a HunyuanVideo block"):
+        mlp_beside(torch.nn.Linear(2, 2), {})
