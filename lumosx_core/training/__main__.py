@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..cli import run_command
-from . import codec_run, lora_run, lynx_run, polyvivid_run, tiny_run
+from . import codec_run, lora_run, lynx_run, polyvivid_run, tiny_hunyuan_run, tiny_polyvivid_run, tiny_run
 from .comfyui import prepare_comfyui
 
 
@@ -30,7 +30,7 @@ def _run(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lumosx_core.training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (lora_run, polyvivid_run, tiny_run, codec_run, lynx_run):
+    for module in (lora_run, polyvivid_run, tiny_run, codec_run, lynx_run, tiny_hunyuan_run, tiny_polyvivid_run):
         module.add_command(commands)
     for command in commands.choices.values():
         command.add_argument("--comfyui", type=Path, metavar="DIR", help="the ComfyUI to encode with")

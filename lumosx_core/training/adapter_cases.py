@@ -24,11 +24,18 @@ FPS = 24
 
 @dataclass(frozen=True)
 class EncodedText:
-    """A text stream [1, tokens, hidden], its pooled text [1, width], and how it is made up."""
+    """A text stream [rows, tokens, hidden], its pooled text [rows, width], and its layout."""
 
     context: torch.Tensor
     pooled: torch.Tensor
     layout: TextLayout
+
+    @classmethod
+    def together(cls, texts: Sequence[EncodedText]) -> EncodedText:
+        """Texts of the same layout as the rows of one."""
+        return cls(
+            torch.cat([one.context for one in texts]), torch.cat([one.pooled for one in texts]), texts[0].layout
+        )
 
     def for_subjects(self, count: int) -> EncodedText:
         """The same; a text that does not mention its subjects gets the layout for so many."""
@@ -42,16 +49,18 @@ class AdapterSample:
     """The arguments of one forward.
 
     Attributes:
-        latent: of the target, [1, 16, frames, h, w].
-        subjects: a latent for each subject, [1, 16, 1, h, w].
+        latent: of the target, [rows, 16, frames, h, w].
+        subjects: a latent for each subject, [1 or rows, 16, 1, h, w].
         text: of the prompt, with or without the subjects' lines.
         negative: of an empty prompt.
+        weights: of the loss, [1, frames, h, w]; None for the same everywhere.
     """
 
     latent: torch.Tensor
     subjects: tuple[torch.Tensor, ...]
     text: EncodedText
     negative: EncodedText
+    weights: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -86,13 +95,19 @@ class EncodedAdapterCase:
         """
         one = int(random.integers(len(self.subjects)))
         subjects, text = ((self.subjects[one],), self.alone[one]) if single else (self.subjects, self.together)
-        fate = random.random()
-        if fate < drop or 2 * drop <= fate < 3 * drop:
+        no_lines, no_pictures = left_out(random, drop)
+        if no_lines:
             text = self.plain
-        if drop <= fate < 3 * drop:
+        if no_pictures:
             subjects = (self.white,) * len(subjects)
         count = len(subjects)
         return AdapterSample(self.latent, subjects, text.for_subjects(count), self.negative.for_subjects(count))
+
+
+def left_out(random: np.random.Generator, drop: float) -> tuple[bool, bool]:
+    """Whether to leave out the subjects' lines, and their pictures: either alone or both, with chance ``drop`` each."""
+    fate = random.random()
+    return fate < drop or 2 * drop <= fate < 3 * drop, drop <= fate < 3 * drop
 
 
 class CaseEncoder(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,14 +10,14 @@ import torch
 from ..models.hunyuan.network import HunyuanNetwork
 from ..models.polyvivid.adapter import PolyVividAdapter
 from ..models.polyvivid.config import RunOptions
-from ..models.polyvivid.forward import polyvivid_forward
-from ..sampling.solvers import TRAINING_TIMESTEPS
-from .adapter_cases import AdapterSample
-from .flow import draw_sigmas, training_attention
-from .trainer import Trainer, TrainingPlan
+from ..models.polyvivid.forward import DEFAULTS, polyvivid_forward
+from .adapter_cases import EncodedText
+from .flow import training_attention
+from .hunyuan_trainer import HunyuanTrainer
+from .trainer import TrainingPlan
 
 
-class AdapterTrainer(Trainer[PolyVividAdapter, AdapterSample]):
+class AdapterTrainer(HunyuanTrainer[PolyVividAdapter]):
     """Trains an adapter on the flow-matching loss: the error of the velocity, noise - latent.
 
     Args:
@@ -28,33 +28,24 @@ class AdapterTrainer(Trainer[PolyVividAdapter, AdapterSample]):
         about: what else a checkpoint has to agree with before it is gone on from.
         guidance: the embedded guidance that the base is given.
         recompute: compute blocks twice rather than keep them.
+        options: which parts of the adapter run.
     """
 
     def __init__(
         self, base: HunyuanNetwork, adapter: PolyVividAdapter, plan: TrainingPlan, dtype: torch.dtype,
         device: torch.device, about: dict[str, Any] | None = None, guidance: float = 1.0, recompute: bool = False,
+        options: RunOptions = DEFAULTS,
     ) -> None:
         super().__init__(adapter.to(dtype), plan, dtype, device, about)
         self.base = base.to(device, dtype)
-        self._guidance, self._recompute = guidance, recompute
+        self.guidance, self._recompute, self._options = guidance, recompute, options
 
-    def _go_back(self, samples: list[AdapterSample]) -> float:
-        return self._go_back_from([partial(self._loss_of, sample) for sample in samples])
-
-    def _loss_of(self, sample: AdapterSample) -> torch.Tensor:
-        sigmas = draw_sigmas(1, self.plan.shift, self._generator)
-        noise = torch.randn(sample.latent.shape, generator=self._generator)
-        dropped = torch.rand((), generator=self._generator).item() < self.plan.unconditional
-        text = sample.negative if dropped else sample.text
-        sigma, noise, latent = (one.to(self.device) for one in (sigmas, noise, sample.latent))
-
-        def here(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(self.device, self.dtype)
-
-        mixed = sigma.view(-1, 1, 1, 1, 1)
-        velocity = polyvivid_forward(
-            self.base, self.network, here((1 - mixed) * latent + mixed * noise), sigma * TRAINING_TIMESTEPS,
-            here(text.context), here(text.pooled), torch.full_like(sigma, self._guidance),
-            [here(one) for one in sample.subjects], text.layout, RunOptions(), training_attention, self._recompute,
+    def velocity(
+        self, x: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor, pooled: torch.Tensor,
+        guidance: torch.Tensor, subjects: Sequence[torch.Tensor], text: EncodedText,
+    ) -> torch.Tensor:
+        """As its base class, with the adapter on the frozen network."""
+        return polyvivid_forward(
+            self.base, self.network, x, timesteps, context, pooled, guidance, subjects, text.layout, self._options,
+            training_attention, self._recompute,
         )
-        return (velocity.float() - (noise - latent)).square().mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any, ClassVar
 
 import comfy.conds
@@ -14,7 +15,7 @@ from PIL import Image
 from ...errors import LumosXError
 from ...media import letterbox, pil_from_tensor, tensor_from_pil
 from ...models.hunyuan.config import HUNYUAN_LATENT
-from ...models.polyvivid.positions import IMAGE_GRID, TextLayout
+from ...models.polyvivid.positions import IMAGE_GRID, Grid, TextLayout
 from ...models.polyvivid.subjects import check_words, subjects_of, subjects_report, warnings_of
 from ...models.polyvivid.template import IMAGE_ID, TemplateTokens, tokenize_template
 from ...scene.relations import Scene
@@ -93,7 +94,8 @@ def encode_subjects(
         return PolyVividEncoded(
             plain_text(clip, prompt), plain_text(clip, negative_prompt), subjects_report((), None, warnings)
         )
-    tokens = tokenize_template(tokenizer_of(clip), prompt, [one.word for one in subjects])
+    words = [one.word for one in subjects]
+    tokens = tokenize_template(tokenizer_of(clip), prompt, words, [picture_grid(clip_vision)] * len(words))
     log_warnings(warnings)
     pictures = [pil_from_tensor(one.image) for one in subjects]
     # Vision model and VAE are done before the text encoder starts, so that none is loaded twice.
@@ -218,8 +220,19 @@ def plain_text(clip: Any, text: str) -> list:
     return clip.encode_from_tokens_scheduled(clip.tokenize(text))
 
 
+def picture_grid(clip_vision: Any) -> Grid:
+    """Rows and columns of the tokens that a vision model makes of a picture; LLaVA's where it is no such model."""
+    try:
+        places = clip_vision.model.vision_model.embeddings.position_embedding.weight.shape[0]
+    except AttributeError:
+        return IMAGE_GRID
+    # The first of them is the whole picture's.
+    side = isqrt(places - 1)
+    return side, side
+
+
 def picture_features(clip_vision: Any, picture: Image.Image, clip: Any) -> torch.Tensor:
-    """What LLaVA reads in place of ``<image>``, [576, hidden]."""
+    """What LLaVA reads in place of ``<image>``, [tokens of ``picture_grid``, hidden]."""
     if clip_vision is None:
         raise LumosXError(
             "clip_vision: nothing is linked, but there are subjects; link Load CLIP Vision with "
@@ -229,7 +242,8 @@ def picture_features(clip_vision: Any, picture: Image.Image, clip: Any) -> torch
     square = tensor_from_pil(letterbox(picture, VISION_SIDE, VISION_SIDE))
     found = getattr(clip_vision.encode_image(square, crop=False), "mm_projected", None)
     width = clip.cond_stage_model.llama.transformer.get_input_embeddings().weight.shape[1]
-    wanted = (1, IMAGE_GRID[0] * IMAGE_GRID[1], width)
+    rows, columns = picture_grid(clip_vision)
+    wanted = (1, rows * columns, width)
     if found is None or tuple(found.shape) != wanted:
         shape = "no image tokens for LLaVA" if found is None else f"image tokens of shape {tuple(found.shape)}"
         raise LumosXError(

@@ -21,6 +21,7 @@ from .polyvivid import (
     check_kind,
     encode_template,
     picture_features,
+    picture_grid,
     picture_latent,
     plain_text,
     tokenizer_of,
@@ -40,7 +41,7 @@ class SubjectsSide:
         self._tokenize = tokenizer_of(clip)
 
     def features(self, picture: Image.Image) -> torch.Tensor:
-        """What LLaVA reads of a picture, [576, hidden]."""
+        """What LLaVA reads of a picture, [tokens, hidden]."""
         return picture_features(self._vision, picture, self._clip).cpu()
 
     def text(
@@ -52,7 +53,7 @@ class SubjectsSide:
             words, features: one of each for each subject; without any the layout is empty.
         """
         if words:
-            tokens = tokenize_template(self._tokenize, prompt, words)
+            tokens = tokenize_template(self._tokenize, prompt, words, [picture_grid(self._vision)] * len(words))
             ((hidden, options),) = encode_template(self._clip, prompt, tokens, list(features))
             layout = tokens.layout
         else:

@@ -26,7 +26,9 @@ from ...models.polyvivid.config import MOST_LAYERS, RunOptions
 from ...models.polyvivid.file_names import is_adapter
 from ...models.polyvivid.forward import check_text, shared_of, subject_tokens, vec_shift_of, working_layers
 from ...models.polyvivid.layer import LayerInputs, adapted_layer
+from ...models.polyvivid.positions import TextLayout
 from ...models.ranges import range_named
+from ...tiny.trained import POLYVIVID
 from ...weights.checksum import files_state
 from ...weights.opening import open_weights
 from ..conditioning.polyvivid import LATENTS, SubjectsLayout
@@ -34,6 +36,8 @@ from ..model.wrappers import put_wrappers
 from .hunyuan import Patch, SharedByCopies, SubjectsForward, check_hunyuan, with_patches
 
 FOLDER = "model_patches"
+SMALL = POLYVIVID.name
+"""The adapter for the small HunyuanVideo, which ships with the pack."""
 WRAPPER_KEY = "lumosx_polyvivid"
 _OUTSIDE, _STREAM = "lumosx_polyvivid_outside", "lumosx_polyvivid_stream"
 _KEPT = (torch.float32, torch.float16, torch.bfloat16)
@@ -51,8 +55,8 @@ class Part:
 
 
 def list_adapters() -> list[str]:
-    """Names of the files in ComfyUI's models/model_patches; not all of them are adapters."""
-    return folder_paths.get_filename_list(FOLDER)
+    """Names of the files in ComfyUI's models/model_patches, not all of them adapters; the pack's own comes last."""
+    return [*(name for name in folder_paths.get_filename_list(FOLDER) if name != SMALL), SMALL]
 
 
 def check_adapter(name: str) -> None:
@@ -146,7 +150,7 @@ class SubjectsWrapper(SubjectsForward):
         """The adapter around what runs in each block's place."""
         config, x, timesteps = self.adapter.config, values["x"], values["timestep"]
         check_text(given.layout, values["context"].shape[1])
-        self._say_sizes(latents)
+        self._say_sizes(latents, given.layout)
         options = values["transformer_options"]
 
         def attend(q, k, v, heads):
@@ -193,7 +197,13 @@ class SubjectsWrapper(SubjectsForward):
 
         return patch
 
-    def _say_sizes(self, latents: Sequence[torch.Tensor]) -> None:
+    def _say_sizes(self, latents: Sequence[torch.Tensor], layout: TextLayout) -> None:
+        trained = self.adapter.config.image_grid
+        for rows, columns in {grid for grid in layout.image_grids if grid is not None} - {trained}:
+            self._say(
+                f"clip_vision: it makes {rows} x {columns} tokens of a picture, but the adapter was trained with "
+                f"{trained[0]} x {trained[1]}; link the vision model that it was trained with."
+            )
         sides = {side for latent in latents for side in HUNYUAN_LATENT.pixels(latent.shape)}
         if sides != {self.adapter.config.ref_size}:
             self._say(
@@ -244,6 +254,8 @@ class _Stream:
 
 def _path_of(name: str) -> Path:
     path = folder_paths.get_full_path(FOLDER, name)
+    if path is None and name == SMALL:
+        return POLYVIVID
     if path is None:
         raise LumosXError(
             f"adapter: {name!r} is not in ComfyUI's models/{FOLDER}; put it there and press R. No public weights of "

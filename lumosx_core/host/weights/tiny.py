@@ -149,11 +149,7 @@ def load_tiny_vae(decoder: str = FIXED) -> comfy.sd.VAE:
         dim=4, z_dim=WAN21_LATENT.channels, temperal_downsample=[False, True, True]
     ).state_dict()
     vae = comfy.sd.VAE(sd=recognised, dtype=torch.float32)
-    codec = load_codec() if decoder == LEARNED else world_codec()
-    vae.first_stage_model = codec
-    vae.patcher = type(vae.patcher)(codec, load_device=vae.device, offload_device=vae.patcher.offload_device)
-    vae.size = None
-    vae.model_size()
+    put_codec(vae, load_codec() if decoder == LEARNED else world_codec())
     vae.memory_used_encode = lambda shape, dtype: _bytes_of_frames(shape[2], shape[3], shape[4])
     if decoder == LEARNED:
         # pyrefly: ignore[bad-index] That of a video VAE is a tuple.
@@ -167,6 +163,14 @@ def load_tiny_vae(decoder: str = FIXED) -> comfy.sd.VAE:
             frames * shape[2], side * shape[3], side * shape[4]
         )
     return vae
+
+
+def put_codec(vae: comfy.sd.VAE, codec: torch.nn.Module) -> None:
+    """Make a VAE encode and decode with a codec."""
+    vae.first_stage_model = codec
+    vae.patcher = type(vae.patcher)(codec, load_device=vae.device, offload_device=vae.patcher.offload_device)
+    vae.size = None
+    vae.model_size()
 
 
 def _bytes_of_frames(frames: int, height: int, width: int) -> int:

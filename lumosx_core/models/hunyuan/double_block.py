@@ -124,6 +124,11 @@ def double_block(
 class DoubleStreamBlock(nn.Module):
     """The weights of a double-stream block."""
 
+    img_mod: Modulation
+    txt_mod: Modulation
+    img_attn: SelfAttention
+    txt_attn: SelfAttention
+
     def __init__(self, hidden: int, heads: int, mlp_size: int) -> None:
         super().__init__()
         for name in ("img", "txt"):

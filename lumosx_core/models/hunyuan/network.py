@@ -69,6 +69,7 @@ class HunyuanNetwork(nn.Module):
         attend: DenseAttention = dense_attention,
         run_block: RunBlock | None = None,
         recompute: bool = False,
+        beside: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """The velocity of a latent video.
 
@@ -80,6 +81,8 @@ class HunyuanNetwork(nn.Module):
             guidance: [batch] or [1], the embedded guidance strength; models without it ignore it.
             run_block: what runs in place of each double block.
             recompute: compute the single blocks again on the way back instead of keeping what is inside of them.
+            beside: image tokens [batch, tokens, hidden] that go through all blocks before the video's, and their
+                positions [tokens, 3].
 
         Returns:
             [batch, out_channels, frames, rows, columns].
@@ -88,7 +91,10 @@ class HunyuanNetwork(nn.Module):
         img = self.img_in(x)
         vec = self.modulation_vec(timesteps, pooled, guidance, x.dtype)
         txt = self.txt_in(context, timesteps, attend)
-        rotary = rotary_table(video_ids(*grid), self.params.axes_dim, self.params.theta, x.device)
+        ids, before = video_ids(*grid), 0
+        if beside is not None:
+            img, ids, before = torch.cat([beside[0], img], dim=1), torch.cat([beside[1], ids]), beside[0].shape[1]
+        rotary = rotary_table(ids, self.params.axes_dim, self.params.theta, x.device)
 
         for index, block in enumerate(self.double_blocks):
             if run_block is None:
@@ -100,7 +106,7 @@ class HunyuanNetwork(nn.Module):
         for block in self.single_blocks:
             stream = recomputed(recompute, block, stream, vec, rotary, attend)
 
-        patches = self.final_layer(stream[:, :img.shape[1]], vec)
+        patches = self.final_layer(stream[:, before:img.shape[1]], vec)
         pt, ph, pw = self.params.patch_size
         return rearrange(
             patches, "batch (t h w) (channels pt ph pw) -> batch channels (t pt) (h ph) (w pw)", t=frames, h=rows,

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..attention import DenseAttention
+from ..containers import ModuleList
 from .layers import EPSILON, SINUSOIDS, MLPEmbedder, feed_forward, timestep_embedding
 
 REFINER_BLOCKS = 2
@@ -41,7 +42,7 @@ class RefinerBlock(nn.Module):
 class _Blocks(nn.Module):
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(RefinerBlock(hidden, heads) for _ in range(REFINER_BLOCKS))
+        self.blocks = ModuleList(RefinerBlock(hidden, heads) for _ in range(REFINER_BLOCKS))
 
 
 class TokenRefiner(nn.Module):

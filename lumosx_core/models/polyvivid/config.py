@@ -103,9 +103,13 @@ class RunOptions:
         layers: the layers in which the adapter works; None for all that it has weights for.
         fractional: whether subject grids of another size than their 24x24 text grid are laid over it.
         chunk_tokens: video tokens that go through the injection at a time; 0 is all of them.
+        interaction: whether text and pictures attend to each other (module A); only ablations turn it off.
+        rotary: whether the interaction rotates its tokens by their 3D positions; only ablations turn it off.
     """
 
     strength: float = 1.0
     layers: frozenset[int] | None = None
     fractional: bool = False
     chunk_tokens: int = 8192
+    interaction: bool = True
+    rotary: bool = True

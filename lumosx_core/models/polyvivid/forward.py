@@ -26,25 +26,24 @@ def subject_tokens(model: HunyuanModule, latents: Sequence[torch.Tensor], batch:
 
     Args:
         model: ``HunyuanNetwork``, or ComfyUI's HunyuanVideo.
-        latents: each [1, channels, 1, rows, columns], scaled as the video's latents are.
+        latents: each [1 or batch, channels, 1, rows, columns], scaled as the video's latents are; one row serves all.
 
     Returns:
         [batch, tokens, hidden].
 
     Raises:
-        LumosXError: a latent does not divide into patches, or has more than one frame or row of the batch.
+        LumosXError: a latent does not divide into patches, or has more than one frame, or other rows than the batch.
     """
     _, *patch = model.params.patch_size
     for number, latent in enumerate(latents, start=1):
-        if latent.ndim != 5 or latent.shape[0] != 1 or latent.shape[2] != 1:
+        if latent.ndim != 5 or latent.shape[0] not in (1, batch) or latent.shape[2] != 1:
             raise LumosXError(f"subject {number}: its latent is {list(latent.shape)}; it must be one picture.")
         if any(size % edge for size, edge in zip(latent.shape[3:], patch)):
             raise LumosXError(
                 f"subject {number}: its picture's width and height must be multiples of {HUNYUAN_LATENT.token_pixels} "
                 "pixels."
             )
-    tokens = torch.cat([model.img_in(latent) for latent in latents], dim=1)
-    return tokens.expand(batch, -1, -1)
+    return torch.cat([model.img_in(latent).expand(batch, -1, -1) for latent in latents], dim=1)
 
 
 def shared_of(
@@ -71,12 +70,15 @@ def shared_of(
         one, other = (rotary_table(ids, base.axes_dim, base.theta, x.device) for ids in (first, second))
         return one, other
 
-    text_rotary, image_rotary = tables(*interaction_ids(layout, grids, options.fractional))
+    text_rotary, image_rotary = None, None
+    if options.rotary:
+        text_rotary, image_rotary = tables(*interaction_ids(layout, grids, options.fractional))
     inject_rotary = None
     if config.inject_rope != "none":
         inject_rotary = tables(*injection_ids(base.latent.token_grid(x.shape), grids, config.inject_rope))
     return LayerInputs(
-        image_rotary, text_rotary, inject_rotary, vec_shift, options.strength, options.chunk_tokens, attend
+        image_rotary, text_rotary, inject_rotary, vec_shift, options.strength, options.chunk_tokens, attend,
+        options.interaction,
     )
 
 
@@ -143,7 +145,7 @@ def polyvivid_forward(
         timesteps, guidance: [batch] or [1].
         context: [batch, layout.tokens, context_in_dim].
         pooled: [batch, vec_in_dim].
-        latents: a picture a subject, see ``subject_tokens``.
+        latents: a picture for each subject, see ``subject_tokens``.
         recompute: compute blocks again on the way back instead of keeping what is inside of them.
 
     Returns:

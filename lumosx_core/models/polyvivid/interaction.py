@@ -48,8 +48,8 @@ class Interaction(nn.Module):
         z_t: torch.Tensor,
         image_vec: torch.Tensor,
         text_vec: torch.Tensor,
-        image_rotary: torch.Tensor,
-        text_rotary: torch.Tensor,
+        image_rotary: torch.Tensor | None,
+        text_rotary: torch.Tensor | None,
         attend: DenseAttention,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Subject and text tokens after they have seen each other.
@@ -59,7 +59,7 @@ class Interaction(nn.Module):
             z_i: [batch, subject tokens, hidden], which use the image stream's weights.
             z_t: [batch, text tokens, hidden].
             image_vec, text_vec: [batch, hidden], what modulates them.
-            image_rotary, text_rotary: [tokens, head_dim / 2] complex64.
+            image_rotary, text_rotary: [tokens, head_dim / 2] complex64; None leaves the tokens unrotated.
 
         Returns:
             z_i and z_t, as they came in.

@@ -20,21 +20,23 @@ class LayerInputs:
     """What all layers of one forward share.
 
     Attributes:
-        image_rotary, text_rotary: rotations for the interaction, [tokens, head_dim / 2] complex64.
+        image_rotary, text_rotary: rotations for the interaction, [tokens, head_dim / 2] complex64; None for none.
         inject_rotary: rotations of video and subject tokens for the injection; None for none.
         vec_shift: [batch, hidden], added to vec for subject tokens; None for nothing.
         strength: factor of the injection.
         chunk_tokens: video tokens that go through the injection at a time; 0 is all of them.
         attend: the attention backend.
+        interaction: whether module A is run.
     """
 
-    image_rotary: torch.Tensor
-    text_rotary: torch.Tensor
+    image_rotary: torch.Tensor | None
+    text_rotary: torch.Tensor | None
     inject_rotary: tuple[torch.Tensor, torch.Tensor] | None
     vec_shift: torch.Tensor | None
     strength: float
     chunk_tokens: int
     attend: DenseAttention
+    interaction: bool = True
 
 
 def adapted_layer(
@@ -62,9 +64,10 @@ def adapted_layer(
         z_i, z and z_t, as they came in.
     """
     image_vec = vec if shared.vec_shift is None else vec + shared.vec_shift
-    z_i, z_t = layer.interact(
-        block, z_i, z_t, image_vec, vec, shared.image_rotary, shared.text_rotary, shared.attend
-    )
+    if shared.interaction:
+        z_i, z_t = layer.interact(
+            block, z_i, z_t, image_vec, vec, shared.image_rotary, shared.text_rotary, shared.attend
+        )
     if shared.strength:
         delta = layer.inject(
             block, z, z_i, vec, image_vec, shared.attend, shared.inject_rotary, shared.chunk_tokens

@@ -287,6 +287,13 @@ def view_of_wear(kind: str, fill: Fill, view: Viewpoint, zoom: float) -> Image.I
     return _cut_out(_seen(pen.finish(), view, WHITE), view)
 
 
+def view_of_person(person: DrawnPerson, view: Viewpoint, zoom: float) -> Image.Image:
+    """A whole figure with everything it wears, cut out on white."""
+    pen = Pen((round(72 * zoom), round(102 * zoom)), zoom, (-36, -92))
+    draw_person(pen, person, 0, 0, Pose(turn=view.turn))
+    return _cut_out(_seen(pen.finish(), view, WHITE), view)
+
+
 def view_of_thing(kind: str, fill: Fill, view: Viewpoint, zoom: float) -> Image.Image:
     """A thing, cut out on white."""
     pen = Pen((round(50 * zoom), round(60 * zoom)), zoom, (-25, -52))

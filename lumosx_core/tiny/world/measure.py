@@ -17,7 +17,7 @@ from .figure import SLOTS, DrawnPerson
 from .scenery import WIDTH
 from .script import Script
 
-FACE = "face"
+FACE, PERSON = "face", "person"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PlaceMatch:
 
     Attributes:
         owner: index of the person whose place it is.
-        kind: ``FACE``, or what is worn there.
+        kind: ``FACE``, what is worn there, or ``PERSON`` for the whole figure.
         distances: mean colour difference (0..255) to each person's; None where a person has nothing for this place.
     """
 
@@ -118,6 +118,20 @@ def measure_face(
     (person,) = cast.people
     persons = [person, *(replace(person, face=face) for face in others)]
     return _compare(0, FACE, cast, persons, made, drawn(cast), drawn)
+
+
+def measure_people(
+    script: Script, cast: Cast, pictures: np.ndarray, frames: Sequence[int], length: int
+) -> tuple[PlaceMatch, ...]:
+    """As ``measure_clip`` for whole figures: each is compared with all people in its place and pose."""
+    made = pictures.astype(np.float32)
+
+    def drawn(cast: Cast) -> np.ndarray:
+        return draw_pixels(script, cast, frames, length, made.shape[2])
+
+    truth = drawn(cast)
+    owners = range(len(cast.people))
+    return tuple(_compare(owner, PERSON, cast, cast.people, made, truth, drawn) for owner in owners)
 
 
 def draw_pixels(script: Script, cast: Cast, frames: Sequence[int], length: int, width: int) -> np.ndarray:

@@ -235,6 +235,15 @@ def reworded(random: np.random.Generator, script: Script) -> Script:
     )
 
 
+def with_colours(random: np.random.Generator, script: Script) -> Script:
+    """The same script with a random colour word for everything that people wear; its prompt has as many tokens."""
+
+    def coloured(role: Role) -> Role:
+        return replace(role, wears=tuple(replace(wear, colour=_colour_word(random)) for wear in role.wears))
+
+    return replace(script, roles=tuple(map(coloured, script.roles)))
+
+
 def _exchange(random: np.random.Generator, words: list[str]) -> dict[str, str]:
     return dict(zip(words, map(str, random.permutation(words))))
 

@@ -170,7 +170,7 @@ def test_it_learns_and_leaves_the_base_alone(hunyuan, encoded):
     def loss():
         trainer._generator.manual_seed(5)
         with torch.no_grad():
-            return trainer._loss_of(sample).item()
+            return trainer._loss_of(sample, *trainer._chance(sample)).item()
 
     first = loss()
     trainer.train(itertools.repeat(sample), lambda step, loss: None)

@@ -99,6 +99,43 @@ def test_rows_of_a_batch_do_not_see_each_other(case, network, adapter):
     assert relative(both[:1], alone) < 2e-6
 
 
+def test_rows_of_a_batch_may_have_subjects_of_their_own(case, network, adapter):
+    inputs, latents, layout = case
+    others = [latent.flip(-1) for latent in latents]
+    rows = [torch.cat([tensor, tensor]) for tensor in inputs[:4]]
+    both = polyvivid_forward(
+        network, adapter, *rows, inputs[4], [torch.cat(pair) for pair in zip(latents, others)], layout
+    )
+    for row, subjects in zip(both, (latents, others)):
+        assert relative(row[None], polyvivid_forward(network, adapter, *inputs, subjects, layout)) < 2e-6
+    assert relative(both[:1], both[1:]) > 1e-3
+
+
+def test_text_passed_through_and_fc_zero_is_the_base_model_bit_for_bit(case):
+    """Section 9.5 of the specification, number 2."""
+    inputs, latents, layout = case
+    without = {name: torch.zeros_like(value) if ".fc." in name else value
+               for name, value in world().parts["adapter"].items()}
+    options, adapter = RunOptions(interaction=False), world().adapter(without)
+    network, host = world().network(), world().host_model()
+    assert torch.equal(
+        polyvivid_forward(network, adapter, *inputs, latents, layout, options), network(*inputs)
+    )
+    found = adapted_velocity(host, adapter, *inputs, latents, layout, options)
+    assert torch.equal(found, velocity(host, *inputs))
+    injected = polyvivid_forward(network, world().adapter(), *inputs, latents, layout, options)
+    assert relative(injected, network(*inputs)) > 1e-3
+
+
+def test_without_rotation_the_interaction_computes_something_else(case, network, adapter):
+    inputs, latents, layout = case
+    turned, plain = (
+        polyvivid_forward(network, adapter, *inputs, latents, layout, RunOptions(rotary=rotary))
+        for rotary in (True, False)
+    )
+    assert relative(turned, plain) > 1e-3
+
+
 @pytest.mark.parametrize("chunk_tokens", [1, 7, 29, 30, 31])
 def test_chunks_change_nothing_but_rounding(case, network, adapter, chunk_tokens):
     inputs, latents, layout = case

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from lumosx_core.scene.phrases import find_phrase
 from lumosx_core.tiny.world.figure import SLOTS
 from lumosx_core.tiny.world.relations import scene_of
-from lumosx_core.tiny.world.script import STANDPOINTS, draw_lesson, draw_script, reworded
+from lumosx_core.tiny.world.script import STANDPOINTS, draw_lesson, draw_script, reworded, with_colours
 from lumosx_core.training.examples import bind
 from support.tokens import small_tokenizer
 
@@ -106,6 +108,16 @@ def test_other_words_are_other_words():
     random = np.random.default_rng(0)
     script = draw_script(random, 2, colour_words=True)
     assert len({reworded(random, script).prompt for _ in range(10)}) == 10
+
+
+@given(SEEDS)
+def test_colours_are_added_to_the_clothes_and_nothing_else_changes(seed):
+    script = draw(seed, colour_words=False)
+    coloured = with_colours(np.random.default_rng(seed), script)
+    words = [wear.colour for role in coloured.roles for wear in role.wears]
+    assert all(words) and all(word in coloured.prompt for word in words)
+    plain = [replace(role, wears=tuple(replace(wear, colour="") for wear in role.wears)) for role in coloured.roles]
+    assert replace(coloured, roles=tuple(plain)) == script
 
 
 def test_an_exchange_is_said_and_needs_two():
