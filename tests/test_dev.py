@@ -223,7 +223,7 @@ def test_quick_leaves_out_what_starts_a_server_and_keeps_the_rest():
 @pytest.mark.parametrize("arguments", [[], ["dance"]])
 def test_bench_asks_what_to_measure(arguments, capsys):
     assert dev.main(["bench", *arguments]) == 1
-    names = "quant, lora, forward, memory, clip, attention, binding, codec, subjects, lynx"
+    names = "quant, lora, forward, memory, clip, attention, binding, codec, subjects, lynx, polyvivid"
     assert capsys.readouterr().err == f"dev.py bench: name what to measure: {names}.\n"
 
 
