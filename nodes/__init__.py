@@ -32,7 +32,7 @@ from .sampler import LumosXSampler, LumosXSchedule
 from .scores import LumosXIdentityScore
 from .subjects import LumosXClipSubjects, LumosXSegmentationGate
 from .text_encoder import LumosXTextEncoderLoader
-from .tiny import LumosXTinyModels
+from .tiny import LumosXTinyHunyuan, LumosXTinyModels
 from .views import LumosXViews
 
 
@@ -73,6 +73,7 @@ class LumosXExtension(ComfyExtension):
             LumosXLynxGuidance,
             LumosXSaveLynxIdentity,
             LumosXLoadLynxIdentity,
+            LumosXTinyHunyuan,
         ]
 
 

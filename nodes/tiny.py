@@ -1,8 +1,9 @@
-"""The node with the small models that come with the pack."""
+"""The nodes with the small models that come with the pack."""
 
 from comfy_api.latest import io
 
 from ..lumosx_core.host.weights.tiny import DECODERS, LEARNED, load_tiny_lynx, load_tiny_models
+from ..lumosx_core.host.weights.tiny_hunyuan import load_tiny_hunyuan
 from .base import Node
 from .sockets import CATEGORY, LynxSocket, aliases
 
@@ -55,3 +56,42 @@ class LumosXTinyModels(Node):
     @classmethod
     def execute(cls, decoder: str = LEARNED) -> io.NodeOutput:
         return io.NodeOutput(*load_tiny_models(decoder), load_tiny_lynx())
+
+
+class LumosXTinyHunyuan(Node):
+    """A small HunyuanVideo with its text encoder, vision model and VAE, without a download."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_TinyHunyuan",
+            display_name="LumosX Tiny HunyuanVideo",
+            category=CATEGORY,
+            **aliases("demo", "test models", "dummy", "no download", "hunyuan", "polyvivid"),
+            description="A small HunyuanVideo with its text encoder, vision model and VAE, trained on drawn people. "
+            "Use it at 128 x 96 with LumosX PolyVivid and the adapter lumosx_tiny_polyvivid.safetensors, which also "
+            "comes with the pack. It knows nothing of the real world. For real videos, replace this node with Load "
+            "Diffusion Model, DualCLIPLoader, Load CLIP Vision and Load VAE.",
+            inputs=[],
+            outputs=[
+                io.Model.Output(
+                    display_name="model", tooltip="A small HunyuanVideo, for LumosX PolyVivid or a sampler."
+                ),
+                io.Clip.Output(
+                    display_name="clip", tooltip="A small CLIP-L and llava_llama3, with ComfyUI's own tokenizers."
+                ),
+                io.ClipVision.Output(
+                    display_name="clip_vision",
+                    tooltip="A small vision model, which turns each picture into 6 x 6 tokens.",
+                ),
+                io.Vae.Output(
+                    display_name="vae",
+                    tooltip="A small VAE that encodes with the strides and channels of HunyuanVideo's, and makes "
+                    "frames twice as large.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(*load_tiny_hunyuan())

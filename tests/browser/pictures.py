@@ -96,6 +96,7 @@ NODES = {
     }),
     "hunyuan_custom": ("LumosX_HunyuanCustom", {"model": ("hunyuan", 0)}),
     "polyvivid": ("LumosX_PolyVivid", {"model": ("hunyuan", 0), "adapter": "my_people.safetensors"}),
+    "tiny_hunyuan": ("LumosX_TinyHunyuan", {}),
     "loader": ("LumosX_ModelLoader", {"model_name": "lumosx_bf16.safetensors"}),
     "text_encoder": ("LumosX_TextEncoderLoader", {"text_encoder": "models_t5_umt5-xxl-enc-bf16.pth"}),
     "words": ("CLIPTextEncode", {"clip": ("text_encoder", 0)}),

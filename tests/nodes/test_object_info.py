@@ -66,6 +66,7 @@ NODES = {
         "picture_width", "picture_height",
     ],
     "LumosX_HunyuanCustom": ["model"],
+    "LumosX_TinyHunyuan": [],
     "LumosX_PolyVivid": [
         "model", "adapter", "strength", "start_percent", "end_percent", "layers", "fractional",
     ],
@@ -107,6 +108,7 @@ OUTPUTS = {
     "LumosX_PolyVividEncode": ["CONDITIONING", "CONDITIONING", "STRING"],
     "LumosX_PolyVivid": ["MODEL", "STRING"],
     "LumosX_HunyuanCustom": ["MODEL"],
+    "LumosX_TinyHunyuan": ["MODEL", "CLIP", "CLIP_VISION", "VAE"],
     "LumosX_LynxLoader": ["LUMOSX_LYNX", "STRING"],
     "LumosX_LynxIdentity": ["LUMOSX_LYNX_IDENTITY", "IMAGE", "IMAGE", "STRING"],
     "LumosX_Lynx": ["MODEL"],
