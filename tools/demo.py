@@ -20,11 +20,10 @@ from lumosx_core.runner.protocol import Refused, ServerAway, reason
 from tools.client import ComfyClient, ExecutionFailed, Interrupted, PromptRejected
 from tools.demo_lynx import write_face
 from tools.server import ROOT, ComfyServer, ServerError
+from tools.similar_case import write_similar_case, write_whole_case
 
-WORKFLOW = ROOT / "tests" / "workflows" / "demo.json"
 CASE_FOLDER = "lumosx_cases"
 TIMEOUT_SECONDS = 3600
-FRAME_MS = 1000 // 16
 # Sampling takes most of the time, so it takes most of the bar.
 SAMPLER_WEIGHT = 20
 QUIET_SECONDS = 20
@@ -32,15 +31,17 @@ QUIET_SECONDS = 20
 
 @dataclass(frozen=True)
 class Demo:
-    """What is filled into the workflow of one of the models.
+    """How to show one of the small models.
 
     Attributes:
-        workflow: in API form.
+        workflow: its own, in API form.
         prompt, seed: the node and its input for these options.
-        off: the node, and the values of it with which the same is made without what the demo is about.
+        off: the node, and the inputs of it with which the same is made without what the demo is about; None removes
+            an input.
         words: under the videos with it and without.
+        write_case: draws its case into a folder that does not exist yet; None for a workflow without Load Case.
         write_pictures: draws what its Load Image nodes load into a folder, and returns the words for each file name;
-            None for a workflow that loads a case.
+            None for a workflow without such nodes.
     """
 
     workflow: Path
@@ -48,18 +49,24 @@ class Demo:
     seed: tuple[str, str]
     off: tuple[str, dict]
     words: tuple[str, str]
+    write_case: Callable[[Path], Path] | None = None
     write_pictures: Callable[[Path], dict[str, str]] | None = None
 
 
+_WORKFLOWS = ROOT / "tests" / "workflows"
 DEMOS = {
     "lumosx": Demo(
-        WORKFLOW, ("LumosX_RelationalEncode", "prompt"), ("LumosX_Sampler", "seed"), ("LumosX_Model", {"ratio": 0.0}),
-        ("with relations", "relations off"),
+        _WORKFLOWS / "demo.json", ("LumosX_RelationalEncode", "prompt"), ("LumosX_Sampler", "seed"),
+        ("LumosX_Model", {"ratio": 0.0}), ("with relations", "relations off"), write_case=write_similar_case,
     ),
     "lynx": Demo(
-        WORKFLOW.with_name("lynx_demo.json"), ("CLIPTextEncode", "text"), ("KSampler", "seed"),
-        ("LumosX_Lynx", {"id_scale": 0.0, "ref_scale": 0.0}), ("with Lynx", "without Lynx"),
-        write_face,
+        _WORKFLOWS / "lynx_demo.json", ("CLIPTextEncode", "text"), ("KSampler", "seed"),
+        ("LumosX_Lynx", {"id_scale": 0.0, "ref_scale": 0.0}), ("with Lynx", "without Lynx"), write_pictures=write_face,
+    ),
+    "polyvivid": Demo(
+        _WORKFLOWS / "polyvivid_demo.json", ("LumosX_PolyVividEncode", "prompt"), ("KSampler", "seed"),
+        ("LumosX_PolyVividEncode", {"relations": None}), ("with PolyVivid", "without PolyVivid"),
+        write_case=write_whole_case,
     ),
 }
 
@@ -87,12 +94,20 @@ class Options:
     relations: bool = True
     model: str = "lumosx"
 
+    @property
+    def demo(self):
+        """How the model is shown."""
+        return DEMOS[self.model]
+
 
 def parse(argv):
     """Return the checked Options for a command line; raises DemoError when one of them cannot work."""
     parser = _Parser(prog="dev.py demo", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--model", choices=DEMOS, default="lumosx", help="lynx: one face by Lynx (%(default)s)")
-    parser.add_argument("--case", metavar="FOLDER", help="a case folder of your own (default: two people alike)")
+    parser.add_argument(
+        "--model", choices=DEMOS, default="lumosx",
+        help="lynx: one face by Lynx; polyvivid: two people as whole figures by PolyVivid (%(default)s)",
+    )
+    parser.add_argument("--case", metavar="FOLDER", help="a case folder of your own (default: two similar people)")
     parser.add_argument("--prompt", metavar="TEXT", help="replaces the case's caption")
     parser.add_argument("--out", metavar="FILE", default="lumosx_demo.mp4", help="where the video goes (%(default)s)")
     parser.add_argument("--seed", metavar="N", type=int, help="seed of the sampler (default: the workflow's own)")
@@ -100,19 +115,19 @@ def parse(argv):
     parser.add_argument("--workflow", metavar="FILE", help="another workflow in API form")
     parser.add_argument(
         "--strip", metavar="FILE",
-        help="also a picture: references above, frames below; a .webp is animated, and also shows relations or Lynx "
-        "off",
+        help="also a picture: references above, frames below; a .webp is animated, and also shows the same "
+        "without relations, Lynx or PolyVivid",
     )
     parser.add_argument(
         "--relations", choices=("on", "off"), default="on",
-        help="off: the same model without MCAM, which lets words look at their references (%(default)s)",
+        help="off: the same model without MCAM (lumosx) or without subjects (polyvivid) (%(default)s)",
     )
     arguments = parser.parse_args(argv)
     if arguments.seed is not None and not 0 <= arguments.seed < 2**64:
         raise DemoError(f"--seed must be between 0 and {2**64 - 1}, not {arguments.seed}.")
-    loads_a_case = DEMOS[arguments.model].write_pictures is None
-    if not loads_a_case and (arguments.case is not None or arguments.relations == "off"):
-        raise DemoError(f"--case and --relations are for --model lumosx: leave them out with {arguments.model}.")
+    if DEMOS[arguments.model].write_case is None and (arguments.case is not None or arguments.relations == "off"):
+        others = " and ".join(model for model, demo in DEMOS.items() if demo.write_case is not None)
+        raise DemoError(f"--case and --relations are for --model {others}: leave them out with {arguments.model}.")
     return Options(
         out=_checked_out(arguments.out),
         case=_checked_case(arguments.case) if arguments.case is not None else None,
@@ -183,13 +198,15 @@ def load_workflow(options):
     if options.case is not None:
         node = _find_node(prompt, "LumosX_LoadCase", options.workflow)
         prompt[node]["inputs"]["case"] = f"{CASE_FOLDER}/{options.case.name} [input]"
-    demo = DEMOS[options.model]
-    for value, (node, name) in ((options.prompt, demo.prompt), (options.seed, demo.seed)):
+    for value, (node, name) in ((options.prompt, options.demo.prompt), (options.seed, options.demo.seed)):
         if value is not None:
             prompt[_find_node(prompt, node, options.workflow)]["inputs"][name] = value
     if not options.relations:
-        node, values = demo.off
-        prompt[_find_node(prompt, node, options.workflow)]["inputs"].update(values)
+        node, changed = options.demo.off
+        inputs = prompt[_find_node(prompt, node, options.workflow)]["inputs"]
+        inputs.update(changed)
+        for name in [name for name, value in changed.items() if value is None]:
+            del inputs[name]
     _find_node(prompt, "SaveVideo", options.workflow)
     return prompt
 
@@ -265,8 +282,8 @@ def make_video(options, prompt, comfyui_dir, models):
     with tempfile.TemporaryDirectory(prefix="lumosx-demo-", ignore_cleanup_errors=True) as base:
         if options.case is not None:
             _copy_case(options.case, Path(base) / "input" / CASE_FOLDER / options.case.name)
-        if DEMOS[options.model].write_pictures is not None:
-            DEMOS[options.model].write_pictures(Path(base) / "input")
+        if options.demo.write_pictures is not None:
+            options.demo.write_pictures(Path(base) / "input")
         progress = ProgressLine(prompt)
         progress.show("Starting ComfyUI")
         server = ComfyServer(comfyui_dir, base=base, log=options.host_log, models=models)
@@ -333,11 +350,10 @@ def main(argv):
 
 def _with_case(options, folder):
     """The options with a case that is drawn, where the workflow is the demo's own and no case is named."""
-    if options.case is not None or options.workflow != WORKFLOW:
+    demo = options.demo
+    if options.case is not None or demo.write_case is None or options.workflow != demo.workflow:
         return options
-    from tools.similar_case import write_similar_case
-
-    return replace(options, case=write_similar_case(folder / "demo"))
+    return replace(options, case=demo.write_case(folder / "demo"))
 
 
 def _run(options):
@@ -346,20 +362,23 @@ def _run(options):
 
 
 def _write_strip(options, folder):
-    """Write the picture of the references and the video; a moving one shows the same without them, too."""
+    """Write the picture of the references and the video; an animated one also shows the video without them."""
+    from lumosx_core.media.video import VideoFile
     from tools.strip import case_pictures, make_animation, make_strip
 
-    moves, demo = options.strip.suffix.lower() == ".webp", DEMOS[options.model]
-    if demo.write_pictures is not None:
-        pictures = [(Image.open(folder / name), words, None) for name, words in demo.write_pictures(folder).items()]
+    moves = options.strip.suffix.lower() == ".webp"
+    if options.demo.write_pictures is not None:
+        written = options.demo.write_pictures(folder)
+        pictures = [(Image.open(folder / name), words, None) for name, words in written.items()]
     else:
         pictures = case_pictures(options.case or _demo_case(folder / "case"))
     if moves:
         off = replace(options, relations=False, out=folder / "off.mp4")
         _run(off)
-        videos = dict(zip(demo.words, (options.out, off.out)))
+        videos = dict(zip(options.demo.words, (options.out, off.out)))
         first, *others = make_animation(pictures, videos)
-        how = {"format": "WEBP", "save_all": True, "append_images": others, "duration": FRAME_MS, "loop": 0,
+        frame_ms = round(1000 / VideoFile(options.out).fps)
+        how = {"format": "WEBP", "save_all": True, "append_images": others, "duration": frame_ms, "loop": 0,
                "quality": 80, "method": 6}
     else:
         first = make_strip(pictures, options.out)

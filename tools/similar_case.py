@@ -3,6 +3,7 @@
 Only the relations say whose face and whose things are whose. The small model was trained on none of these fills.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from lumosx_core.cases import write_case_folder
@@ -12,6 +13,7 @@ from lumosx_core.tiny.world.clip import Cast, draw_references
 from lumosx_core.tiny.world.figure import DrawnPerson
 from lumosx_core.tiny.world.relations import scene_of
 from lumosx_core.tiny.world.script import Role, Script, Wear
+from lumosx_core.tiny.world.whole import draw_people, whole_scene_of
 
 _CLOTHES = (Wear("jacket"), Wear("hat"))
 _HAIR = (120, 66, 30)
@@ -48,3 +50,10 @@ def write_similar_case(folder: Path) -> Path:
     """Write the case to a folder that is to be made; the folder."""
     pictures = [picture for _, picture in draw_references(None, SCRIPT, CAST, ZOOM)]
     return write_case_folder(scene_of(SCRIPT, pictures), SCRIPT.prompt, folder.name, folder)
+
+
+def write_whole_case(folder: Path) -> Path:
+    """Write the same two people as whole figures, without the thing, to a folder that does not exist yet; return it."""
+    script = replace(SCRIPT, thing="")
+    scene = whole_scene_of(script, draw_people(None, script, CAST, ZOOM))
+    return write_case_folder(scene, script.prompt, folder.name, folder)

@@ -78,9 +78,39 @@ def test_the_video_goes_to_the_current_folder_by_default(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("model", demo.DEMOS)
+def test_the_workflow_of_each_model_takes_the_options_and_can_do_without_it(model, tmp_path):
+    arguments = ["--model", model, "--out", str(tmp_path / "a.mp4"), "--prompt", "A man.", "--seed", "7"]
+    options = demo._with_case(demo.parse(arguments), tmp_path)
+    shown = options.demo
+    on, off = demo.load_workflow(options), demo.load_workflow(replace(options, relations=False))
+    for (kind, name), value in ((shown.prompt, "A man."), (shown.seed, 7)):
+        assert value in [node["inputs"].get(name) for node in on.values() if node["class_type"] == kind]
+    [changed] = [number for number in on if on[number] != off[number]]
+    kind, values = shown.off
+    assert on[changed]["class_type"] == kind
+    assert {name: off[changed]["inputs"].get(name) for name in values} == values
+    assert None not in off[changed]["inputs"].values()
+
+
+@pytest.mark.parametrize("model", demo.DEMOS)
+def test_the_workflow_of_each_model_loads_what_is_drawn_for_it(model, tmp_path):
+    options = demo._with_case(demo.parse(["--model", model, "--out", str(tmp_path / "a.mp4")]), tmp_path / "case")
+    nodes = demo.load_workflow(options).values()
+    assert (options.demo.write_case is None) != (options.demo.write_pictures is None)
+    if options.demo.write_case is not None:
+        [case] = [node["inputs"]["case"] for node in nodes if node["class_type"] == "LumosX_LoadCase"]
+        assert (options.case / "caption.txt").is_file() and options.case.name in case
+    else:
+        loaded = [node["inputs"]["image"] for node in nodes if node["class_type"] == "LoadImage"]
+        assert sorted(loaded) == sorted(options.demo.write_pictures(tmp_path))
+        assert all((tmp_path / name).is_file() for name in loaded)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["--model", "wan"], "Argument --model: invalid choice: 'wan'"),
         (["--case", "nowhere"], "There is no case folder"),
         (["--case", "empty"], "has no caption.txt: add one with the prompt in it."),
         (["--out", "video.avi"], "--out must name an .mp4 file, not video.avi."),
@@ -164,17 +194,6 @@ def test_relations_are_switched_off_in_the_model_and_nowhere_else(tmp_path):
     assert prompt == {**PACK_WORKFLOW, "5": {**model, "inputs": off}}
 
 
-def test_the_demo_of_lynx_takes_its_prompt_and_seed_and_switches_both_adapters_off(tmp_path):
-    arguments = ["--model", "lynx", "--prompt", "A man.", "--seed", "7", "--out", str(tmp_path / "a.mp4")]
-    options = demo.parse(arguments)
-    inputs = {node["class_type"]: node["inputs"] for node in reversed(demo.load_workflow(options).values())}
-    assert (inputs["CLIPTextEncode"]["text"], inputs["KSampler"]["seed"]) == ("A man.", 7)
-    assert (inputs["LumosX_Lynx"]["id_scale"], inputs["LumosX_Lynx"]["ref_scale"]) == (1.0, 1.0)
-    off = demo.load_workflow(replace(options, relations=False))
-    [lynx] = [node["inputs"] for node in off.values() if node["class_type"] == "LumosX_Lynx"]
-    assert (lynx["id_scale"], lynx["ref_scale"]) == (0.0, 0.0)
-
-
 def test_the_face_of_the_lynx_demo_is_one_that_no_training_has_seen(tmp_path):
     write_face(tmp_path)
     assert split_of(FACE) is Split.HELD_OUT
@@ -192,7 +211,6 @@ def test_an_animation_shows_the_case_above_videos_of_one_length(tmp_path):
     width, height = frames[0].size
     left, right = (np.asarray(frames[1])[height - 100, x].mean() for x in (width // 4, 3 * width // 4))
     assert abs(left - 128) < 6 and right > 249
-
 
 
 def test_a_workflow_without_the_node_for_an_option_is_refused(tmp_path):

@@ -1,7 +1,9 @@
 from lumosx_core.cases import load_case
 from lumosx_core.tiny.world.cast import PALETTE, colour_name
 from tools import similar_case
-from tools.demo import WORKFLOW, Options, _with_case
+from tools.demo import DEMOS, Options, _with_case
+
+WORKFLOW = DEMOS["lumosx"].workflow
 
 
 def test_two_people_wear_the_same_kinds_under_the_same_hair_and_the_prompt_names_no_colour(tmp_path):
@@ -21,3 +23,10 @@ def test_the_demo_takes_it_where_no_case_is_named_and_the_workflow_is_its_own(tm
     assert _with_case(own, tmp_path) is own
     default = _with_case(Options(tmp_path / "a.mp4", None, None, None, None, WORKFLOW), tmp_path)
     assert load_case(default.case).prompt == similar_case.SCRIPT.prompt
+
+
+def test_the_same_people_are_whole_figures_for_polyvivid(tmp_path):
+    case = load_case(similar_case.write_whole_case(tmp_path / "case"))
+    assert [one.face.phrase for one in case.scene.subjects] == ["woman on the left", "woman on the right"]
+    assert not any(one.attributes for one in case.scene.subjects) and case.scene.non_human == ()
+    assert not {colour_name(colour) for colour in PALETTE} & set(case.prompt.replace(",", "").split())
