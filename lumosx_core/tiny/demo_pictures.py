@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from .demo_case import CAST, SCRIPT, ZOOM
 from .portrait import HEIGHT, WIDTH, Portrait, draw_portrait
 from .world.cast import Fill
-from .world.clip import Viewpoint, draw_references, view_of_wear
+from .world.clip import Viewpoint, draw_references, view_of_person, view_of_wear
+from .world.figure import DrawnPerson
 from .world.geometry import WHITE
 from .world.photo import grained, not_white
 
@@ -19,6 +20,8 @@ WOMAN, DRESS = (f"{_PREFIX}{name}.png" for name in ("woman", "dress"))
 GUITAR, PARK = (f"{_PREFIX}{name}.png" for name in ("guitar", "park"))
 PORTRAIT = f"{_PREFIX}portrait.jpg"
 TWO_PEOPLE, JACKET_ON_A_CHAIR = f"{_PREFIX}two_people.jpg", f"{_PREFIX}jacket_on_a_chair.png"
+WHOLE_MAN, WHOLE_WOMAN = (f"{_PREFIX}whole_{name}.png" for name in ("man", "woman"))
+"""Whole figures, for PolyVivid."""
 _OF_THE_CASE = (PARK, GUITAR, MAN, JACKET, HAT, WOMAN, DRESS)
 """In the order in which the case's references are drawn."""
 
@@ -35,6 +38,7 @@ def demo_pictures() -> Mapping[str, Callable[[], Image.Image]]:
     """File name to what draws that picture (RGB); the names are those of the constants above."""
     return {
         **{name: lambda place=place: _of_the_case(place) for place, name in enumerate(_OF_THE_CASE)},
+        **{name: lambda place=place: draw_whole_person(place) for place, name in enumerate((WHOLE_MAN, WHOLE_WOMAN))},
         TWO_PEOPLE: draw_two_people,
         PORTRAIT: draw_one_person,
         JACKET_ON_A_CHAIR: draw_jacket_on_a_chair,
@@ -43,10 +47,20 @@ def demo_pictures() -> Mapping[str, Callable[[], Image.Image]]:
 
 def _of_the_case(place: int) -> Image.Image:
     """One of the case's pictures; upright ones get white sides, since Load Image grows with a picture's height."""
-    picture = [picture for _, picture in draw_references(None, SCRIPT, CAST, ZOOM)][place]
+    return _not_upright([picture for _, picture in draw_references(None, SCRIPT, CAST, ZOOM)][place])
+
+
+def _not_upright(picture: Image.Image) -> Image.Image:
     if picture.height <= picture.width:
         return picture
     return ImageOps.pad(picture, (round(picture.height * _SHAPE), picture.height), color=WHITE)
+
+
+def draw_whole_person(place: int) -> Image.Image:
+    """One of the case's people as a whole figure, in a sweater with the colours of their clothes."""
+    person = CAST.people[place]
+    fill = next(iter(person.worn.values()))
+    return _not_upright(view_of_person(DrawnPerson(person.face, {"sweater": fill}), Viewpoint(margin=0.03), ZOOM))
 
 
 def draw_two_people() -> Image.Image:

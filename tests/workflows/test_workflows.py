@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from lumosx_core.tiny.demo_pictures import demo_pictures
+from lumosx_core.tiny.trained import POLYVIVID
 from tools.client import ComfyClient
 from tools.server import ROOT
 from tools.shipped_workflows import API_FORMS, WORKFLOWS, api_form, workflow
@@ -15,10 +16,12 @@ from tools.templates.writing import api_text, as_graph, graph_text
 from tools.ui_form import NOTES, PRIMITIVE, to_api
 
 # They need real weights; the others run on the stand-ins.
-REAL = [name for name in API_FORMS if API_FORMS[name] not in ("demo_scene", "snapshots")]
-# They have no LumosX Relational Encode; their settings have tests of their own.
-OTHER_METHODS = ("lynx",)
-RELATIONAL = [name for name in API_FORMS if API_FORMS[name] not in OTHER_METHODS]
+REAL = [name for name in API_FORMS if API_FORMS[name] not in ("demo_scene", "snapshots", "polyvivid")]
+# It has no encoder of ours; its settings have a test of their own.
+ENCODED = [name for name in API_FORMS if API_FORMS[name] != "lynx"]
+ENCODERS = ("LumosX_RelationalEncode", "LumosX_PolyVividEncode")
+# Files of the pack itself, which no page can call missing.
+SHIPPED_FILES = {"LumosX_PolyVivid": POLYVIVID.name}
 # Which input of a loader names a file, and the folder of models/ that it belongs to.
 FILE_INPUTS = {
     "CLIPLoader": ("clip_name", "text_encoders"),
@@ -36,9 +39,9 @@ def info(server):
     return ComfyClient(server.url).object_info()
 
 
-def inputs_of(name, class_type):
-    """Of the first node of a class."""
-    return next(node["inputs"] for node in api_form(name).values() if node["class_type"] == class_type)
+def inputs_of(name, *class_types):
+    """Of the first node of one of these classes."""
+    return next(node["inputs"] for node in api_form(name).values() if node["class_type"] in class_types)
 
 
 @pytest.mark.parametrize("template", templates(), ids=lambda template: template.name)
@@ -51,7 +54,7 @@ def test_the_files_are_what_the_descriptions_say(template, info):
 
 def test_names_sort_from_the_first_try_on():
     names = list(API_FORMS)
-    assert names == sorted(names) and [name[:2] for name in names] == [f"{number} " for number in range(1, 9)]
+    assert names == sorted(names) and [name[:2] for name in names] == [f"{number} " for number in range(1, 10)]
 
 
 def test_every_workflow_has_an_api_form_and_a_picture():
@@ -67,9 +70,9 @@ def test_a_picture_is_small_enough_for_a_list(name):
     assert path.stat().st_size < 100_000
 
 
-@pytest.mark.parametrize("name", RELATIONAL)
+@pytest.mark.parametrize("name", ENCODED)
 def test_the_negative_prompt_is_left_to_the_release(name):
-    assert inputs_of(name, "LumosX_RelationalEncode")["negative_prompt"] == ""
+    assert inputs_of(name, *ENCODERS)["negative_prompt"] == ""
 
 
 @pytest.mark.parametrize("name", API_FORMS)
@@ -137,7 +140,8 @@ def test_loaders_say_where_their_files_are(name):
     for node in workflow(name)["nodes"]:
         files = [value for value in node.get("widgets_values", []) if str(value).endswith((".safetensors", ".gguf"))]
         if node["type"] not in FILE_INPUTS:
-            assert files == [] and "models" not in node["properties"], node["type"]
+            shipped = [SHIPPED_FILES[node["type"]]] if node["type"] in SHIPPED_FILES else []
+            assert files == shipped and "models" not in node["properties"], node["type"]
             continue
         input_name, folder = FILE_INPUTS[node["type"]]
         assert api_form(name)[str(node["id"])]["inputs"][input_name] == files[0]
@@ -166,14 +170,14 @@ def test_lynx_is_sampled_as_the_release_does_it():
     assert (size["width"], size["height"], size["length"]) == (832, 480, 81)
 
 
-@pytest.mark.parametrize("name", [name for name in REAL if name in RELATIONAL])
+@pytest.mark.parametrize("name", [name for name in REAL if name in ENCODED])
 def test_only_the_packed_file_has_to_be_made_by_hand(name):
     texts = "".join(node["widgets_values"][0] for node in workflow(name)["nodes"] if node["type"] in NOTES)
     packed = inputs_of(name, "LumosX_ModelLoader")["model_name"].endswith(".gguf")
     assert RELEASED_FOLDER in texts and ("Convert Weights" in texts) == packed
 
 
-@pytest.mark.parametrize("name", [name for name in REAL if name in RELATIONAL])
+@pytest.mark.parametrize("name", [name for name in REAL if name in ENCODED])
 def test_sizes_and_settings_are_the_releases(name):
     size = inputs_of(name, "LumosX_RelationalEncode")
     assert [size[key] for key in ("width", "height", "frames", "batch_size")] == [832, 480, 81, 1]
@@ -184,9 +188,9 @@ def test_sizes_and_settings_are_the_releases(name):
     assert sampler["shift"] == 8.0 and sampler["denoise"] == 1.0
 
 
-@pytest.mark.parametrize("name", RELATIONAL)
+@pytest.mark.parametrize("name", ENCODED)
 def test_every_phrase_is_in_the_prompt(name):
-    prompt = inputs_of(name, "LumosX_RelationalEncode")["prompt"]
+    prompt = inputs_of(name, *ENCODERS)["prompt"]
     if isinstance(prompt, str):
         phrases = [value for node in api_form(name).values() for key, value in node["inputs"].items()
                    if key.endswith("phrase") and value]

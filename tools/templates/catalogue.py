@@ -35,6 +35,7 @@ THIN, NARROW, USUAL = 230, 270, 300
 CASE, JOINED = 176, 208
 MAN, WOMAN = "man on the left", "woman on the right"
 REAL_SIZE = {"width": 832, "height": 480, "frames": 81}
+SMALL_ADAPTER = "lumosx_tiny_polyvivid.safetensors"
 TINY_SIZE = {"width": 128, "height": 96, "frames": 17}
 TINY_SAMPLING = {"steps": 20, "cfg": 3.0, "shift": 5.0}
 
@@ -92,6 +93,7 @@ def real_models(weights=notes.WEIGHTS_FILE, budget=0.0, lora=False):
 
 
 TINY = {"model": ("models", 0), "clip": ("models", 1), "vae": ("models", 2)}
+HUNYUAN = {"vae": ("models", 3)}
 REAL = {"model": ("loader", 0), "clip": ("clip", 0), "vae": ("vae", 0)}
 
 
@@ -395,6 +397,47 @@ def scores_of_cases():
     ], 36)
 
 
+def polyvivid():
+    """Two subjects on the small HunyuanVideo."""
+    wears = (Wear("sweater"),)
+    text = script(
+        Role("man", "on the left", 34.0, wears, "waves"), Role("woman", "on the right", 94.0, wears, "waves"), thing="",
+    )
+    encode = GraphNode("encode", "LumosX_PolyVividEncode", links={
+        "clip": ("models", 1), "clip_vision": ("models", 2), "vae": ("models", 3), "relations": ("binder", 0),
+    }, values={"prompt": text, "picture_side": 96})
+    sampler = GraphNode("sampler", "KSampler", 280, links={
+        "model": ("adapter", 0), "positive": ("encode", 0), "negative": ("encode", 1), "latent_image": ("size", 0),
+    }, values={"steps": 20, "cfg": 2.0})
+    decoded = video(HUNYUAN, "video/LumosX PolyVivid", 460, scale={
+        "upscale_method": "lanczos", "width": 768, "height": 576, "crop": "disabled",
+    })
+    return Template("9 PolyVivid two subjects", "polyvivid", [
+        note("note", notes.POLYVIVID, 320),
+        Band("1 Pictures", GREEN, [Column(THIN, [
+            picture("man_picture", "The whole man", drawn.WHOLE_MAN),
+            picture("woman_picture", "The whole woman", drawn.WHOLE_WOMAN),
+        ])]),
+        Band("2 Subjects", OCHRE, staggered([
+            Column(NARROW, [subject("man", "The man on the left", MAN, ("man_picture", 0))]),
+            Column(NARROW, [subject("woman", "The woman on the right", WOMAN, ("woman_picture", 0))]),
+        ], 24)),
+        board(640, ("man", "woman")),
+    ], [
+        note("more", notes.POLYVIVID_REAL, 320),
+        Band("4 Small models", BLUE, [Column(USUAL, [
+            GraphNode("models", "LumosX_TinyHunyuan", 110),
+            GraphNode("adapter", "LumosX_PolyVivid", None, None, {"model": ("models", 0)}, {"adapter": SMALL_ADAPTER}),
+        ])]),
+        Band("5 Prompt", OCHRE, [Column(400, [encode], down=30)]),
+        Band("6 Sampling", OLIVE, [Column(USUAL, [
+            GraphNode("size", "EmptyHunyuanLatentVideo", 150, values={"width": 128, "height": 96, "length": 9}),
+            sampler,
+        ])]),
+        decoded,
+    ], TWO_PICTURES, VIDEO_ROW + STEP, [BACK, Route(("models", 3), [("decode", "vae")])])
+
+
 def templates():
     """All of them, in the order of their names."""
-    return [demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases(), lynx()]
+    return [demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases(), lynx(), polyvivid()]

@@ -199,6 +199,38 @@ To tell faces apart, scores need an InsightFace pack in models/insightface, or d
 For many cases, or to continue after a crash: docs/batch.md.
 """
 
+POLYVIVID = """# PolyVivid: two subjects
+
+Press Run: it takes about half a minute on a CPU. The small HunyuanVideo of this template and its adapter come with \
+the pack. They know only a drawn world.
+
+## Look at the prompt
+
+It mentions no colours. What the two people look like comes only from the pictures, each bound to its words.
+
+## Change it and run again
+
+- Exchange the two pictures, or the two phrases: the people change places.
+- Set *strength* of *LumosX PolyVivid* to 0, or remove the link to *relations*.
+
+## What PolyVivid uses
+
+Words and pictures, but not groups: what belongs to a person becomes a separate subject (docs/polyvivid.md).
+"""
+
+POLYVIVID_REAL = """## Real videos
+
+We know of no public weights of PolyVivid, so you need an adapter that you or somebody else trained \
+(docs/polyvivid.md). Then replace *LumosX Tiny HunyuanVideo* with
+
+- *Load Diffusion Model*, HunyuanVideo text to video
+- *DualCLIPLoader*, type hunyuan_video
+- *Load CLIP Vision*, llava_llama3_vision
+- *Load VAE*, HunyuanVideo's
+
+set 848 x 480 and *picture_side* 384, put *FluxGuidance* with 6 after positive, and set cfg 1.
+"""
+
 
 LYNX = """# Lynx: one face
 

@@ -60,6 +60,8 @@ DEFAULTS = {
     "UNETLoader": {"weight_dtype": "default"},
     "CLIPLoader": {"type": "wan", "device": "default"},
     "LoraLoaderModelOnly": {"strength_model": 1.0},
+    "EmptyHunyuanLatentVideo": {"batch_size": 1},
+    "KSampler": {"seed": 0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0},
     "VAEDecodeTiled": {"tile_size": 512, "overlap": 64, "temporal_size": 64, "temporal_overlap": 8},
     "CreateVideo": {"fps": 16.0},
     "SaveVideo": {"filename_prefix": "video/ComfyUI", "format": "mp4", "codec": "h264"},

@@ -14,7 +14,7 @@ from lumosx_core.tiny.portrait import Portrait, draw_portrait
 NAMES = {
     "lumosx_demo_two_people.jpg", "lumosx_demo_portrait.jpg",
     *(f"lumosx_demo_{name}.png" for name in (
-        "man", "jacket", "hat", "woman", "dress", "guitar", "park", "jacket_on_a_chair"
+        "man", "jacket", "hat", "woman", "dress", "guitar", "park", "jacket_on_a_chair", "whole_man", "whole_woman",
     )),
 }
 
