@@ -15,15 +15,13 @@ from ..tiny.learned import LearnedCodec, load_codec
 from ..tiny.lynx_faces import EMBEDDING
 from ..tiny.trained import TRAINED
 from ..tiny.world.cast import Split
-from ..weights.checksum import weights_sha256
-from ..weights.opening import open_weights
 from .examples import Encode
 from .lynx_adapters import TrainedAdapters, initialise_adapters
 from .lynx_samples import FaceExamples, FaceSample, ReferencePass, nobody, sample_of
 from .lynx_trainer import FaceCheck, LynxTrainer
 from .options import add_small_options, check_small_options
 from .plot import Shown
-from .running import machine_of, train_to_file, write_record, write_weights
+from .running import base_sha256, machine_of, train_to_file, write_record, write_weights
 from .tiny_run import SIZE, drawn_aside, fast_encoder, load_start, repeated, small_network
 from .trainer import TrainingPlan
 
@@ -92,16 +90,6 @@ def train_lynx(options: argparse.Namespace) -> str:
         trainer, lambda step: samples(step, codec, encode, references, stills), options.out,
         lambda: write_trained(options.out, trainer), check,
     )
-
-
-def base_sha256(path: Path) -> str:
-    """The checksum of a base's weights, which the record of its adapters contains.
-
-    Raises:
-        LumosXError: as ``open_weights``.
-    """
-    with open_weights(path) as source:
-        return weights_sha256(source)
 
 
 def samples(

@@ -18,6 +18,8 @@ from safetensors.torch import save
 from tqdm import tqdm
 
 from ..files import write_aside
+from ..weights.checksum import weights_sha256
+from ..weights.opening import open_weights
 from .options import checkpoint_of
 from .plot import OWNERS, VELOCITY_LOSS, Shown, plot_record
 from .trainer import Example, Trained, Trainer
@@ -50,6 +52,16 @@ def train_to_file(
     write()
     checkpoint.unlink(missing_ok=True)
     return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {out}"
+
+
+def base_sha256(path: Path) -> str:
+    """The checksum of a base's weights, which the record of its adapters contains.
+
+    Raises:
+        LumosXError: as ``open_weights``.
+    """
+    with open_weights(path) as source:
+        return weights_sha256(source)
 
 
 def run(

@@ -28,7 +28,7 @@ from .concatenation_trainer import ConcatenationTrainer
 from .hunyuan_base import check_hunyuan_file, read_hunyuan
 from .hunyuan_trainer import HunyuanTrainer
 from .options import add_small_options, check_files, check_small_options
-from .running import machine_of, train_to_file, write_record
+from .running import base_sha256, machine_of, train_to_file, write_record
 from .tiny_run import repeated
 from .trainer import TrainingPlan
 from .whole_check import WholeCheck
@@ -146,7 +146,9 @@ def _trainer(options: argparse.Namespace, ablation: Ablation) -> HunyuanTrainer:
         options.steps, rate=RATE, full_rate_inputs=SIZE.hidden_size, cooldown=COOLDOWN, shift=SHIFT, decay=DECAY,
         accumulate=SCRIPTS,
     )
-    about = {"ablation": options.ablation, "base": options.base.name}
+    about = {
+        "ablation": options.ablation, "base": options.base.name, "base_sha256": base_sha256(options.base),
+    }
     dtype, device = torch.bfloat16, torch.device(options.device)
     base = read_hunyuan(options.base, dtype)
     if ablation.concatenated:

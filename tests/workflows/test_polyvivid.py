@@ -8,14 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from lumosx_core.tiny.trained import HUNYUAN, POLYVIVID
 from support.tiny_hunyuan import skip_without_tokenizer
 
 HERE = Path(__file__).parent
-
-pytestmark = pytest.mark.skipif(
-    not (HUNYUAN.is_file() and POLYVIVID.is_file()), reason="the small HunyuanVideo is not trained yet"
-)
 
 
 @pytest.fixture

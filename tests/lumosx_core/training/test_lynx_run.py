@@ -22,6 +22,7 @@ from lumosx_core.training.__main__ import main
 from lumosx_core.training.lynx_adapters import TrainedAdapters, initialise_adapters
 from lumosx_core.training.lynx_samples import FACE_WEIGHT, FaceExamples, ReferencePass, encode_faces, nobody, sample_of
 from lumosx_core.training.lynx_trainer import LynxTrainer, _instead, with_adapters
+from lumosx_core.training.running import base_sha256
 from lumosx_core.training.tiny_run import SIZE, small_network
 from lumosx_core.training.trainer import TrainingPlan
 from support.lynx_people import relative
@@ -76,7 +77,7 @@ def test_a_few_steps_write_adapters_record_and_plot(tmp_path, capsys, monkeypatc
     assert found.sizes[RESAMPLER] == lynx_run.RESAMPLER
     assert found.layers(ID_LAYERS).kind == "full" and found.layers(REF_LAYERS).blocks == tuple(range(SIZE.num_layers))
     record = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
-    assert (record["base"], record["base_sha256"]) == (TRAINED.name, lynx_run.base_sha256(TRAINED))
+    assert (record["base"], record["base_sha256"]) == (TRAINED.name, base_sha256(TRAINED))
     assert record["checks"][-1]["faces, own among 9"] == 0.5
     assert (record["start"], record["still_steps"]) == (("", "700") if start is None else (LYNX.name, "0"))
     value = load_file(out)["blocks.0.self_attn.ref_adapter.to_v_ref.weight"].float()
@@ -90,7 +91,7 @@ def test_adapters_to_start_from_are_refused_where_they_are_another_file(tmp_path
 
 def test_the_shipped_adapters_are_of_the_shipped_base_and_small():
     """Where this fails, the small model was replaced: run python dev.py train lynx, and ship what it writes."""
-    assert RECORD["base_sha256"] == lynx_run.base_sha256(TRAINED)
+    assert RECORD["base_sha256"] == base_sha256(TRAINED)
     assert LYNX.stat().st_size < 4e6
     assert RECORD["parameters"] == sum(part.numel() for part in load_file(LYNX).values())
 

@@ -23,6 +23,7 @@ from lumosx_core.training.ablations import ABLATIONS
 from lumosx_core.training.adapter_cases import AdapterSample, EncodedText
 from lumosx_core.training.hunyuan_base import check_hunyuan_file, read_hunyuan
 from lumosx_core.training.hunyuan_trainer import TextTrainer
+from lumosx_core.training.running import base_sha256
 from lumosx_core.training.trainer import TrainingPlan
 from lumosx_core.weights.opening import open_weights
 from support.hunyuan_files import small_network, write_base
@@ -96,7 +97,8 @@ def test_an_adapter_or_a_merged_base_with_its_record(train, tmp_path, base, abla
     out = tmp_path / "adapter.safetensors"
     train(tiny_polyvivid_run, "--base", base, "--out", out, "--steps", 1, "--ablation", ablation)
     record = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
-    assert record["ablation"] == ablation and 0 <= record["checks"][0]["people of 2, own"] <= 1
+    assert (record["ablation"], record["base_sha256"]) == (ablation, base_sha256(base))
+    assert 0 <= record["checks"][0]["people of 2, own"] <= 1
     if ABLATIONS[ablation].concatenated:
         assert check_hunyuan_file(out) == SIZE
         before, after = load_file(base), load_file(out)

@@ -1,5 +1,7 @@
 """The small HunyuanVideo as ComfyUI objects, through the code of the nodes."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from lumosx_core.tiny.trained import HUNYUAN, POLYVIVID
 from lumosx_core.tiny.world.cast import Split
 from lumosx_core.tiny.world.clip import draw_cast
 from lumosx_core.tiny.world.whole import draw_people, draw_whole_script, whole_scene_of
+from lumosx_core.training.running import base_sha256
 from support.tiny_hunyuan import encoders, write_small_hunyuan
 
 
@@ -111,7 +114,12 @@ def test_the_packs_adapter_is_offered_last():
     assert list_adapters()[-1] == SMALL and list_adapters().count(SMALL) == 1
 
 
-@pytest.mark.skipif(not POLYVIVID.is_file(), reason="the small adapter is not trained yet")
 def test_what_ships_fits_together_and_is_small():
     check_adapter(SMALL)
     assert HUNYUAN.stat().st_size + POLYVIVID.stat().st_size <= 12_000_000
+
+
+def test_the_shipped_adapter_is_of_the_shipped_base():
+    """Where this fails, the base was replaced: run python dev.py train tiny-polyvivid, and ship what it writes."""
+    record = json.loads(POLYVIVID.with_suffix(".json").read_text(encoding="utf-8"))
+    assert record["base_sha256"] == base_sha256(HUNYUAN)
