@@ -16,6 +16,8 @@ WINDOW = {"width": 1900, "height": 1200}
 WIDTH, QUALITY, MARGIN = 800, 80, 16
 # A place at which no bar of the page lies over the graph.
 CORNER, BELOW = (90, 170), 80
+_SMALL = {"LumosX_TinyModels", "LumosX_TinyHunyuan"}
+"""With one of these, a template runs without a download."""
 
 
 def take_thumbnails(browser, server):
@@ -46,7 +48,7 @@ def _take(comfy, name):
     graph = workflow(name)
     comfy.load(graph)
     comfy.close_dialogs()
-    if "LumosX_TinyModels" in [node["type"] for node in graph["nodes"]]:
+    if _SMALL & {node["type"] for node in graph["nodes"]}:
         comfy.queue(timeout=600)
     left, top, right, bottom = bounds(_boxes(comfy))
     room = WINDOW["width"] - CORNER[0] - MARGIN, WINDOW["height"] - CORNER[1] - BELOW
