@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from ...errors import LumosXError
-from ...models.lynx.attention import Addition, add_attention
+from ...models.lynx.attention import Addition, KeysValues, add_attention
 from ...models.wan.module import WanModule
 
 QUERIES_AT_ONCE = 8192
@@ -58,29 +58,34 @@ def added(model: WanModule, id_additions: Additions, ref_additions: Additions) -
 
 @dataclass
 class _Share:
-    """What the adapters add in one layer, from its query to its output projection."""
+    """What the adapters add in one layer, from its query to its output projection.
+
+    Other nodes may ask for the query in pieces of the batch, one by one, as NAG does for positive and negative.
+    """
 
     block: int
     additions: Sequence[Addition]
     heads: int
-    share: torch.Tensor | None = None
+    shares: list[torch.Tensor] = field(default_factory=list)
 
     def note(self, norm: nn.Module, given: tuple[torch.Tensor, ...], q: torch.Tensor) -> None:
-        """q is [batch, tokens, width]."""
+        """q is [rows, tokens, width]; fewer rows than the batch has are those that follow on the ones before."""
         for addition in self.additions:
             if addition.mask is not None and addition.mask.shape[1] != q.shape[1]:
                 raise LumosXError(
                     f"mask: the model has {q.shape[1]} tokens where the video has {addition.mask.shape[1]}, so it is "
                     "not known which belong to the region; unlink mask, or remove what adds frames or references."
                 )
+        first = sum(map(len, self.shares))
         # At once, since a host may rotate q in place.
-        here = [replace(addition, folded=addition.folded.to(q)) for addition in self.additions]
-        self.share = add_attention(torch.zeros_like(q), q, here, self.heads, QUERIES_AT_ONCE)
+        here = [_of_rows(addition, first, len(q)) for addition in self.additions]
+        here = [replace(addition, folded=addition.folded.to(q)) for addition in here]
+        self.shares.append(add_attention(torch.zeros_like(q), q, here, self.heads, QUERIES_AT_ONCE))
 
     def add(self, projection: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         """given[0] is [batch, tokens, width]."""
-        share, self.share = self.share, None
         attended, *others = given
+        share, self.shares = _last_rows(self.shares, len(attended)), []
         if share is None or share.shape != attended.shape:
             raise LumosXError(
                 f"model: another node replaced the attention of block {self.block} in a way that LumosX Lynx does not "
@@ -88,3 +93,27 @@ class _Share:
             )
         # Not in place: a backend may still hold what it gave.
         return attended + share, *others
+
+
+def _of_rows(addition: Addition, first: int, count: int) -> Addition:
+    """An addition for some rows of the batch, counted on through the batch again and again."""
+    def part(rows: torch.Tensor) -> torch.Tensor:
+        start = first % len(rows)
+        return rows if len(rows) == 1 else rows[start:start + count]
+
+    folded, mask = addition.folded, addition.mask
+    return replace(
+        addition, folded=KeysValues(part(folded.keys), part(folded.values)), mask=None if mask is None else part(mask)
+    )
+
+
+def _last_rows(shares: Sequence[torch.Tensor], rows: int) -> torch.Tensor | None:
+    """The last pieces that are so many rows together: some nodes ask for the whole batch before they ask for parts."""
+    pieces: list[torch.Tensor] = []
+    for share in reversed(shares):
+        pieces.insert(0, share)
+        found = sum(map(len, pieces))
+        if found >= rows:
+            # One piece is not copied.
+            return None if found > rows else torch.cat(pieces) if pieces[1:] else share
+    return None

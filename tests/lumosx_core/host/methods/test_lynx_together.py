@@ -215,6 +215,45 @@ def test_together_with_a_node_that_has_attention_of_its_own(person, other, funct
     assert relative(sample(plain_model(load("Wan2.1 T2V"), person), *texts(), steps=1), expected) > 1e-3
 
 
+def in_halves(whole_first):
+    """A node that runs the halves of a batch one after the other, as NAG does for positive and negative.
+
+    Args:
+        whole_first: whether it also takes the query of the whole batch before, as for image-to-video models.
+    """
+    def forward(layer):
+        def run(x, context, *given, **more):
+            if whole_first:
+                layer.norm_q(layer.q(x))
+            parts = [guided_parts(layer, *pair) for pair in zip(x.chunk(2), context.chunk(2))]
+            return layer.o(torch.cat(parts))
+
+        return run
+
+    return lambda model: with_forwards(model, "cross_attn", forward)
+
+
+def guided_parts(layer, x, text):
+    return lynx_network.dense(
+        layer.norm_q(layer.q(x)), layer.norm_k(layer.k(text)), layer.v(text), layer.num_heads
+    )
+
+
+@pytest.mark.parametrize("whole_first", [False, True])
+@pytest.mark.parametrize("region", [None, torch.ones(1, 8, 8)], ids=["everywhere", "region"])
+def test_together_with_a_node_that_runs_the_halves_of_a_batch_by_themselves(person, whole_first, region):
+    appearance = Appearance(region=region)
+    other, rows = in_halves(whole_first), []
+    seen = load("Wan2.1 T2V")
+    seen.model.diffusion_model.blocks[0].cross_attn.norm_q.register_forward_hook(
+        lambda _, given, q: rows.append(len(q)))
+    measured = sample(other(lynx_model(seen, person, appearance)), *texts(), steps=1, cfg=4.0)
+    expected = sample(lynx_model(load("Wan2.1 T2V"), person, appearance), *texts(), steps=1, cfg=4.0)
+    assert relative(measured, expected) < 2e-5
+    # First the photo, beside that of nobody.
+    assert rows == [2, *[2] * whole_first, 1, 1]
+
+
 def test_both_experts_of_wan22_read_the_photo_once_each(person, monkeypatch):
     """Noise levels are split between two MODELs, which take turns with the same person."""
     import lumosx_core.host.methods.lynx_folds as folds
