@@ -288,6 +288,12 @@ class LumosXSaveLynxIdentity(Node):
                     io.Boolean, "replace", default=False, optional=True,
                     tooltip="On: writes over a card of that name. Off: adds a number to the name.",
                 ),
+                advanced(
+                    io.Boolean, "self_contained", default=True, optional=True,
+                    tooltip="On: the card also works without the file of the ID layers, and is 39 MB (full) or 13 MB "
+                    "(lite). Off: about 1 MB, but the same ID layers must be linked where the card is loaded. Has no "
+                    "effect on an identity that came from a card without ID layers.",
+                ),
             ],
             outputs=[
                 io.String.Output(display_name="report", tooltip="Where the card is and what it holds, as text."),
@@ -300,8 +306,8 @@ class LumosXSaveLynxIdentity(Node):
         return cls.verdict(when_known(check_card_name), name=name)
 
     @classmethod
-    def execute(cls, identity, name, replace=False) -> io.NodeOutput:
-        _, report = save_card(identity, name, replace)
+    def execute(cls, identity, name, replace=False, self_contained=True) -> io.NodeOutput:
+        _, report = save_card(identity, name, replace, self_contained)
         return io.NodeOutput(report, ui={"text": [report]})
 
 

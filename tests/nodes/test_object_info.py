@@ -78,7 +78,7 @@ NODES = {
         "model", "identity", "id_scale", "ref_scale", "start_percent", "end_percent", "blocks", "mask", "rows",
     ],
     "LumosX_LynxGuidance": ["model", "positive", "negative", "image_cfg"],
-    "LumosX_SaveLynxIdentity": ["identity", "name", "replace"],
+    "LumosX_SaveLynxIdentity": ["identity", "name", "replace", "self_contained"],
     "LumosX_LoadLynxIdentity": ["card", "lynx"],
 }
 OUTPUTS = {

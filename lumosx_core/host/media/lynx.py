@@ -19,6 +19,7 @@ from ...faces.catalogue import open_detector
 from ...faces.picking import largest
 from ...models.lynx.adapters import ID_LAYERS, PARTS, REF_LAYERS, RESAMPLER, Adapters, LynxPerson
 from ...models.lynx.alignment import ID_SIZE, REF_SIZE, aligned_crop
+from ...models.lynx.attention import KeysValues
 from ...models.lynx.identity import Identity, ReferenceInputs, identity_tokens, project_identities
 from ...models.lynx.recogniser import (
     FaceRecogniser,
@@ -99,17 +100,25 @@ def make_person(
         _kind(adapters), tokens, crops.of_reference, plan.name,
         _reference(vae, clip, crops.of_reference) if REF_LAYERS in adapters else None,
     )
-    identity = replace(identity, projected=_projected(adapters, tokens))
     report = "\n".join([*crops.report, *_likeness(embeddings), *unused])
     pictures = as_batch((crop.numpy() for crop in crops.of_ids), len(crops.of_ids))
     return LynxPerson(identity, adapters), pictures, as_batch([crops.of_reference.numpy()], 1), report
 
 
-def with_checksums(person: LynxPerson) -> Identity:
-    """The identity with the checksums of its adapters, as a card has them; all their numbers are read."""
-    adapters = person.adapters
+def for_card(person: LynxPerson, self_contained: bool = True) -> Identity:
+    """The identity as a card has it: with the checksums of its adapters, all of whose numbers are read.
+
+    Args:
+        self_contained: also with what the ID layers make of it, so that nobody needs them later.
+    """
+    identity, adapters = person.identity, person.adapters
     found = {part: adapters.checksum(part) for part in PARTS if part in adapters}
-    return replace(person.identity, made_with={**person.identity.made_with, **found})
+    identity = replace(identity, made_with={**identity.made_with, **found})
+    if ID_LAYERS not in adapters:
+        return identity
+    if not self_contained:
+        return replace(identity, projected=None)
+    return identity if identity.projected is not None else replace(identity, projected=_projected(person))
 
 
 def _check_inputs(
@@ -238,14 +247,12 @@ def _reference(vae: Any, clip: Any, crop: torch.Tensor) -> ReferenceInputs:
     return ReferenceInputs.of(latents, text)
 
 
-def _projected(adapters: Adapters, tokens: torch.Tensor) -> dict | None:
-    sizes = adapters.layers(ID_LAYERS)
-    if sizes is None:
-        return None
+def _projected(person: LynxPerson) -> dict[int, KeysValues]:
+    """What the ID layers make of a person, block by block; the folds read the layers instead, to hold less."""
     device = comfy.model_management.get_torch_device()
-    projected, bar = {}, comfy.utils.ProgressBar(len(sizes.blocks))
-    with adapters.reader(ID_LAYERS) as reader, torch.no_grad():
-        for block, pair in project_identities(reader, tokens, device):
+    with person.adapters.reader(ID_LAYERS) as reader, torch.no_grad():
+        projected, bar = {}, comfy.utils.ProgressBar(len(reader.sizes.blocks))
+        for block, pair in project_identities(reader, person.identity.tokens, device):
             comfy.model_management.throw_exception_if_processing_interrupted()
             projected[block] = pair.to("cpu")
             bar.update(1)

@@ -19,7 +19,7 @@ from ...untrusted import inside, shown
 from ..conditioning.scene import log_warnings
 from ..weights.checkpoints import state_of
 from .frames import as_picture
-from .lynx import with_checksums
+from .lynx import for_card
 
 FOLDER = "lynx"
 _ENDING = ".safetensors"
@@ -68,12 +68,14 @@ def check_card_name(name: str) -> None:
         raise LumosXError(f"name: {shown(name[:60])!r} cannot be a file name; use letters, digits, - and _.")
 
 
-def save_card(person: LynxPerson, name: str, replace: bool) -> tuple[str, str]:
+def save_card(person: LynxPerson, name: str, replace: bool, self_contained: bool = True) -> tuple[str, str]:
     """Write a person's card into ``output/lynx``.
 
     Args:
         name: of the file, without its ending; a number is added where there is one already.
         replace: write over a card of that name instead.
+        self_contained: with what the ID layers make of the person; otherwise they are needed to use the card. A person
+            who came without ID layers keeps what there is.
 
     Returns:
         The name in ``list_cards``, and a report.
@@ -82,7 +84,7 @@ def save_card(person: LynxPerson, name: str, replace: bool) -> tuple[str, str]:
         LumosXError: a name that cannot be a file's, or what ``write_card`` and reading the adapters raise.
     """
     check_card_name(name)
-    identity = with_checksums(person)
+    identity = for_card(person, self_contained)
     folder = _root(_OUTPUT)
     folder.mkdir(parents=True, exist_ok=True)
     numbered = itertools.chain([name.strip()], (f"{name.strip()}_{number}" for number in itertools.count(2)))

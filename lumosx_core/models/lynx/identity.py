@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -82,16 +82,14 @@ def projected_identity(
 
     Args:
         reader: of ID layers; None without any.
-        device, dtype: of what comes out, and to compute on and in.
+        device: to compute on, and of what comes out.
+        dtype: of what comes out.
 
     Raises:
         LumosXError: the identity holds none and there are no ID layers, or they are of another kind.
     """
     if identity.projected is not None:
-        return (
-            (block, KeysValues(pair.keys.to(device, dtype), pair.values.to(device, dtype)))
-            for block, pair in identity.projected.items()
-        )
+        return _converted(identity.projected.items(), device, dtype)
     if reader is None:
         raise LumosXError(
             f"identity: it holds no keys and values, so the {identity.kind} ID layers are needed; choose their file in "
@@ -102,4 +100,13 @@ def projected_identity(
             f"identity: its tokens are {identity.kind} ones of {identity.tokens.shape[2]} channels, but the ID layers "
             f"({reader.sizes.kind}) take {reader.sizes.input_width}; choose ID layers of the same kind."
         )
-    return project_identities(reader, identity.tokens, device, dtype)
+    # In float32 as those on a card, so that both give the same.
+    return _converted(project_identities(reader, identity.tokens, device), device, dtype)
+
+
+def _converted(
+    projected: Iterable[tuple[int, KeysValues]], device: torch.device | str, dtype: torch.dtype
+) -> Iterator[tuple[int, KeysValues]]:
+    return (
+        (block, KeysValues(pair.keys.to(device, dtype), pair.values.to(device, dtype))) for block, pair in projected
+    )

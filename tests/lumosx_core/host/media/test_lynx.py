@@ -72,7 +72,7 @@ def test_a_photo_becomes_what_the_core_makes_of_its_largest_face(tiny, astronaut
     assert identity.reference.latents.shape == (2, 16, 1, 32, 32)
     expected = clip.encode_from_tokens_scheduled(clip.tokenize("image of a face"))[0][0]
     assert torch.equal(identity.reference.padded_text(), expected.float())
-    assert identity.kind == "full" and identity.name == "Eileen" and sorted(identity.projected) == [0, 1, 2, 3]
+    assert identity.kind == "full" and identity.name == "Eileen" and identity.projected is None
     assert torch.equal(identity.preview, crops[1]) and f"{face.width:.0f} px" in report
 
 
@@ -87,7 +87,7 @@ def test_the_small_lynx_knows_drawn_faces_without_a_recogniser(tiny, monkeypatch
     with torch.no_grad():
         expected = identity_tokens(small.resampler(), world_embedding(of_id[None])[0])
     torch.testing.assert_close(person.identity.tokens, expected)
-    assert sorted(person.identity.projected) == [0, 1, 2, 3, 4]
+    assert sorted(identities.for_card(person).projected) == [0, 1, 2, 3, 4]
 
 
 def test_a_resampler_for_embeddings_that_nobody_gives_is_a_sentence(tiny, adapters):
@@ -257,11 +257,25 @@ def test_a_card_brings_the_person_back(tiny, astronaut, adapters, folders):
         assert set(again.identity.made_with) == {RESAMPLER, ID_LAYERS, REF_LAYERS}
 
 
+def test_a_card_without_keys_is_small_and_needs_the_id_layers(tiny, astronaut, adapters, folders):
+    _, clip, vae = tiny
+    person, *_ = make_person(adapters, astronaut, None, None, vae, clip, PLAN)
+    whole, small = (save_card(person, "Eileen", False, self_contained)[0] for self_contained in (True, False))
+    again = load_card(small, adapters)[0]
+    assert again.identity.projected is None and torch.equal(again.identity.tokens, person.identity.tokens)
+    assert set(again.identity.made_with) == {RESAMPLER, ID_LAYERS, REF_LAYERS}
+    assert sorted(load_card(whole, None)[0].identity.projected) == [0, 1, 2, 3]
+    # Who came from a card keeps its keys where there are no ID layers to make them again.
+    kept = load_card(whole, without(adapters, ID_LAYERS))[0]
+    assert sorted(load_card(save_card(kept, "kept", False, False)[0], None)[0].identity.projected) == [0, 1, 2, 3]
+
+
 def test_a_picture_on_a_card_that_no_layers_read_is_said(tiny, astronaut, adapters, folders, caplog):
     _, clip, vae = tiny
     person, *_ = make_person(adapters, astronaut, None, None, vae, clip, PLAN)
     name, _ = save_card(person, "Eileen", False)
-    assert person.identity.projected is not None
+    assert load_card(name, None)[0].identity.projected is not None
+    caplog.clear()
     load_card(name, adapters)
     assert "card: " not in caplog.text
     for given in (None, without(adapters, REF_LAYERS)):
