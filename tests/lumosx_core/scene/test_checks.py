@@ -1,6 +1,7 @@
 """The board's guess: what binds to what while a user types, and that it agrees with what tokens say later."""
 
 import dataclasses
+import gc
 import json
 import time
 from types import SimpleNamespace
@@ -379,10 +380,17 @@ def test_the_worst_that_can_be_asked_is_answered_soon(case):
     prompt, phrases = WORST[case]
     references = [attribute(phrase, number % 9) for number, phrase in enumerate(phrases)]
     references = [dataclasses.replace(each, id=str(number)) for number, each in enumerate(references)]
-    # Of the processor, since the machine can be busy; the first case takes a tenth of a second.
-    start = time.thread_time()
-    answer = read_board(prompt, references, deadline=Deadline(60), most_tokens=512)
-    assert time.thread_time() - start < 1
+    # Late in a run, collecting what all tests before left would take longer than the answer.
+    gc.collect()
+    gc.disable()
+    try:
+        # Of the processor, since the machine can be busy; the first case takes a tenth of a second.
+        start = time.thread_time()
+        answer = read_board(prompt, references, deadline=Deadline(60), most_tokens=512)
+        taken = time.thread_time() - start
+    finally:
+        gc.enable()
+    assert taken < 1
     assert len(json.dumps(answer)) < 100_000
 
 

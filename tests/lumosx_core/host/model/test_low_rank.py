@@ -339,7 +339,7 @@ def test_plain_models_are_left_to_the_host(load):
     assert type(load("fp8_scaled")) is BesidePatcher
 
 
-LAYER = SimpleNamespace(out_features=4, in_features=3)
+LINEAR = SimpleNamespace(out_features=4, in_features=3)
 
 
 @pytest.mark.parametrize(("change", "plain"), [
@@ -354,7 +354,7 @@ def test_a_plain_lora_adds_a_product_to_a_weight_of_its_size(change, plain):
     others = (given[one] for one in ("mid", "dora", "reshape"))
     weights = (torch.zeros(given["up"]), torch.zeros(given["down"]), 1.0, *others)
     adapter = given.get("adapter") or LoRAAdapter(set(), weights)
-    assert plain_lora((0.7, adapter, given["strength"], given["offset"], given["function"]), LAYER) == plain
+    assert plain_lora((0.7, adapter, given["strength"], given["offset"], given["function"]), LINEAR) == plain
 
 
 FP8, BF16 = (SimpleNamespace(dtype=dtype) for dtype in (torch.float8_e4m3fn, torch.bfloat16))
