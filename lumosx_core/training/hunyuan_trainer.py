@@ -44,23 +44,31 @@ class HunyuanTrainer(Trainer[Trained, AdapterSample]):
         self, sample: AdapterSample, sigmas: torch.Tensor, noise: torch.Tensor, text: EncodedText
     ) -> torch.Tensor:
         sigma, noise, latent = (one.to(self.device) for one in (sigmas, noise, sample.latent))
-
-        def here(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(self.device, self.dtype)
-
-        def rows(tensor: torch.Tensor) -> torch.Tensor:
-            return here(tensor).expand(len(latent), *tensor.shape[1:])
-
         mixed = sigma.view(-1, 1, 1, 1, 1)
-        velocity = self.velocity(
-            here((1 - mixed) * latent + mixed * noise), sigma * TRAINING_TIMESTEPS, rows(text.context),
-            rows(text.pooled), torch.full_like(sigma, self.guidance), [here(one) for one in sample.subjects], text,
-        )
-        error = (velocity.float() - (noise - latent)).square()
+        velocity = self.predict((1 - mixed) * latent + mixed * noise, sigma * TRAINING_TIMESTEPS, sample.subjects, text)
+        error = (velocity - (noise - latent)).square()
         if sample.weights is None:
             return error.mean()
         weights = sample.weights.to(self.device).expand(len(error), 1, *error.shape[2:])
         return (error * weights).sum() / (weights.sum() * error.shape[1])
+
+    def predict(
+        self, x: torch.Tensor, timesteps: torch.Tensor, subjects: Sequence[torch.Tensor], text: EncodedText
+    ) -> torch.Tensor:
+        """The velocity in float32 of a latent on the trainer's device; subjects and text may be anywhere.
+
+        Args:
+            x: [rows, 16, frames, h, w].
+            timesteps: [rows].
+            subjects, text: as in ``AdapterSample``; one row of the text serves all.
+        """
+
+        def here(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor.to(self.device, self.dtype)
+
+        context, pooled = (here(one).expand(len(x), *one.shape[1:]) for one in (text.context, text.pooled))
+        guidance = torch.full_like(timesteps, self.guidance)
+        return self.velocity(here(x), timesteps, context, pooled, guidance, [*map(here, subjects)], text).float()
 
     def velocity(
         self, x: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor, pooled: torch.Tensor,

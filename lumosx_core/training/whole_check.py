@@ -89,19 +89,9 @@ class WholeCheck:
         """The normalised latents that the network makes from noise."""
         trainer, schedule, rows = self._trainer, FlowSchedule.build(STEPS, SHIFT), len(sample.latent)
 
-        def here(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(trainer.device, trainer.dtype).expand(rows, *tensor.shape[1:])
-
-        context, pooled = here(sample.text.context), here(sample.text.pooled)
-        subjects = [one.to(trainer.device, trainer.dtype) for one in sample.subjects]
-
         def denoise(x: torch.Tensor, sigma: float, timestep: int) -> torch.Tensor:
             times = torch.full((rows,), float(timestep), device=trainer.device)
-            guidance = torch.full_like(times, trainer.guidance)
-            velocity = trainer.velocity(
-                x.to(trainer.dtype), times, context, pooled, guidance, subjects, sample.text
-            )
-            return x - sigma * velocity.float()
+            return x - sigma * trainer.predict(x, times, sample.subjects, sample.text)
 
         noise = torch.randn(sample.latent.shape, generator=torch.Generator().manual_seed(5)).to(trainer.device)
         return solve(denoise, noise, schedule.sigmas, schedule).cpu()
