@@ -72,10 +72,10 @@ class Bench:
     """
 
     def __init__(self, base: Path, files: dict[str, Path], folder: Path, scenes: int) -> None:
-        from lumosx_core.host.weights.tiny_hunyuan import load_hunyuan_vae, load_llava_clip, load_llava_vision
+        from lumosx_core.host.weights.tiny_hunyuan import load_hunyuan_encoders
 
         self._base, self._files, self._codec = base, files, load_codec()
-        self._encoders = load_llava_clip(), load_llava_vision(), load_hunyuan_vae()
+        self._encoders = load_hunyuan_encoders()
         patches = folder / "models" / "model_patches"
         patches.mkdir(parents=True, exist_ok=True)
         for name, path in files.items():

@@ -51,9 +51,9 @@ def train_tiny_hunyuan(options: argparse.Namespace) -> str:
     """
     check_small_options(options, STEPS)
     from ..host.conditioning.polyvivid_training import SubjectsSide
-    from ..host.weights.tiny_hunyuan import load_hunyuan_vae, load_llava_clip, load_llava_vision
+    from ..host.weights.tiny_hunyuan import load_hunyuan_encoders
 
-    encoder = SubjectsSide(load_llava_clip(), load_llava_vision(), load_hunyuan_vae())
+    encoder = SubjectsSide(*load_hunyuan_encoders())
     plan = TrainingPlan(
         options.steps, rate=RATE, full_rate_inputs=SIZE.hidden_size, cooldown=COOLDOWN, shift=SHIFT, decay=DECAY,
         accumulate=SCRIPTS,

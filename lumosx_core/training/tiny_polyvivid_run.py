@@ -72,10 +72,10 @@ def train_tiny_polyvivid(options: argparse.Namespace) -> str:
     if check_hunyuan_file(options.base) != SIZE:
         raise LumosXError(f"--base: {options.base} is not the small HunyuanVideo; give a file of train tiny-hunyuan.")
     from ..host.conditioning.polyvivid_training import SubjectsSide
-    from ..host.weights.tiny_hunyuan import load_hunyuan_vae, load_llava_clip, load_llava_vision
+    from ..host.weights.tiny_hunyuan import load_hunyuan_encoders
 
     ablation = ABLATIONS[options.ablation]
-    encoder = SubjectsSide(load_llava_clip(), load_llava_vision(), load_hunyuan_vae())
+    encoder = SubjectsSide(*load_hunyuan_encoders())
     trainer = _trainer(options, ablation)
     if options.resume is not None:
         trainer.resume(options.resume)

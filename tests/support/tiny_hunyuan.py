@@ -28,9 +28,9 @@ def skip_without_tokenizer():
 def encoders():
     """(clip, clip_vision, vae)."""
     skip_without_tokenizer()
-    from lumosx_core.host.weights.tiny_hunyuan import load_hunyuan_vae, load_llava_clip, load_llava_vision
+    from lumosx_core.host.weights.tiny_hunyuan import load_hunyuan_encoders
 
-    return load_llava_clip(), load_llava_vision(), load_hunyuan_vae()
+    return load_hunyuan_encoders()
 
 
 def write_small_hunyuan(path, seed=0):

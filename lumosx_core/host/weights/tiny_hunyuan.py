@@ -42,7 +42,12 @@ def load_tiny_hunyuan() -> tuple[Any, comfy.sd.CLIP, Any, comfy.sd.VAE]:
     Raises:
         LumosXError: a file of the pack is missing or damaged, or this ComfyUI lacks a tokenizer.
     """
-    return load_hunyuan_transformer(), load_llava_clip(), load_llava_vision(), load_hunyuan_vae()
+    return load_hunyuan_transformer(), *load_hunyuan_encoders()
+
+
+def load_hunyuan_encoders() -> tuple[comfy.sd.CLIP, Any, comfy.sd.VAE]:
+    """CLIP, CLIP_VISION and VAE; raises as ``load_tiny_hunyuan``."""
+    return load_llava_clip(), load_llava_vision(), load_hunyuan_vae()
 
 
 def load_hunyuan_transformer(path: str = str(HUNYUAN)) -> Any:
