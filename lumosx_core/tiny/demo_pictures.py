@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from .demo_case import CAST, SCRIPT, ZOOM
 from .portrait import HEIGHT, WIDTH, Portrait, draw_portrait
 from .world.cast import Fill
-from .world.clip import Viewpoint, draw_references, view_of_person, view_of_wear
+from .world.clip import STRAIGHT, Viewpoint, draw_references, view_of_person, view_of_wear
 from .world.figure import DrawnPerson
 from .world.geometry import WHITE
 from .world.photo import grained, not_white
@@ -60,7 +60,7 @@ def draw_whole_person(place: int) -> Image.Image:
     """One of the case's people as a whole figure, in a sweater with the colours of their clothes."""
     person = CAST.people[place]
     fill = next(iter(person.worn.values()))
-    return _not_upright(view_of_person(DrawnPerson(person.face, {"sweater": fill}), Viewpoint(margin=0.03), ZOOM))
+    return _not_upright(view_of_person(DrawnPerson(person.face, {"sweater": fill}), STRAIGHT, ZOOM))
 
 
 def draw_two_people() -> Image.Image:

@@ -95,6 +95,10 @@ class Viewpoint:
     grain: float = 0.0
 
 
+STRAIGHT = Viewpoint(margin=0.03)
+"""The view of every reference that is drawn without chance."""
+
+
 def draw_cast(random: np.random.Generator, script: Script, split: Split, alike: bool = False) -> Cast:
     """Who plays a script: people whose faces, under a hat too, and things in one place can be told apart from afar.
 
@@ -236,7 +240,7 @@ def draw_references(
     """
 
     def view() -> Viewpoint:
-        return Viewpoint(margin=0.03) if random is None else views(random)
+        return STRAIGHT if random is None else views(random)
 
     if script.place_shown:
         yield "background", view_of_place(script.place, cast.surroundings, view(), zoom)

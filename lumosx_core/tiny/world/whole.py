@@ -11,7 +11,7 @@ from PIL import Image
 
 from ...media import tensor_from_pil
 from ...scene.relations import Kind, Reference, Scene, Subject
-from .clip import Cast, Viewpoint, draw_view, view_of_person
+from .clip import STRAIGHT, Cast, draw_view, view_of_person
 from .figure import SLOTS
 from .script import Script, Wear, draw_script
 
@@ -39,7 +39,7 @@ def draw_people(
 ) -> Iterator[Image.Image]:
     """The picture of each person, in the order of the references; views are straight if ``random`` is None."""
     for number in script.subjects:
-        view = Viewpoint(margin=0.03) if random is None else draw_view(random)
+        view = STRAIGHT if random is None else draw_view(random)
         yield view_of_person(cast.people[number], view, zoom)
 
 
