@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lumosx_core.tiny import demo_pictures as drawn
 from lumosx_core.tiny.demo_case import SCRIPT
+from lumosx_core.tiny.trained import POLYVIVID
 from lumosx_core.tiny.world.script import Role, Script, Wear
 from tools.templates import notes
 from tools.templates.lynx import lynx
@@ -35,7 +36,6 @@ THIN, NARROW, USUAL = 230, 270, 300
 CASE, JOINED = 176, 208
 MAN, WOMAN = "man on the left", "woman on the right"
 REAL_SIZE = {"width": 832, "height": 480, "frames": 81}
-SMALL_ADAPTER = "lumosx_tiny_polyvivid.safetensors"
 TINY_SIZE = {"width": 128, "height": 96, "frames": 17}
 TINY_SAMPLING = {"steps": 20, "cfg": 3.0, "shift": 5.0}
 
@@ -427,7 +427,7 @@ def polyvivid():
         note("more", notes.POLYVIVID_REAL, 320),
         Band("4 Small models", BLUE, [Column(USUAL, [
             GraphNode("models", "LumosX_TinyHunyuan", 110),
-            GraphNode("adapter", "LumosX_PolyVivid", None, None, {"model": ("models", 0)}, {"adapter": SMALL_ADAPTER}),
+            GraphNode("adapter", "LumosX_PolyVivid", None, None, {"model": ("models", 0)}, {"adapter": POLYVIVID.name}),
         ])]),
         Band("5 Prompt", OCHRE, [Column(400, [encode], down=30)]),
         Band("6 Sampling", OLIVE, [Column(USUAL, [

@@ -78,8 +78,7 @@ class _Share:
                 )
         first = sum(map(len, self.shares))
         # At once, since a host may rotate q in place.
-        here = [_of_rows(addition, first, len(q)) for addition in self.additions]
-        here = [replace(addition, folded=addition.folded.to(q)) for addition in here]
+        here = [_of_rows(addition, first, q) for addition in self.additions]
         self.shares.append(add_attention(torch.zeros_like(q), q, here, self.heads, QUERIES_AT_ONCE))
 
     def add(self, projection: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -95,16 +94,14 @@ class _Share:
         return attended + share, *others
 
 
-def _of_rows(addition: Addition, first: int, count: int) -> Addition:
-    """An addition for some rows of the batch, counted on through the batch again and again."""
+def _of_rows(addition: Addition, first: int, q: torch.Tensor) -> Addition:
+    """An addition for the rows of q, beside it; ``first`` counts on through the batch again and again."""
     def part(rows: torch.Tensor) -> torch.Tensor:
         start = first % len(rows)
-        return rows if len(rows) == 1 else rows[start:start + count]
+        return rows if len(rows) == 1 else rows[start:start + len(q)]
 
-    folded, mask = addition.folded, addition.mask
-    return replace(
-        addition, folded=KeysValues(part(folded.keys), part(folded.values)), mask=None if mask is None else part(mask)
-    )
+    folded = KeysValues(part(addition.folded.keys), part(addition.folded.values)).to(q)
+    return replace(addition, folded=folded, mask=None if addition.mask is None else part(addition.mask))
 
 
 def _last_rows(shares: Sequence[torch.Tensor], rows: int) -> torch.Tensor | None:

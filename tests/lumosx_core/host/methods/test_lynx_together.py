@@ -225,7 +225,7 @@ def in_halves(whole_first):
         def run(x, context, *given, **more):
             if whole_first:
                 layer.norm_q(layer.q(x))
-            parts = [guided_parts(layer, *pair) for pair in zip(x.chunk(2), context.chunk(2))]
+            parts = [attended(layer, *pair) for pair in zip(x.chunk(2), context.chunk(2))]
             return layer.o(torch.cat(parts))
 
         return run
@@ -233,7 +233,7 @@ def in_halves(whole_first):
     return lambda model: with_forwards(model, "cross_attn", forward)
 
 
-def guided_parts(layer, x, text):
+def attended(layer, x, text):
     return lynx_network.dense(
         layer.norm_q(layer.q(x)), layer.norm_k(layer.k(text)), layer.v(text), layer.num_heads
     )
