@@ -210,3 +210,34 @@ def test_a_redirect_is_not_followed(root, add_case, capsys):
     said = capsys.readouterr().err
     assert f"server: {url} " in said and "302" in said
     assert len(other.asked) == 1
+
+
+OFFLINE = ("--server", "http://127.0.0.1:1", "--wait", "0")
+"""A command line that ends before anything is posted."""
+
+
+def write_results(root, *lines):
+    (root / "lumosx_results.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def line_of(case, status):
+    return json.dumps({"case": case, "status": status})
+
+
+@pytest.mark.parametrize(("count", "numbers"), [
+    (1, "2"), (10, "2, 3, 4, 5, 6, 7, 8, 9, 10, 11"), (11, "2, 3, 4, 5, 6, 7, 8, 9, 10, 11 …"),
+])
+def test_ten_lines_that_cannot_be_read_are_named_at_most(root, add_case, capsys, count, numbers):
+    add_case("1")
+    write_results(root, line_of("1", "done"), *["no JSON"] * count)
+    assert main([str(root), *OFFLINE]) == 1
+    assert f"results: ignored line {numbers} of {root}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "left"), [((), ["1", "2"]), (("--retry-failed",), ["1"])])
+def test_failed_cases_are_forgotten_only_if_asked(root, add_case, lines, capsys, option, left):
+    add_case("1")
+    add_case("2")
+    write_results(root, line_of("1", "done"), line_of("2", "failed"))
+    assert main([str(root), *OFFLINE, *option]) == 1
+    assert [line["case"] for line in lines()] == left and "ignored line" not in capsys.readouterr().err

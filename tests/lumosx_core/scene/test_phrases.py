@@ -212,6 +212,11 @@ def test_what_is_taken_is_not_suggested(phrase, others, expected):
     assert suggested(SCENE, phrase, *others) == expected
 
 
+@pytest.mark.parametrize("phrase", ["the guy", "guy in the", "of a guy with his"])
+def test_stop_words_around_a_phrase_change_no_suggestion(phrase):
+    assert suggested(SCENE, phrase) == suggested(SCENE, "guy") == ["man"]
+
+
 def test_a_man_is_not_suggested_for_a_woman():
     assert suggested("A man waves.", "woman") == suggested("A woman waves.", "man") == []
 
@@ -351,7 +356,10 @@ def test_places_that_touch_do_not_overlap(one, other, meet):
 def test_phrases_are_compared_up_to_their_longest(count, near):
     words = [f"{letter}umbrella" for letter in "abcdefghijklmnop"[:count]]
     text = read_text(" ".join(words[:-1] + ["jacket"])).units
-    assert bool(nearest_runs([text], read_text(" ".join(words[:-1] + ["jaket"])).units)) == near
+    phrase = " ".join(words[:-1] + ["jaket"])
+    # Stop words around it do not count.
+    for typed in (phrase, f"the {phrase}", f"{phrase} of the"):
+        assert bool(nearest_runs([text], read_text(typed).units)) == near
     assert nearest_runs([], read_text("hat").units) == [] == nearest_runs([text], read_text("the").units)
 
 

@@ -117,6 +117,13 @@ def test_what_float16_cannot_hold_is_refused(kind):
         encode(numbers, kind, "x", quiet)
 
 
+@pytest.mark.parametrize("kind", [*BLOCKS.values(), "F32", "F16", "BF16", FP8_KIND])
+def test_a_large_double_is_too_large_and_not_infinite(kind):
+    numbers = torch.full((1, 32), -1e300, dtype=torch.float64)
+    with pytest.raises(LumosXError, match=f"x holds 1e\\+300, which is too large for {kind};"):
+        encode_fp8(numbers, "x", quiet) if kind == FP8_KIND else encode(numbers, kind, "x", quiet)
+
+
 def test_blocks_with_an_infinite_scale_are_refused():
     packed = encode(torch.ones(2, 32), "Q8_0", "x", quiet)
     check_blocks(packed, "Q8_0", "x", quiet)

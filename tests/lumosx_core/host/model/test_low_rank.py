@@ -269,6 +269,28 @@ def test_a_hook_comes_on_top_of_the_models_own_patches(load, kind, own, name):
         assert error(one, other) < (0.05 if merged else 1e-5)
 
 
+OTHER = "diffusion_model.blocks.1.norm3.weight"
+
+
+def test_a_hook_changes_only_the_weights_that_it_names(load):
+    """Of layers that cannot have a LoRA beside them too; what no hook names stays as it is."""
+    patcher = load("q8_0")
+    hooks = comfy.hooks.HookGroup()
+    hooks.add(hook := comfy.hooks.WeightHook())
+    hook.need_weight_init = False
+    weight = comfy.utils.get_attr(patcher.model, OTHER)
+    before = weight.clone()
+    patcher.add_hook_patches(hook, {OTHER: ("diff", (torch.ones_like(weight),))}, 0.5)
+    loaded(patcher)
+    patcher.patch_hooks(hooks)
+    assert torch.equal(comfy.utils.get_attr(patcher.model, OTHER), before + 0.5)
+    own = shown(patcher)
+    patcher.patch_hook_weight_to_device(hooks, {OTHER: ()}, KEY, {}, None)
+    assert layer_of(patcher).low_rank is None and layer_of(patcher).hooked == () and torch.equal(shown(patcher), own)
+    patcher.patch_hooks(None)
+    assert torch.equal(comfy.utils.get_attr(patcher.model, OTHER), before)
+
+
 def test_compiled_code_notices_a_lora_that_comes_and_goes(load, weights):
     for kind in ("q8_0", "fp8_scaled"):
         bare = load(kind)
