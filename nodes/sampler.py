@@ -57,10 +57,7 @@ def _check_steps(steps, denoise, schedule):
 
 @when_known
 def _check_part(steps, denoise, schedule, start_step, end_step):
-    levels = build_schedule(steps, 1.0, denoise, schedule).last(steps)
-    # Numbers out of range have a sentence of their own.
-    if start_step >= 0 and end_step >= 1:
-        levels.window(start_step, end_step)
+    build_schedule(steps, 1.0, denoise, schedule).last(steps).window(start_step, end_step)
 
 
 class LumosXSampler(Node):
