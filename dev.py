@@ -245,6 +245,8 @@ def test(arguments):
     options = several_processes(arguments) if can_import(environment.python, "xdist") else ()
     # Several processes share the cores already; more threads in each would only wait for one another.
     threads = 1 if options else None
+    # Without bytecode every process compiles all files again, and pytest rewrites every assertion again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     return run(environment, ["-m", "pytest", *options, *arguments], cwd=ROOT, isolated=False, threads=threads)
 
 

@@ -200,7 +200,9 @@ def test_the_tests_run_in_one_process_where_xdist_is_missing(monkeypatch, tmp_pa
     monkeypatch.setattr(dev, "find_environment", lambda modules: dev.Environment(tmp_path, tmp_path, tmp_path))
     monkeypatch.setattr(dev, "can_import", lambda python, name: xdist and name == "xdist")
     monkeypatch.setattr(dev, "run", lambda environment, arguments, **options: commands.append((arguments, options)))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     dev.main(["test", "--quick"])
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ, "each process would rewrite every assertion"
     [([*start, last], options)] = commands
     assert start[:2] == ["-m", "pytest"] and last == "--quick" and ("-n" in start) == xdist
     assert options["threads"] == (1 if xdist else None)
