@@ -4,6 +4,7 @@ On a machine with matching builds nothing is replaced, and torch is not even imp
 packages that are installed.
 """
 
+import functools
 import importlib
 import importlib.machinery
 import importlib.metadata
@@ -56,12 +57,18 @@ def hide(modules):
     modules = frozenset(modules)
     if not modules:
         return
-    # By their files: what they say of their modules leaves some out.
-    distributions = {
-        one.metadata["Name"].lower() for one in importlib.metadata.distributions()
-        if any(file.parts[0].partition(".")[0] in modules for file in one.files or ())
-    }
+    distributions = {name for name, own in _installed(tuple(sys.path)) if own & modules}
     sys.meta_path[:] = [_Without(finder, modules, distributions) for finder in sys.meta_path]
+
+
+@functools.cache
+def _installed(path):
+    """(name, top-level modules) of the distributions on a path; reading their lists of files takes a second."""
+    # By their files: what they say of their modules leaves some out.
+    return [
+        (one.metadata["Name"].lower(), {file.parts[0].partition(".")[0] for file in one.files or ()})
+        for one in importlib.metadata.distributions(path=list(path))
+    ]
 
 
 def hide_for(monkeypatch, modules):
