@@ -1,4 +1,4 @@
-"""The golden files, and that the judge can say no."""
+"""The golden files, and that the comparison can fail."""
 
 import json
 import shutil

@@ -42,7 +42,7 @@ def pictures(text):
 
 @cache
 def messages():
-    """Every text in the shipped code that is long enough to be told by, blanks as one."""
+    """Every text in the shipped code that is long enough to be recognised by, with single blanks."""
     trees = [ast.parse(text_of(path)) for path in (ROOT / "lumosx_core").rglob("*.py")]
     texts = {node.value for tree in trees for node in ast.walk(tree)
              if isinstance(node, ast.Constant) and isinstance(node.value, str)}

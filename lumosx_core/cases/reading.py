@@ -283,7 +283,7 @@ def entries(root: Path, folder: Path, notes: list[str], folders: bool = False) -
         return []
     found = []
     for path in sorted(_children(folder), key=natural):
-        reason = _why_not(root, path, folders)
+        reason = _refusal(root, path, folders)
         if reason:
             notes.append(f"{_short(path)} was left out: {reason}.")
         else:
@@ -293,7 +293,7 @@ def entries(root: Path, folder: Path, notes: list[str], folders: bool = False) -
     return found
 
 
-def _why_not(root: Path, path: Path, folder: bool) -> str:
+def _refusal(root: Path, path: Path, folder: bool) -> str:
     """Why something is not taken for a picture, or for a folder of pictures; empty if it is."""
     try:
         path.name.encode()

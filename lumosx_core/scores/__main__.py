@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("case", type=Path, help="its case folder, or with a folder of videos the folder of the cases")
     parser.add_argument("--mode", choices=MODES, default=RECOMMENDED)
     parser.add_argument("--embedder", choices=EMBEDDERS, default=AUTOMATIC, help="tells faces apart")
-    parser.add_argument("--second-embedder", choices=SECOND_EMBEDDERS, default=NO_SECOND, help="judges them again")
+    parser.add_argument("--second-embedder", choices=SECOND_EMBEDDERS, default=NO_SECOND, help="compares them again")
     parser.add_argument("--detector", choices=DETECTORS, default=DETECTORS[0], help="finds faces")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="use only every N-th frame")
     parser.add_argument("--order", choices=ORDERS, default=AS_IT_STARTS, help="the order of people that counts as "

@@ -105,11 +105,11 @@ def load_card(name: str, adapters: Adapters | None) -> tuple[LynxPerson, torch.T
         LumosXError: no such card, a damaged one, or adapters of another kind.
     """
     identity = read_card(card_path(name))
-    given = adapters or Adapters()
-    _check_adapters(identity, given)
+    adapters = adapters or Adapters()
+    _check_adapters(identity, adapters)
     # The resampler has done its work; with the adapters of another kind it would only confuse.
-    kept = {part: path for part, path in given.files.items() if part != RESAMPLER}
-    person = LynxPerson(identity, Adapters(kept, {part: given.sizes[part] for part in kept}))
+    kept = {part: path for part, path in adapters.files.items() if part != RESAMPLER}
+    person = LynxPerson(identity, Adapters(kept, {part: adapters.sizes[part] for part in kept}))
     return person, as_picture(identity.preview.numpy()), describe(identity)
 
 

@@ -31,7 +31,7 @@ class SubjectsForward(SharedByCopies, ABC):
     """A diffusion-model wrapper that acts where the conditioning carries subjects."""
 
     def __call__(self, executor, *arguments, **keywords):
-        latents, given = keywords.pop(LATENTS, None), keywords.pop(LAYOUT, None)
+        latents, subjects = keywords.pop(LATENTS, None), keywords.pop(LAYOUT, None)
         keywords.pop(ALONE, None)
         for name in MissingPolyVividNode.NAMES:
             if isinstance(keywords.get(name), MissingPolyVividNode):
@@ -49,7 +49,7 @@ class SubjectsForward(SharedByCopies, ABC):
                     "LumosX PolyVivid Encode without nodes of other methods in between."
                 )
             # One row: the host repeats lists over the batch.
-            self.change(executor.class_obj, [latent[:1] for latent in latents], given, values)
+            self.change(executor.class_obj, [latent[:1] for latent in latents], subjects, values)
         made = executor(*bound.args, **bound.kwargs)
         self.look_back(values)
         return made
@@ -63,7 +63,7 @@ class SubjectsForward(SharedByCopies, ABC):
 
     @abstractmethod
     def change(
-        self, model: HunyuanVideo, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
+        self, model: HunyuanVideo, latents: Sequence[torch.Tensor], subjects: SubjectsLayout, values: dict[str, Any]
     ) -> None:
         """Change the arguments of the stock forward, in place.
 

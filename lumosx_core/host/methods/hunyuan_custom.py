@@ -39,7 +39,7 @@ class ReferencesWrapper(SubjectsForward):
     """Hands the subjects to ComfyUI's forward as its reference, each at a time of its own."""
 
     def change(
-        self, model: HunyuanVideo, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
+        self, model: HunyuanVideo, latents: Sequence[torch.Tensor], subjects: SubjectsLayout, values: dict[str, Any]
     ) -> None:
         """The references along time, and in every block the positions that they should have."""
         x, context = values["x"], values["context"]

@@ -18,7 +18,7 @@ from ...models.wan.module import WanModule
 from ..model.attention import others_override
 from ..model.memory import UNLIMITED, SamplingMemory
 from ..model.wrappers import put_wrappers
-from ..sampling.caches import with_spared_input
+from ..sampling.caches import with_copied_input
 from ..sampling.run import RunWrapper, check_forward, note_question, tables_of
 from ..socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode, RunsAlone
 
@@ -145,7 +145,7 @@ class PassesWrapper:
         conditions = [
             entries and [_with_conditions(entry, step, alone) for entry in entries] for entries in conditions
         ]
-        return executor(model, conditions, x, sigma, with_spared_input(model_options))
+        return executor(model, conditions, x, sigma, with_copied_input(model_options))
 
 
 def _with_conditions(entry: dict, ours: dict, all_kinds: dict) -> dict:

@@ -86,7 +86,7 @@ class Folds:
             if known == key and owner() is model and set(rows) <= set(folded.rows):
                 return folded
         others = [one for one in kept if one[0] != key or one[1]() is not model]
-        # Let go of before the new ones are made, or more would be held for a while.
+        # Released before the new ones are made, or more would be held for a while.
         self._kept[part] = others[-(MOST_KEPT - 1):]
         fold = self._fold_ids if part == ID_LAYERS else self._fold_refs
         folded = Folded(rows, fold(model, rows, like))

@@ -145,19 +145,19 @@ class SubjectsWrapper(SubjectsForward):
         return not transformer_options.get(_OUTSIDE)
 
     def change(
-        self, model: HunyuanVideo, latents: Sequence[torch.Tensor], given: SubjectsLayout, values: dict[str, Any]
+        self, model: HunyuanVideo, latents: Sequence[torch.Tensor], subjects: SubjectsLayout, values: dict[str, Any]
     ) -> None:
         """The adapter around what runs in each block's place."""
         config, x, timesteps = self.adapter.config, values["x"], values["timestep"]
-        check_text(given.layout, values["context"].shape[1])
-        self._say_sizes(latents, given.layout)
+        check_text(subjects.layout, values["context"].shape[1])
+        self._say_sizes(latents, subjects.layout)
         options = values["transformer_options"]
 
         def attend(q, k, v, heads):
             return optimized_attention(q, k, v, heads=heads, transformer_options=options)
 
         shared = shared_of(
-            config, HunyuanConfig.of_module(model), given.layout, latents, x,
+            config, HunyuanConfig.of_module(model), subjects.layout, latents, x,
             vec_shift_of(model, config, timesteps, x.dtype), self.options, attend,
         )
         stream = _Stream(subject_tokens(model, latents, x.shape[0]))

@@ -11,7 +11,7 @@ CACHE = "easycache"
 _KEY = "lumosx_input"
 
 
-def with_spared_input(options: dict) -> dict:
+def with_copied_input(options: dict) -> dict:
     """Model options with which a cache gets a copy of the model's input, if there is a cache.
 
     EasyCache adds into the input that it is given. A model that runs in float32 is given the sampler's own tensor, from

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...errors import LumosXError
+from ...scene.phrases import Span
 from ..hunyuan.config import LLAVA
 from .positions import IMAGE_GRID, Grid, TextLayout
 
@@ -34,8 +35,6 @@ SEPARATOR_ID = LLAVA.end
 
 Tokenize = Callable[[str], Sequence[int]]
 """LLaVA's tokenizer: a text with control tokens -> ids, with the begin-of-text token in front."""
-Span = tuple[int, int]
-"""Half-open token range [start, end)."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def identity_report(scores: IdentityScores) -> str:
         lines.append(f"- **{_capital(scores.second_embedder.score)}: {scores.second_score:.3f}**, over the same faces.")
     nth = "every frame" if scores.plan.every == 1 else f"one frame in {scores.plan.every}"
     lines.append(
-        f"- Mode {scores.plan.mode}, {nth}; faces found by {scores.detector}, told apart by {_judges(scores)}."
+        f"- Mode {scores.plan.mode}, {nth}; faces found by {scores.detector}, told apart by {_embedder_names(scores)}."
     )
     lines += [_order_line(scores), _switch_line(scores)]
     lines += [f"- Note: {note}" for note in comparison_notes(scores)]
@@ -87,7 +87,7 @@ def _listed(items: Sequence[str]) -> str:
     return "; ".join([*items[:_SHOWN_EVENTS], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _judges(scores: IdentityScores) -> str:
+def _embedder_names(scores: IdentityScores) -> str:
     embedders = [scores.embedder] if scores.second_embedder is None else [scores.embedder, scores.second_embedder]
     return " and ".join(f"{embedder.name} ({embedder.measure})" for embedder in embedders)
 

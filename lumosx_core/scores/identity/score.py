@@ -58,13 +58,13 @@ def subject_score(frames: Sequence[SeenFrame], subject: int, embedder: Embedder,
     others = [value for frame in frames if frame.second is not None
               and (value := likeness_of(frame, subject, second=True)) is not None]
     steady = _between_neighbours(frames, subject, embedder)
-    judged_twice = known and any(frame.second is not None for frame in frames)
+    has_second = known and any(frame.second is not None for frame in frames)
     return SubjectScore(
         likeness=sum(found) / len(frames) if known else None,
         seen_likeness=mean_of_known(found),
         worst=min(found, default=None),
         seen=len(found) / len(frames),
-        second=sum(others) / len(frames) if judged_twice else None,
+        second=sum(others) / len(frames) if has_second else None,
         steadiness=mean_of_known(steady),
         least_steady=min(steady, default=None),
     )

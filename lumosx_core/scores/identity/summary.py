@@ -60,10 +60,10 @@ class IdentityScores(MeasuredIdentity):
 
     def _subject_row(self, number: int) -> dict:
         row = {"subject": number + 1, "name": self.names[number], "has_picture": number in self.known}
-        judged = self.plan.mode != RELEASE_MODE and self.subjects[number].seen_likeness is not None
+        comparable = self.plan.mode != RELEASE_MODE and self.subjects[number].seen_likeness is not None
         return {
             **row, **asdict(self.subjects[number]), "ahead_of_others": self.margins[number],
-            "recognised": number not in self.strangers if judged else None,
+            "recognised": number not in self.strangers if comparable else None,
         }
 
     def _order_row(self) -> dict:

@@ -6,7 +6,7 @@ import comfy.patcher_extension
 import pytest
 import torch
 
-from lumosx_core.host.sampling.caches import CACHE, started_anew, with_spared_input
+from lumosx_core.host.sampling.caches import CACHE, started_anew, with_copied_input
 
 KIND = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
 
@@ -15,14 +15,14 @@ KIND = comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
     {}, {"transformer_options": {}}, {"transformer_options": {"wrappers": {KIND: {}}}},
 ])
 def test_without_a_cache_nothing_is_copied(options):
-    assert with_spared_input(options) is options
+    assert with_copied_input(options) is options
 
 
 @pytest.mark.parametrize("wrappers", [None, {}, {KIND: {"own": [len]}}, {"other": {"own": [len]}}])
 def test_a_cache_gets_a_copy_before_anything_else(wrappers):
     given = {CACHE: "cache", "own": 1, **({} if wrappers is None else {"wrappers": wrappers})}
     options = {"transformer_options": given, "a": 2}
-    made = with_spared_input(options)
+    made = with_copied_input(options)
     transformer = made["transformer_options"]
     assert made["a"] == 2 and transformer["own"] == 1 and transformer[CACHE] == "cache"
     outermost, *others = transformer["wrappers"][KIND].items()
