@@ -272,9 +272,10 @@ def test_a_hook_comes_on_top_of_the_models_own_patches(load, kind, own, name):
 OTHER = "diffusion_model.blocks.1.norm3.weight"
 
 
-def test_a_hook_changes_only_the_weights_that_it_names(load):
+@pytest.mark.parametrize("kind", ["q8_0", "fp8_scaled"])
+def test_a_hook_changes_only_the_weights_that_it_names(load, kind):
     """Of layers that cannot have a LoRA beside them too; what no hook names stays as it is."""
-    patcher = load("q8_0")
+    patcher = load(kind)
     hooks = comfy.hooks.HookGroup()
     hooks.add(hook := comfy.hooks.WeightHook())
     hook.need_weight_init = False
