@@ -129,6 +129,7 @@ def test_an_adapter_a_record_and_a_plot(train, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter.json", "adapter.png", "adapter.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_stopped_and_resumed_training_ends_as_one_that_ran_through(train, tmp_path, monkeypatch):
     whole = tmp_path / "whole.safetensors"
     train(out=whole)
