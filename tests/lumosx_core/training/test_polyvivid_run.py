@@ -118,6 +118,7 @@ def read(path):
         return stored.config, {name: tensor.clone() for name, tensor in stored.tensors.items()}
 
 
+@pytest.mark.slow
 def test_an_adapter_a_record_and_a_plot(train, tmp_path):
     said = train("--alpha", 3)
     assert said == f"Trained in 0 minutes: {tmp_path / 'adapter.safetensors'}"

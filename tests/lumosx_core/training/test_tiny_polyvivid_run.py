@@ -92,7 +92,9 @@ def test_a_picture_first_reads_the_words_near_it_in_time():
         assert logits[41:50].mean() > logits[:30].mean() + 1
 
 
-@pytest.mark.parametrize("ablation", ["full", "no-fusion", "concatenation"])
+@pytest.mark.parametrize("ablation", [
+    "full", *(pytest.param(name, marks=pytest.mark.slow) for name in ("no-fusion", "concatenation")),
+])
 def test_an_adapter_or_a_merged_base_with_its_record(train, tmp_path, base, ablation):
     out = tmp_path / "adapter.safetensors"
     train(tiny_polyvivid_run, "--base", base, "--out", out, "--steps", 1, "--ablation", ablation)
