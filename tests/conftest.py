@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import gc
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -46,10 +47,20 @@ _prepare_in_process_imports(COMFYUI)
 
 SLOW = ("slow", "server", "browser", "compile")
 """Marks of the tests that --quick leaves out."""
+ALL_SLOW = re.compile(rf"^pytestmark = pytest\.mark\.({'|'.join(SLOW)})$", re.MULTILINE)
+PAGES = Path(__file__).with_name("browser")
 
 
 def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help=f"leave out what is marked {', '.join(SLOW)}")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With --quick, do not import what is left out as a whole."""
+    if not config.option.quick:
+        return None
+    is_file = collection_path.suffix == ".py"
+    return collection_path == PAGES or is_file and bool(ALL_SLOW.search(collection_path.read_text("utf-8"))) or None
 
 
 @pytest.hookimpl(wrapper=True)

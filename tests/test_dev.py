@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -220,6 +221,22 @@ def test_quick_leaves_out_what_starts_a_server_and_keeps_the_rest():
     assert {"test_a_base_of_the_caller_stays", "test_in_process_imports_are_those_of_the_host"} <= kept
     left_out = {"test_a_pack_that_cannot_be_loaded_is_reported", "test_the_running_server_knows_where_everything_is"}
     assert not kept & left_out and "tests/browser" not in answer.stdout
+
+
+@pytest.mark.parametrize(("quick", "name", "source", "ignored"), [
+    (True, "test_a.py", "pytestmark = pytest.mark.slow\n", True),
+    (False, "test_a.py", "pytestmark = pytest.mark.slow", None),
+    (True, "test_a.py", "pytestmark = pytest.mark.usefixtures('slow')", None), (True, "test_a.py", "", None),
+    (True, "test_a.py", "    pytestmark = pytest.mark.slow", None),
+    (True, "a.json", "pytestmark = pytest.mark.slow", None),
+])
+def test_files_that_are_slow_as_a_whole_are_not_imported(tmp_path, request, quick, name, source, ignored):
+    (tmp_path / name).write_text(source)
+    [plugin] = [one for one in request.config.pluginmanager.get_plugins()
+                if getattr(one, "__file__", None) == str(dev.ROOT / "tests" / "conftest.py")]
+    config = SimpleNamespace(option=SimpleNamespace(quick=quick))
+    assert plugin.pytest_ignore_collect(tmp_path / name, config) is ignored
+    assert plugin.pytest_ignore_collect(dev.ROOT / "tests" / "browser", config) is (True if quick else None)
 
 
 @pytest.mark.parametrize("arguments", [[], ["dance"]])
