@@ -43,16 +43,16 @@ def in_blocks(tensor, kind, seed=0):
     return blocks, torch.from_numpy(gguf.quants.dequantize(blocks, quantised).copy())
 
 
-def write_gguf(path, kind, weights=None):
+def write_gguf(path, kind, weights=None, architecture="wan", blocks_start=("blocks.",)):
     """Write float32 weights as GGUF with the Linears of their blocks in `kind`; return what they stand for.
 
     As in files of ComfyUI-GGUF's converter: the rest in F32, the patch embedding in its five dimensions.
     """
     weights = small_transformer() if weights is None else weights
-    writer = gguf.GGUFWriter(path, "wan")
+    writer = gguf.GGUFWriter(path, architecture)
     meant = {}
     for number, (name, tensor) in enumerate(weights.items()):
-        if name.startswith("blocks.") and tensor.ndim == 2:
+        if name.startswith(blocks_start) and tensor.ndim == 2:
             blocks, meant[name] = in_blocks(tensor, kind, seed=number)
             writer.add_tensor(name, blocks, raw_dtype=gguf.GGMLQuantizationType[kind])
         else:

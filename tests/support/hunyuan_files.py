@@ -38,9 +38,9 @@ def small_network(seed=0):
         return filled(HunyuanNetwork(SMALL), seed)
 
 
-def small_adapter(seed=1, **settings):
+def small_adapter(seed=1, rank=RANK, **settings):
     """An adapter with random weights."""
-    config = AdapterConfig.for_base(SMALL, RANK, ref_size=64, **settings)
+    config = AdapterConfig.for_base(SMALL, rank, ref_size=64, **settings)
     with torch.inference_mode(False):
         return filled(PolyVividAdapter(config), seed)
 

@@ -4,11 +4,7 @@ import copy
 import logging
 from types import SimpleNamespace
 
-import comfy.lora
-import comfy.model_patcher
 import comfy.sample
-import comfy.sd
-import folder_paths
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -23,89 +19,26 @@ from lumosx_core.host.methods.polyvivid import (
     _built,
     check_adapter,
     layers_of,
-    polyvivid_model,
 )
 from lumosx_core.models.polyvivid.checkpoint import StoredAdapter
 from lumosx_core.models.polyvivid.config import RunOptions
-from lumosx_core.models.polyvivid.forward import polyvivid_forward
 from lumosx_core.models.polyvivid.positions import TextLayout
-from support import hunyuan_files
-from support.hunyuan_files import SIGMA, SMALL, small_adapter, small_network, write_base, write_small_adapter
+from support.hunyuan_files import SIGMA, SMALL, small_adapter, write_small_adapter
+from support.polyvivid_runs import (
+    CONTEXT,
+    LATENTS,
+    LAYOUT,
+    NOISE,
+    POOLED,
+    close,
+    load,
+    positive,
+    random,
+    reference,
+    velocity,
+)
 
-LAYOUT = TextLayout((7, 3), ((2, 2), (2, 2)), 2)
 ALL = Part()
-
-
-def random(*shape, seed):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-NOISE = random(1, 16, 2, 8, 6, seed=1)
-CONTEXT, POOLED = random(1, LAYOUT.tokens, 48, seed=2), random(1, 768, seed=3)
-LATENTS = [random(1, 16, 1, 8, 8, seed=seed) for seed in (4, 5)]
-
-
-def positive(latents=LATENTS, layout=LAYOUT, context=CONTEXT):
-    entry = [context, {"pooled_output": POOLED}]
-    return [with_subjects(entry, list(latents), layout) if latents else entry]
-
-
-@pytest.fixture(scope="module")
-def network():
-    return small_network()
-
-
-@pytest.fixture(scope="module")
-def base_file(network, tmp_path_factory):
-    return write_base(tmp_path_factory.mktemp("base") / "hunyuan.safetensors", network)
-
-
-@pytest.fixture(scope="module")
-def adapters():
-    """The folder in which ComfyUI looks for adapters, with "small.safetensors" in it."""
-    from pathlib import Path
-
-    folder = Path(folder_paths.get_folder_paths("model_patches")[0])
-    folder.mkdir(parents=True, exist_ok=True)
-    write_small_adapter(folder / "small.safetensors")
-    return folder
-
-
-def load(path, **options):
-    with torch.inference_mode(False):
-        return comfy.sd.load_diffusion_model(str(path), model_options=options)
-
-
-@pytest.fixture
-def model(base_file):
-    return load(base_file)
-
-
-@pytest.fixture
-def adapted(model, adapters):
-    """adapted(strength=1.0, …) is the MODEL with the adapter."""
-    def make(name="small.safetensors", part=ALL, base=model, **options):
-        return polyvivid_model(base, name, RunOptions(**options), part)[0]
-
-    return make
-
-
-def velocity(model, conditioning, sigma=SIGMA, noise=NOISE):
-    return hunyuan_files.velocity(model, conditioning, noise, sigma)
-
-
-def reference(network, adapter=None, options=RunOptions(), noise=NOISE):  # noqa: B008
-    """The same from our own network, which the golden files judge."""
-    with torch.no_grad():
-        return polyvivid_forward(
-            network, adapter or small_adapter(), SIGMA * noise, torch.full((len(noise),), 1000 * SIGMA),
-            CONTEXT.expand(len(noise), -1, -1), POOLED.expand(len(noise), -1), torch.full((len(noise),), 6.0),
-            LATENTS, LAYOUT, options,
-        )
-
-
-def close(found, expected, bound=1e-4):
-    return ((found - expected).norm() / expected.norm()).item() < bound
 
 
 def test_without_subjects_it_is_the_unpatched_model_bit_for_bit(model, adapted, caplog):
@@ -204,69 +137,6 @@ def test_a_second_node_replaces_the_first_ones_adapter(network, adapted, adapter
     assert close(velocity(model, positive()), reference(network, small_adapter(seed=7)))
 
 
-def doubled(calls):
-    """Another node's patch of a block: it counts, and doubles what the block does to the video."""
-    def patch(arguments, extra):
-        calls.append(arguments["img"].shape)
-        before = arguments["img"].clone()
-        out = extra["original_block"](arguments)
-        return {"img": 2 * out["img"] - before, "txt": out["txt"]}
-
-    return patch
-
-
-@pytest.mark.parametrize("first", [True, False], ids=["before ours", "behind ours"])
-def test_another_nodes_patch_of_a_block_still_runs(model, adapted, first):
-    calls = []
-    base = model.clone()
-    if first:
-        base.set_model_patch_replace(doubled(calls), "dit", "double_block", 0)
-    patched = adapted(base=base)
-    if not first:
-        patched.set_model_patch_replace(doubled(calls), "dit", "double_block", 0)
-    found = velocity(patched, positive())
-    assert len(calls) == 1 and not torch.equal(found, velocity(adapted(), positive()))
-    alone = velocity(adapted(layers=frozenset(), base=base), positive())
-    assert first is not torch.equal(alone, velocity(model, positive(())))
-
-
-def test_a_lora_on_the_base_acts_on_what_the_adapter_inherits(model, network, adapted):
-    """ComfyUI lays it into the live weights; the reference has it in its own."""
-    generator = torch.Generator().manual_seed(3)
-    name = "double_blocks.0.img_attn.qkv"
-    down, up = (torch.randn(shape, generator=generator) * 0.3 for shape in ((2, 128), (384, 2)))
-    lora = {f"diffusion_model.{name}.lora_A.weight": down, f"diffusion_model.{name}.lora_B.weight": up}
-    patched, _ = comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)
-    changed = copy.deepcopy(network)
-    changed.get_submodule(name).weight.data += up @ down
-    expected = reference(changed)
-    assert close(velocity(adapted(base=patched), positive()), expected)
-    assert not close(expected, reference(network), 1e-3)
-    behind, _ = comfy.sd.load_lora_for_models(adapted(), None, lora, 1.0, 0.0)
-    assert close(velocity(behind, positive()), expected)
-
-
-def test_an_fp8_base_gives_what_its_rounded_weights_give(base_file, network, adapted):
-    model = load(base_file, dtype=torch.float8_e4m3fn)
-    rounded = copy.deepcopy(network)
-    live = model.model.diffusion_model.state_dict()
-    found = {name.removesuffix("weight") + "scale" if name.endswith("norm.weight") else name: tensor.float()
-             for name, tensor in live.items()}
-    rounded.load_state_dict({name: found.get(name, live.get(name, value)) for name, value in
-                             rounded.state_dict().items()})
-    assert any(tensor.dtype == torch.float8_e4m3fn for tensor in live.values())
-    # ComfyUI computes in bfloat16 then, unless the processor is better at another.
-    assert close(velocity(adapted(base=model), positive()), reference(rounded), 5e-2)
-    assert not close(reference(rounded), reference(network), 2e-2)
-
-
-def test_a_base_that_is_loaded_in_part_gives_the_same(adapted):
-    expected = velocity(adapted(), positive())
-    model = adapted()
-    model.patch_model(lowvram_model_memory=1, force_patch_weights=False)
-    assert close(velocity(model, positive()), expected, 1e-6)
-
-
 def test_half_precision_adapters_keep_their_dtype(adapted, adapters, network):
     write_small_adapter(adapters / "half.safetensors", dtype=torch.bfloat16)
     model = adapted("half.safetensors")
@@ -301,19 +171,6 @@ def test_half_precision_costs_no_more_than_it_costs_the_base(base_file, network,
     bound = 1.2 * ((plain - base).norm() / base.norm()).item()
     assert 0 < bound < 0.4
     assert close(velocity(adapted(base=model), positive()), reference(network), bound)
-
-
-def test_easycache_composes(adapted):
-    nodes = pytest.importorskip("comfy_extras.nodes_easycache")
-    cached = nodes.EasyCacheNode.execute(adapted(), 0.0, 0.0, 1.0, False).result[0]
-
-    def made(model):
-        return comfy.sample.sample(
-            model, NOISE, 4, 1.0, "euler", "simple", positive(), positive(), torch.zeros_like(NOISE),
-            disable_pbar=True,
-        )
-
-    assert close(made(cached), made(adapted()), 1e-5)
 
 
 def test_a_node_that_computes_the_blocks_itself_is_a_warning(adapted, caplog):
