@@ -33,6 +33,7 @@ from ...weights.checksum import files_state
 from ...weights.opening import open_weights
 from ..conditioning.polyvivid import LATENTS, SubjectsLayout
 from ..model.wrappers import put_wrappers
+from ..sampling.caches import with_spared_input
 from .hunyuan import Patch, SharedByCopies, SubjectsForward, check_hunyuan, with_patches
 
 FOLDER = "model_patches"
@@ -152,6 +153,11 @@ class SubjectsWrapper(SubjectsForward):
         check_text(subjects.layout, values["context"].shape[1])
         self._say_sizes(latents, subjects.layout)
         options = values["transformer_options"]
+        if options.get("patches", {}).get("attn1_output_patch"):
+            self._say(
+                "model: another node changes what the attention gives (attn1_output_patch), as NAGuidance does; with "
+                "subjects positive and negative run one after the other, so a node that compares them has no effect."
+            )
 
         def attend(q, k, v, heads):
             return optimized_attention(q, k, v, heads=heads, transformer_options=options)
@@ -226,7 +232,9 @@ class PartWrapper(SharedByCopies):
 
     def __call__(self, executor, model, conditions, x, sigma, model_options):
         held = [entry.get("model_conds", {}) for entries in conditions for entry in entries or ()]
-        if not any(LATENTS in conds for conds in held) and not self._warned:
+        if any(LATENTS in conds for conds in held):
+            model_options = with_spared_input(model_options)
+        elif not self._warned:
             self._warned = True
             _log.warning(
                 "LumosX PolyVivid: the conditioning holds no subjects, so the adapter has no effect; link LumosX "
