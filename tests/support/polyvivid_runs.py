@@ -46,12 +46,15 @@ def reference(network, adapter=None, options=RunOptions(), noise=NOISE, attend=d
     return denoise(network, SIGMA * noise, SIGMA, adapter, options, attend)
 
 
-def denoise(network, x, sigma, adapter=None, options=RunOptions(), attend=dense_attention):  # noqa: B008
+def denoise(
+    network, x, sigma, adapter=None, options=RunOptions(), attend=dense_attention,  # noqa: B008
+    latents=LATENTS, layout=LAYOUT, context=CONTEXT,
+):
     """The velocity of a noisy video, from our own network."""
     with torch.no_grad():
         return polyvivid_forward(
             network, adapter or small_adapter(), x, torch.full((len(x),), 1000 * sigma),
-            CONTEXT.expand(len(x), -1, -1), POOLED.expand(len(x), -1), torch.full((len(x),), 6.0), LATENTS, LAYOUT,
+            context.expand(len(x), -1, -1), POOLED.expand(len(x), -1), torch.full((len(x),), 6.0), latents, layout,
             options, attend,
         )
 

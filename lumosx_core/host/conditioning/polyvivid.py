@@ -88,14 +88,15 @@ def encode_subjects(
     _check_choices(size, negative_subjects)
     subjects = subjects_of(scene)
     check_words(prompt, scene)
-    warnings = warnings_of(scene, subjects)
     if not subjects:
+        warnings = warnings_of(scene, subjects)
         log_warnings(warnings)
         return PolyVividEncoded(
             plain_text(clip, prompt), plain_text(clip, negative_prompt), subjects_report((), None, warnings)
         )
     words = [one.word for one in subjects]
     tokens = tokenize_template(tokenizer_of(clip), prompt, words, [picture_grid(clip_vision)] * len(words))
+    warnings = warnings_of(scene, subjects, tokens)
     log_warnings(warnings)
     pictures = [pil_from_tensor(one.image) for one in subjects]
     # Vision model and VAE are done before the text encoder starts, so that none is loaded twice.

@@ -11,12 +11,10 @@ from ...errors import LumosXError
 from ...scene.phrases import nearest_runs
 from ...scene.prompt import read_text
 from ...scene.relations import Kind, Reference, Scene
-from .template import TemplateTokens
+from .template import TRAINED_POSITIONS, TemplateTokens
 
 USUAL_SUBJECTS = 3
 """More than the paper shows."""
-MOST_SUBJECTS = 16
-"""Each takes more than 576 positions of the text encoder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +43,7 @@ def subjects_of(scene: Scene | None) -> tuple[PictureSubject, ...]:
     """A subject for each picture: people with what is theirs, then objects, then the background.
 
     An attribute becomes a subject of its own, under its words and those of its person: two people may wear a red hat.
-
-    Raises:
-        LumosXError: there are too many.
+    There may be any number; ``tokenize_template`` refuses what is longer than the text encoder can take.
     """
     if scene is None:
         return ()
@@ -59,11 +55,6 @@ def subjects_of(scene: Scene | None) -> tuple[PictureSubject, ...]:
             found.append(PictureSubject(word, reference, owner))
     backgrounds = () if scene.background is None else (scene.background,)
     found += [PictureSubject(one.phrase, one) for one in (*scene.objects, *backgrounds)]
-    if len(found) > MOST_SUBJECTS:
-        raise LumosXError(
-            f"relations: they have {len(found)} pictures; at most {MOST_SUBJECTS} can be subjects, since each takes "
-            "577 positions of the text encoder or more."
-        )
     return tuple(found)
 
 
@@ -83,9 +74,20 @@ def check_words(prompt: str, scene: Scene | None) -> None:
         raise LumosXError(f"{reference.source}: \"{reference.phrase}\" is not in the prompt; {advice}.")
 
 
-def warnings_of(scene: Scene | None, subjects: Sequence[PictureSubject]) -> list[str]:
-    """What a scene asks for that PolyVivid does not know, a sentence each."""
+def warnings_of(
+    scene: Scene | None, subjects: Sequence[PictureSubject], tokens: TemplateTokens | None = None
+) -> list[str]:
+    """What a scene asks for that PolyVivid or its text encoder does not know, a sentence each.
+
+    Args:
+        tokens: of the prompt with these subjects; None without subjects.
+    """
     found = []
+    if tokens is not None and tokens.positions > TRAINED_POSITIONS:
+        found.append(
+            f"The text takes {tokens.positions} positions of the text encoder, which was trained with at most "
+            f"{TRAINED_POSITIONS}; how well it reads more is unknown."
+        )
     if len(subjects) > USUAL_SUBJECTS:
         found.append(f"There are {len(subjects)} subjects; the paper shows at most {USUAL_SUBJECTS}.")
     for reference in () if scene is None else scene.words:

@@ -33,6 +33,11 @@ FIRST_SPECIAL = 128000
 HEADER_START, USER_ID, HEADER_END, LINE_BREAKS, IMAGE_ID = 128006, 882, 128007, 271, 128257
 SEPARATOR_ID = LLAVA.end
 
+TRAINED_POSITIONS = 8192
+"""The longest text that LLaMA 3 was trained with (its model card); a picture takes 576 of them."""
+MOST_POSITIONS = 2**16
+"""ComfyUI's LLaMA makes a mask of this number squared, 8.6 GB in 16 bits. Positions in float32 are exact to 2^24."""
+
 Tokenize = Callable[[str], Sequence[int]]
 """LLaVA's tokenizer: a text with control tokens -> ids, with the begin-of-text token in front."""
 
@@ -70,6 +75,11 @@ class TemplateTokens:
         return (self.image_spans or self.text_spans)[-1][1]
 
     @property
+    def positions(self) -> int:
+        """Of the text encoder: the stream, and what is cut off in front of it."""
+        return self.crop_start + self.length
+
+    @property
     def layout(self) -> TextLayout:
         """The same for the interaction. Without subjects it is empty; see ``TextLayout.without_images``."""
         lengths = tuple(end - start for start, end in self.text_spans) if self.image_spans else ()
@@ -92,7 +102,8 @@ def tokenize_template(
         image_grids: rows and columns of the tokens that each ``<image>`` becomes; None for 24x24 each.
 
     Raises:
-        LumosXError: the prompt or a word spells a control token, a word is empty, or the tokenizer is not LLaVA's.
+        LumosXError: the prompt or a word spells a control token, a word is empty, the tokenizer is not LLaVA's, or all
+            together is longer than the text encoder can take.
     """
     grids = (IMAGE_GRID,) * len(words) if image_grids is None else tuple(image_grids)
     if len(grids) != len(words):
@@ -116,9 +127,21 @@ def tokenize_template(
         text_spans.append((0, len(cropped)))
     elif read != len(cropped):
         raise _wrong_tokenizer()
-    return TemplateTokens(
+    tokens = TemplateTokens(
         string, ids, start, cropped.index(SEPARATOR_ID), tuple(text_spans), tuple(image_spans), grids
     )
+    _check_positions(tokens)
+    return tokens
+
+
+def _check_positions(tokens: TemplateTokens) -> None:
+    subjects = len(tokens.image_spans)
+    if subjects and tokens.positions > MOST_POSITIONS:
+        raise LumosXError(
+            f"relations: the prompt and its {subjects} pictures take {tokens.positions} positions of the text encoder; "
+            f"at most {MOST_POSITIONS} are possible, about {subjects * MOST_POSITIONS // tokens.positions} pictures. "
+            "Remove some, or shorten the prompt."
+        )
 
 
 def _check_texts(tokenize: Tokenize, prompt: str, words: Sequence[str]) -> None:

@@ -21,10 +21,12 @@ from lumosx_core.host.conditioning.polyvivid import (
     picture_size,
     tokenizer_of,
 )
+from lumosx_core.models.polyvivid import template
 from lumosx_core.models.polyvivid.positions import TextLayout
 from lumosx_core.models.polyvivid.template import tokenize_template
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from support.polyvivid_models import HIDDEN, TOKENIZER, small_clip, small_vision
+from support.tiny_hunyuan import encoders
 from tools.golden_polyvivid import WEIGHTS
 from tools.llama_tokens import llama_tokenizer, tokenizer_folder
 
@@ -157,7 +159,7 @@ def test_places_in_the_prompt_are_a_warning(encode, picture, caplog):
     assert "\"red hat\" has no picture" in report and "has no effect" in caplog.text
 
 
-def test_what_cannot_be_encoded_ends_in_a_sentence(models, encode, make_scene, tiny, picture):
+def test_what_cannot_be_encoded_ends_in_a_sentence(models, encode, make_scene, tiny, monkeypatch):
     scene = make_scene()
     clip, vision, vae = models
     for given, sentence in (
@@ -175,9 +177,24 @@ def test_what_cannot_be_encoded_ends_in_a_sentence(models, encode, make_scene, t
         encode(scene, side=65)
     with pytest.raises(LumosXError, match="^negative_subjects: "):
         encode(scene, negative_subjects="none")
-    many = Scene(None, tuple(Reference(Kind.OBJECT, "lamp", picture(1)) for _ in range(17)), ())
-    with pytest.raises(LumosXError, match="^relations: they have 17 pictures"):
-        encode(many)
+    monkeypatch.setattr(template, "MOST_POSITIONS", 1000)
+    with pytest.raises(LumosXError, match="^relations: the prompt and its 6 pictures take"):
+        encode(scene)
+
+
+def test_forty_subjects(picture):
+    """Through the small HunyuanVideo's encoders, whose pictures take 36 tokens."""
+    names = [f"lamp number {number}" for number in range(1, 41)]
+    scene = Scene(None, tuple(Reference(Kind.OBJECT, name, picture(seed)) for seed, name in enumerate(names)), ())
+    encoded = encode_subjects(*encoders(), scene, ", ".join(names), "", 64)
+    (hidden, options), = encoded.positive
+    layout, latents = options["model_conds"][LAYOUT].cond.layout, options["model_conds"][LATENTS].cond
+    assert layout.image_grids == ((6, 6),) * 40
+    assert len(latents) == len({latent.sum().item() for latent in latents}) == 40
+    assert hidden.shape[1] == layout.tokens and torch.isfinite(hidden).all()
+    assert [f'The {name} looks like <image {number}>' in encoded.report for number, name in enumerate(names, 1)] == [
+        True] * 40
+    assert "There are 40 subjects" in encoded.report and "which was trained with" not in encoded.report
 
 
 def test_a_vision_model_without_llavas_projector_is_refused(models, encode, make_scene):

@@ -31,6 +31,7 @@ from support.polyvivid_runs import (
     NOISE,
     POOLED,
     close,
+    denoise,
     load,
     positive,
     random,
@@ -103,6 +104,16 @@ def test_a_part_holds_its_ends_and_what_rounding_adds(sigma, held):
 def test_rows_of_a_batch_share_the_subjects(network, adapted):
     noise = torch.cat([NOISE, random(*NOISE.shape, seed=9)])
     assert close(velocity(adapted(), positive(), noise=noise), reference(network, noise=noise))
+
+
+def test_forty_subjects(network, adapted):
+    layout = TextLayout((30, *[4] * 39), ((2, 2),) * 40, 1)
+    latents, context = [random(1, 16, 1, 4, 4, seed=seed) for seed in range(40)], random(1, layout.tokens, 48, seed=50)
+    expected = denoise(network, SIGMA * NOISE, SIGMA, latents=latents, layout=layout, context=context)
+    assert close(velocity(adapted(), positive(latents, layout, context)), expected)
+    # The last of them counts.
+    fewer = positive([*latents[:-1], latents[0]], layout, context)
+    assert not close(velocity(adapted(), fewer), expected, 1e-3)
 
 
 def test_guidance_runs_both_branches_with_subjects(adapted):

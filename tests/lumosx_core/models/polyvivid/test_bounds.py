@@ -8,6 +8,7 @@ import torch
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.models.polyvivid import boxes, cliques, metadata, segmentation, subjects
+from lumosx_core.models.polyvivid.template import TemplateTokens
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 
 BOX = [0, 0, 4, 4]
@@ -142,8 +143,8 @@ def lamps(count):
     return tuple(Reference(Kind.OBJECT, f"lamp {number}", torch.rand(1, 4, 4, 3)) for number in range(count))
 
 
-def test_subjects_up_to_their_number_and_beyond_the_usual(monkeypatch):
-    monkeypatch.setattr(subjects, "MOST_SUBJECTS", 3)
+def test_subjects_of_any_number_and_beyond_the_usual(monkeypatch):
+    assert len(subjects.subjects_of(Scene(None, lamps(200), ()))) == 200
     scene = Scene(None, lamps(3), ())
     found = subjects.subjects_of(scene)
     assert len(found) == 3 and subjects.subjects_of(None) == ()
@@ -151,8 +152,14 @@ def test_subjects_up_to_their_number_and_beyond_the_usual(monkeypatch):
     assert subjects.warnings_of(scene, found) == []
     monkeypatch.setattr(subjects, "USUAL_SUBJECTS", 2)
     assert subjects.warnings_of(scene, found)[0].startswith("There are 3 subjects; the paper shows at most 2")
-    with pytest.raises(LumosXError, match="^relations: they have 4 pictures; at most 3"):
-        subjects.subjects_of(Scene(None, lamps(4), ()))
+
+
+@pytest.mark.parametrize(("positions", "said"), [(8192, 0), (8193, 1)])
+def test_a_text_longer_than_the_text_encoder_was_trained_with_is_said(positions, said):
+    tokens = TemplateTokens("", (), 92, 0, ((0, 5),), ((5, positions - 92),), ((1, 1),))
+    scene = Scene(None, lamps(1), ())
+    found = subjects.warnings_of(scene, subjects.subjects_of(scene), tokens)
+    assert len(found) == said and all(f"takes {positions} positions" in one for one in found)
 
 
 def test_what_has_no_effect_is_said():

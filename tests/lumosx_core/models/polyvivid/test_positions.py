@@ -48,6 +48,21 @@ def test_each_piece_has_times_of_its_own_in_the_texts_order(drawn):
     assert len({tuple(one) for one in torch.cat([text, image]).tolist()}) == len(text) + len(image)
 
 
+def test_forty_subjects():
+    """Each text, ``<image>`` and picture has times of its own, past those that bfloat16 can count."""
+    text, image = interaction_ids(TextLayout((120, *[6] * 39), ((24, 24),) * 40), ((24, 24),) * 40)
+    start, token = 0, 0
+    for number in range(40):
+        length = 120 if number == 0 else 6
+        assert text[token:token + length, 0].tolist() == list(range(start + 1, start + length + 1))
+        token += length
+        assert text[token:token + 576, 0].unique().tolist() == [start + length + 1]
+        token += 576
+        assert image[576 * number:576 * (number + 1), 0].unique().tolist() == [start + length + 2]
+        start += length + 2
+    assert token == len(text) and len(image) == 40 * 576 and start == 122 + 39 * 8 > 256
+
+
 @given(grids)
 def test_fractional_ids_of_an_equal_grid_are_whole(grid):
     layout = TextLayout((3,), (grid,))

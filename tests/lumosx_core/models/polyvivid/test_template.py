@@ -55,6 +55,38 @@ def test_a_prompt_that_starts_with_line_breaks_is_cropped_as_comfyui_does(tokeni
     assert tokens.crop_start == 93 and tokens.cropped_ids[0] == template.HEADER_END
 
 
+def test_forty_subjects(tokenize):
+    """Nothing is cut, and each has its text and its picture at their own places."""
+    subjects = [f"subject number {number}" for number in range(1, 41)]
+    prompt = ", ".join(subjects)
+    tokens = tokenize_template(tokenize, prompt, subjects)
+    assert tokens.string.count("looks like<image>") == tokens.ids.count(IMAGE_ID) == 40
+    assert tokens.image_grids == ((24, 24),) * 40 == tokens.layout.image_grids
+    assert tokens.layout.tokens == tokens.length == len(tokens.cropped_ids) + 40 * 575
+    assert tokens.positions == tokens.length + 95 and not tokens.layout.tail
+    plain, position = list(tokens.cropped_ids), 0
+    for number, (text, image) in enumerate(zip(tokens.text_spans, tokens.image_spans), start=1):
+        assert text[0] == position and image == (text[1], text[1] + 576)
+        # The text in front of each picture, as the tokenizer reads it alone.
+        line = "" if number == 1 else f"\nThe subject number {number} looks like"
+        length = text[1] - text[0]
+        assert plain[length] == IMAGE_ID and (not line or list(tokenize(line)[1:]) == plain[:length])
+        plain, position = plain[length + 1:], image[1]
+    assert not plain and position == tokens.length
+
+
+def test_a_text_up_to_what_the_text_encoder_can_take(tokenize, monkeypatch):
+    subjects = ["man", "guitar"]
+    most = tokenize_template(tokenize, "A man is playing guitar.", subjects).positions
+    monkeypatch.setattr(template, "MOST_POSITIONS", most)
+    assert tokenize_template(tokenize, "A man is playing guitar.", subjects).positions == 95 + 1169 == most
+    monkeypatch.setattr(template, "MOST_POSITIONS", most - 1)
+    with pytest.raises(LumosXError, match=f"^relations: the prompt and its 2 pictures take {most} positions"):
+        tokenize_template(tokenize, "A man is playing guitar.", subjects)
+    # Without subjects it is ComfyUI's to encode.
+    assert tokenize_template(tokenize, "word " * 3000, [])
+
+
 @pytest.mark.parametrize("bad", ["a <image> b", "a<|eot_id|>", "<pad>", "<|start_header_id|>user"])
 def test_control_tokens_are_refused(tokenize, bad):
     with pytest.raises(LumosXError, match="^prompt: "):
