@@ -5,6 +5,7 @@
 Each clip has two or three people, every third clip twins, many clips of two an exchange of places, and each two
 crops that hold two people. A clip counts if it gives exactly the script's people: as many subjects as people, no
 subject with crops of two of them, and a crop of one person to stand for each. Crops are told apart by their colours.
+The results go to ``benchmarks/results``; ``docs/polyvivid.md`` has the table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import networkx
 import numpy as np
 
+from benchmarks.machine import describe_machine
 from benchmarks.measuring import write_json
 from lumosx_core.models.polyvivid.cliques import consolidate, least_size, similarity_graph
 from lumosx_core.scores.attributes.colour import ColourLikeness
@@ -25,7 +27,9 @@ from lumosx_core.scores.crop_likeness import COLOUR_TAU
 from tools.clip_crops import BRIDGE, ClipCrops, draw_clip_crops
 
 CLIQUES, LINKED = "cliques", "linked neighbours"
+TWINS, EXCHANGE = "with twins (same face, different clothes)", "two people change places"
 TWINS_EVERY = 3
+RESULTS = Path(__file__).with_name("results") / "subjects_cpu.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,16 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tau", type=float, default=COLOUR_TAU)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, default=RESULTS, help="where to write the results (%(default)s)")
     options = parser.parse_args(arguments)
-    found = measure(range(options.seed, options.seed + options.clips), options.tau)
-    print(f"| clips | of these | {CLIQUES} | {LINKED} |\n|---|---|---|---|")
-    for kind, rows in found.items():
-        exact = {way: sum(row[way] for row in rows) for way in (CLIQUES, LINKED)}
-        print(f"| {kind} | {len(rows)} | {exact[CLIQUES]} exact | {exact[LINKED]} exact |")
-    if options.json:
-        write_json(options.json, {"tau": options.tau, "clips": found})
+    result = {
+        "machine": describe_machine(), "tau": options.tau,
+        "clips": measure(range(options.seed, options.seed + options.clips), options.tau),
+    }
+    print(table_of(result))
+    write_json(options.json, result)
     return 0
+
+
+def table_of(result: dict) -> str:
+    """The clips of each kind in which exactly the people were found, as Markdown."""
+    lines = [f"| clips | number | {CLIQUES} | {LINKED} |", "|---|---|---|---|"]
+    for kind, rows in result["clips"].items():
+        exact = {way: sum(row[way] for row in rows) for way in (CLIQUES, LINKED)}
+        lines.append(f"| {kind} | {len(rows)} | {exact[CLIQUES]} exact | {exact[LINKED]} exact |")
+    return "\n".join(lines)
 
 
 def measure(seeds: Sequence[int], tau: float) -> dict[str, list[dict]]:
@@ -57,7 +69,7 @@ def measure(seeds: Sequence[int], tau: float) -> dict[str, list[dict]]:
         row = {
             "seed": seed, CLIQUES: _by_cliques(clip, similarity, tau), LINKED: _by_linking(clip, similarity, tau),
         }
-        kinds = ["all", *(["with twins"] if twins else []), *(["places change"] if clip.script.exchange else [])]
+        kinds = ["all", *([TWINS] if twins else []), *([EXCHANGE] if clip.script.exchange else [])]
         for kind in kinds:
             found[kind].append(row)
     return dict(found)

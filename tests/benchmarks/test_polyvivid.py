@@ -1,6 +1,7 @@
 """dev.py bench polyvivid, on a scene."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +27,18 @@ def test_shares_and_owners_are_counted_over_all_people():
     assert summary["own"]["share"] == 0.75 and summary["own"]["low"] < 0.75 < summary["own"]["high"]
     assert summary["owners"] == [[1.0, 0.0], [0.5, 0.5]]
     assert summary["colour_error"] == pytest.approx((1 + 2 + 3 + 8) / 4)
+
+
+def test_the_documentation_has_the_committed_results():
+    """A row for each variant, with the adapter above what the pack promises."""
+    result = json.loads(polyvivid.RESULTS.read_text(encoding="utf-8"))
+    docs = Path(polyvivid.__file__).parents[1].joinpath("docs", "polyvivid.md").read_text(encoding="utf-8")
+    for row in result["rows"]:
+        own, name = row["own"], {"full": "the adapter", "adapter off": "adapter off"}.get(row["variant"])
+        share = " ".join([f"{100 * own['share']:.1f} %", f"({100 * own['low']:.1f} to {100 * own['high']:.1f})"])
+        assert f"| {name or '`' + row['variant'] + '`'} | {share} | {row['colour_error']:.1f} |" in docs
+    full, off = (row["own"] for row in result["rows"][:2])
+    assert full["count"] == 200 and full["share"] >= 0.9 and off["low"] < 0.5 < off["high"]
 
 
 def test_every_variant_that_was_trained_is_a_row(tmp_path, capsys, monkeypatch):
