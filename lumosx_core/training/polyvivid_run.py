@@ -42,11 +42,20 @@ _ENCODERS = {
 }
 """A tensor that each file has, and its usual name. ComfyUI loads others too, and leaves their weights to chance."""
 _MOST_DROPPED = 0.3
+LEFT_OUT = (
+    "Train a PolyVivid adapter for HunyuanVideo on your own cases, in the paper's two stages: one subject, then "
+    "several. Left out of its recipe (section A.2): the first 1,000 steps of each stage at reduced size, and the batch "
+    "of 256 over 256 GPUs; here each step is one case at full size. The paper does not state its optimizer, learning "
+    "rate, rank, resolution, noise schedule and drop-out, so those are our choices, and it does not say whether it "
+    "trains the base or LLaVA, which stay frozen here."
+)
 
 
 def add_command(commands: Any) -> None:
     """Add ``polyvivid`` to the command line."""
-    parser = commands.add_parser("polyvivid", help="train a PolyVivid adapter for HunyuanVideo on your own cases")
+    parser = commands.add_parser(
+        "polyvivid", help="train a PolyVivid adapter for HunyuanVideo on your own cases", description=LEFT_OUT
+    )
     parser.add_argument("cases", type=Path, help="a case folder with a video.mp4 in it, or a folder of them")
     parser.add_argument("--base", type=Path, required=True, metavar="FILE", help="HunyuanVideo text-to-video, bf16")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the new adapter, .safetensors")

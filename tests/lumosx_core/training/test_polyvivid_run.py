@@ -51,6 +51,13 @@ class Remembering(SubjectsSide):
         return self._texts[key]
 
 
+def test_the_help_says_what_is_left_out_of_the_papers_recipe(capsys):
+    with pytest.raises(SystemExit):
+        main(["polyvivid", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1,000 steps of each stage at reduced size" in said and "the batch of 256" in said
+
+
 @pytest.fixture(scope="module")
 def encoder():
     try:
