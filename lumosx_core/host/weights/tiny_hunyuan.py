@@ -18,7 +18,6 @@ import torch
 from ...errors import LumosXError
 from ...tiny import llava
 from ...tiny.hunyuan import HunyuanCodec
-from ...tiny.learned import load_codec
 from ...tiny.preview import RGB_BIAS, RGB_FACTORS
 from ...tiny.trained import HUNYUAN
 from .tiny import LEARNED, load_tiny_vae, put_codec
@@ -115,5 +114,6 @@ def load_hunyuan_vae() -> comfy.sd.VAE:
         LumosXError: the codec's file is damaged.
     """
     vae = load_tiny_vae(LEARNED)
-    put_codec(vae, HunyuanCodec(load_codec()))
+    # pyrefly: ignore[bad-argument-type] It is the learned codec, which was put there just now.
+    put_codec(vae, HunyuanCodec(vae.first_stage_model))
     return vae

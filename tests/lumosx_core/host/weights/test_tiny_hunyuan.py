@@ -10,9 +10,10 @@ from PIL import Image
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.conditioning.polyvivid import LAYOUT, encode_subjects
 from lumosx_core.host.methods.polyvivid import SMALL, check_adapter, list_adapters
-from lumosx_core.host.weights import tiny_hunyuan
+from lumosx_core.host.weights import tiny, tiny_hunyuan
 from lumosx_core.host.weights.tiny_hunyuan import load_hunyuan_transformer
 from lumosx_core.models.hunyuan.config import HunyuanConfig
+from lumosx_core.tiny import learned
 from lumosx_core.tiny.hunyuan import PICTURE_SIDE, SIZE
 from lumosx_core.tiny.llava import GRID, HIDDEN
 from lumosx_core.tiny.trained import HUNYUAN, POLYVIVID
@@ -70,6 +71,14 @@ def test_every_call_makes_the_same_weights():
     picture = torch.rand(1, 96, 96, 3)
     seen = [model.encode_image(picture, crop=False)["mm_projected"] for model in (first, second)]
     assert torch.equal(*seen)
+
+
+def test_the_codec_is_read_once(monkeypatch):
+    reads, read = [], learned.load_codec
+    for module in (tiny, tiny_hunyuan):
+        monkeypatch.setattr(module, "load_codec", lambda: reads.append(read()) or reads[-1], raising=False)
+    vae = tiny_hunyuan.load_hunyuan_vae()
+    assert [vae.first_stage_model.codec] == reads
 
 
 def test_the_model_sees_normalised_latents_and_the_vae_paints_them_back():
