@@ -192,6 +192,7 @@ class LumosXHunyuanCustom(Node):
             display_name="LumosX HunyuanCustom",
             category=CATEGORY,
             **aliases("hunyuancustom", "hunyuan", "multi subject", "reference to video"),
+            is_experimental=True,
             description="An experiment: several subjects on HunyuanCustom, whose public weights were trained with one. "
             "Each picture of LumosX PolyVivid Encode stands beside the video at a time of its own. With one subject "
             "it is what ComfyUI does itself; without any the model is what it was.",

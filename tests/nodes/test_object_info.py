@@ -146,6 +146,11 @@ def test_ids_order_and_types(info, name):
     assert {input["id"] for input in released.nodes_of({name: node})[name]["inputs"]} == set(NODES[name])
 
 
+def test_hunyuancustom_alone_is_labelled_an_experiment(info):
+    assert [name for name in NODES if info[name]["experimental"]] == ["LumosX_HunyuanCustom"]
+    assert info["LumosX_HunyuanCustom"]["description"].startswith("An experiment")
+
+
 def test_words_and_occurrences_are_called_by_what_they_are(info):
     """What is shown, never what is saved."""
     shown = {key: options.get("display_name", key) for key, (_, options) in inputs_of(info["LumosX_Subject"]).items()}
