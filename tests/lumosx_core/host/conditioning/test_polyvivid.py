@@ -182,6 +182,7 @@ def test_what_cannot_be_encoded_ends_in_a_sentence(models, encode, make_scene, t
         encode(scene)
 
 
+@pytest.mark.slow
 def test_forty_subjects(picture):
     """Through the small HunyuanVideo's encoders, whose pictures take 36 tokens."""
     names = [f"lamp number {number}" for number in range(1, 41)]
