@@ -33,7 +33,7 @@ from ...weights.checksum import files_state
 from ...weights.opening import open_weights
 from ..conditioning.polyvivid import LATENTS, SubjectsLayout
 from ..model.wrappers import put_wrappers
-from ..sampling.caches import with_spared_input
+from ..sampling.caches import with_copied_input
 from .hunyuan import Patch, SharedByCopies, SubjectsForward, check_hunyuan, with_patches
 
 FOLDER = "model_patches"
@@ -233,7 +233,7 @@ class PartWrapper(SharedByCopies):
     def __call__(self, executor, model, conditions, x, sigma, model_options):
         held = [entry.get("model_conds", {}) for entries in conditions for entry in entries or ()]
         if any(LATENTS in conds for conds in held):
-            model_options = with_spared_input(model_options)
+            model_options = with_copied_input(model_options)
         elif not self._warned:
             self._warned = True
             _log.warning(
