@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import comfy.conds
+import comfy.patcher_extension
 import comfy.samplers
 import torch
 
@@ -18,6 +19,8 @@ from .lynx_run import run_of
 _NEGATIVE = "negative"
 _NAMESPACE = uuid.UUID("5e1f7b0e-6f0a-4c6e-9b1d-3f6f3a1f6c11")
 _PRE_CFG = "sampler_pre_cfg_function"
+_EASY_CACHE = "easycache"
+_CALC = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
 
 
 def mark_conditioning(conditioning: Sequence[Sequence[Any]], row: int) -> list[list[Any]]:
@@ -74,13 +77,34 @@ class ThreeBranches:
         given, conditions, sigma = arguments["conds_out"], arguments["conds"], arguments["sigma"]
         options = arguments["model_options"]
         run = run_of(options.get("transformer_options", {}))
-        guided = arguments["cond_scale"] > 1 and len(conditions) > 1 and conditions[1] is not None
-        # Where no adapter acts, nobody and the person are the same.
-        if self.image_scale == 1 or not guided or run is None or not run.active(float(sigma.max())):
+        if self.image_scale == 1 or run is None:
+            return given
+        skipped = _skips_this_step(options)
+        if skipped:
+            options = _without_another_decision(options)
+        else:
+            guided = arguments["cond_scale"] > 1 and len(conditions) > 1 and conditions[1] is not None
+            # Where no adapter acts, nobody and the person are the same.
+            run.last_forward.with_nobody = guided and run.active(float(sigma.max()))
+        if not run.last_forward.with_nobody:
             return given
         nobody = [_as_nobody(entry) for entry in conditions[1]]
         (v_u,) = comfy.samplers.calc_cond_batch(arguments["model"], [nobody], arguments["input"], sigma, options)
         return [*as_two_branches(self.image_scale, given[0], given[1], v_u), *given[2:]]
+
+
+def _skips_this_step(options: Mapping[str, Any]) -> bool:
+    """Whether the host's EasyCache took both branches from an earlier step; its LazyCache skips all of the guidance."""
+    cache = options["transformer_options"].get(_EASY_CACHE)
+    return hasattr(cache, "uuid_cache_diffs") and cache.skip_current_step
+
+
+def _without_another_decision(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A MODEL's options with which nobody is skipped as well: EasyCache decides anew in each call that it sees."""
+    transformer = options["transformer_options"]
+    wrappers = transformer["wrappers"]
+    others = {key: one for key, one in wrappers.get(_CALC, {}).items() if key != _EASY_CACHE}
+    return {**options, "transformer_options": {**transformer, "wrappers": {**wrappers, _CALC: others}}}
 
 
 def _as_nobody(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...models.lynx.window import Window
 
 RUN = "lumosx_lynx_run"
+
+
+@dataclass
+class LastForward:
+    """Of the last step whose forward was not skipped.
+
+    Attributes:
+        with_nobody: whether nobody was computed beside the person.
+    """
+
+    with_nobody: bool = False
 
 
 @dataclass(frozen=True)
@@ -20,12 +31,14 @@ class LynxRun:
         windows: of each person, in which steps they act.
         rows: of ``PERSON`` and ``NOBODY``, all that are needed.
         frames: of the whole latent.
+        last_forward: what a step goes on from whose forward is skipped; the only thing that changes.
     """
 
     key: object
     windows: Sequence[Window]
     rows: frozenset[int]
     frames: int
+    last_forward: LastForward = field(default_factory=LastForward)
 
     def active(self, sigma: float) -> bool:
         """Whether anybody acts in a step that starts at this noise level."""

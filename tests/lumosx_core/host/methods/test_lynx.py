@@ -9,6 +9,7 @@ from support.lynx_people import (
     SIZE,
     Plain,
     conditioning,
+    dual_sample,
     make_person,
     random,
     relative,
@@ -128,24 +129,12 @@ def test_guidance_by_image_and_text_through_every_sampler(base, adapters, texts,
     assert relative(sample(guided, positive, negative, steps, text_scale), expected) < 1e-5
     # Whoever links only the model gets the same.
     assert relative(sample(guided, *texts, steps, text_scale), expected) < 1e-5
-    assert relative(dual(model, positive, negative, nobody, (text_scale, image_scale), sigmas), expected) < 1e-5
+    conds = positive, negative, nobody
+    assert relative(dual_sample(model, conds, (text_scale, image_scale), sigmas), expected) < 1e-5
     # One step of LumosX Sampler is an Euler step, down to no noise.
     one = plain.sample(noise, torch.tensor([1.0, 0.0]), velocity)
     assert relative(lumosx_sample(guided, positive, negative, text_scale), one) < 1e-5
     assert "no reference reaches" not in caplog.text
-
-
-def dual(model, positive, negative, nobody, scales, sigmas):
-    import comfy.sample
-    import comfy.samplers
-    from comfy_extras.nodes_custom_sampler import Guider_DualCFG
-
-    guider = Guider_DualCFG(model)
-    guider.set_conds(positive, negative, nobody)
-    guider.set_cfg(*scales)
-    noise = random(*SIZE, seed=5)
-    result = guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("euler"), sigmas, seed=0)
-    return model.model.process_latent_in(result)
 
 
 def lumosx_sample(model, positive, negative, cfg):

@@ -4,70 +4,49 @@ import inspect
 from types import SimpleNamespace
 
 import comfy.model_patcher
-import comfy.ops
 import comfy.patcher_extension
 import comfy.sd
 import pytest
 import torch
-from comfy.ldm.wan.model import VaceWanModel, WanModel
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
-from comfy_extras.nodes_easycache import EasyCacheNode
 from comfy_extras.nodes_model_advanced import ModelSamplingSD3
 
 from lumosx_core.host.methods.lynx import Appearance, lynx_model
-from lumosx_core.models.lynx.adapters import ID_LAYERS, REF_LAYERS
 from lumosx_core.models.lynx.attention import add_attention
-from support.lynx_people import BLOCKS, WIDTH, conditioning, make_person, random, relative, sample, write_adapters
+from support.lynx_people import (
+    BLOCKS,
+    GUIDANCE,
+    VARIANTS,
+    conditioning,
+    load_variant,
+    lynx_sample,
+    make_person,
+    plain_model,
+    plain_sample,
+    random,
+    relative,
+    sample,
+    write_adapters,
+)
 from tools import lynx_network
-from tools.golden import drawn_weight
 from tools.weight_files import make_lora, small_transformer
 
 pytestmark = pytest.mark.slow
-
-SIZES = {
-    "dim": WIDTH, "ffn_dim": 512, "freq_dim": 256, "text_dim": 4096, "num_heads": 2, "num_layers": BLOCKS,
-    "cross_attn_norm": True,
-}
-VARIANTS = {
-    "Wan2.1 T2V": (WanModel, {}),
-    "Wan2.2 I2V": (WanModel, {"in_dim": 36}),
-    "Wan2.1 I2V": (WanModel, {"in_dim": 36, "model_type": "i2v"}),
-    "VACE": (VaceWanModel, {"vace_layers": 2, "vace_in_dim": 96}),
-}
-
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory):
     return make_person(write_adapters(tmp_path_factory.mktemp("lynx")))
 
 
-def load(name, seed=3, **options):
-    """A variant of Wan with drawn weights, through ComfyUI's loader."""
-    kind, sizes = VARIANTS[name]
-    network = kind(**SIZES, **sizes, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
-    weights = {key: drawn_weight(key, tuple(value.shape), seed) for key, value in network.state_dict().items()}
-    with torch.inference_mode(False):
-        return comfy.sd.load_diffusion_model_state_dict(weights, model_options=options)
+@pytest.fixture(params=[None, GUIDANCE], ids=["cfg 1", "three branches"])
+def guidance(request):
+    """Of ``lynx_sample`` and ``plain_sample``."""
+    return request.param
 
 
-def plain_model(patcher, person, appearance=Appearance(), **functions):  # noqa: B008
-    """A MODEL that nobody else has, with the adapters inside its layers; functions as for ``put_in``."""
-    model, identity = patcher.model, person.identity
-    network = model.diffusion_model
-    dtype = model.manual_cast_dtype or model.get_dtype()
-    with torch.no_grad():
-        with person.adapters.open(ID_LAYERS) as found:
-            ids = lynx_network.fold_ids(found, identity.tokens, network)
-        features = lynx_network.features(
-            network, identity.reference.latents.to(dtype), identity.reference.padded_text().to(dtype)
-        )
-        with person.adapters.open(REF_LAYERS) as found:
-            refs = lynx_network.fold_refs(found, [one.float() for one in features], network)
-    lynx_network.put_in(
-        network, lynx_network.at_scale(ids, appearance.id_scale, [0]),
-        lynx_network.at_scale(refs, appearance.ref_scale, [0]), **functions,
-    )
-    return patcher
+def cfg_of(guidance):
+    """The sampler's."""
+    return 1.0 if guidance is None else guidance[0]
 
 
 def texts(**more):
@@ -75,39 +54,43 @@ def texts(**more):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_on_every_variant_of_wan_it_is_the_plain_composition(person, name):
-    base = load(name)
+def test_on_every_variant_of_wan_it_is_the_plain_composition(person, name, guidance):
+    base = load_variant(name)
     more = {"clip_vision_output": SimpleNamespace(penultimate_hidden_states=random(1, 257, 1280, seed=9))}
     given = texts(**(more if name == "Wan2.1 I2V" else {}))
-    measured = sample(lynx_model(base, person, Appearance(0.7, 0.6)), *given, steps=1)
-    expected = sample(plain_model(load(name), person, Appearance(0.7, 0.6)), *given, steps=1)
+    measured = lynx_sample(lynx_model(base, person, Appearance(0.7, 0.6)), given, guidance)
+    expected = plain_sample(plain_model(load_variant(name), person, Appearance(0.7, 0.6)), given, guidance)
     assert relative(measured, expected) < 2e-5
-    assert relative(sample(base, *given, steps=1), expected) > 1e-3
+    assert relative(sample(base, *given, 1, cfg_of(guidance)), expected) > 1e-3
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.02), (torch.float8_e4m3fn, 0.02)])
-def test_weights_of_fewer_bits(person, dtype, tolerance):
+def test_weights_of_fewer_bits(person, dtype, tolerance, guidance):
     """The adapters are computed in the model's own precision, whatever its weights are kept in."""
     with torch.inference_mode(False):
         base, other = (
             comfy.sd.load_diffusion_model_state_dict(small_transformer(), model_options={"dtype": dtype})
             for _ in range(2)
         )
-    measured = sample(lynx_model(base, person, Appearance()), *texts(), steps=1)
-    without = sample(base, *texts(), steps=1)
-    expected = sample(plain_model(other, person), *texts(), steps=1)
+    measured = lynx_sample(lynx_model(base, person, Appearance()), texts(), guidance)
+    without = sample(base, *texts(), 1, cfg_of(guidance))
+    expected = plain_sample(plain_model(other, person), texts(), guidance)
     assert relative(measured, expected) < tolerance < relative(without, expected)
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["plain", "with a LoRA"])
-def test_weights_that_stay_off_the_card(person, monkeypatch, lora):
+def test_weights_that_stay_off_the_card(person, monkeypatch, lora, guidance):
     """Each layer is brought, and patched, when it is needed, in the reference pass as in the video's forward."""
-    base, seen = load("Wan2.1 T2V"), []
-    if lora:
+    def loaded():
+        base = load_variant()
         layers = ["blocks.0.self_attn.q", "blocks.1.self_attn.o", "blocks.2.ffn.0"]
-        base = comfy.sd.load_lora_for_models(base, None, make_lora(small_transformer(), layers=layers), 1.0, 0)[0]
-    expected = sample(lynx_model(base, person, Appearance()), *texts(), steps=1)
-    whole = comfy.model_patcher.ModelPatcher.load
+        weights = make_lora(small_transformer(), layers=layers)
+        return comfy.sd.load_lora_for_models(base, None, weights, 1.0, 0)[0] if lora else base
+
+    seen, whole = [], comfy.model_patcher.ModelPatcher.load
+    plain = loaded()
+    plain.patch_model()
+    expected = plain_sample(plain_model(plain, person), texts(), guidance)
 
     def load_in_part(patcher, *given, **options):
         options |= {"lowvram_model_memory": 1, "full_load": False}
@@ -117,17 +100,12 @@ def test_weights_that_stay_off_the_card(person, monkeypatch, lora):
         seen.append(executor.class_obj.blocks[0].ffn[0].comfy_cast_weights)
         return executor(*given, **options)
 
-    other = load("Wan2.1 T2V") if not lora else comfy.sd.load_lora_for_models(
-        load("Wan2.1 T2V"), None, make_lora(small_transformer(), layers=layers), 1.0, 0)[0]
+    other = loaded()
     monkeypatch.setattr(comfy.model_patcher.ModelPatcher, "load", load_in_part)
     model = lynx_model(other, person, Appearance())
     model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, "watch", watch)
-    assert relative(sample(model, *texts(), steps=1), expected) < 2e-5
-    assert seen == [True]
-
-
-def easy_cache(model):
-    return EasyCacheNode.execute(model, 0.5, 0.0, 1.0, False).result[0]
+    assert relative(lynx_sample(model, texts(), guidance), expected) < 2e-5
+    assert seen == [True] * (1 if guidance is None else 2)
 
 
 def context_windows(model):
@@ -154,15 +132,20 @@ def scaled_queries(model):
     return model
 
 
-@pytest.mark.parametrize("other", [easy_cache, context_windows, shift, scaled_queries])
+@pytest.mark.parametrize("other", [context_windows, shift, scaled_queries])
 @pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
-def test_together_with_another_node(person, other, behind):
-    base = load("Wan2.1 T2V")
-    model = other(lynx_model(base, person, Appearance())) if behind else lynx_model(other(base), person, Appearance())
-    measured = sample(model, *texts(), steps=4)
-    expected = sample(other(plain_model(load("Wan2.1 T2V"), person)), *texts(), steps=4)
+def test_together_with_another_node(person, other, behind, guidance):
+    measured = sample_beside(other, behind, person, guidance)
+    expected = plain_sample(other(plain_model(load_variant(), person)), texts(), guidance, steps=2)
     assert relative(measured, expected) < 5e-5
-    assert relative(sample(other(base), *texts(), steps=4), expected) > 1e-3
+    assert relative(sample(other(load_variant()), *texts(), 2, cfg_of(guidance)), expected) > 1e-3
+
+
+def sample_beside(other, behind, person, guidance, steps=2):
+    """With a node right on the base, or behind everything of Lynx."""
+    base = load_variant() if behind else other(load_variant())
+    model = lynx_model(base, person, Appearance())
+    return lynx_sample(model, texts(), guidance, steps, behind=other if behind else None)
 
 
 def guided_text(layer, x, context, dense, additions):
@@ -179,7 +162,8 @@ def enhanced_frames(layer, x, rotate, dense, additions):
     """Self-attention as Enhance-A-Video has it: what comes out is scaled by how alike queries and keys are."""
     q, k = layer.norm_q(layer.q(x)), rotate(layer.norm_k(layer.k(x)))
     attended = dense(rotate(q), k, layer.v(x), layer.num_heads)
-    factor = 1 + (rotate(q) * k).mean().tanh().abs()
+    # Of each video by itself, whichever others are run together with it.
+    factor = 1 + (rotate(q) * k).mean(dim=(1, 2), keepdim=True).tanh().abs()
     return factor * layer.o(add_attention(attended, q, additions, layer.num_heads))
 
 
@@ -205,14 +189,12 @@ def enhance_a_video(model):
 @pytest.mark.parametrize(("other", "functions"), [
     (nag, {"cross_attention": guided_text}), (enhance_a_video, {"self_attention": enhanced_frames}),
 ], ids=["NAG", "Enhance-A-Video"])
-def test_together_with_a_node_that_has_attention_of_its_own(person, other, functions, behind):
+def test_together_with_a_node_that_has_attention_of_its_own(person, other, functions, behind, guidance):
     """The photo is read by the layers themselves, whatever has taken the place of their forward."""
-    base = load("Wan2.1 T2V")
-    model = other(lynx_model(base, person, Appearance())) if behind else lynx_model(other(base), person, Appearance())
-    measured = sample(model, *texts(), steps=1)
-    expected = sample(plain_model(load("Wan2.1 T2V"), person, **functions), *texts(), steps=1)
+    measured = sample_beside(other, behind, person, guidance, steps=1)
+    expected = plain_sample(plain_model(load_variant(), person, **functions), texts(), guidance)
     assert relative(measured, expected) < 5e-5
-    assert relative(sample(plain_model(load("Wan2.1 T2V"), person), *texts(), steps=1), expected) > 1e-3
+    assert relative(plain_sample(plain_model(load_variant(), person), texts(), guidance), expected) > 1e-3
 
 
 def in_halves(whole_first):
@@ -242,49 +224,34 @@ def attended(layer, x, text):
 @pytest.mark.parametrize("whole_first", [False, True])
 @pytest.mark.parametrize("region", [None, torch.ones(1, 8, 8)], ids=["everywhere", "region"])
 def test_together_with_a_node_that_runs_the_halves_of_a_batch_by_themselves(person, whole_first, region):
-    appearance = Appearance(region=region)
-    other, rows = in_halves(whole_first), []
-    seen = load("Wan2.1 T2V")
-    seen.model.diffusion_model.blocks[0].cross_attn.norm_q.register_forward_hook(
+    model, rows = lynx_model(load_variant(), person, Appearance(region=region)), []
+    model.model.diffusion_model.blocks[0].cross_attn.norm_q.register_forward_hook(
         lambda _, given, q: rows.append(len(q)))
-    measured = sample(other(lynx_model(seen, person, appearance)), *texts(), steps=1, cfg=4.0)
-    expected = sample(lynx_model(load("Wan2.1 T2V"), person, appearance), *texts(), steps=1, cfg=4.0)
+    other = in_halves(whole_first)
+    measured = lynx_sample(other(model), texts(), GUIDANCE)
+    expected = plain_sample(plain_model(load_variant(), person), texts(), GUIDANCE)
     assert relative(measured, expected) < 2e-5
-    # First the photo, beside that of nobody.
-    assert rows == [2, *[2] * whole_first, 1, 1]
+    # First the photo, beside that of nobody; then the prompt and the negative with the person; then with nobody.
+    assert rows == [2, *[2] * whole_first, 1, 1, *[1] * whole_first, 1]
 
 
-def test_both_experts_of_wan22_read_the_photo_once_each(person, monkeypatch):
-    """Noise levels are split between two MODELs, which take turns with the same person."""
-    import lumosx_core.host.methods.lynx_folds as folds
-
-    passes, pass_of = [], folds.reference_features
-    monkeypatch.setattr(folds, "reference_features", lambda model, *given: passes.append(model) or pass_of(
-        model, *given))
-    high, low = load("Wan2.1 T2V"), load("Wan2.1 T2V", seed=4)
-    experts = [lynx_model(one, person, Appearance()) for one in (high, low)]
-    first = [sample(one, *texts(), steps=1) for one in experts]
-    assert [torch.equal(sample(one, *texts(), steps=1), before) for one, before in zip(experts, first)] == [True, True]
-    assert passes == [high.model.diffusion_model, low.model.diffusion_model]
-    expected = sample(plain_model(load("Wan2.1 T2V", seed=4), person), *texts(), steps=1)
-    assert relative(first[1], expected) < 2e-5 and relative(first[0], expected) > 1e-3
-
-
-def test_a_mask_for_each_frame_moves_along_with_the_windows(person):
-    base = load("Wan2.1 T2V")
+def test_a_mask_for_each_frame_moves_along_with_the_windows(person, guidance):
+    base = load_variant()
     everywhere, first = torch.ones(9, 8, 8), torch.zeros(9, 8, 8)
     first[0] = 1
     later = everywhere - first
-    whole = sample(context_windows(lynx_model(base, person, Appearance(region=everywhere))), *texts(), steps=1)
-    expected = sample(context_windows(plain_model(load("Wan2.1 T2V"), person)), *texts(), steps=1)
+    whole = lynx_sample(
+        context_windows(lynx_model(base, person, Appearance(region=everywhere))), texts(), guidance
+    )
+    expected = plain_sample(context_windows(plain_model(load_variant(), person)), texts(), guidance)
     assert relative(whole, expected) < 2e-5
     halves = [Appearance(region=mask) for mask in (first, later)]
     both = lynx_model(lynx_model(base, person, halves[0]), person, halves[1])
-    assert relative(sample(context_windows(both), *texts(), steps=1), expected) < 2e-5
+    assert relative(lynx_sample(context_windows(both), texts(), guidance), expected) < 2e-5
 
 
 def test_the_host_is_told_of_the_room_for_shares(person):
-    base, asked = load("Wan2.1 T2V"), []
+    base, asked = load_variant(), []
 
     def watch(executor, patcher, noise_shape, *arguments, **options):
         asked.append(patcher.model.memory_required(noise_shape))
