@@ -36,7 +36,7 @@ from ...tiny.lynx_faces import world_embedding
 from ..conditioning.scene import log_warnings
 from ..weights.checkpoints import state_of
 from ..weights.face_models import model_folders
-from ..weights.lynx import recogniser_path
+from ..weights.lynx import part_checksum, recogniser_path
 from .frames import as_batch, as_pixels, frame_ticks, split_batch
 
 NODE = "LumosX Lynx Identity"
@@ -112,7 +112,7 @@ def for_card(person: LynxPerson, self_contained: bool = True) -> Identity:
         self_contained: also with what the ID layers make of it, so that nobody needs them later.
     """
     identity, adapters = person.identity, person.adapters
-    found = {part: adapters.checksum(part) for part in PARTS if part in adapters}
+    found = {part: part_checksum(adapters, part) for part in PARTS if part in adapters}
     identity = replace(identity, made_with={**identity.made_with, **found})
     if ID_LAYERS not in adapters:
         return identity

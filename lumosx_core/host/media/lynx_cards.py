@@ -18,12 +18,14 @@ from ...models.lynx.identity import Identity
 from ...untrusted import inside, shown
 from ..conditioning.scene import log_warnings
 from ..weights.checkpoints import state_of
+from ..weights.lynx import part_checksum
 from .frames import as_picture
 from .lynx import for_card
 
 FOLDER = "lynx"
 _ENDING = ".safetensors"
 _INPUT, _OUTPUT = "input", "output"
+_WORDS = {ID_LAYERS: "ID layers", REF_LAYERS: "reference layers"}
 _MOST_CARDS = 4096
 _MOST_BYTES = 200
 # What Windows allows in a name, which is less than the others do.
@@ -102,15 +104,17 @@ def load_card(name: str, adapters: Adapters | None) -> tuple[LynxPerson, torch.T
         adapters: for what is not on the card; None without any.
 
     Raises:
-        LumosXError: no such card, a damaged one, or adapters of another kind.
+        LumosXError: no such card, a damaged one, adapters of another kind, or ID layers other than those that made the
+            keys and values on the card.
     """
     identity = read_card(card_path(name))
     adapters = adapters or Adapters()
-    _check_adapters(identity, adapters)
+    warnings = _check_adapters(identity, adapters)
+    log_warnings(warnings)
     # The resampler has done its work; with the adapters of another kind it would only confuse.
     kept = {part: path for part, path in adapters.files.items() if part != RESAMPLER}
     person = LynxPerson(identity, Adapters(kept, {part: adapters.sizes[part] for part in kept}))
-    return person, as_picture(identity.preview.numpy()), describe(identity)
+    return person, as_picture(identity.preview.numpy()), "\n".join([describe(identity), *warnings])
 
 
 def describe(identity: Identity) -> str:
@@ -123,7 +127,8 @@ def describe(identity: Identity) -> str:
     return f"{identity.name or 'no name'}: {', '.join(parts)}"
 
 
-def _check_adapters(identity: Identity, adapters: Adapters) -> None:
+def _check_adapters(identity: Identity, adapters: Adapters) -> list[str]:
+    """What a user should know of a card and the files beside it; raises as ``load_card``."""
     # A card with keys and values of its own needs no ID layers.
     needed = adapters.layers(ID_LAYERS) if identity.projected is None else None
     if needed is not None and (identity.kind, identity.tokens.shape[2]) != (needed.kind, needed.input_width):
@@ -131,11 +136,35 @@ def _check_adapters(identity: Identity, adapters: Adapters) -> None:
             f"lynx: the card is for {identity.kind} ID layers, but the files hold {needed.kind} ones; choose those "
             "that the card was made with."
         )
+    warnings, others = [], _other_adapters(identity, adapters)
+    if ID_LAYERS in others and identity.projected is not None:
+        raise LumosXError(
+            "lynx: its ID layers are not those that made the keys and values on the card, or are the same in another "
+            "precision, and would have no effect; choose no file with ID layers, or the one that the card was made "
+            "with."
+        )
+    if others:
+        named = " and ".join(_WORDS[part] for part in others)
+        warnings.append(
+            f"card: it was made with other {named} than those at lynx, or with the same in another precision; if the "
+            "face differs from earlier videos, choose the files that the card was made with."
+        )
     if identity.reference is not None and REF_LAYERS not in adapters:
-        log_warnings([
+        warnings.append(
             "card: it has a picture for the reference layers, which have no effect, since none are linked at lynx; "
             "link LumosX Lynx Loader with their file, or go on with the ID layers alone."
-        ])
+        )
+    return warnings
+
+
+def _other_adapters(identity: Identity, adapters: Adapters) -> list[str]:
+    """Parts whose numbers are not those that the card was made with; a card may not say with which."""
+    parts = (ID_LAYERS, *((REF_LAYERS,) if identity.reference is not None else ()))
+    return [
+        part for part in parts
+        if part in adapters and part in identity.made_with
+        and part_checksum(adapters, part) != identity.made_with[part]
+    ]
 
 
 def _cards(place: str) -> list[str]:

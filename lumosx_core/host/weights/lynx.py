@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+
+import comfy.model_management
 
 from ...errors import LumosXError
 from ...models.lynx.adapters import ID_LAYERS, REF_LAYERS, RESAMPLER, Adapters
@@ -65,6 +68,22 @@ def adapters_fingerprint(names: Sequence[str]) -> str:
     """Changes whenever one of the files does; raises as ``adapter_path``."""
     paths = [adapter_path(f"file_{number}", name) for number, name in enumerate(names, 1) if name != NONE]
     return "\n".join(map(state_of, paths))
+
+
+def part_checksum(adapters: Adapters, part: str) -> str:
+    """The checksum of a part's numbers, all of which are read unless the file is as it was the last time.
+
+    Raises:
+        LumosXError: the file is gone, damaged or was changed.
+    """
+    path = adapters.files[part]
+    return _checksum(path, part, adapters.sizes[part], state_of(path))
+
+
+@lru_cache(maxsize=8)
+def _checksum(path: Path, part: str, sizes: ResamplerSizes | AdapterSizes, state: str) -> str:
+    one = Adapters({part: path}, {part: sizes})
+    return one.checksum(part, comfy.model_management.throw_exception_if_processing_interrupted)
 
 
 def recogniser_path() -> Path:

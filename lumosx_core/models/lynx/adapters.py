@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,10 +95,10 @@ class Adapters:
                 raise ValueError(f"{RESAMPLER} has layers")
             return load_resampler(found)
 
-    def checksum(self, part: str) -> str:
+    def checksum(self, part: str, after_each: Callable[[], None] = lambda: None) -> str:
         """See ``adapter_checksum``: all numbers of the part are read. Raises as ``open``."""
         with self.open(part) as found:
-            return adapter_checksum(found)
+            return adapter_checksum(found, after_each)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,10 +122,13 @@ def read_tensor(source: WeightSource, stored: str, layer: QuantisedLayer | None)
     return data.float().mul_(source.read(scale).float())
 
 
-def adapter_checksum(found: FoundLayers | FoundResampler) -> str:
+def adapter_checksum(found: FoundLayers | FoundResampler, after_each: Callable[[], None] = lambda: None) -> str:
     """64 hexadecimal digits that tell one set of weights from another, whatever its file and its tensors are called.
 
-    All numbers are read once, tensor by tensor.
+    All numbers are read once, tensor by tensor, as they are stored: the same weights in another precision differ.
+
+    Args:
+        after_each: called after each tensor; it may raise.
     """
     digest, source = WeightsDigest(), found.source
     names = found.names if isinstance(found, FoundResampler) else {
@@ -134,4 +137,5 @@ def adapter_checksum(found: FoundLayers | FoundResampler) -> str:
     for name, stored in names.items():
         info = source.tensors[stored]
         digest.add(name, info.kind, info.shape, tensor_bytes(source.read(stored)))
+        after_each()
     return digest.hexdigest()
