@@ -93,6 +93,26 @@ def test_from_a_photo_to_a_video_to_a_card_and_back(client, server, nodes):
     assert (latent(client, server, nodes) - with_face).norm() / with_face.norm() > 1e-2
 
 
+def test_a_second_prompt_with_the_same_face_runs_neither_resampler_nor_reference_pass(client, server, nodes):
+    """The node that runs the resampler is not run, and nothing is turned into keys and values again."""
+    def folded():
+        return [server.log_text().count(f"Lynx turned its {part} into") for part in ("ID layers", "reference layers")]
+
+    # A person that no other test has made.
+    nodes["4"]["inputs"]["name"] = "somebody else"
+    before, first = folded(), latent(client, server, nodes)
+    assert folded() == [count + 1 for count in before]
+    nodes["11"]["inputs"]["seed"] = 2
+    nodes["7"]["inputs"]["text"] = "a woman at the sea"
+    ran = client.run(nodes, timeout=300)
+    assert {"1", "4", "6"} <= set(ran.cached) and not {"9", "11"} & set(ran.cached)
+    # Another strength is another MODEL, of the same person.
+    nodes["6"]["inputs"]["ref_scale"] = 0.5
+    weaker = latent(client, server, nodes)
+    assert folded() == [count + 1 for count in before]
+    assert (weaker - first).norm() / first.norm() > 1e-2
+
+
 def test_the_loader_says_what_the_files_hold_and_identities_show_both_crops(client, nodes):
     nodes["11"]["inputs"]["steps"] = 1
     outputs = client.run(nodes, timeout=300).outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -23,6 +24,8 @@ from ...models.wan.module import WanModule
 MOST_KEPT = 2
 """Kept of each adapter at once: Wan2.2 has two models, and a run with a LoRA and one without may take turns."""
 _KEPT = "folds"
+_WORDS = {ID_LAYERS: "ID layers", REF_LAYERS: "reference layers"}
+_log = logging.getLogger(__name__)
 
 
 class HostWan(WanModule, Protocol):
@@ -91,6 +94,10 @@ class Folds:
         fold = self._fold_ids if part == ID_LAYERS else self._fold_refs
         folded = Folded(rows, fold(model, rows, like))
         self._kept[part].append((key, weakref.ref(model), folded))
+        _log.info(
+            "LumosX: Lynx turned its %s into %.0f MB of keys and values; later runs reuse them.", _WORDS[part],
+            folded.nbytes / 1e6,
+        )
         return folded
 
     def _fold_ids(self, model: HostWan, rows: tuple[int, ...], like: torch.Tensor) -> dict[int, KeysValues]:

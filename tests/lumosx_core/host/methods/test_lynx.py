@@ -6,10 +6,12 @@ import torch
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.methods.lynx import Appearance, lynx_guidance, lynx_model, lynx_wrapper
 from support.lynx_people import (
+    GUIDANCE,
     SIZE,
     Plain,
     conditioning,
     dual_sample,
+    lynx_sample,
     make_person,
     random,
     relative,
@@ -52,11 +54,29 @@ def texts():
     return conditioning(1), conditioning(2)
 
 
+@pytest.fixture(params=[None, GUIDANCE], ids=["cfg 1", "three branches"])
+def guidance(request):
+    """Of ``lynx_sample`` and ``plain_guided``."""
+    return request.param
+
+
 def plain_v(plain, texts, branch):
-    """branch: "c", "i", "u" or None, which is the prompt without adapters."""
-    text = texts[0 if branch in ("c", None) else 1][0][0]
-    row = {"c": 0, "i": 0, "u": 1, None: None}[branch]
+    """branch: "c", "i", "u"; or "C" and "N", the prompt and the negative without adapters."""
+    text = texts[0 if branch in "cC" else 1][0][0]
+    row = {"c": 0, "i": 0, "u": 1, "C": None, "N": None}[branch]
     return lambda x, sigma: plain.velocity(x, sigma, text, row)
+
+
+def plain_guided(plain, texts, guidance, branches="ciu"):
+    """The velocity of ``branches`` under a guidance of ``lynx_sample``."""
+    def velocity(x, sigma):
+        if guidance is None:
+            return plain_v(plain, texts, branches[0])(x, sigma)
+        text_scale, image_scale = guidance
+        v_c, v_i, v_u = (plain_v(plain, texts, branch)(x, sigma) for branch in branches)
+        return v_u + image_scale * (v_i - v_u) + text_scale * (v_c - v_i)
+
+    return velocity
 
 
 @pytest.mark.parametrize(("kind", "ref", "scales"), [
@@ -69,7 +89,7 @@ def test_without_guidance_it_is_the_plain_composition(base, adapters, texts, kin
     plain = Plain(base.model.diffusion_model, person, *scales)
     expected = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 3), plain_v(plain, texts, "c"))
     assert relative(sample(model, *texts), expected) < 2e-5
-    untouched = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 3), plain_v(plain, texts, None))
+    untouched = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 3), plain_v(plain, texts, "C"))
     assert relative(untouched, expected) > 1e-3
     assert relative(sample(base, *texts), untouched) < 2e-5
 
@@ -85,7 +105,7 @@ def lora_of(model, strength=1.0):
     return comfy.sd.load_lora_for_models(model, None, lora, strength, 0)[0]
 
 
-def test_steps_outside_of_the_window_are_as_without_lynx(base, adapters, texts):
+def test_steps_outside_of_the_window_are_as_without_lynx(base, adapters, texts, guidance):
     person = make_person(adapters())
     model = lynx_model(base, person, Appearance(start_percent=0.2, end_percent=0.6))
     sampling, plain = base.get_model_object("model_sampling"), Plain(base.model.diffusion_model, person)
@@ -94,19 +114,19 @@ def test_steps_outside_of_the_window_are_as_without_lynx(base, adapters, texts):
 
     def velocity(x, sigma):
         acted.append(end - 1e-6 <= float(sigma) <= start + 1e-6)
-        return plain_v(plain, texts, "c" if acted[-1] else None)(x, sigma)
+        return plain_guided(plain, texts, guidance, "ciu" if acted[-1] else "CNN")(x, sigma)
 
     expected = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 6), velocity)
     assert set(acted) == {True, False}
-    assert relative(sample(model, *texts, steps=6), expected) < 2e-5
+    assert relative(lynx_sample(model, texts, guidance, 6), expected) < 2e-5
 
 
-def test_a_deselected_block_runs_as_without_lynx(base, adapters, texts):
+def test_a_deselected_block_runs_as_without_lynx(base, adapters, texts, guidance):
     person, blocks = make_person(adapters()), frozenset({0, 3})
     model = lynx_model(base, person, Appearance(0.7, 0.6, blocks=blocks))
     plain = Plain(base.model.diffusion_model, person, 0.7, 0.6, blocks)
-    expected = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 2), plain_v(plain, texts, "c"))
-    assert relative(sample(model, *texts, steps=2), expected) < 2e-5
+    expected = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 2), plain_guided(plain, texts, guidance))
+    assert relative(lynx_sample(model, texts, guidance, 2), expected) < 2e-5
     nowhere = lynx_model(base, person, Appearance(blocks=frozenset()))
     assert torch.equal(sample(nowhere, *texts, steps=2), sample(base, *texts, steps=2))
 
@@ -167,14 +187,19 @@ def test_without_the_guidance_node_the_negative_has_nobody(base, adapters, texts
 
 
 class Counts:
-    """How often adapters' layers were read and how many blocks a reference pass gave, by watching the core."""
+    """How often adapters' layers were read, and reference passes and the resampler were run, by watching the core."""
 
     def __init__(self, monkeypatch):
         import lumosx_core.host.methods.lynx_folds as folds
         from lumosx_core.models.lynx.layers import LayerReader
+        from lumosx_core.models.lynx.resampler import Resampler
 
-        self.read = self.passes = 0
-        read, features = LayerReader.read, folds.reference_features
+        self.read = self.passes = self.resampled = 0
+        read, features, resample = LayerReader.read, folds.reference_features, Resampler.forward
+
+        def resampling(network, *arguments):
+            self.resampled += 1
+            return resample(network, *arguments)
 
         def reading(reader, *arguments, **options):
             self.read += 1
@@ -184,6 +209,7 @@ class Counts:
             self.passes += 1
             return features(*arguments)
 
+        monkeypatch.setattr(Resampler, "forward", resampling)
         monkeypatch.setattr(LayerReader, "read", reading)
         monkeypatch.setattr(folds, "reference_features", passing)
 
@@ -192,11 +218,14 @@ def test_a_reference_pass_once_a_run_and_none_in_the_next(base, adapters, texts,
     counts = Counts(monkeypatch)
     model = lynx_model(base, make_person(adapters()), Appearance())
     first = sample(model, *texts, steps=3, cfg=5.0)
-    assert (counts.passes, counts.read) == (1, 8)
+    # The resampler for the person and for nobody.
+    assert (counts.passes, counts.read, counts.resampled) == (1, 8, 2)
     assert torch.equal(sample(model, *texts, steps=3, cfg=5.0), first)
     # A clone, as ModelSampling and others make it, has the same weights.
     sample(model.clone(), *texts, steps=1, cfg=5.0)
-    assert (counts.passes, counts.read) == (1, 8)
+    guided, positive, negative, _ = lynx_guidance(model, *texts, 2.0)
+    sample(guided, positive, negative, steps=1, cfg=5.0)
+    assert (counts.passes, counts.read, counts.resampled) == (1, 8, 2)
 
 
 def test_without_guidance_only_the_person_is_folded(base, adapters, texts):
@@ -219,19 +248,16 @@ def test_other_scales_masks_and_blocks_make_nothing_anew(base, adapters, texts, 
 
 
 @pytest.mark.parametrize("behind", [False, True])
-def test_a_lora_before_or_behind_changes_the_reference_pass_too(base, adapters, texts, monkeypatch, behind):
+def test_a_lora_before_or_behind_changes_the_reference_pass_too(base, adapters, texts, monkeypatch, behind, guidance):
     person, counts = make_person(adapters()), Counts(monkeypatch)
-    model = lora_of(lynx_model(base, person, Appearance())) if behind else None
-    model = model or lynx_model(lora_of(base), person, Appearance())
-    measured = sample(model, *texts, steps=2)
+    model = lynx_model(base if behind else lora_of(base), person, Appearance())
+    measured = lynx_sample(model, texts, guidance, 2, behind=lora_of if behind else None)
     assert counts.passes == 1
-    merged = merged_model(lora_of(base))
-    plain = Plain(merged, person)
-    expected = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 2), plain_v(plain, texts, "c"))
+    plain, without = (Plain(network, person) for network in (merged_model(lora_of(base)), base.model.diffusion_model))
+    noise, sigmas = random(*SIZE, seed=5), sigmas_of(base, 2)
+    expected = plain.sample(noise, sigmas, plain_guided(plain, texts, guidance))
     assert relative(measured, expected) < 1e-5
-    without = Plain(base.model.diffusion_model, person)
-    assert relative(without.sample(random(*SIZE, seed=5), sigmas_of(base, 2), plain_v(without, texts, "c")),
-                    expected) > 1e-3
+    assert relative(without.sample(noise, sigmas, plain_guided(without, texts, guidance)), expected) > 1e-3
 
 
 def test_another_strength_of_a_lora_behind_runs_the_reference_pass_again(base, adapters, texts, monkeypatch):
@@ -252,12 +278,16 @@ def merged_model(patcher):
     return merged
 
 
-def test_two_people_on_two_clones_do_not_disturb_each_other(base, adapters, texts):
+def test_two_people_on_two_clones_do_not_disturb_each_other(base, adapters, texts, guidance):
     people = [make_person(adapters(), seed) for seed in (0, 1)]
     models = [lynx_model(base, person, Appearance()) for person in people]
-    first = [sample(model, *texts, steps=1) for model in models]
-    again = [sample(model, *texts, steps=1) for model in reversed(models)][::-1]
+    first = [lynx_sample(model, texts, guidance) for model in models]
+    again = [lynx_sample(model, texts, guidance) for model in reversed(models)][::-1]
     assert all(torch.equal(a, b) for a, b in zip(first, again))
+    for person, measured in zip(people, first):
+        plain = Plain(base.model.diffusion_model, person)
+        expected = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 1), plain_guided(plain, texts, guidance))
+        assert relative(measured, expected) < 1e-5
     assert relative(first[0], first[1]) > 1e-3
     assert torch.equal(sample(base, *texts, steps=1), sample(base.clone(), *texts, steps=1))
 
@@ -271,20 +301,23 @@ def test_nothing_stays_on_the_transformer(base, adapters, texts):
     assert not any("forward" in vars(module) for module in network.modules())
 
 
-def test_a_region_in_one_half_and_another_person_in_the_other(base, adapters, texts):
+def test_a_region_in_one_half_and_another_person_in_the_other(base, adapters, texts, guidance):
     """With a mask of everything it is the same as without; the masks add up to it for one person."""
     person = make_person(adapters())
     left = torch.zeros(1, 64, 80)
     left[..., :40] = 1
-    whole = sample(lynx_model(base, person, Appearance()), *texts, steps=1)
-    everywhere = Appearance(region=torch.ones(1, 8, 8))
-    assert relative(sample(lynx_model(base, person, everywhere), *texts, steps=1), whole) < 2e-5
+
+    def sampled(model):
+        return lynx_sample(model, texts, guidance)
+
+    whole = sampled(lynx_model(base, person, Appearance()))
+    assert relative(sampled(lynx_model(base, person, Appearance(region=torch.ones(1, 8, 8)))), whole) < 2e-5
     halves = base
     for mask in (left, 1 - left):
         halves = lynx_model(halves, person, Appearance(region=mask))
-    assert relative(sample(halves, *texts, steps=1), whole) < 2e-5
-    nowhere = Appearance(region=torch.zeros(9, 16, 16))
-    assert relative(sample(lynx_model(base, person, nowhere), *texts, steps=1), sample(base, *texts, steps=1)) < 2e-5
+    assert relative(sampled(halves), whole) < 2e-5
+    nowhere = sampled(lynx_model(base, person, Appearance(region=torch.zeros(9, 16, 16))))
+    assert relative(nowhere, sample(base, *texts, 1, 1.0 if guidance is None else guidance[0])) < 2e-5
 
 
 def test_a_mask_of_another_length_is_a_sentence(base, adapters, texts):
@@ -293,20 +326,21 @@ def test_a_mask_of_another_length_is_a_sentence(base, adapters, texts):
         sample(model, *texts, steps=1)
 
 
-def test_a_batch_has_a_person_in_each_row(base, adapters, texts):
+@pytest.mark.parametrize("guidance", [None, (5.0, 1.0), GUIDANCE], ids=["cfg 1", "two branches", "three branches"])
+def test_a_batch_has_a_person_in_each_row(base, adapters, texts, guidance):
     people = [make_person(adapters(), seed) for seed in (0, 1)]
-    alone = [sample(lynx_model(base, person, Appearance()), *texts, steps=1, cfg=5.0) for person in people]
+    alone = [lynx_sample(lynx_model(base, person, Appearance()), texts, guidance) for person in people]
     both = base
     for row, person in enumerate(people):
         both = lynx_model(both, person, Appearance(rows=frozenset({row})))
     noise = random(*SIZE, seed=5).expand(2, -1, -1, -1, -1).contiguous()
-    measured = sample(both, *texts, steps=1, cfg=5.0, noise=noise)
+    measured = lynx_sample(both, texts, guidance, noise=noise)
     for row in (0, 1):
         assert relative(measured[row], alone[row][0]) < 1e-5
 
 
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0"])
-def test_a_gguf_base_is_the_composition_over_what_its_blocks_stand_for(base, adapters, texts, tmp_path, kind):
+def test_a_gguf_base_is_the_composition_over_what_its_blocks_stand_for(base, adapters, texts, tmp_path, kind, guidance):
     from lumosx_core.host.weights.loader import load_patcher
     from tools.weight_files import write_gguf
 
@@ -314,30 +348,31 @@ def test_a_gguf_base_is_the_composition_over_what_its_blocks_stand_for(base, ada
     with torch.inference_mode(False):
         packed = load_patcher(str(tmp_path / "base.gguf"))
     person = make_person(adapters())
-    measured = sample(lynx_model(packed, person, Appearance()), *texts, steps=1)
-    plain = Plain(base.model.diffusion_model, person)
+    measured = lynx_sample(lynx_model(packed, person, Appearance()), texts, guidance)
     import copy
 
     network = copy.deepcopy(base.model.diffusion_model)
     network.load_state_dict(meant)
     plain = Plain(network, person)
-    expected = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 1), plain_v(plain, texts, "c"))
+    expected = plain.sample(random(*SIZE, seed=5), sigmas_of(base, 1), plain_guided(plain, texts, guidance))
     assert relative(measured, expected) < 2e-3
 
 
 @pytest.mark.parametrize("keys", [["diffusion_model"], [f"diffusion_model.blocks.{index}" for index in range(4)]])
-def test_a_compiled_model_is_right_and_the_log_says_that_it_runs_as_it_is(base, adapters, texts, caplog, keys):
+def test_a_compiled_model_is_right_and_the_log_says_that_it_runs_as_it_is(
+    base, adapters, texts, caplog, keys, guidance
+):
     from comfy_extras.nodes_torch_compile import set_torch_compile_wrapper
 
     person = make_person(adapters())
-    expected = sample(lynx_model(base, person, Appearance()), *texts, steps=2)
+    expected = lynx_sample(lynx_model(base, person, Appearance()), texts, guidance, 2)
     for order in ("before", "behind"):
         model = base.clone()
         model = model if order == "before" else lynx_model(model, person, Appearance())
         set_torch_compile_wrapper(model, backend="eager", keys=keys)
         model = lynx_model(model, person, Appearance()) if order == "before" else model
         caplog.clear()
-        assert relative(sample(model, *texts, steps=2), expected) < 2e-5
+        assert relative(lynx_sample(model, texts, guidance, 2), expected) < 2e-5
         assert "torch.compile has no effect" in caplog.text
 
 

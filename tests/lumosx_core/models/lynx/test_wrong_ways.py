@@ -22,6 +22,7 @@ from tools.golden_lynx import relative
 from tools.lynx_network import at_scale, build, dense, features, fold_ids, fold_refs, put_in, rotation
 
 GOLDEN = Path(__file__).parents[3] / "golden"
+PAGE = Path(__file__).parents[4] / "docs" / "lynx.md"
 pytestmark = pytest.mark.usefixtures("no_gradients")
 
 
@@ -29,6 +30,12 @@ pytestmark = pytest.mark.usefixtures("no_gradients")
 def no_gradients():
     with torch.no_grad():
         yield
+
+
+def is_documented(row, error):
+    """Whether docs/lynx.md gives a change of the output in the last column of a row."""
+    (line,) = (line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {row} |"))
+    return f"{100 * error:.0f} %" in line.split("|")[-2]
 
 
 class Case:
@@ -86,7 +93,8 @@ def self_attention_with_positions(layer, x, rotate, dense, additions):
 
 
 def test_a_reference_query_with_positions(full):
-    assert full.error(self_attention=self_attention_with_positions) > 0.1
+    error = full.error(self_attention=self_attention_with_positions)
+    assert error > 0.1 and is_documented("query of the reference attention", error)
 
 
 def features_with_the_adapter(case):
@@ -118,7 +126,20 @@ def test_a_reference_pass_with_the_adapter_in_it(full):
     assert (contaminated[1] - full.tensors["buf.1"]).abs().max() > 1e-2
     with open_weights(full.path) as source:
         refs = fold_refs(find_lynx(source).ref_layers, contaminated, full.model)
-    assert full.error(*full.additions(refs=refs)) > 0.05
+    error = full.error(*full.additions(refs=refs))
+    assert error > 0.05 and is_documented("processing the photo", error)
+
+
+def attending_to_itself(case):
+    """A port's self-attention: where no feature is given, the block's own input stands in."""
+    def function(layer, x, rotate, dense, additions):
+        index = next(index for index, block in enumerate(case.model.blocks) if block.self_attn is layer)
+        with open_weights(case.path) as source:
+            own = folding.project(LayerReader(find_lynx(source).ref_layers).read(index), x)
+        own = Addition(folding.normalise("ref", own, layer.norm_k), case.case["ref_scale"])
+        return attention.self_attention(layer, x, rotate, dense, additions or [own])
+
+    return function
 
 
 def test_a_deselected_block_that_still_attends(full):
@@ -128,17 +149,15 @@ def test_a_deselected_block_that_still_attends(full):
     assert full.error(*full.additions(*chosen), expected="out_blocks") < 2e-5
     assert full.error(expected="out_blocks") > 0.05
 
-    def attends_to_itself(layer, x, rotate, dense, additions):
-        """The same port: where no feature is given, the block's own input stands in."""
-        index = next(index for index, block in enumerate(full.model.blocks) if block.self_attn is layer)
-        with open_weights(full.path) as source:
-            own = folding.project(LayerReader(find_lynx(source).ref_layers).read(index), x)
-        own = Addition(folding.normalise("ref", own, layer.norm_k), full.case["ref_scale"])
-        return attention.self_attention(layer, x, rotate, dense, additions or [own])
+    error = full.error(*full.additions(*chosen), expected="out_blocks", self_attention=attending_to_itself(full))
+    assert error > 0.05 and is_documented("deselected blocks, steps outside start and end", error)
 
-    assert full.error(
-        *full.additions(*chosen), expected="out_blocks", self_attention=attends_to_itself
-    ) > 0.05
+
+def test_reference_layers_without_a_photo_that_attend(full):
+    without = full.additions(refs={})
+    right = full.velocity(*without)
+    error = relative(full.velocity(*without, self_attention=attending_to_itself(full)), right)
+    assert error > 0.05 and is_documented("reference layers without a photo", error)
 
 
 def test_registers_left_out(full):
@@ -173,12 +192,18 @@ def test_lite_keys_with_the_bases_epsilon(lite):
 def test_lite_layers_on_blocks_one_after_the_other(lite):
     assert sorted(lite.ids) == [0, 2, 4]
     moved = {place: lite.ids[block] for place, block in enumerate(sorted(lite.ids))}
-    assert lite.error(*lite.additions(ids=moved, ref_scale=0)) > 0.1
+    error = lite.error(*lite.additions(ids=moved, ref_scale=0))
+    assert error > 0.1 and is_documented("blocks of lite", error)
+
+
+SCALES = "scales and guidance"
 
 
 def test_one_scale_for_both(full):
     for scale in (full.case["ip_scale"], full.case["ref_scale"], 1.0):
         assert full.error(*full.additions(ip_scale=scale, ref_scale=scale)) > 1e-3
+    ip_scale = full.case["ip_scale"]
+    assert is_documented(SCALES, full.error(*full.additions(ref_scale=ip_scale)))
 
 
 def test_scales_exchanged(full):
@@ -229,6 +254,8 @@ def test_guidance_without_a_scale_of_its_own_for_the_image():
     for image in (None, 1.0, case["text_scale"]):
         wrong = guide(GuidanceScales(case["text_scale"], image), *branches)
         assert (wrong - tensors["full"]).abs().max() > 1e-2
+    wrong = guide(GuidanceScales(case["text_scale"], None), *branches)
+    assert is_documented(SCALES, relative(wrong, tensors["full"]))
 
 
 @pytest.mark.parametrize("kind", ["full", "lite"])
