@@ -49,7 +49,6 @@ def test_what_other_crops_change(tiny, astronaut, tmp_path, monkeypatch):
     stretched = error(full_contrast(of_id), full_contrast(of_reference))
     # The template of the recogniser for both, which is the narrower one.
     narrower = error(of_id, of_id)
-    print("NUM", stretched, narrower)
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     (line,) = (line for line in lines if line.startswith("| crops of the photo |"))
     assert all(f"{100 * one:.0f} %" in line for one in (stretched, narrower))

@@ -1,11 +1,14 @@
 """Guidance by three branches, apart from any sampler."""
 
+from types import SimpleNamespace
+
+import comfy.patcher_extension
 import comfy.samplers
 import pytest
 import torch
 
 from lumosx_core.host.methods.lynx_branches import ThreeBranches, image_scale_of, mark_unmarked, with_three_branches
-from lumosx_core.host.methods.lynx_run import RUN, LynxRun
+from lumosx_core.host.methods.lynx_run import RUN, LastForward, LynxRun
 from lumosx_core.host.socket import LYNX_BRANCH
 from lumosx_core.models.lynx.identity import NOBODY, PERSON
 from lumosx_core.models.lynx.window import Window
@@ -69,3 +72,44 @@ def test_entries_without_values_of_their_own_are_marked_too():
     assert marked["negative"][1]["model_conds"]["other"] == 1
     again = mark_unmarked(marked, PERSON)
     assert again["negative"][0] is marked["negative"][0]
+
+
+CALC = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
+
+
+def with_cache(cache, with_nobody):
+    """Options of a run with a node of the host that skips steps, after a step with or without nobody in it."""
+    run = LynxRun("key", [Window(1.0, 0.2)], frozenset({0, 1}), 3, LastForward(with_nobody))
+    wrappers = {CALC: {"easycache": ["decides"], "other": ["stays"]}, "another kind": {"easycache": ["stays"]}}
+    return {"transformer_options": {RUN: run, "easycache": cache, "wrappers": wrappers}, "own": 1}
+
+
+@pytest.mark.parametrize(("skips", "with_nobody", "sigma", "computed"), [
+    (True, True, 0.5, True), (True, True, 0.1, True), (True, False, 0.5, False), (False, False, 0.5, True),
+    (False, True, 0.1, False),
+])
+def test_a_skipped_step_follows_the_last_one_that_was_computed(monkeypatch, skips, with_nobody, sigma, computed):
+    """EasyCache skips each call of a step by itself, unless it is kept from deciding again."""
+    cache, seen = SimpleNamespace(uuid_cache_diffs={}, skip_current_step=skips), []
+    options = with_cache(cache, with_nobody)
+    monkeypatch.setattr(comfy.samplers, "calc_cond_batch", lambda *given: seen.append(given[-1]) or [torch.ones(1)])
+    arguments = {
+        "conds_out": [torch.ones(1)] * 2, "conds": [[{"uuid": 1}], [{"uuid": 2}]], "sigma": torch.tensor([sigma]),
+        "model_options": options, "cond_scale": 5.0, "model": None, "input": None,
+    }
+    ThreeBranches(2.0)(arguments)
+    assert len(seen) == computed
+    if computed:
+        kept = seen[0]["transformer_options"]["wrappers"]
+        assert kept[CALC] == ({"other": ["stays"]} if skips else {"easycache": ["decides"], "other": ["stays"]})
+        assert kept["another kind"] == {"easycache": ["stays"]} and seen[0]["own"] == 1
+    assert "easycache" in options["transformer_options"]["wrappers"][CALC]
+    last = options["transformer_options"][RUN].last_forward
+    assert last.with_nobody == (with_nobody if skips else sigma > 0.2)
+
+
+def test_a_node_that_skips_all_of_the_guidance_decides_nothing_here(guided):
+    """LazyCache says forever that it skips, but this is called only in steps that it does not skip."""
+    lazy = SimpleNamespace(cache_diff=None, skip_current_step=True)
+    found, asked = guided(options=with_cache(lazy, False))
+    assert found == [-96.0, -94.0, 7.0] and len(asked) == 1
