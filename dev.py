@@ -28,7 +28,8 @@ NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples"
 # What the programs in tools import from the user's own ComfyUI's Python.
 HOST_MODULES = ("aiohttp", "torch")
 BENCHMARKS = (
-    "quant", "lora", "forward", "memory", "clip", "attention", "binding", "codec", "subjects", "lynx", "polyvivid",
+    "quant", "lora", "forward", "memory", "clip", "attention", "binding", "codec", "subjects", "lynx", "lynx_cost",
+    "polyvivid",
 )
 
 
