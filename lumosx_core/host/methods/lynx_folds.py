@@ -25,7 +25,7 @@ MOST_KEPT = 2
 """Kept of each adapter at once: Wan2.2 has two models, and a run with a LoRA and one without may take turns."""
 _KEPT = "folds"
 _WORDS = {ID_LAYERS: "ID layers", REF_LAYERS: "reference layers"}
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("LumosX")
 
 
 class HostWan(WanModule, Protocol):
