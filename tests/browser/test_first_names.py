@@ -101,11 +101,11 @@ def test_a_new_node_is_wide_enough_for_what_it_says(comfy, request):
 
 
 @pytest.mark.parametrize("words", FIRST_WORDS)
-def test_search_finds_us_by_what_newcomers_type(classic, words):
-    found = classic.page.get_by_text(re.compile(r"LumosX \w"))
+def test_search_finds_us_by_what_newcomers_type(comfy, words):
+    found = comfy.page.get_by_text(re.compile(r"LumosX \w"))
     assert found.count() == 0
-    classic.run("() => { app.extensionManager.command.execute('Workspace.SearchBox.Toggle'); }")
-    classic.page.locator("input[role=combobox]").fill(words)
+    comfy.run("() => { app.extensionManager.command.execute('Workspace.SearchBox.Toggle'); }")
+    comfy.page.locator("input[role=combobox]").fill(words)
     found.first.wait_for()
     # Only search calls them so.
-    assert classic.run("() => LiteGraph.createNode('LumosX_Subject').title") == "LumosX Subject"
+    assert comfy.run("() => LiteGraph.createNode('LumosX_Subject').title") == "LumosX Subject"

@@ -177,12 +177,12 @@ def test_an_idle_board_touches_nothing_and_asks_nothing(comfy):
     assert touched == 0 and asked == []
 
 
-def test_thumbnails_show_whole_pictures_and_enlarge(classic):
-    board = build(classic)
+def test_thumbnails_show_whole_pictures_and_enlarge(comfy):
+    board = build(comfy)
     picture = row(board, 1).locator(".lumosx-thumb-face")
     assert picture.locator("img").evaluate("(image) => getComputedStyle(image).objectFit") == "contain"
     picture.hover()
-    large = classic.page.locator(".lumosx-zoom")
+    large = comfy.page.locator(".lumosx-zoom")
     large.wait_for()
     assert "ben.png" in large.get_attribute("src") and large.bounding_box()["width"] == 280
     board.locator("textarea").hover()

@@ -71,21 +71,21 @@ def test_words_that_a_swap_leaves_behind_are_exchanged_in_the_prompt(comfy):
     assert comfy.errors == []
 
 
-def test_words_that_a_move_leaves_behind_follow_or_stay(classic):
-    board = build(classic)
+def test_words_that_a_move_leaves_behind_follow_or_stay(comfy):
+    board = build(comfy)
     glasses, woman = chip(board, "round glasses").locator(".lumosx-thumb"), row(board, 2).locator(".lumosx-thumb-face")
-    drag(classic, glasses, woman)
-    settled(classic)
+    drag(comfy, glasses, woman)
+    settled(comfy)
     note = board.locator(".lumosx-note")
     assert "“round glasses” now belongs to “woman with red hair”, but not in the prompt." in note.inner_text()
     note.get_by_role("button", name="Keep the prompt as it is").click()
-    assert note.count() == 0 and prompt(classic) == PROMPT
+    assert note.count() == 0 and prompt(comfy) == PROMPT
     # By the menu too, and nothing is said once the prompt is another.
     chip(board, "white jacket").locator(".lumosx-thumb").click()
-    classic.page.get_by_role("menuitem", name="Move to person 2").click()
+    comfy.page.get_by_role("menuitem", name="Move to person 2").click()
     assert note.count() == 1
-    classic.run("() => scene.set(app.graph.getNodeById(scene.encoder), 'prompt', 'A man on the left.')")
-    settled(classic)
+    comfy.run("() => scene.set(app.graph.getNodeById(scene.encoder), 'prompt', 'A man on the left.')")
+    settled(comfy)
     assert note.count() == 0
 
 
@@ -165,21 +165,21 @@ def test_a_picture_that_is_bypassed_to_compare_keeps_its_words_and_the_run_goes_
     assert comfy.errors == []
 
 
-def test_pictures_that_a_run_cannot_do_without_are_red_and_say_what_to_bypass(classic):
-    board = build(classic, people=(("man on the left", ()), ("woman with red hair", ("green dress",))))
-    classic.run(_MODE, [0, "face", MUTED])
-    settled(classic)
+def test_pictures_that_a_run_cannot_do_without_are_red_and_say_what_to_bypass(comfy):
+    board = build(comfy, people=(("man on the left", ()), ("woman with red hair", ("green dress",))))
+    comfy.run(_MODE, [0, "face", MUTED])
+    settled(comfy)
     assert summary(board)[0] == "problem"
     assert "is muted or bypassed; bypass “LumosX Subject” too." in row(board, 1).inner_text()
-    classic.run("() => { app.graph.getNodeById(scene.subjects[0]).mode = 4; }")
-    classic.run("""() => {
+    comfy.run("() => { app.graph.getNodeById(scene.subjects[0]).mode = 4; }")
+    comfy.run("""() => {
       const thing = scene.add('LumosX_Object', 330, 1400), loader = scene.picture('lamp.png', 0, 1400);
       scene.set(thing, 'phrase', 'white lamp');
       scene.link(loader, thing, 'image');
       scene.link(thing, app.graph.getNodeById(scene.binder), 'object_1');
       loader.mode = 4;
     }""")
-    settled(classic)
+    settled(comfy)
     assert summary(board) == ("problem", "1 problem")
     assert "is bypassed, and the run stops without this picture" in chip(board, "white lamp").inner_text()
     assert chip(board, "white lamp").locator(".lumosx-field").input_value() == "white lamp"
