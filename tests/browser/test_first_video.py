@@ -1,16 +1,30 @@
 """A newcomer's way: the template browser, the Run button, progress, previews and a video on the page."""
 
-import pytest
+import base64
+import io
 
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from browser.boards import hand_over, settled
 from browser.building import demo_pictures, two_people
+from lumosx_core.tiny.demo_case import CAPTION
 
 _LISTEN = """async () => {
     const {api} = await import('/scripts/api.js');
     window.seen = {progress: 0, previews: 0};
     api.addEventListener('progress_state', () => window.seen.progress++);
-    api.addEventListener('b_preview', () => window.seen.previews++);
+    api.addEventListener('b_preview', ({ detail }) => {
+        window.seen.previews++;
+        window.preview = detail;
+    });
 }"""
 RUN_SECONDS = 90
+LATENT = (16, 12)
+"""Width and height in latent pixels of the size that the small models were trained at."""
+FARTHEST = 20
 
 
 @pytest.fixture
@@ -56,11 +70,67 @@ def test_from_the_template_browser_to_a_video(comfy, run_button):
     assert "\n".join(comfy.errors) == ""
 
 
-def test_a_scene_of_single_nodes_shows_its_video_too(comfy, run_button, server):
-    two_people(demo_pictures(server.base / "input"), steps=2, size=(64, 48, 5)).put_into(comfy)
-    run_button()
+# What the page got last.
+_PREVIEW = """async () => {
+    const picture = await createImageBitmap(preview), canvas = document.createElement('canvas');
+    Object.assign(canvas, {width: picture.width, height: picture.height});
+    canvas.getContext('2d').drawImage(picture, 0, 0);
+    return canvas.toDataURL('image/png').split(',')[1];
+}"""
+
+
+def new_seed(comfy):
+    """Make a run that no earlier one has made, since a result that the server keeps comes without a preview."""
+    comfy.run("""() => {
+        const sampler = app.graph.nodes.find(({ type }) => type === 'LumosX_Sampler');
+        sampler.widgets.find(({ name }) => name === 'seed').value = Date.now();
+    }""")
+
+
+def saved_video(comfy):
+    """The bytes of the file that the page shows."""
     video = comfy.page.locator("video").first
     source = video.evaluate("video => video.currentSrc || video.querySelector('source')?.src")
     answer = comfy.page.request.get(source)
-    assert answer.ok and answer.body()[4:8] == b"ftyp"
+    assert answer.ok
+    return answer.body()
+
+
+def small(picture):
+    """What is left of a picture at the size of the latents, in 0..255."""
+    return np.asarray(picture.convert("RGB").resize(LATENT, Image.Resampling.BOX)).astype(float)
+
+
+def test_live_previews_have_the_colours_of_the_video(comfy, run_button, server):
+    width, height = (8 * side for side in LATENT)
+    two_people(demo_pictures(server.base / "input"), steps=4, size=(width, height, 5)).put_into(comfy)
+    new_seed(comfy)
+    run_button()
+    preview = small(Image.open(io.BytesIO(base64.b64decode(comfy.run(_PREVIEW)))))
+    with av.open(io.BytesIO(saved_video(comfy))) as file:
+        frame = small(next(file.decode(video=0)).to_image())
+    difference = np.abs(preview - frame).mean()
+    assert difference < FARTHEST
+
+
+def test_the_saved_video_dropped_on_the_page_brings_the_board_back(comfy, run_button, server, tmp_path):
+    two_people(demo_pictures(server.base / "input"), steps=2, size=(64, 48, 5)).put_into(comfy)
+    before = comfy.prompt()
+    run_button()
+    (tmp_path / "video.mp4").write_bytes(saved_video(comfy))
+    comfy.run("() => app.graph.clear()")
+    assert hand_over(comfy, "drop", comfy.page.locator("#graph-canvas"), tmp_path / "video.mp4")
+    comfy.page.wait_for_function("() => app.graph.nodes.some(({ type }) => type === 'LumosX_Binder')")
+    board = comfy.page.locator(".lumosx-board")
+    board.wait_for()
+    settled(comfy)
+    assert board.locator("textarea").input_value() == CAPTION.partition(";")[2]
+    assert board.locator(".lumosx-summary-text").inner_text() == "Everything binds"
+    assert comfy.prompt() == before
+
+
+def test_a_scene_of_single_nodes_shows_its_video_too(comfy, run_button, server):
+    two_people(demo_pictures(server.base / "input"), steps=2, size=(64, 48, 5)).put_into(comfy)
+    run_button()
+    assert saved_video(comfy)[4:8] == b"ftyp"
     assert "\n".join(comfy.errors) == ""

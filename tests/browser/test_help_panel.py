@@ -74,10 +74,27 @@ def help_is_shown(comfy, language):
     picture.wait_for()
     comfy.page.wait_for_function("picture => picture.complete", arg=picture.element_handle())
     assert picture.evaluate("picture => picture.naturalWidth") > 100
+    link_opens_its_page(comfy, comfy.page.locator("a[href*='/docs/LumosX_']").first)
+    assert heading.is_visible()
     links = {link.get_attribute("href") for link in comfy.page.locator("a[href*='/docs/LumosX_']").all()}
     assert links and links == set(re.findall(r"^\[.+\]: (https://\S+/docs/LumosX_\S+)$", wanted, re.MULTILINE))
     # The page asks for the language's own file first, and a node without one has its page in English.
     assert not [error for error in comfy.errors if f"/docs/{NODE}/{language}.md" not in error]
+
+
+def link_opens_its_page(comfy, link):
+    """Press a link of a help page: the page that it names opens in a tab of its own, and nothing is downloaded."""
+    downloads = []
+    context, page = comfy.page.context, {"body": "<h1>Help</h1>", "content_type": "text/html"}
+    context.route("https://github.com/**", lambda route: route.fulfill(**page))
+    context.on("page", lambda tab: tab.on("download", lambda download: downloads.append(download.url)))
+    with comfy.page.expect_popup() as opened:
+        link.click()
+    tab = opened.value
+    tab.locator("h1").wait_for()
+    assert (tab.url, downloads) == (link.get_attribute("href"), [])
+    tab.close()
+    context.unroute_all()
 
 
 def test_english_reads_as_without_a_locale_file(classic):

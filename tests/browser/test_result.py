@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 
 from browser.boards import ADD_MODELS, PROMPT, build, row, settled
+from support.photographs import astronaut_file
 from tools.server import ROOT
 
 
@@ -96,6 +98,31 @@ def test_the_panel_names_the_model_and_says_after_a_run_how_long_it_takes_here(c
     warnings = " ".join(result.locator(".lumosx-warning").all_inner_texts())
     assert "width, height, frames: " in warnings
     assert comfy.errors == []
+
+
+def test_sizes_and_photographs_that_the_small_models_do_not_know_are_warned_of(comfy, server):
+    build(comfy)
+    comfy.run(ADD_MODELS)
+    comfy.run("""() => {
+      const encoder = app.graph.getNodeById(scene.encoder);
+      for (const [name, value] of [['width', 128], ['height', 96]]) scene.set(encoder, name, value);
+    }""")
+    assert comfy.queue()["status"]["status_str"] == "success"
+    warnings = comfy.page.locator(".lumosx-result .lumosx-warning")
+    comfy.page.locator(".lumosx-result").wait_for()
+    assert warnings.all_inner_texts() == []
+    shutil.copy(astronaut_file(), server.base / "input" / "photograph.png")
+    comfy.run("""() => {
+      const face = app.graph.getNodeById(scene.subjects[1]).getInputNode(0);
+      scene.set(face, 'image', 'photograph.png');
+      scene.set(app.graph.getNodeById(scene.encoder), 'width', 160);
+    }""")
+    assert comfy.queue()["status"]["status_str"] == "success"
+    warnings.nth(1).wait_for()
+    size, photograph = warnings.all_inner_texts()
+    assert "width, height, frames: " in size and "160 x 96" in size
+    # The drawings of the others are no photographs.
+    assert "woman with red hair" in photograph and "man on the left" not in photograph
 
 
 def test_an_edit_returns_to_the_guess_and_the_panel_says_whose_result_it_is(comfy):
