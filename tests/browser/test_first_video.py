@@ -24,7 +24,8 @@ _LISTEN = """async () => {
 RUN_SECONDS = 90
 LATENT = (16, 12)
 """Width and height in latent pixels of the size that the small models were trained at."""
-FARTHEST = 20
+FARTHEST = 35
+"""In 0..255: own colours are 11 to 22 from those of the video, and Wan2.1's of the same latents 58 to 79."""
 
 
 @pytest.fixture
@@ -113,11 +114,13 @@ def test_live_previews_have_the_colours_of_the_video(comfy, run_button, server):
     assert difference < FARTHEST
 
 
-def test_the_saved_video_dropped_on_the_page_brings_the_board_back(comfy, run_button, server, tmp_path):
+def test_a_scene_of_single_nodes_shows_its_video_which_brings_it_back_when_dropped(comfy, run_button, server, tmp_path):
     two_people(demo_pictures(server.base / "input"), steps=2, size=(64, 48, 5)).put_into(comfy)
     before = comfy.prompt()
     run_button()
-    (tmp_path / "video.mp4").write_bytes(saved_video(comfy))
+    video = saved_video(comfy)
+    assert video[4:8] == b"ftyp"
+    (tmp_path / "video.mp4").write_bytes(video)
     comfy.run("() => app.graph.clear()")
     assert hand_over(comfy, "drop", comfy.page.locator("#graph-canvas"), tmp_path / "video.mp4")
     comfy.page.wait_for_function("() => app.graph.nodes.some(({ type }) => type === 'LumosX_Binder')")
@@ -127,10 +130,4 @@ def test_the_saved_video_dropped_on_the_page_brings_the_board_back(comfy, run_bu
     assert board.locator("textarea").input_value() == CAPTION.partition(";")[2]
     assert board.locator(".lumosx-summary-text").inner_text() == "Everything binds"
     assert comfy.prompt() == before
-
-
-def test_a_scene_of_single_nodes_shows_its_video_too(comfy, run_button, server):
-    two_people(demo_pictures(server.base / "input"), steps=2, size=(64, 48, 5)).put_into(comfy)
-    run_button()
-    assert saved_video(comfy)[4:8] == b"ftyp"
     assert "\n".join(comfy.errors) == ""
