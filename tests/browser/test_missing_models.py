@@ -43,9 +43,9 @@ def warned(comfy):
     comfy.run(f"([name, value]) => {put}(name, value)", [_SETTING, before])
 
 
-def test_they_are_listed_until_their_folder_is_there(warned, request, server):
+def test_they_are_listed_until_their_folder_is_there(warned, server, tmp_path):
     # Other tests on the same server may put a file there under the name that ships.
-    folder = server.models / "diffusion_models" / f"absent_{request.node.callspec.params['comfy']}_models"
+    folder = server.models / "diffusion_models" / f"absent_{tmp_path.name}"
     made = folder.with_name(f"{folder.name}_bf16.safetensors")
     assert is_missing(warned, made.name)
     if warned.page.locator(".p-dialog").count():

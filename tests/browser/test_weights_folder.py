@@ -1,5 +1,7 @@
 """LumosX Model Loader on the page, with the release's own folder: offered, converted once with progress, then used."""
 
+import shutil
+
 import pytest
 import torch.distributed.checkpoint as checkpoint
 
@@ -21,9 +23,14 @@ _SET = """([name, value]) => {
   widget.value = value;
   widget.callback?.(value);
 }"""
-# A classic node draws what it is told, a Vue node has a bar; from 0 to 1.
-_WATCH = """() => {
-  const drawn = document.querySelector(`[data-node-id="${loader.id}"]`);
+# A classic node draws what it is told, a Vue node has a bar; from 0 to 1. Newer pages show one message in each frame.
+_WATCH = """async () => {
+  const drawn = document.querySelector(`[data-node-id="${loader.id}"]`), { api } = await import('/scripts/api.js');
+  window.heard ??= api.addEventListener('progress_state', ({ detail: { nodes } }) => {
+    const { value, max } = nodes[loader.id] ?? { value: 0, max: 1 };
+    sent.push(value / max);
+  }) ?? true;
+  window.sent = [];
   window.shown = [];
   window.watch?.disconnect();
   if (drawn) {
@@ -42,15 +49,16 @@ _WATCH = """() => {
   }
 }"""
 # Every node begins at 0 and ends at 1, whether it has a bar or not.
-_SHOWN = "() => [...new Set(shown)].filter((share) => share > 0 && share < 1)"
+_BETWEEN = "() => [sent, shown].map((seen) => [...new Set(seen)].filter((share) => share > 0 && share < 1))"
 
 
 @pytest.fixture
-def folder(request, server):
-    """A folder LumosX_models among the models, for this kind of nodes alone."""
-    folder = server.models / "diffusion_models" / request.node.callspec.params["comfy"] / "LumosX_models"
+def folder(tmp_path, server):
+    """A folder LumosX_models among the models, at a place of this test alone."""
+    folder = server.models / "diffusion_models" / tmp_path.name / "LumosX_models"
     checkpoint.save({"ema": small_transformer()}, checkpoint_id=folder / "all", no_dist=True)
-    return folder
+    yield folder
+    shutil.rmtree(folder.parent)
 
 
 def ran(comfy, name):
@@ -72,12 +80,13 @@ def test_the_folder_is_offered_and_converted_with_progress_by_the_first_run_alon
     comfy.run(_SET, ["model_name", name])
     comfy.run(_WATCH)
     assert ran(comfy, "LumosX_ModelLoader")
-    shown = comfy.run(_SHOWN)
-    assert len(shown) > 2 and shown == sorted(shown)
+    sent, shown = comfy.run(_BETWEEN)
+    assert len(sent) > 2 and sent == sorted(sent)
+    assert shown and shown == sorted(shown)
     first = made.stat()
     comfy.run(_SET, ["weight_dtype", "fp8_e4m3fn"])
     comfy.run(_WATCH)
     assert ran(comfy, "LumosX_ModelLoader")
-    assert comfy.run(_SHOWN) == []
+    assert comfy.run(_BETWEEN) == [[], []]
     assert (made.stat().st_mtime_ns, made.stat().st_ino) == (first.st_mtime_ns, first.st_ino)
     assert comfy.errors == []
