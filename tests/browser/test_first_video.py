@@ -81,7 +81,7 @@ _PREVIEW = """async () => {
 
 
 def new_seed(comfy):
-    """Make a run that no earlier one has made, since a result that the server keeps comes without a preview."""
+    """Make a run that no earlier one has made: what the server keeps has no preview, and its file another graph."""
     comfy.run("""() => {
         const sampler = app.graph.nodes.find(({ type }) => type === 'LumosX_Sampler');
         sampler.widgets.find(({ name }) => name === 'seed').value = Date.now();
@@ -116,6 +116,7 @@ def test_live_previews_have_the_colours_of_the_video(comfy, run_button, server):
 
 def test_a_scene_of_single_nodes_shows_its_video_which_brings_it_back_when_dropped(comfy, run_button, server, tmp_path):
     two_people(demo_pictures(server.base / "input"), steps=2, size=(64, 48, 5)).put_into(comfy)
+    new_seed(comfy)
     before = comfy.prompt()
     run_button()
     video = saved_video(comfy)

@@ -1,6 +1,8 @@
 """LumosX Model Loader on the page, with the release's own folder: offered, converted once with progress, then used."""
 
+import inspect
 import shutil
+import uuid
 
 import pytest
 import torch.distributed.checkpoint as checkpoint
@@ -23,7 +25,7 @@ _SET = """([name, value]) => {
   widget.value = value;
   widget.callback?.(value);
 }"""
-# A classic node draws what it is told, a Vue node has a bar; from 0 to 1. Newer pages show one message in each frame.
+# A classic node draws what it is told, a Vue node has a bar; from 0 to 1.
 _WATCH = """async () => {
   const drawn = document.querySelector(`[data-node-id="${loader.id}"]`), { api } = await import('/scripts/api.js');
   window.heard ??= api.addEventListener('progress_state', ({ detail: { nodes } }) => {
@@ -53,9 +55,9 @@ _BETWEEN = "() => [sent, shown].map((seen) => [...new Set(seen)].filter((share) 
 
 
 @pytest.fixture
-def folder(tmp_path, server):
+def folder(server):
     """A folder LumosX_models among the models, at a place of this test alone."""
-    folder = server.models / "diffusion_models" / tmp_path.name / "LumosX_models"
+    folder = server.models / "diffusion_models" / uuid.uuid4().hex / "LumosX_models"
     checkpoint.save({"ema": small_transformer()}, checkpoint_id=folder / "all", no_dist=True)
     yield folder
     shutil.rmtree(folder.parent)
@@ -70,6 +72,13 @@ def ran(comfy, name):
     return node not in sum(cached, [])
 
 
+def draws_by_frame():
+    """Whether the page draws one message in each frame: a busy machine may draw none during so short a conversion."""
+    from comfy_api.latest import io
+
+    return "search_aliases" in inspect.signature(io.Schema.__init__).parameters
+
+
 def test_the_folder_is_offered_and_converted_with_progress_by_the_first_run_alone(comfy, folder):
     comfy.run(_ADD)
     name, made = f"{folder.parent.name}/{folder.name}/", folder.with_name("LumosX_models_bf16.safetensors")
@@ -82,7 +91,7 @@ def test_the_folder_is_offered_and_converted_with_progress_by_the_first_run_alon
     assert ran(comfy, "LumosX_ModelLoader")
     sent, shown = comfy.run(_BETWEEN)
     assert len(sent) > 2 and sent == sorted(sent)
-    assert shown and shown == sorted(shown)
+    assert shown == sorted(shown) and (shown or draws_by_frame())
     first = made.stat()
     comfy.run(_SET, ["weight_dtype", "fp8_e4m3fn"])
     comfy.run(_WATCH)
