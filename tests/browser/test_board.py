@@ -82,25 +82,6 @@ def test_free_words_for_a_person_are_offered_and_what_is_taken_is_not(comfy):
     assert row(board, 1).locator(".lumosx-fix").count() == 0
 
 
-SUGGESTED = {
-    "girl": ["woman"], "in the wite jacket": ["white jacket"],
-    # A word that names nothing, and words that are spelled too differently to be meant.
-    "wearings": [], "green shirt": [],
-}
-"""What is typed for a picture, and what of the prompt is offered in its place."""
-
-
-def test_what_is_offered_names_something_and_is_like_what_was_typed(comfy):
-    girl, *attributes = SUGGESTED
-    prompt = "A man wearing a white jacket stands beside the woman in a green skirt."
-    board = build(comfy, prompt, (("man", attributes), (girl, ())))
-    shown = {girl: row(board, 2), **{words: chip(board, words) for words in attributes}}
-    fixes = {words: element.locator(".lumosx-fix").all_inner_texts() for words, element in shown.items()}
-    assert fixes == SUGGESTED
-    asked = {words: "add these words to the prompt" in element.inner_text() for words, element in shown.items()}
-    assert asked == {words: not offered for words, offered in SUGGESTED.items()}
-
-
 def test_shared_words_are_marked_and_an_occurrence_resolves_them(comfy):
     people = (("man", ("white jacket",)), ("man", ("blue cap",)))
     board = build(comfy, "A man in a white jacket and a man with a blue cap.", people)

@@ -114,6 +114,25 @@ def test_words_of_the_prompt_are_offered_for_pictures(comfy):
 _MODULE = "async ([path, name, given]) => (await import(`/extensions/lumosx/board/${path}`))[name](...given)"
 
 
+SUGGESTED = {
+    "girl": ["woman"], "in the wite jacket": ["white jacket"],
+    # A word that names nothing, and words that are spelled too differently to be meant.
+    "wearings": [], "green shirt": [],
+}
+"""What is typed for a picture, and what of the prompt is offered in its place."""
+
+
+def test_what_is_offered_names_something_and_is_like_what_was_typed(comfy):
+    girl, *attributes = SUGGESTED
+    prompt = "A man wearing a white jacket stands beside the woman in a green skirt."
+    board = build(comfy, prompt, (("man", attributes), (girl, ())))
+    shown = {girl: row(board, 2), **{words: chip(board, words) for words in attributes}}
+    fixes = {words: element.locator(".lumosx-fix").all_inner_texts() for words, element in shown.items()}
+    assert fixes == SUGGESTED
+    asked = {words: "add these words to the prompt" in element.inner_text() for words, element in shown.items()}
+    assert asked == {words: not offered for words, offered in SUGGESTED.items()}
+
+
 def test_what_is_offered(classic):
     def runs(prompt, typed):
         return classic.run(_MODULE, ["offers.js", "runsOf", [prompt, typed]])
