@@ -34,8 +34,9 @@ class LumosXLoadCase(Node):
                 io.Combo.Input(
                     "case", options=list_cases(), default=BUILT_IN,
                     tooltip="A folder with a caption.txt under ComfyUI's input folder, or under its output folder "
-                    "(marked [output]), up to three levels deep; or the drawn case that comes with the pack. Files are "
-                    "taken in natural order, faces first, unless a lumosx.json says otherwise.",
+                    "(marked [output]), up to three levels deep; or one of the two drawn cases that come with the "
+                    "pack; scores find faces in [LumosX portraits] only. Files are taken in natural order, faces "
+                    "first, unless a lumosx.json says otherwise.",
                 ),
                 io.Combo.Input(
                     "full_body", options=list(FULL_BODIES), default=LEAVE_OUT, optional=True,

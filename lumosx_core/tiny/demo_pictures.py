@@ -73,6 +73,11 @@ def draw_one_person() -> Image.Image:
     return _snapshot(480, _LOOKS[1:], (120,))
 
 
+def draw_portraits() -> list[Image.Image]:
+    """Each of the two people alone, upright: head and shoulders."""
+    return [_snapshot(300, (look,), (30,)) for look in _LOOKS]
+
+
 def _snapshot(width: int, looks: Sequence[Portrait], lefts: Sequence[int]) -> Image.Image:
     picture = Image.new("RGB", (width, 400), _WALL)
     # Light comes from the upper left.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 
@@ -25,10 +26,13 @@ from ...scene.binding import missing_phrases
 from ...scene.relations import Scene
 from ...scene.report import binder_report
 from ...tiny.demo_case import write_demo_case
+from ...tiny.portrait_case import write_portrait_case
 from ...untrusted import inside, shown
 from ..conditioning.scene import log_warnings
 
-BUILT_IN = "[LumosX demo]"
+BUILT_IN, PORTRAITS = "[LumosX demo]", "[LumosX portraits]"
+BUILT_INS: Mapping[str, Callable[[Path], Path]] = {BUILT_IN: write_demo_case, PORTRAITS: write_portrait_case}
+"""Cases that come with the pack, and what draws each into a folder."""
 LEAVE_OUT, STAND_ALONE = "leave out", "as stand-alone references"
 FULL_BODIES = (LEAVE_OUT, STAND_ALONE)
 _DEPTH = 3
@@ -45,15 +49,15 @@ _FOLDER = re.compile(
 
 
 def list_cases() -> list[str]:
-    """The built-in case, then every folder with a caption.txt as a relative path with ``/``.
+    """The built-in cases, then every folder with a caption.txt as a relative path with ``/``.
 
     First those under the input folder, then those under the output folder with ComfyUI's ``[output]`` behind. Names of
     the input folder that would mean another case get an ``[input]`` behind.
     """
-    inputs = (f"{name} [{_INPUT}]" if name == BUILT_IN or _ANNOTATED.fullmatch(name) else name
+    inputs = (f"{name} [{_INPUT}]" if name in BUILT_INS or _ANNOTATED.fullmatch(name) else name
               for name in _cases_under(Path(folder_paths.get_input_directory())))
     outputs = (f"{name} [{_OUTPUT}]" for name in _cases_under(Path(folder_paths.get_output_directory())))
-    return [BUILT_IN, *inputs, *outputs]
+    return [*BUILT_INS, *inputs, *outputs]
 
 
 def open_case(name: str, full_bodies: bool = False) -> Case:
@@ -65,8 +69,9 @@ def open_case(name: str, full_bodies: bool = False) -> Case:
     Raises:
         LumosXError: a name outside its folder, or a folder that is not a case.
     """
-    if name == BUILT_IN:
-        return load_case(write_demo_case(Path(folder_paths.get_temp_directory()) / "lumosx_demo_case"))
+    if name in BUILT_INS:
+        folder = Path(folder_paths.get_temp_directory()) / f"lumosx_case_{list(BUILT_INS).index(name)}"
+        return load_case(BUILT_INS[name](folder))
     return load_case(resolve_case(name), full_bodies)
 
 
@@ -121,7 +126,7 @@ def write_case(scene: Scene, prompt: str, name: str, folder: str, replace: bool)
 
 def case_fingerprint(name: str) -> str:
     """Changes whenever a file of the case does; raises what ``open_case`` would for a bad name."""
-    if name == BUILT_IN:
+    if name in BUILT_INS:
         return name
     digest = hashlib.sha256()
     folder = resolve_case(name)

@@ -26,9 +26,8 @@ from ...errors import LumosXError
 from ...models.wan.config import UMT5
 from ...scene.checks import SECONDS, BoardReference, Deadline, read_board
 from ...scene.relations import LONGEST_PHRASE, Kind
-from ...tiny.demo_case import write_demo_case
 from ...validation import Strict, first_mistake
-from ..media.cases import BUILT_IN, FULL_BODIES, LEAVE_OUT, STAND_ALONE, resolve_case
+from ..media.cases import BUILT_INS, FULL_BODIES, LEAVE_OUT, STAND_ALONE, resolve_case
 from .thumbnails import sketch_of_file
 
 BOARD, CASE = "/lumosx/board", "/lumosx/case"
@@ -251,17 +250,17 @@ def answer_case(name: str | None, full_body: str = LEAVE_OUT) -> dict[str, Any]:
         raise LumosXError(f"case: name is not a text of 1 to {LONGEST_TEXT_FIELD} characters; send the name of a case.")
     if full_body not in FULL_BODIES:
         raise LumosXError(f"full_body: {full_body[:60]!r} is not known; choose one of {', '.join(FULL_BODIES)}.")
-    if name == BUILT_IN:
-        return _case(_drawn_case(), None)
+    if name in BUILT_INS:
+        return _case(_drawn_case(name), None)
     folder = resolve_case(name)
     return _case(list_case(folder, full_body == STAND_ALONE), folder)
 
 
 @functools.cache
-def _drawn_case() -> CaseNames:
-    """The built-in case, which never changes; boards request it again and again."""
+def _drawn_case(name: str) -> CaseNames:
+    """A built-in case, which never changes; boards request it again and again."""
     with tempfile.TemporaryDirectory() as folder:
-        return list_case(write_demo_case(folder))
+        return list_case(BUILT_INS[name](Path(folder)))
 
 
 async def _body(request: web.Request) -> bytes:

@@ -11,6 +11,7 @@ from PIL import Image
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.media.cases import (
     BUILT_IN,
+    BUILT_INS,
     case_fingerprint,
     check_case_names,
     list_cases,
@@ -41,21 +42,22 @@ def outputs(inputs):
     return inputs.parent / "output"
 
 
-def test_cases_are_listed_with_the_built_in_one_first(inputs):
+def test_cases_are_listed_with_the_built_in_ones_first(inputs):
     for name in ("b", "a/inner", ".hidden/case", "one/two/three/four"):
         write_demo_case(inputs / name)
     (inputs / "no case").mkdir()
-    assert list_cases() == [BUILT_IN, "a/inner", "b"]
+    assert list_cases() == [*BUILT_INS, "a/inner", "b"]
 
 
-def test_no_input_folder_lists_the_built_in_case(inputs):
+def test_no_input_folder_lists_the_built_in_cases(inputs):
     inputs.rmdir()
-    assert list_cases() == [BUILT_IN]
+    assert list_cases() == list(BUILT_INS)
 
 
-def test_the_built_in_case_and_one_on_disk_are_read_alike(inputs):
-    write_demo_case(inputs / "mine")
-    built_in, mine = open_case(BUILT_IN), open_case("mine")
+@pytest.mark.parametrize("name", BUILT_INS)
+def test_a_built_in_case_and_one_on_disk_are_read_alike(inputs, name):
+    BUILT_INS[name](inputs / "mine")
+    built_in, mine = open_case(name), open_case("mine")
     assert built_in.prompt == mine.prompt
     assert [r.phrase for r in built_in.scene.references] == [r.phrase for r in mine.scene.references]
     for reference in built_in.scene.references:
@@ -114,7 +116,7 @@ def test_cases_of_the_output_folder_follow_in_comfyuis_form(inputs, outputs):
     write_demo_case(inputs / "b")
     for name in ("lumosx_cases/case_00001", "a", "lumosx_cases/lumosx-0123.part", ".x", "one/two/three/four"):
         write_demo_case(outputs / name)
-    assert list_cases() == [BUILT_IN, "b", "a [output]", "lumosx_cases/case_00001 [output]"]
+    assert list_cases() == [*BUILT_INS, "b", "a [output]", "lumosx_cases/case_00001 [output]"]
     assert open_case("a [output]").scene.references and open_case("b [input]").scene.references
     assert case_fingerprint("a [output]") != case_fingerprint("b")
 
@@ -164,7 +166,7 @@ def list_case_of(name):
     return answer_case(name) if len(name) <= 1000 else open_case(name)
 
 
-@pytest.mark.parametrize("own", ["x [output]", "a/x [output]", "x [input]", "x [output] [input]", BUILT_IN])
+@pytest.mark.parametrize("own", ["x [output]", "a/x [output]", "x [input]", "x [output] [input]", *BUILT_INS])
 def test_a_name_that_looks_annotated_means_its_own_case(inputs, outputs, own):
     """ComfyUI's way of naming a folder is also a name that a folder can have."""
     for folder in (inputs / "x", outputs / "x", outputs / "a" / "x", inputs / own, outputs / own):
@@ -173,9 +175,9 @@ def test_a_name_that_looks_annotated_means_its_own_case(inputs, outputs, own):
         mark = folder.relative_to(inputs.parent).as_posix().replace("/", "+")
         Image.new("RGB", (2, 2)).save(folder / "objects" / f"{mark}.png")
     names = list_cases()
-    assert len(set(names)) == len(names) == 6
+    assert len(set(names)) == len(names) == len(BUILT_INS) + 5
     seen = {}
-    for name in names[1:]:
+    for name in names[len(BUILT_INS):]:
         mark, = (word.phrase for word in open_case(name).scene.objects if "+" in word.phrase)
         seen[name] = mark
     assert len(set(seen.values())) == 5
@@ -262,12 +264,13 @@ def test_what_a_kill_left_of_saving_is_in_order_after_a_start(inputs, outputs):
         (outputs / f"{number}.png").touch()
     tidy_saved_cases()
     assert not list(outputs.rglob("*.part"))
-    assert list_cases() == [BUILT_IN, "case [output]", "mine/case [output]", "mine/lamps/case [output]"]
+    assert list_cases() == [*BUILT_INS, "case [output]", "mine/case [output]", "mine/lamps/case [output]"]
 
 
 def test_no_output_folder_stops_no_start(inputs):
     tidy_saved_cases()
 
 
-def test_the_case_that_comes_with_the_pack_never_changes():
-    assert case_fingerprint(BUILT_IN) == BUILT_IN
+def test_built_in_cases_are_separate_and_never_change(inputs):
+    assert [open_case(name).name for name in BUILT_INS] == ["demo", "portraits"]
+    assert [case_fingerprint(name) for name in BUILT_INS] == list(BUILT_INS)
