@@ -1,11 +1,41 @@
-/** The names that inputs are shown by, on pages that would show their ids. */
+/** The names that inputs are shown by, on pages that would show their ids or cut them. */
+
+import { every, whileInGraph } from "./view.js";
+import { widestName } from "./widths.js";
+
+const WATCH_MILLISECONDS = 500;
 
 /** Give every widget of a node the name that its definition has; names set by a user or a language are kept. */
 export function nameWidgets(node) {
-  const { required, optional } = node.constructor.nodeData?.input ?? {};
-  const inputs = { ...required, ...optional };
+  const inputs = definitionsOf(node);
   for (const widget of node.widgets ?? []) {
     const name = inputs[widget.name]?.[1]?.display_name;
     if (name && (widget.label ?? widget.name) === widget.name) widget.label = name;
   }
+}
+
+/**
+ * Vue nodes of earlier pages give every name 80 pixels, and write the id of a text field into it while it is empty: there a
+ * node gets as much as its longest name needs, and the field what its definition says.
+ */
+export function correctVueNode(node) {
+  const inputs = definitionsOf(node);
+  const hints = Object.entries(inputs).filter(([, [, options]]) => options?.placeholder);
+  let names = null;
+  whileInGraph(node, (signal) => every(WATCH_MILLISECONDS, signal, () => {
+    // The page can make the element anew at any time.
+    const element = LiteGraph.vueNodesMode ? document.querySelector(`[data-node-id="${node.id}"]`) : null;
+    if (!element || element.style.getPropertyValue("--lumosx-names")) return;
+    names ??= `${widestName(node)}px`;
+    element.style.setProperty("--lumosx-names", names);
+    for (const [name, [, { placeholder }]] of hints) {
+      const field = element.querySelector(`textarea[aria-label="${name}"]`);
+      if (field?.placeholder === name) field.placeholder = placeholder;
+    }
+  }));
+}
+
+function definitionsOf(node) {
+  const { required, optional } = node.constructor.nodeData?.input ?? {};
+  return { ...required, ...optional };
 }

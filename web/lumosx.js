@@ -5,7 +5,7 @@ import { api } from "../../scripts/api.js";
 import { addBoard } from "./board/board.js";
 import { addResult } from "./result/result.js";
 import { widgetOf } from "./graph/values.js";
-import { nameWidgets } from "./labels.js";
+import { correctVueNode, nameWidgets } from "./labels.js";
 import { foldOccurrences } from "./occurrences.js";
 import { nameForSearch } from "./search.js";
 import { addStyle } from "./style.js";
@@ -39,6 +39,7 @@ app.registerExtension({
       nameWidgets(node);
       foldOccurrences(node);
       widen(node);
+      correctVueNode(node);
     }
     VIEWS[node.comfyClass]?.(node, { app, api });
   },

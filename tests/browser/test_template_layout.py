@@ -1,4 +1,6 @@
-"""How the templates open on the real page, in both kinds of nodes: all of it in view, and nothing on anything."""
+"""How the templates open on the real page and look after a run, in both kinds of nodes: nothing lies on anything."""
+
+import re
 
 import pytest
 
@@ -11,6 +13,8 @@ from tools.ui_form import NOTES
 # What the page's own bars cover, in pixels of the screen.
 BARS = 60, 60
 LEAST_CONTRAST = 4.5
+# They run on the small models.
+RUN = [name for name in API_FORMS if API_FORMS[name] in ("demo_scene", "snapshots", "polyvivid")]
 PEOPLE, SAMPLERS = {"LumosX_Binder", "LumosX_LoadCase", "LumosX_LynxIdentity"}, {"LumosX_Sampler", "KSampler"}
 
 
@@ -24,42 +28,47 @@ def comfy(request, emptied):
 @pytest.fixture(scope="module", params=API_FORMS)
 def opened(request, comfy):
     """A template, opened as the template browser does it, and what there is to see of it."""
-    comfy.run("(graph) => app.loadGraphData(graph, true, true)", workflow(request.param))
+    return opened_on(comfy, workflow(request.param))
+
+
+def opened_on(comfy, graph):
+    """The page with a graph, what there is to see of it, and by how much the page has spread it."""
+    comfy.run("(graph) => app.loadGraphData(graph, true, true)", graph)
     comfy.page.wait_for_timeout(1000)
     comfy.close_dialogs()
     comfy.page.wait_for_timeout(500)
-    return comfy, measure(comfy)
+    seen = measure(comfy)
+    return comfy, seen, spread_of(comfy, seen, graph)
 
 
-def spread_of(comfy, seen):
-    """By how much the page has spread the graph: some do so for Vue nodes."""
-    left, _, right, _ = bounds([*seen["nodes"], *seen["groups"]])
-    return VUE_SPREAD if comfy.mode == VUE and right - left > WIDEST else 1
+def spread_of(comfy, seen, graph):
+    """By how much the page has spread the groups of a graph: some pages do so for Vue nodes, and all by one number."""
+    widths = {group["title"]: group["box"][2] - group["box"][0] for group in seen["groups"]}
+    [spread] = {round(widths[group["title"]] / group["bounding"][2], 2) for group in graph["groups"]}
+    assert spread == 1 or (comfy.mode == VUE and spread == VUE_SPREAD)
+    return spread
 
 
-def test_no_node_lies_on_another(opened):
-    assert overlaps(opened[1]["nodes"]) == []
-
-
-def test_it_is_small_enough(opened):
-    comfy, seen = opened
-    spread = spread_of(comfy, seen)
+def check_places(seen, spread):
+    """Nothing lies on anything, all is in its group, and the whole is as small as it should be."""
+    assert overlaps(seen["nodes"]) == []
+    for node in seen["nodes"]:
+        around = [group for group in seen["groups"] if lies_in(node["box"], group["box"])]
+        assert len(around) == (node["type"] not in NOTES), (node["name"], node["box"])
     left, top, right, bottom = bounds([*seen["nodes"], *seen["groups"]])
     assert (right - left) / spread <= WIDEST and (bottom - top) / spread <= HIGHEST
+
+
+def test_nothing_lies_on_anything_and_the_whole_is_small_enough(opened):
+    _, seen, spread = opened
+    check_places(seen, spread)
+    assert all(group["title"] and group["color"] for group in seen["groups"])
 
 
 def test_no_wire_goes_through_a_foreign_socket(opened):
     seen = opened[1]
     assert seen["drawn"] >= seen["links"] > 0
     assert seen["through"] == []
-
-
-def test_every_node_is_in_one_coloured_group_but_the_notes(opened):
-    seen = opened[1]
-    assert all(group["title"] and group["color"] for group in seen["groups"])
-    for node in seen["nodes"]:
-        around = [group for group in seen["groups"] if lies_in(node["box"], group["box"])]
-        assert len(around) == (node["type"] not in NOTES), node["name"]
 
 
 def test_people_are_above_and_the_video_below(opened):
@@ -72,16 +81,15 @@ def test_people_are_above_and_the_video_below(opened):
 
 
 def test_the_note_comes_first_and_is_in_view_with_the_board_and_text(opened):
-    comfy, seen = opened
+    _, seen, spread = opened
     first = min(seen["nodes"], key=lambda node: node["box"][0] + node["box"][1])
     assert first["type"] in NOTES
     x, y, right, bottom = seen["window"]
     free = [x + BARS[0] / seen["scale"], y + BARS[1] / seen["scale"], right, bottom]
     assert lies_in(first["box"], free)
     assert seen["hasText"]
-    # Vue nodes on pages that spread the graph reach out of the window at the bottom right.
-    if spread_of(comfy, seen) == 1:
-        assert lies_in(bounds(seen["nodes"]), free)
+    # A page that spreads the graph does not zoom out, so as much more than the window is needed.
+    assert lies_in(bounds(seen["nodes"]), [*free[:2], x + (right - x) * spread, y + (bottom - y) * spread])
 
 
 _CONTRAST = """() => {
@@ -110,7 +118,7 @@ _CONTRAST = """() => {
 
 
 def test_notes_can_be_read_in_vue_nodes(opened):
-    comfy, _ = opened
+    comfy = opened[0]
     if comfy.mode != VUE:
         pytest.skip("classic nodes write every note in one colour")
     texts = comfy.run(_CONTRAST)
@@ -119,8 +127,40 @@ def test_notes_can_be_read_in_vue_nodes(opened):
 
 
 def test_the_board_is_clean(opened):
-    comfy, seen = opened
+    comfy, seen, _ = opened
     if not any(node["type"] == "LumosX_Binder" for node in seen["nodes"]):
         pytest.skip("there is no board")
     comfy.page.locator(".lumosx-board .lumosx-sign-fine").wait_for(timeout=10_000)
     assert comfy.page.locator(".lumosx-problem:visible").count() == 0
+
+
+def test_the_prompt_has_the_room_and_the_negative_one_says_what_empty_means(opened):
+    comfy, seen, _ = opened
+    encoders = [node["id"] for node in seen["nodes"] if node["type"] == "LumosX_RelationalEncode"]
+    if not encoders:
+        pytest.skip("the prompts are ComfyUI's own nodes'")
+    negative = comfy.page.get_by_placeholder(re.compile("^Negative prompt. Empty: the release's"))
+    negative.wait_for(timeout=10_000)
+    if comfy.mode == VUE:
+        prompt = comfy.page.locator(f"[data-node-id='{encoders[0]}'] textarea").first
+    else:
+        prompt = comfy.page.get_by_placeholder("prompt", exact=True)
+    heights = [field.bounding_box()["height"] for field in (prompt, negative)]
+    assert heights[0] > 1.5 * heights[1], heights
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_there_is_room_for_what_nodes_show_after_a_run(comfy, name):
+    graph = workflow(name)
+    for node in graph["nodes"]:
+        if node["type"] in SAMPLERS:
+            # Behind the seed, and what happens to it after a run; the preview is as large as after all steps.
+            node["widgets_values"][2] = 2
+    _, _, spread = opened_on(comfy, graph)
+    assert comfy.queue()["status"]["status_str"] == "success"
+    comfy.page.wait_for_timeout(2500)
+    seen = measure(comfy)
+    shown = comfy.run("() => app.graph.nodes.filter(({ id }) => app.nodeOutputs[id]).map(({ type }) => type)")
+    assert "SaveVideo" in shown
+    assert comfy.page.locator(".lumosx-result:visible").count() == ("LumosX_RelationalEncode" in shown)
+    check_places(seen, spread)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from lumosx_core.host.media.cases import BUILT_IN
 from lumosx_core.tiny.demo_case import write_demo_case
 from lumosx_core.weights.convert import convert
 from support import lynx_files
@@ -47,8 +48,8 @@ def on_small_models(graph, server):
             node["inputs"]["steps"] = min(STEPS, node["inputs"]["steps"])
         elif node["class_type"] == "LumosX_IdentityScore":
             node["inputs"]["every_nth_frame"] = 4
-        elif node["class_type"] == "LumosX_LoadCase" and scored:
-            # Nobody is found in the faces of the drawn case.
+        elif node["class_type"] == "LumosX_LoadCase" and scored and node["inputs"]["case"] == BUILT_IN:
+            # Nobody is found in the faces of that case, which earlier workflows have.
             node["inputs"]["case"] = photographed_case(server, "photographed", 0)
     return graph
 

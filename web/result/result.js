@@ -8,8 +8,9 @@ import { findCached, resultOf } from "./last.js";
 import { drawResult, makeResult } from "./view.js";
 
 const WATCH_MILLISECONDS = 500;
-// In pixels: everything but the references, one of them, and what scrolls from there on.
-const [HEIGHT, ROW_HEIGHT, MOST_HEIGHT] = [208, 21, 400];
+// In pixels: everything but the references, one of them, and what scrolls from there on: a node grows by that much after
+// its first run, and may stand in a group.
+const [HEIGHT, ROW_HEIGHT, MOST_HEIGHT] = [208, 21, 200];
 
 /**
  * Give an encode node its result view.
