@@ -25,9 +25,9 @@ export function correctVueNode(node) {
   whileInGraph(node, (signal) => every(WATCH_MILLISECONDS, signal, () => {
     // The page can make the element anew at any time.
     const element = LiteGraph.vueNodesMode ? document.querySelector(`[data-node-id="${node.id}"]`) : null;
-    if (!element || element.style.getPropertyValue("--lumosx-names")) return;
+    if (!element) return;
     names ??= `${widestName(node)}px`;
-    element.style.setProperty("--lumosx-names", names);
+    if (!element.style.getPropertyValue("--lumosx-names")) element.style.setProperty("--lumosx-names", names);
     for (const [name, [, { placeholder }]] of hints) {
       const field = element.querySelector(`textarea[aria-label="${name}"]`);
       if (field?.placeholder === name) field.placeholder = placeholder;

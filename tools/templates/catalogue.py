@@ -281,14 +281,14 @@ def snapshots():
         ]),
     ])
     people = Band("2 People and place", OCHRE, [
-        Column(250, [
+        Column(262, [
             subject("man", "The man on the left", MAN, ("crop", 0), ("red jacket", ("cut_out", 0))),
-            small_picture("park", "Picture of the park", drawn.PARK, 250),
+            small_picture("park", "Picture of the park", drawn.PARK, 262),
         ], 10),
-        Column(250, [subject("woman", "The woman on the right", WOMAN, ("crop", 1)), place()], 20),
+        Column(262, [subject("woman", "The woman on the right", WOMAN, ("crop", 1)), place()], 20),
     ])
     scores = Band("8 Scores", GREEN, [
-        Column(250, [GraphNode("identity", "LumosX_IdentityScore", links={
+        Column(275, [GraphNode("identity", "LumosX_IdentityScore", links={
             "images": ("decode", 0), "relations": ("binder", 0)})], down=36),
         Column(240, [
             report_of("identity", "How alike they are", 240),
@@ -299,9 +299,9 @@ def snapshots():
                           {"filename_prefix": "video/LumosX snapshots marked"})], SAVE_DOWN),
     ])
     return Template("4 From snapshots", "snapshots", [
-        note("note", notes.SNAPSHOTS, 340), found, people, board(364, ("man", "woman"), background="place"),
+        note("note", notes.SNAPSHOTS, 340), found, people, board(340, ("man", "woman"), background="place"),
     ], [
-        tiny_models(250), prompt(TINY, TINY_SIZE, text, width=360),
+        tiny_models(250), prompt(TINY, TINY_SIZE, text, width=330),
         sampling(TINY, NARROW, **TINY_SAMPLING), video(TINY, "video/LumosX snapshots", 260), scores,
     ], UPPER_ROW, LOWER_ROW, [
         Route(("binder", 0), [("identity", "relations"), ("encode", "relations")]), VAE_WIRE,
@@ -414,7 +414,7 @@ def scores_of_cases():
             Column(240, [attributes]),
             Column(225, [
                 report_of("attributes", "Who wears what", 225),
-                GraphNode("ahead", "PreviewImage", None, "How far owners are ahead", {"images": ("attributes", 3)}),
+                GraphNode("ahead", "PreviewImage", None, "Lead of the owners", {"images": ("attributes", 3)}),
                 # Every fourth frame is looked at.
                 GraphNode("clothes", "CreateVideo", CREATE, "Where things are",
                      {"images": ("attributes", 2)}, {"fps": 4.0}),

