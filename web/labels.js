@@ -15,8 +15,8 @@ export function nameWidgets(node) {
 }
 
 /**
- * Vue nodes of earlier pages give every name 80 pixels, and write the id of a text field into it while it is empty: there a
- * node gets as much as its longest name needs, and the field what its definition says.
+ * Vue nodes leave out what a definition says of an empty text field, and those of earlier pages give every name 80 pixels:
+ * a field gets its text, and a node as much as its longest name needs.
  */
 export function correctVueNode(node) {
   const inputs = definitionsOf(node);
@@ -29,8 +29,8 @@ export function correctVueNode(node) {
     names ??= `${widestName(node)}px`;
     if (!element.style.getPropertyValue("--lumosx-names")) element.style.setProperty("--lumosx-names", names);
     for (const [name, [, { placeholder }]] of hints) {
-      const field = element.querySelector(`textarea[aria-label="${name}"]`);
-      if (field?.placeholder === name) field.placeholder = placeholder;
+      const field = element.querySelector(`textarea[aria-label="${name}"], [data-widget-name="${name}"] textarea`);
+      if (field && field.placeholder !== placeholder) field.placeholder = placeholder;
     }
   }));
 }

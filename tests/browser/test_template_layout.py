@@ -135,7 +135,7 @@ def test_the_board_is_clean(opened):
 
 
 def test_the_prompt_has_the_room_and_the_negative_one_says_what_empty_means(opened):
-    comfy, seen, _ = opened
+    comfy, seen, spread = opened
     encoders = [node["id"] for node in seen["nodes"] if node["type"] == "LumosX_RelationalEncode"]
     if not encoders:
         pytest.skip("the prompts are ComfyUI's own nodes'")
@@ -146,7 +146,9 @@ def test_the_prompt_has_the_room_and_the_negative_one_says_what_empty_means(open
     else:
         prompt = comfy.page.get_by_placeholder("prompt", exact=True)
     heights = [field.bounding_box()["height"] for field in (prompt, negative)]
-    assert heights[0] > 1.5 * heights[1], heights
+    # Later pages give all text fields of a Vue node the same height; they do not spread it either.
+    if comfy.mode != VUE or spread == VUE_SPREAD:
+        assert heights[0] > 1.5 * heights[1], heights
 
 
 @pytest.mark.parametrize("name", RUN)
