@@ -181,7 +181,8 @@ def pictures_of(his, hers, others=()):
         down = number % len(his) * STEP + (number >= len(his)) * LOWER
         columns.append(Column(THIN, [picture(*shown)], down))
     for column, folded in zip(columns, others):
-        free = UPPER_ROW - column.down - len(folded) * (TITLE_BAR + BETWEEN_NODES)
+        # Vue nodes that are folded are a little higher than a title.
+        free = UPPER_ROW - column.down - len(folded) * (TITLE_BAR + BETWEEN_NODES) - 8
         column.nodes[0].height = free
         column.nodes += [small_picture(*shown) for shown in folded]
     return Band("1 Pictures", GREEN, columns)
