@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 # All in pixels of the page at a zoom of 1, as LiteGraph measures: a node's place is that of its body, below its title.
 TITLE_BAR, GROUP_TITLE = 30, 32
-PADDING, BETWEEN_COLUMNS, BETWEEN_NODES, BETWEEN_GROUPS, BETWEEN_ROWS = 8, 24, 16, 24, 40
+PADDING, BETWEEN_COLUMNS, BETWEEN_NODES, BETWEEN_GROUPS, BETWEEN_ROWS = 8, 24, 16, 24, 35
 WIDEST, HIGHEST = 2400, 1400
 # What the page covers at its left and top, in screen pixels, and the window in which all is in view when opened.
 LEFT_EDGE, TOP_EDGE, WINDOW_WIDTH, WINDOW_HEIGHT = 76, 140, 1700, 1000

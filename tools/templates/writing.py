@@ -12,7 +12,7 @@ from tools.ui_form import NOTES, PRIMITIVE, to_api
 
 WORKFLOWS, API_FORMS = ROOT / "workflows", ROOT / "tests" / "workflows"
 _NAMESPACE = uuid.UUID("5b0c5c1e-6f0a-4a52-9d1c-10f05a000000")
-_ROUTE_MARGIN, _LANES, _LONG, _NEAR = 18, (0, -7, 7, -14, 14, -19), 300, 120
+_ROUTE_MARGIN, _LANES, _LONG, _NEAR = 18, (0, -7, 7, -14, 14), 300, 120
 # Dark enough for the light text of classic and of Vue nodes.
 _NOTE_COLOURS = {"color": "#1f3a44", "bgcolor": "#16262d"}
 
