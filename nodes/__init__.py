@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from ..lumosx_core.host.media.cases import tidy_saved_cases
 from ..lumosx_core.host.media.demo_pictures import place_demo_pictures
+from ..lumosx_core.host.page import left_out
 from ..lumosx_core.host.page.folder_name import check_folder_name
 from ..lumosx_core.host.page.routes import register
 from .attention import LumosXAttention
@@ -80,6 +81,7 @@ class LumosXExtension(ComfyExtension):
 async def comfy_entrypoint() -> LumosXExtension:
     """Called once by ComfyUI when it loads the pack."""
     register()
+    left_out.register()
     tidy_saved_cases()
     place_demo_pictures()
     pack = Path(__file__).parents[1]

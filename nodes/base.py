@@ -49,10 +49,12 @@ class Node(io.ComfyNode):
             looks the names up.
         LISTS: of a node with ``is_input_list``, the inputs that ``execute`` gets as lists, whatever number of items
             comes by the link. Every other input takes one value.
+        LEFT_OUT: required inputs that may be None; see ``host.page.left_out``.
     """
 
     FILES: frozenset[str] = frozenset()
     LISTS: frozenset[str] = frozenset()
+    LEFT_OUT: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -162,7 +164,8 @@ def _in_whole(cls, values: dict) -> dict:
 def _check_links(cls, values: dict) -> None:
     for socket in _inputs(cls):
         carries = _CARRIED.get(socket.get_io_type())
-        if carries is None or socket.id not in values or socket.optional and values[socket.id] is None:
+        may_lack = socket.optional or socket.id in cls.LEFT_OUT
+        if carries is None or socket.id not in values or may_lack and values[socket.id] is None:
             continue
         value = values[socket.id]
         wrong = [one for one in _each(cls, socket.id, value) if not carries(one)]

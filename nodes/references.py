@@ -77,6 +77,8 @@ class LumosXSubject(Node):
 class LumosXObject(Node):
     """A thing that belongs to nobody, or one more attribute."""
 
+    LEFT_OUT = frozenset({"image"})
+
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -111,6 +113,8 @@ class LumosXObject(Node):
 
 class LumosXBackground(Node):
     """Where the scene takes place."""
+
+    LEFT_OUT = frozenset({"image"})
 
     @classmethod
     def define_schema(cls):

@@ -36,7 +36,7 @@ def make_animation(pictures, videos):
 def case_pictures(case_folder):
     """Return (picture, phrase, number of its owner or None) for each reference of a case folder."""
     case = load_case(Path(case_folder))
-    owners = [None] * len(case.scene.non_human)
+    owners = [None for one in case.scene.non_human if one.image is not None]
     owners += [number for number, subject in enumerate(case.scene.subjects) for _ in subject.references]
     return [(pil_from_tensor(one.image), one.phrase, owner) for one, owner in zip(case.scene.references, owners)]
 

@@ -29,7 +29,7 @@ class CaseReference:
     """One reference.
 
     Attributes:
-        file: its picture, relative to the case with ``/``; None for a face or an attribute of words only.
+        file: its picture, relative to the case with ``/``; None for words only.
         phrase, occurrence, full_body: as ``Reference`` has them.
     """
 
@@ -178,11 +178,7 @@ def _entry(words: _Words | None) -> CaseReference | None:
     return None if words is None else words.entry()
 
 
-class _Picture(_Words):
-    file: str
-
-
-class _Thing(_Picture):
+class _Thing(_Words):
     full_body: bool = False
 
 
@@ -202,7 +198,7 @@ class _Someone(_Exact):
 
 class _Content(_Exact):
     version: int
-    background: _Picture | None
+    background: _Words | None
     objects: list[_Thing]
     subjects: list[_Someone]
 

@@ -28,6 +28,13 @@ class _Person:
         face = [] if self.face is None else [(Kind.FACE, self.face)]
         return (*face, *((Kind.ATTRIBUTE, entry) for entry in self.attributes))
 
+    @property
+    def forms_group(self) -> bool:
+        """As ``Scene.of_people`` decides it."""
+        if self.full_body is None:
+            return bool(self.words)
+        return bool(self.attributes) or self.face is not None and self.face.file is not None
+
 
 @dataclass
 class CaseNames:
@@ -37,7 +44,7 @@ class CaseNames:
         prompt: of the caption.
         background: if any.
         objects: stand-alone things, then full bodies.
-        people: the references of each person who has a picture, face first.
+        people: the references of each person who is more than a full body, face first.
     """
 
     prompt: str
@@ -81,7 +88,7 @@ def _list(folder: Path, full_bodies: bool) -> CaseNames:
         for path, file in fresh(place):
             _take(path, file, person, full_bodies)
     bodies = [person.full_body for person in people.values() if person.full_body is not None]
-    groups = [person.words for person in people.values() if any(entry.file for _, entry in person.words)]
+    groups = [person.words for person in people.values() if person.forms_group]
     check_reference_count(folder, len(objects) + len(bodies) + sum(map(len, groups)) + (background is not None))
     named = None if background is None else (Kind.BACKGROUND, background)
     return CaseNames(prompt, named, tuple((Kind.OBJECT, entry) for entry in (*objects, *bodies)), tuple(groups))

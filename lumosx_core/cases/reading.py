@@ -199,7 +199,7 @@ def read_caption(folder: Path) -> tuple[str, str]:
 def _described(pictures: _Pictures, description: Description) -> _Found:
     def read(kind: Kind, entry: CaseReference) -> Reference:
         if entry.file is None:
-            return Reference(kind, entry.phrase, None, entry.occurrence, f"case file {DESCRIPTION}")
+            return Reference(kind, entry.phrase, None, entry.occurrence, f"case file {DESCRIPTION}", entry.full_body)
         return pictures.read(pictures.folder / entry.file, kind, entry.phrase, entry.occurrence, entry.full_body)
 
     found = _Found(objects=[read(Kind.OBJECT, entry) for entry in description.objects])

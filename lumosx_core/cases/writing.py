@@ -176,6 +176,8 @@ def release_warnings(scene: Scene, prompt: str) -> list[str]:
                          "there is no face picture.")
         found += [f"The release does not see \"{entry.phrase}\" of subject {number}, since it has no picture."
                   for entry in person.attributes if entry.file is None]
+    found += [f"The release does not see the words \"{entry.phrase}\", since they have no picture."
+              for entry in (*description.objects, description.background) if entry is not None and entry.file is None]
     if "{" in prompt or prompt.startswith("|0|"):
         found.append("The release does not read a \"{\" in the prompt, or \"|0|\" at its start, as words.")
     return found

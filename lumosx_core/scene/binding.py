@@ -34,8 +34,8 @@ class BoundPrompt:
 
     @property
     def non_human_spans(self) -> tuple[tuple[Span, ...], ...]:
-        """The token ranges of each background or object reference."""
-        return tuple(map(self.spans_of, self.scene.non_human))
+        """The token ranges of each picture of the background or of an object; without one, words bind nothing."""
+        return tuple(self.spans_of(word) for word in self.scene.non_human if word.image is not None)
 
     @property
     def subject_spans(self) -> tuple[tuple[Span, ...], ...]:

@@ -36,7 +36,7 @@ _LATIN, _RARE = re.compile(r"[A-Za-z]+"), re.compile(r"[^A-Za-z\s\x00-\x1f]")
 
 ERROR, WARNING = "error", "warning"
 # These stop the run; everything else is a warning.
-_STOPS = frozenset({"empty", "no_picture", "missing", "too_few", "too_long"})
+_STOPS = frozenset({"empty", "nothing", "missing", "too_few", "too_long"})
 
 
 class Deadline:
@@ -270,11 +270,11 @@ def _entries(
 def _own_problems(reference: BoardReference, entry: dict[str, Any], nearest: list[str]) -> list[dict[str, Any]]:
     """What is wrong with one reference alone."""
     found = []
-    if not reference.shown and reference.kind in (Kind.OBJECT, Kind.BACKGROUND):
-        found.append(_problem("no_picture", [reference.id]))
     status = entry["status"]
     if status == "empty":
-        return found + ([_problem("empty", [reference.id])] if reference.shown else [])
+        if reference.shown:
+            return [_problem("empty", [reference.id])]
+        return [_problem("nothing", [reference.id])] if reference.kind in (Kind.OBJECT, Kind.BACKGROUND) else []
     if status not in ("found", "unknown"):
         values = {"missing": {"nearest": nearest}, "too_few": {"count": entry["count"], "number": reference.occurrence}}
         found.append(_problem(status, [reference.id], values.get(status, {})))

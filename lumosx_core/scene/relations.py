@@ -34,14 +34,14 @@ class Reference:
     Attributes:
         kind: what the picture shows.
         phrase: words that occur in the prompt, e.g. "white jacket". White space is tidied.
-        image: [1, H, W, 3], values in [0, 1]. None only for a face or an attribute: the words bind, nothing is shown.
+        image: [1, H, W, 3], values in [0, 1]. None: only the words count, as when a picture is bypassed to compare.
         occurrence: 0 binds every occurrence of the phrase in the prompt, n only the n-th.
         source: the node input it came from, named in messages; its kind by default.
         full_body: an object that is a whole person, under the person's words.
 
     Raises:
-        LumosXError: an empty phrase or one longer than ``LONGEST_PHRASE``, a missing or misshapen image, a negative
-            occurrence, or a full body that is not an object.
+        LumosXError: an empty phrase or one longer than ``LONGEST_PHRASE``, a misshapen image, a negative occurrence,
+            or a full body that is not an object or has no image.
     """
 
     kind: Kind
@@ -68,7 +68,7 @@ class Reference:
         if self.occurrence < 0:
             raise LumosXError(f"{self.source}: occurrence {self.occurrence} is below 0; use 0 for all, or 1, 2, 3 ….")
         if self.image is None:
-            if self.kind not in (Kind.FACE, Kind.ATTRIBUTE):
+            if self.full_body:
                 raise LumosXError(f"{self.source}: no image for \"{self.phrase}\"; link one, or clear the phrase.")
         elif self.image.ndim != 4 or self.image.shape[0] != 1 or self.image.shape[3] != 3:
             shape = tuple(self.image.shape)
@@ -97,7 +97,7 @@ class Subject:
         full_body: the whole person, for a scene to take as a stand-alone reference (see ``Scene.of_people``).
 
     Raises:
-        LumosXError: no image at all, or a reference of the wrong kind.
+        LumosXError: neither a picture nor words, or a reference of the wrong kind.
     """
 
     face: Reference | None
@@ -112,9 +112,8 @@ class Subject:
             raise _misplaced(wrong[0], Kind.ATTRIBUTE)
         if self.full_body is not None and not self.full_body.full_body:
             raise LumosXError(f"{self.full_body.source}: this reference is not a full body; mark it as one.")
-        if not self.references and self.full_body is None:
-            source = self.face.source if self.face is not None else "subject"
-            raise LumosXError(f"{source}: a subject has no picture; link a face image or at least one attribute.")
+        if not self.words and self.full_body is None:
+            raise LumosXError("subject: it is empty; link a face image or at least one attribute.")
 
     @property
     def words(self) -> tuple[Reference, ...]:
@@ -142,7 +141,7 @@ class Scene:
         subjects: people who form a group of pictures, in order; none carries a full body.
 
     Raises:
-        LumosXError: no reference at all, or a reference of the wrong kind.
+        LumosXError: nothing at all, or a reference of the wrong kind.
     """
 
     background: Reference | None = None
@@ -158,28 +157,28 @@ class Scene:
         bodies = [subject.full_body for subject in self.subjects if subject.full_body is not None]
         if bodies:
             raise LumosXError(f"{bodies[0].source}: a full body does not belong to a group; put it among the objects.")
-        if not self.references:
+        if not self.words:
             raise LumosXError("relations: there is no reference; link at least one subject, object or background.")
 
     @classmethod
     def of_people(
         cls, background: Reference | None, objects: Iterable[Reference], people: Iterable[Subject]
     ) -> Scene:
-        """A scene in which full bodies follow the objects and only people with other pictures form groups."""
+        """A scene in which full bodies follow the objects and people with anything else form groups."""
         people = tuple(people)
         bodies = (person.full_body for person in people if person.full_body is not None)
-        groups = (dataclasses.replace(person, full_body=None) for person in people if person.references)
+        groups = (dataclasses.replace(person, full_body=None) for person in people if _forms_group(person))
         return cls(background, (*objects, *bodies), tuple(groups))
 
     @property
     def non_human(self) -> tuple[Reference, ...]:
-        """References outside any group, in token order: background, then objects."""
+        """What is outside any group, in token order: background, then objects; one may have no picture."""
         return (() if self.background is None else (self.background,)) + self.objects
 
     @property
     def references(self) -> tuple[Reference, ...]:
         """Every picture in token order: background, objects, then subject by subject, face before attributes."""
-        return self.non_human + tuple(picture for subject in self.subjects for picture in subject.references)
+        return tuple(word for word in self.words if word.image is not None)
 
     @property
     def full_bodies(self) -> tuple[Reference, ...]:
@@ -194,7 +193,7 @@ class Scene:
 
     @property
     def words(self) -> tuple[Reference, ...]:
-        """Everything that has a phrase, in token order; a face or an attribute can have one without a picture."""
+        """Everything that has a phrase, in token order, whether or not it has a picture."""
         return self.non_human + tuple(word for subject in self.subjects for word in subject.words)
 
     def findings(
@@ -243,6 +242,11 @@ class Scene:
     def warnings(self) -> tuple[str, ...]:
         """The sentences of ``findings`` before any prompt is known."""
         return tuple(finding.text for finding in self.findings())
+
+
+def _forms_group(person: Subject) -> bool:
+    """Words alone form one too, unless they are only those of a full body."""
+    return bool(person.references or person.attributes or person.words and person.full_body is None)
 
 
 def _misplaced(reference: Reference, place: Kind) -> LumosXError:

@@ -78,6 +78,7 @@ def find(words: Sequence[CheckedReference], frame: tuple[int, int] | None = None
     """
     people = _people(words)
     return [
+        *_unseen(words, people),
         *_numbers(words, people),
         *_conflicts(words, people),
         *_full_bodies(words, people),
@@ -120,19 +121,53 @@ def _people(words: Sequence[CheckedReference]) -> dict[int, list[int]]:
     return dict(sorted(people.items()))
 
 
+def _unseen(words: Sequence[CheckedReference], people: dict[int, list[int]]) -> list[Finding]:
+    """A scene, or a person, of words only, as when pictures are bypassed to compare."""
+    if not any(word.shown for word in words):
+        if not any(map(_has_words, words)):
+            return []
+        text = (
+            "No picture is linked or all are bypassed, so the model makes the video from the text alone; link a "
+            "picture to use references."
+        )
+        return [Finding("no_pictures", text)]
+    bodies = _bodies(words)
+    found = []
+    for person, own in people.items():
+        unseen = not any(words[index].shown for index in own) and any(_has_words(words[index]) for index in own)
+        if unseen and words[own[0]].bound_words not in bodies:
+            text = (
+                f"Subject \"{words[own[0]].phrase}\" has no picture, so the video invents this person from the prompt; "
+                "link a face or an attribute."
+            )
+            found.append(Finding("person_unseen", text, people=(person,)))
+    return found
+
+
+def _has_words(word: CheckedReference) -> bool:
+    """A board can have a reference that has none yet."""
+    return bool(word.bound_words[0])
+
+
+def _bodies(words: Sequence[CheckedReference]) -> list[tuple[str, int]]:
+    """What each full body is bound to."""
+    return [word.bound_words for word in words if word.full_body]
+
+
 def _numbers(words: Sequence[CheckedReference], people: dict[int, list[int]]) -> list[Finding]:
     """More than the model was trained on, and less than a person needs."""
     found = []
     named = {words[own[0]].bound_words for own in people.values()}
-    bodies = [word.bound_words for word in words if word.full_body]
+    bodies = _bodies(words)
     count = len(people) + sum(body not in named for body in bodies)
     if count > TRAINED_SUBJECTS:
         text = f"There are {count} people; the model was trained on at most {TRAINED_SUBJECTS}, so likeness may suffer."
         found.append(Finding("too_many_people", text, values={"count": count}))
     for person, own in people.items():
         name = words[own[0]].phrase
-        # A full body shows the face too.
-        if words[own[0]].bound_words not in bodies and not _shown(words, own, FACE):
+        # A full body shows the face too; a person without any picture has a finding of their own.
+        seen = any(words[index].shown for index in own)
+        if seen and words[own[0]].bound_words not in bodies and not _shown(words, own, FACE):
             text = f"Subject \"{name}\" has no face image; the video invents the face."
             found.append(Finding("no_face", text, people=(person,)))
         if (count := _shown(words, own, ATTRIBUTE)) > TRAINED_ATTRIBUTES:
@@ -190,7 +225,9 @@ def _capitalised(text: str) -> str:
 
 
 def _full_bodies(words: Sequence[CheckedReference], people: dict[int, list[int]]) -> list[Finding]:
-    named = {words[own[0]].bound_words: own[0] for own in people.values()}
+    named = {
+        words[own[0]].bound_words: own[0] for own in people.values() if any(words[index].shown for index in own)
+    }
     bodies = [index for index, word in enumerate(words) if word.full_body]
     count = Counter(words[index].bound_words for index in bodies)
     # One finding for each words, under the phrase as it was typed.
@@ -246,10 +283,10 @@ def _pictures(words: Sequence[CheckedReference], frame: tuple[int, int] | None) 
     found, telling = [], []
     for index, word in enumerate(words):
         if not word.shown:
-            if word.kind == ATTRIBUTE:
-                text = (
-                    f"\"{word.phrase}\" has no picture, so only these words bind; link a picture, or clear the words."
-                )
+            # Of a face and of a scene there are findings as a whole.
+            if word.kind != FACE and _has_words(word):
+                kept = "only these words bind" if word.kind == ATTRIBUTE else "these words are only in the prompt"
+                text = f"\"{word.phrase}\" has no picture, so {kept}; link a picture, or clear the words."
                 found.append(Finding("no_picture", text, (index,)))
             continue
         finding = None if word.sketch is None else _nothing_shown(index, word, word.sketch, frame)

@@ -66,7 +66,7 @@ class EncodedReference:
 
     Attributes:
         spans: its words in the prompt, in tokens.
-        latent: [1, 16, 1, h, w]; None for a face or an attribute of words only.
+        latent: [1, 16, 1, h, w]; None for words only.
     """
 
     spans: tuple[Span, ...]
@@ -107,11 +107,11 @@ class EncodedCase:
         """The case, each picture left out with the chance ``drop``, together with its words; nobody loses them all."""
         people = tuple(_thinned(words, random, drop) for words in self.subjects)
         alone = tuple(word for word in self.non_human if random.random() >= drop)
-        if not alone and not people:
+        if not people and all(word.latent is None for word in alone):
             alone = self.non_human
         kept = (*alone, *itertools.chain.from_iterable(people))
         binding = Binding(
-            non_human_spans=tuple(word.spans for word in alone),
+            non_human_spans=tuple(word.spans for word in alone if word.latent is not None),
             subject_spans=tuple(tuple(span for word in words for span in word.spans) for words in people),
             subject_images=tuple(sum(word.latent is not None for word in words) for words in people),
         )

@@ -181,6 +181,13 @@ def widget(comfy, subject: int, name: str):
     )
 
 
+def summary(board) -> tuple[str, str]:
+    """The sign of a board's summary ("fine", "warning", "problem", "idle", "waiting"), and its sentence."""
+    (kind,) = [name.removeprefix("lumosx-sign-") for name in
+               board.locator(".lumosx-summary .lumosx-sign").get_attribute("class").split() if "sign-" in name]
+    return kind, board.locator(".lumosx-summary-text").inner_text()
+
+
 def chip(board, words: str):
     """The chip that shows these words."""
     return board.locator(f".lumosx-chip[aria-label$='{words}']")

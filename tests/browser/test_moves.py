@@ -1,16 +1,8 @@
-"""Pictures that go to another place, what the prompt still says of them, and pictures left out to compare."""
+"""Pictures that go to another place, and what the prompt still says of them."""
 
 import pytest
 
-from browser.boards import ADD_MODELS, PROMPT, attributes, build, chip, drag, row, settled
-
-MUTED, BYPASSED = 2, 4
-
-
-def summary(board):
-    (kind,) = [name.removeprefix("lumosx-sign-") for name in
-               board.locator(".lumosx-summary .lumosx-sign").get_attribute("class").split() if "sign-" in name]
-    return kind, board.locator(".lumosx-summary-text").inner_text()
+from browser.boards import PROMPT, attributes, build, chip, drag, row, settled, summary
 
 
 def prompt(comfy):
@@ -136,50 +128,3 @@ def test_words_are_exchanged_wherever_they_are_and_in_any_language(classic):
     assert exchange(text, [[2, 5], [16, 19]], [[9, 12]]) == "a cap, a hat, a cap"
     assert exchange("男人穿夹克，女人穿裙子", [[3, 5]], [[9, 11]]) == "男人穿裙子，女人穿夹克"
     assert exchange(text, [[2, 5]], [[4, 8]]) is None and exchange(text, [[2, 5]], []) is None
-
-
-_MODE = """([index, name, mode]) => {
-  const subject = app.graph.getNodeById(scene.subjects[index]);
-  subject.getInputNode(subject.inputs.findIndex((input) => input.name === name)).mode = mode;
-}"""
-
-
-def test_a_picture_that_is_bypassed_to_compare_keeps_its_words_and_the_run_goes_on(comfy):
-    board = build(comfy)
-    comfy.run(ADD_MODELS)
-    comfy.run(_MODE, [0, "attribute_1", BYPASSED])
-    settled(comfy)
-    assert summary(board) == ("warning", "Everything binds, with 1 warning")
-    assert "“Load Image” is bypassed: only these words bind" in chip(board, "white jacket").inner_text()
-    assert chip(board, "white jacket").locator(".lumosx-fix").count() == 0
-    # What is left out is still to be seen.
-    paused = chip(board, "white jacket").locator(".lumosx-paused img")
-    assert "thing00.png" in paused.get_attribute("src")
-    assert comfy.queue()["status"]["status_str"] == "success"
-    settled(comfy)
-    assert board.locator(".lumosx-checked").count() == 1
-    assert summary(board) == ("warning", "Everything binds, with 1 warning")
-    comfy.run(_MODE, [0, "attribute_1", 0])
-    settled(comfy)
-    assert summary(board)[0] == "fine" and attributes(comfy)[0][0][0] == "white jacket"
-    assert comfy.errors == []
-
-
-def test_pictures_that_a_run_cannot_do_without_are_red_and_say_what_to_bypass(comfy):
-    board = build(comfy, people=(("man on the left", ()), ("woman with red hair", ("green dress",))))
-    comfy.run(_MODE, [0, "face", MUTED])
-    settled(comfy)
-    assert summary(board)[0] == "problem"
-    assert "is muted or bypassed; bypass “LumosX Subject” too." in row(board, 1).inner_text()
-    comfy.run("() => { app.graph.getNodeById(scene.subjects[0]).mode = 4; }")
-    comfy.run("""() => {
-      const thing = scene.add('LumosX_Object', 330, 1400), loader = scene.picture('lamp.png', 0, 1400);
-      scene.set(thing, 'phrase', 'white lamp');
-      scene.link(loader, thing, 'image');
-      scene.link(thing, app.graph.getNodeById(scene.binder), 'object_1');
-      loader.mode = 4;
-    }""")
-    settled(comfy)
-    assert summary(board) == ("problem", "1 problem")
-    assert "is bypassed, and the run stops without this picture" in chip(board, "white lamp").inner_text()
-    assert chip(board, "white lamp").locator(".lumosx-field").input_value() == "white lamp"

@@ -1,6 +1,6 @@
 /** The problems on a board: what the server found, at its place, in words, and the fixes that it offers. */
 
-import { referencesOf } from "./scene.js";
+import { isBlank, OWN_SLOT, referencesOf } from "./scene.js";
 import { say } from "../words.js";
 
 /**
@@ -50,6 +50,9 @@ function problem(level, key, values = {}, fixes = []) {
 /** What only the page can see: links that are missing, or too many. @returns {Found[]} */
 function ofLinks(scene) {
   const found = scene.people.flatMap((person, index) => (isLacking(person) ? [of("error", lackOf(person), [], [index], person)] : []));
+  // A node of its own needs one of both; the server knows things and backgrounds as such, but not what a person wears.
+  const worn = scene.people.flatMap(({ references }) => references.filter(({ node, slot }) => node && slot.image === OWN_SLOT.image));
+  found.push(...worn.filter((each) => !each.shown && isBlank(each)).map(({ id }) => of("error", "nothing", [id])));
   if (scene.twoBackgrounds) found.push(of("error", "two_backgrounds"));
   return [...found, ...broadcasts(scene)];
 }
@@ -58,12 +61,18 @@ function of(level, code, references = [], people = [], values = {}) {
   return { level, code, references, people, values };
 }
 
-function lackOf({ references }) {
-  return references.some(({ paused }) => paused) ? "all_paused" : "nothing_linked";
+function lackOf(person) {
+  return isPaused(person) ? "all_paused" : "nothing_linked";
 }
 
+/** Whether some picture of a person is muted or bypassed, to compare. */
+function isPaused({ references }) {
+  return references.some(({ paused }) => paused);
+}
+
+/** Whether a person has neither a picture nor words. */
 function isLacking(person) {
-  return !person.references.some((each) => each.shown) && !person.body && !person.partial;
+  return person.references.every((each) => !each.shown && isBlank(each)) && !person.body && !person.partial;
 }
 
 /** A picture that is broadcast to several inputs was most likely meant for one. */
@@ -79,8 +88,12 @@ function placesOf(found, scene) {
   const known = new Map(referencesOf(scene).map((each) => [each.id, each]));
   const references = found.references.flatMap((id) => known.get(id) ?? []);
   const rows = found.people.flatMap((index) => scene.people[index] ?? []);
-  if (!references.length) return rows.map((row) => [row.id, problem(found.level, found.code, found.values)]);
+  if (!references.length) return rows.map((row) => [row.id, problem(found.level, codeOf(found, row), found.values)]);
   return references.map((reference) => [reference.id, (SHOWN[found.code] ?? plain)(found, reference, { references, scene })]);
+}
+
+function codeOf({ code }, row) {
+  return code === "person_unseen" && isPaused(row) ? "person_paused" : code;
 }
 
 function plain({ level, code, values }) {
@@ -89,11 +102,15 @@ function plain({ level, code, values }) {
 
 /** @type {Record<string, (found: Found, reference: object, at: {references: object[], scene: object}) => Problem>} */
 const SHOWN = {
-  no_picture({ level, code }, { node, kind, paused }) {
+  no_picture({ level, code }, { node, slot, paused }) {
     // If a picture is bypassed for a while, its words should stay.
-    if (paused) return problem(level, `${paused.muted ? "muted" : "bypassed"}_${kind === "attribute" ? "words" : "stops"}`, paused);
-    const fixes = node ? [{ text: say("clear_words"), label: say("clear_words"), set: { phrase: "" } }] : [];
-    return problem(level, level === "error" ? code : "no_picture_words", {}, fixes);
+    if (paused) return problem(level, `${paused.muted ? "muted" : "bypassed"}_words`, paused);
+    // A node of its own needs one of both.
+    const isOptional = node && slot.image !== OWN_SLOT.image;
+    return problem(level, code, {}, isOptional ? [{ text: say("clear_words"), label: say("clear_words"), set: { phrase: "" } }] : []);
+  },
+  nothing({ level, code }, { paused }) {
+    return paused ? problem(level, `${paused.muted ? "muted" : "bypassed"}_stops`, paused) : problem(level, code);
   },
   empty({ level, code }, { broadcast }) {
     return broadcast ? problem(level, "empty_broadcast", broadcast) : problem(level, code);

@@ -71,7 +71,9 @@ def check_conditionings(
         _check_values(name, entry)
     if not ours:
         return
-    _check_size(ours[0][1], shape)
+    # A scene of words only has none, and suits any size.
+    for _, entry in [pair for pair in ours if pair[1]["model_conds"][REFERENCES].cond][:1]:
+        _check_size(entry, shape)
     for name, entry in ours:
         _check_area(name, entry, shape)
         _check_mask(name, entry, shape)
@@ -91,7 +93,7 @@ def check_parts(references: Sequence[Any], shape: Sequence[int]) -> None:
     Raises:
         LumosXError: height or width is another one.
     """
-    if tuple(references[0].shape[3:]) != tuple(shape[3:]):
+    if references and tuple(references[0].shape[3:]) != tuple(shape[3:]):
         raise LumosXError(
             "model: another node cuts the picture into parts (tiles, areas or windows along a side) and passes on a "
             f"part of {_pixels(shape)} pixels, which cannot work with references, {_PARTS} of "

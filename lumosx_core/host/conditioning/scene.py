@@ -73,15 +73,15 @@ def subject_of(
 
 
 def objects_of(
-    image: torch.Tensor, phrase: str, previous: tuple[Reference, ...] | None, occurrence: int
+    image: torch.Tensor | None, phrase: str, previous: tuple[Reference, ...] | None, occurrence: int
 ) -> tuple[Reference, ...]:
-    """The objects before, then this one."""
+    """The objects before, then this one; without an image it is words only."""
     own = _reference(Kind.OBJECT, "LumosX Object", "image", image, "phrase", phrase, occurrence)
     return (*(previous or ()), own)
 
 
-def background_of(image: torch.Tensor, phrase: str, occurrence: int) -> Reference:
-    """The background."""
+def background_of(image: torch.Tensor | None, phrase: str, occurrence: int) -> Reference:
+    """The background; without an image it is words only."""
     return _reference(Kind.BACKGROUND, "LumosX Background", "image", image, "phrase", phrase, occurrence)
 
 

@@ -22,7 +22,7 @@ class Binding:
     Attributes:
         non_human_spans: the token spans of each background or object reference.
         subject_spans: the token spans of each subject, all its phrases together.
-        subject_images: how many reference images each subject has.
+        subject_images: how many reference images each subject has; one of words only has none.
     """
 
     non_human_spans: tuple[tuple[Span, ...], ...]
@@ -42,8 +42,8 @@ class Binding:
 
     @property
     def group_sizes(self) -> tuple[int, ...]:
-        """Images of each attention group: every non-human reference alone, then subject by subject."""
-        return (1,) * len(self.non_human_spans) + self.subject_images
+        """Images of each attention group: every non-human reference alone, then each subject that has images."""
+        return (1,) * len(self.non_human_spans) + tuple(filter(None, self.subject_images))
 
     def text_weights(self, text_length: int = UMT5.length) -> torch.Tensor:
         """[references, text_length] float32: how strongly each reference is drawn to each text token.

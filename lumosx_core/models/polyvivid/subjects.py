@@ -54,7 +54,7 @@ def subjects_of(scene: Scene | None) -> tuple[PictureSubject, ...]:
             word = f"{reference.phrase} of the {owner}" if owner else reference.phrase
             found.append(PictureSubject(word, reference, owner))
     backgrounds = () if scene.background is None else (scene.background,)
-    found += [PictureSubject(one.phrase, one) for one in (*scene.objects, *backgrounds)]
+    found += [PictureSubject(one.phrase, one) for one in (*scene.objects, *backgrounds) if one.image is not None]
     return tuple(found)
 
 
@@ -96,9 +96,14 @@ def warnings_of(
                 f"{reference.source}: occurrence {reference.occurrence} of \"{reference.phrase}\" has no effect, since "
                 "PolyVivid knows words and no places; use words that occur once."
             )
-        if reference.image is None and reference.kind is Kind.ATTRIBUTE:
+        if reference.image is None and (reference.kind is not Kind.FACE or _is_unseen(reference, scene)):
             found.append(f"{reference.source}: \"{reference.phrase}\" has no picture, so its words alone count.")
     return found
+
+
+def _is_unseen(face: Reference, scene: Scene | None) -> bool:
+    """Whether a face is that of a person without any picture."""
+    return any(subject.face is face and not subject.references for subject in scene.subjects) if scene else False
 
 
 def subjects_report(subjects: Sequence[PictureSubject], tokens: TemplateTokens | None, warnings: Sequence[str]) -> str:

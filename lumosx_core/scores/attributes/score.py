@@ -348,7 +348,7 @@ def _worn(scene: Scene) -> list[tuple[int, Reference]]:
 
 
 def _objects(scene: Scene) -> list[Reference]:
-    return [reference for reference in scene.objects if not reference.full_body]
+    return [reference for reference in scene.objects if not reference.full_body and reference.image is not None]
 
 
 def _scene_notes(scene: Scene) -> list[str]:
@@ -361,7 +361,9 @@ def _scene_notes(scene: Scene) -> list[str]:
         "were left out."
         for number, subject in enumerate(scene.subjects, 1) if subject.attributes and not _has_face(subject)
     ] + [
-        f"\"{attribute.phrase}\" has no picture to compare with, and was left out."
-        for subject in scene.subjects if _has_face(subject)
-        for attribute in subject.attributes if attribute.image is None
+        f"\"{thing.phrase}\" has no picture to compare with, and was left out."
+        for thing in (
+            *(attribute for subject in scene.subjects if _has_face(subject) for attribute in subject.attributes),
+            *scene.objects,
+        ) if thing.image is None
     ]

@@ -82,11 +82,12 @@ def test_a_description_decides(tmp_path, extra):
 
     scene = Scene.of_people(
         of(Kind.BACKGROUND, "room"),
-        [of(Kind.OBJECT, "lamp", occurrence=2), of(Kind.OBJECT, "man", body=True)],
+        [of(Kind.OBJECT, "lamp", occurrence=2), of(Kind.OBJECT, "box", None), of(Kind.OBJECT, "man", body=True)],
         [
             Subject(of(Kind.FACE, "man", None, 1), (of(Kind.ATTRIBUTE, "hat"), of(Kind.ATTRIBUTE, "a coat"))),
             Subject(of(Kind.FACE, "man", occurrence=2)),
             Subject(None, (of(Kind.ATTRIBUTE, "hat"),)),
+            Subject(of(Kind.FACE, "boy", None)),
         ],
     )
     folder = write_case_folder(scene, "a man and a man", "name", tmp_path / "case", replace=True)

@@ -464,3 +464,16 @@ def test_words_of_an_attribute_without_a_picture_come_back_and_are_reported(tmp_
     assert [(word.phrase, word.occurrence, word.image) for word in back.attributes] == [("hat", 2, None)]
     warning, = release_warnings(scene, "a prompt")
     assert '"hat" of subject 1' in warning
+
+
+def test_a_scene_of_bypassed_pictures_comes_back_and_is_reported(tmp_path):
+    """Background, object and a whole person of words only, beside a picture."""
+    words = Reference(Kind.BACKGROUND, "a park", None), Reference(Kind.OBJECT, "lamp", None, 1)
+    lamp = Reference(Kind.OBJECT, "box", torch.zeros(1, 2, 2, 3))
+    scene = Scene(words[0], (words[1], lamp), (Subject(Reference(Kind.FACE, "man", None)),))
+    back = load_case(write_case_folder(scene, "p", "n", tmp_path / "case")).scene
+    assert [(word.kind, word.phrase, word.occurrence, word.image is None) for word in back.words] == [
+        (word.kind, word.phrase, word.occurrence, word.image is None) for word in scene.words
+    ]
+    said = release_warnings(scene, "a prompt")
+    assert len(said) == 3 and all(any(f'"{phrase}"' in line for line in said) for phrase in ("a park", "lamp", "man"))

@@ -249,9 +249,14 @@ def test_the_board_as_a_whole_is_looked_at_as_a_scene_is():
 
 
 def test_what_is_not_linked_or_not_named_stops_the_run():
-    nothing = dataclasses.replace(thing("hat"), shown=False)
-    assert problems(board("a hat", nothing)) == [("error", "no_picture", ["object hat"], [])]
-    # The words of a person bind alone, as when its picture is bypassed to compare.
+    nothing = dataclasses.replace(thing(" "), shown=False)
+    assert problems(board("a hat", nothing)) == [("error", "nothing", ["object  "], [])]
+    # Words count alone, as when a picture is bypassed to compare.
+    bare = dataclasses.replace(thing("hat"), shown=False)
+    assert problems(board("a man and a hat", face("man"), bare)) == [("warning", "no_picture", ["object hat"], [])]
+    unread = dataclasses.replace(thing(None), shown=False)
+    assert problems(board("a man and a hat", face("man"), unread)) == [("warning", "no_picture", ["object None"], [])]
+    # The words of a person bind alone too.
     alone = dataclasses.replace(attribute("hat"), shown=False)
     assert problems(board("a man in a hat", face("man"), alone)) == [("warning", "no_picture", ["0 hat"], [])]
     assert problems(board("a hat", thing(" "))) == [("error", "empty", ["object  "], [])]
@@ -265,6 +270,16 @@ def test_a_body_on_its_persons_row_is_an_object_and_shares_nothing():
     ]
     other = board("A man waves.", dataclasses.replace(body, person=1), face("man"))
     assert problems(other, "shared", "no_own_words") == []
+
+
+def test_a_person_whose_only_picture_is_bypassed_is_a_warning():
+    people = [face("man", 0, shown=False), face("woman", 1)]
+    assert problems(board("a man and a woman", *people)) == [("warning", "person_unseen", [], [0])]
+    alone = [dataclasses.replace(each, shown=False) for each in people]
+    assert problems(board("a man and a woman", *alone)) == [("warning", "no_pictures", [], [])]
+    # A board on which nothing is typed yet has no words to go by.
+    assert problems(board("a man", face("", 0, shown=False))) == []
+    assert problems(board("a man", face("", 0, shown=False), face("man", 1))) == []
 
 
 def test_a_face_that_is_neither_linked_nor_named_is_no_mistake():

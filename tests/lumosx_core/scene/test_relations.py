@@ -38,10 +38,36 @@ def test_an_empty_phrase_is_refused_by_name(phrase):
         picture(Kind.OBJECT, phrase)
 
 
-@pytest.mark.parametrize("kind", [Kind.OBJECT, Kind.BACKGROUND])
-def test_a_phrase_without_a_picture_is_refused_outside_of_people(kind):
-    with pytest.raises(LumosXError, match=f'the {kind.value}: no image for "hat"; link one'):
-        picture(kind, "hat", image=False)
+def codes(scene):
+    return [(finding.code, finding.words, finding.people) for finding in scene.findings()]
+
+
+def test_what_is_bypassed_to_compare_keeps_its_words_and_its_place():
+    """Background, an object and a whole person, each without its picture; the others stay as they were."""
+    man, woman = person("man", "hat"), Subject(picture(Kind.FACE, "woman", image=False))
+    things = picture(Kind.OBJECT, "lamp", image=False), picture(Kind.OBJECT, "guitar")
+    scene = Scene.of_people(picture(Kind.BACKGROUND, "park", image=False), things, [woman, man])
+    assert [word.phrase for word in scene.words] == ["park", "lamp", "guitar", "woman", "man", "hat"]
+    assert [reference.phrase for reference in scene.references] == ["guitar", "man", "hat"]
+    assert codes(scene) == [("person_unseen", (), (0,)), ("no_picture", (0,), ()), ("no_picture", (1,), ())]
+
+
+@pytest.mark.parametrize("scene", [
+    Scene(subjects=(Subject(picture(Kind.FACE, "man", image=False)),)),
+    Scene(subjects=tuple(Subject(picture(Kind.FACE, name, image=False)) for name in ("man", "woman"))),
+    Scene(objects=(picture(Kind.OBJECT, "lamp", image=False),)),
+    Scene(background=picture(Kind.BACKGROUND, "park", image=False)),
+])
+def test_a_scene_of_words_only_is_warned_about_as_a_whole(scene):
+    assert scene.references == () and codes(scene)[0] == ("no_pictures", (), ())
+    assert not {"person_unseen", "no_face"} & {code for code, _, _ in codes(scene)}
+
+
+def test_words_of_a_person_with_a_full_body_are_no_unseen_person():
+    """The full body shows the person; an attribute of words only still binds in a group."""
+    hat = picture(Kind.ATTRIBUTE, "hat", image=False)
+    scene = Scene.of_people(None, [], [Subject(picture(Kind.FACE, "man", image=False), (hat,), full_body("man"))])
+    assert [word.phrase for word in scene.words] == ["man", "man", "hat"] and codes(scene) == [("no_picture", (2,), ())]
 
 
 def test_words_of_people_bind_without_a_picture_and_those_of_attributes_are_warned_about():
@@ -66,8 +92,8 @@ def test_a_negative_occurrence_is_refused():
 def test_nothing_to_show_is_refused():
     with pytest.raises(LumosXError, match="no reference; link at least one"):
         Scene()
-    with pytest.raises(LumosXError, match="a subject has no picture"):
-        person("man", face=False)
+    with pytest.raises(LumosXError, match="subject: it is empty; link a face"):
+        Subject(None)
 
 
 def test_a_reference_of_the_wrong_kind_is_refused():
@@ -208,7 +234,7 @@ def test_a_subject_that_is_linked_twice_shares_all_its_words_with_itself():
     ({"occurrence": 0}, None), ({"occurrence": -1}, "occurrence -1 is below 0"), ({"phrase": " \n"}, "is empty"),
     ({"image": torch.rand(1, 1, 1, 3)}, None), ({"image": torch.rand(2, 4, 4, 3)}, "has shape"),
     ({"image": torch.rand(1, 4, 4, 4)}, "has shape"), ({"image": torch.rand(4, 4, 3)}, "has shape"),
-    ({"image": None}, "no image for"), ({"image": None, "kind": Kind.BACKGROUND}, "no image for"),
+    ({"image": None, "full_body": True}, "no image for"), ({"image": None, "kind": Kind.BACKGROUND}, None),
     ({"image": None, "kind": Kind.FACE}, None), ({"image": None, "kind": Kind.ATTRIBUTE}, None),
 ])
 def test_a_reference_is_taken_exactly_up_to_each_bound(change, words):

@@ -105,6 +105,33 @@ def test_chinese_prompts_bind(models, picture):
     assert "白色夹克" in words and len(words) <= 6
 
 
+def test_a_person_of_words_only_leaves_the_other_bound_as_before(models, picture):
+    """As when the only picture of one is bypassed: the other's picture is still drawn away from these words."""
+    def two(woman):
+        people = (("the man", picture(1)), ("the woman", woman))
+        return Scene(subjects=tuple(Subject(Reference(Kind.FACE, *person)) for person in people))
+
+    prompt = "the man greets the woman"
+    (both, all_bound), (one, bound) = (
+        conditions(encode_scene(*models, two(woman), prompt, "", SIZE).positive) for woman in (picture(2), None)
+    )
+    assert torch.equal(one[0], both[0]) and (len(one), bound.subject_images) == (1, (1, 0))
+    assert bound.subject_spans == all_bound.subject_spans
+    assert torch.equal(bound.text_weights(), all_bound.text_weights()[:1])
+
+
+def test_a_scene_of_words_only_is_encoded_without_references_and_warned_about(models):
+    lamp = Reference(Kind.OBJECT, "lamp", None)
+    scene = Scene(objects=(lamp,), subjects=(Subject(Reference(Kind.FACE, "man", None)),))
+    encoded = encode_scene(*models, scene, "a man with a lamp", "", SIZE)
+    references, binding = conditions(encoded.positive)
+    assert references == [] and binding.references == 0
+    assert encoded.view["tokens"]["references"] == 0 and "**Warning:** No picture" in encoded.report
+    assert [finding["code"] for finding in encoded.view["findings"]] == ["no_pictures", "no_picture"]
+    with pytest.raises(LumosXError, match="\"lamp\" is not in the prompt"):
+        encode_scene(*models, scene, "a man", "", SIZE)
+
+
 def test_a_missing_phrase_stops_before_any_model_runs(models, one):
     clip, _ = models
     with pytest.raises(LumosXError, match=r'face: "tall man" is not in the prompt; .* "man":'):

@@ -57,6 +57,23 @@ def test_pooled_cells_are_the_cut_of_the_padded_grid(layout, pool):
     assert torch.equal(layout.pooled_cells(pool), padded.flatten()[:layout.frame_tokens])
 
 
+def test_a_subject_of_words_only_takes_no_place_and_still_draws_others_away():
+    """The middle one of three has no pictures, as when they are bypassed to compare."""
+    words = (((0, 1),), ((1, 2),), ((2, 3),))
+    layout = SequenceLayout(2, 3, 4, Binding((), words, (2, 0, 1)))
+    alone = SequenceLayout(2, 3, 4, Binding((), (words[0], words[2]), (2, 1)))
+    assert layout.tokens == alone.tokens and layout.groups == alone.groups == ((24, 48), (48, 60))
+    assert torch.equal(layout.positions(), alone.positions())
+    assert layout.binding.text_weights(3).tolist() == [[1, -0.5, -0.5], [1, -0.5, -0.5], [-0.5, -0.5, 1]]
+
+
+@pytest.mark.parametrize("binding", [Binding((), (), ()), Binding((), (((0, 1),), ((1, 2),)), (0, 0))])
+def test_without_pictures_there_is_only_the_video(binding):
+    layout = SequenceLayout(2, 3, 4, binding)
+    assert layout.tokens == layout.video_tokens == len(layout.positions())
+    assert layout.groups == layout.group_calls == () and binding.text_weights(4).shape == (0, 4)
+
+
 def test_text_weights_of_one_person_are_its_words():
     binding = Binding((((0, 2),),), (((3, 4), (6, 8)),), (2,))
     weights = binding.text_weights(10)

@@ -169,3 +169,14 @@ def test_what_has_no_effect_is_said():
     said = subjects.warnings_of(scene, subjects.subjects_of(scene))
     assert len(said) == 2 and "occurrence 1 of \"man\"" in said[0] and "\"hat\" has no picture" in said[1]
     assert subjects.warnings_of(None, ()) == []
+
+
+def test_what_has_no_picture_is_no_subject_and_is_said():
+    """An object and a whole person, bypassed to compare; a face beside an attribute's picture is said elsewhere."""
+    hat = Reference(Kind.ATTRIBUTE, "hat", torch.rand(1, 4, 4, 3))
+    people = Subject(Reference(Kind.FACE, "man", None), (hat,)), Subject(Reference(Kind.FACE, "boy", None))
+    scene = Scene(None, (*lamps(1), Reference(Kind.OBJECT, "guitar", None)), people)
+    found = subjects.subjects_of(scene)
+    assert [one.reference.phrase for one in found] == ["hat", "lamp 0"]
+    said = subjects.warnings_of(scene, found)
+    assert len(said) == 2 and "\"guitar\" has no picture" in said[0] and "\"boy\" has no picture" in said[1]

@@ -346,6 +346,14 @@ def test_an_attribute_without_a_picture_is_left_out_and_reported():
     assert found.notes == ("\"hat\" has no picture to compare with, and was left out.",)
 
 
+def test_an_object_without_a_picture_is_left_out_and_reported():
+    scene = drawn_scene(objects=[("lamp", JACKET)])
+    scene = Scene(None, (*scene.objects, Reference(Kind.OBJECT, "guitar", None)), scene.subjects)
+    found = score(scene, [dressed_frame(FACES, (JACKET, DRESS))], [seen_at(0)], by="colour")
+    assert [thing.phrase for thing in found.objects] == ["lamp"]
+    assert found.notes == ("\"guitar\" has no picture to compare with, and was left out.",)
+
+
 def test_from_frames_to_scores():
     scene, purple, orange = squares_scene()
     # The coats change hands from frame 4 on.
