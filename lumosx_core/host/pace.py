@@ -25,7 +25,7 @@ from ..models.lumosx.prediction import RELEASE_BYTES, predict
 from ..models.lumosx.sequence import SequenceLayout
 from ..models.pace import Pace, PaceFile
 from ..models.wan.config import WAN21_LATENT, WanConfig
-from ..scene.duration import Expected, Size
+from ..scene.duration import Expected, PacedRun, Size
 from ..scene.summary import Outlook
 from .linked import LinkedRun, own_run, runs_behind
 from .model.memory import planned_bytes
@@ -54,22 +54,30 @@ def outlook_of(layout: SequenceLayout, batch: int) -> Outlook:
     model = models.pop() if len(models) == 1 else None
     if model is None:
         return Outlook(predict(layout), RELEASE_BYTES, planned_bytes=planned_bytes(layout))
+    paced = _paced(runs, layout, batch)
     return Outlook(
         predict(layout, model.shape), model.nbytes, model.name, planned_bytes(layout, model.shape.dim),
-        _expected(runs, layout, batch),
+        expected_of(paced), paced,
     )
 
 
-def _expected(runs: Iterable[LinkedRun], layout: SequenceLayout, batch: int) -> Expected | None:
-    """How long all samplers behind an encoder will take; None unless each is known on this machine."""
-    found, known = [], pace_file()
+def _paced(runs: Iterable[LinkedRun], layout: SequenceLayout, batch: int) -> tuple[PacedRun, ...]:
+    """The samplers behind an encoder, to look their pace up; none unless the graph tells all of each."""
+    found = []
     for run in runs:
         if run.model is None or run.forwards is None:
-            return None
-        one = known.expect(_key(run), batch * forward_work(layout, run.model.shape).total, run.forwards)
-        if one is None:
-            return None
-        found.append(one)
+            return ()
+        work = float(batch * forward_work(layout, run.model.shape).total)
+        found.append(PacedRun(_key(run), work, run.forwards))
+    return tuple(found)
+
+
+def expected_of(runs: Sequence[PacedRun]) -> Expected | None:
+    """How long samplers will take together; None unless each is known on this machine, by the newest runs."""
+    known = pace_file()
+    found = [one for run in runs if (one := known.expect(run.key, run.work, run.forwards)) is not None]
+    if not found or len(found) < len(runs):
+        return None
     return Expected(sum(one.seconds for one in found), next((one.like for one in found if one.like is not None), None))
 
 

@@ -27,6 +27,21 @@ class Expected:
     like: Size | None = None
 
 
+@dataclass(frozen=True)
+class PacedRun:
+    """A sampler, as far as its pace can be looked up.
+
+    Attributes:
+        key: 64 hexadecimal digits of everything that its speed depends on but for the video.
+        work: of one forward, in floating point operations.
+        forwards: how many there will be.
+    """
+
+    key: str
+    work: float
+    forwards: int
+
+
 def spoken(seconds: float) -> str:
     """A duration as people say it: "about 12 minutes"."""
     amount, unit = rounded(seconds)

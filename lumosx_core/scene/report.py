@@ -14,15 +14,17 @@ from .duration import Expected, spoken
 from .phrases import marked_text
 from .prompt import NEGATIVE_PROMPT, clean_text
 from .relations import Reference, Scene
-from .summary import GIGABYTE, EncodingSummary, Outlook
+from .summary import GIGABYTE, EncodingSummary, Outlook, TokenCounts
+
+_TABLE = " Minutes for each card are in docs/speed.md."
 
 
 def binder_report(scene: Scene) -> str:
     """What belongs to whom, and warnings; before any prompt is known."""
     lines = []
     if scene.background is not None:
-        lines.append(f"- Background: {_name(scene.background)}")
-    lines += [f"- Object: {_name(reference)}{_body_note(scene, reference)}" for reference in scene.objects]
+        lines.append(f"- Background: {_named(scene.background)}")
+    lines += [f"- Object: {_named(reference)}{_body_note(scene, reference)}" for reference in scene.objects]
     for number, subject in enumerate(scene.subjects, 1):
         lines += [f"- Subject {number}", *(f"  - {_describe(word)}" for word in subject.words)]
     lines.append(f"- {_count(len(scene.references), 'reference picture')}, {_count(len(scene.subjects), 'subject')}.")
@@ -33,15 +35,14 @@ def encoding_report(summary: EncodingSummary) -> str:
     """Which words each reference binds to, what it costs in tokens, and a prediction of work and memory."""
     scene, tokens = summary.bound.scene, summary.tokens
     lines = [
-        f"- {_describe(reference)}{_body_note(scene, reference)} {_bound(summary.bound, reference)}, "
-        f"{tokens.frame} tokens"
+        f"- {_describe(reference)}{_body_note(scene, reference)} {_bound(summary.bound, reference)}"
+        f"{_cost(reference, tokens)}"
         for reference in scene.non_human
     ]
     for number, subject in enumerate(scene.subjects, 1):
         lines.append(f"- Subject {number}, {len(subject.references) * tokens.frame} tokens")
         for word in subject.words:
-            cost = f", {tokens.frame} tokens" if word.image is not None else ""
-            lines.append(f"  - {_describe(word)} {_bound(summary.bound, word)}{cost}")
+            lines.append(f"  - {_describe(word)} {_bound(summary.bound, word)}{_cost(word, tokens)}")
     lines.append(
         f"- Video {tokens.frames} x {tokens.height} x {tokens.width} = {tokens.video} tokens; references "
         f"{tokens.references} more ({tokens.references / tokens.video:.0%}); together {tokens.total}. "
@@ -55,22 +56,38 @@ def encoding_report(summary: EncodingSummary) -> str:
 
 def _prediction_lines(outlook: Outlook) -> list[str]:
     prediction, planned = outlook.prediction, outlook.planned_bytes
-    beside = "" if planned is None else f" (ComfyUI plans {_figure(planned / GIGABYTE)} GB)"
+    beside = "" if planned is None else f" (ComfyUI plans {in_bytes(planned)})"
     weights = "2.8 GB in bf16, 1.5 GB in fp8 or Q8_0"
     if outlook.model is not None:
         weights = in_bytes(outlook.weights_bytes)
-    times = f"{prediction.class_ratio:.2f}" if prediction.class_ratio >= 0.01 else "less than 0.01"
+    table = _TABLE if outlook.expected is None else ""
     return [
         f"- Predicted for {outlook.model or 'the 1.3B model in bf16'}: one step with guidance is "
-        f"{_figure(prediction.step_tflop, 3)} TFLOP; activations need {_figure(prediction.activation_gigabytes)} GB "
-        f"for each video{beside}, beside the weights ({weights}).",
-        f"- Time: {_here(outlook.expected)}{prediction.time_class}; a step is {times} times the work of 832 x 480 with "
-        "81 frames and no references.",
+        f"{_operations(prediction.step_tflop)}; activations need "
+        f"{in_bytes(prediction.activation_gigabytes * GIGABYTE)} for each video{beside}, beside the weights "
+        f"({weights}).",
+        f"- Time: {_here(outlook.expected)}{prediction.time_class}; a step is {share(prediction.class_ratio)} the work "
+        f"of 832 x 480 with 81 frames and no references.{table}",
     ]
 
 
-def in_bytes(count: int) -> str:
+def share(ratio: float) -> str:
+    """How much something is of something else, to be followed by that: "2.3 times", "43 % of"."""
+    if ratio < 0.001:
+        return "less than 0.1 % of"
+    if 0.995 <= ratio < 1.005:
+        return "as much as"
+    return f"{_figure(ratio)} times" if ratio > 1 else f"{_figure(100 * ratio)} % of"
+
+
+def _operations(tflop: float) -> str:
+    return f"{_figure(tflop, 3)} TFLOP" if tflop >= 1 else f"{_figure(1000 * tflop, 3)} GFLOP"
+
+
+def in_bytes(count: float) -> str:
     """A number of bytes as people say it."""
+    if count < 995 * 10**3:
+        return "less than 1 MB"
     # What would be rounded to 1000 MB is 1 GB.
     return f"{_figure(count / 10**9)} GB" if count >= 995 * 10**6 else f"{_figure(count / 10**6)} MB"
 
@@ -103,8 +120,15 @@ def _bound(bound: BoundPrompt, word: Reference) -> str:
 
 
 def _describe(word: Reference) -> str:
-    note = "" if word.image is not None else " (words only)"
-    return f"{word.kind.value} {_name(word)}{note}"
+    return f"{word.kind.value} {_named(word)}"
+
+
+def _named(word: Reference) -> str:
+    return _name(word) + ("" if word.image is not None else " (words only)")
+
+
+def _cost(word: Reference, tokens: TokenCounts) -> str:
+    return "" if word.image is None else f", {tokens.frame} tokens"
 
 
 def _body_note(scene: Scene, reference: Reference) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .binding import BoundPrompt
-from .duration import Expected
+from .duration import Expected, PacedRun
 from .verdict import Finding
 
 GIGABYTE = 10**9
@@ -49,6 +49,7 @@ class Outlook:
         model: name of the weight file that is linked; None where nobody knows, and the released model stands for it.
         planned_bytes: what ComfyUI itself plans for the activations of one video, if that is known.
         expected: how long sampling takes on this machine, if a run has shown it.
+        runs: the samplers that follow, to look their pace up again later; none unless all of them are known.
     """
 
     prediction: Prediction
@@ -56,6 +57,7 @@ class Outlook:
     model: str | None = None
     planned_bytes: int | None = None
     expected: Expected | None = None
+    runs: tuple[PacedRun, ...] = ()
 
 
 @dataclass(frozen=True)

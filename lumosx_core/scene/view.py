@@ -112,12 +112,15 @@ def _prediction(outlook: Outlook) -> dict[str, Any]:
         "work_ratio": _rounded(prediction.work_ratio),
         "time_class": prediction.time_class,
         "class_ratio": _rounded(prediction.class_ratio),
-        "here": None if outlook.expected is None else _here(outlook.expected),
+        "here": here_view(outlook.expected),
+        "runs": [vars(run) for run in outlook.runs],
     }
 
 
-def _here(expected: Expected) -> dict[str, Any]:
+def here_view(expected: Expected | None) -> dict[str, Any] | None:
     """How long sampling takes on this machine, and the size of the run that this goes by if it is another."""
+    if expected is None:
+        return None
     amount, unit = rounded(expected.seconds)
     like = expected.like
     return {"amount": amount, "unit": unit, "like": None if like is None else vars(like)}

@@ -244,3 +244,19 @@ def test_the_newest_result_that_fits_is_found_in_the_history(call):
       return [...found, module.resultOf(encoder, host).number];
     """, history)
     assert found == [None, None, 3, 9]
+
+
+@pytest.mark.parametrize(("gigabytes", "words"), [
+    (2.84, "2.8 GB"), (0.995, "1 GB"), (0.994, "990 MB"), (0.0113, "11 MB"), (0.000995, "1 MB"),
+    (0.0000183, "less than 1 MB"), (0, "less than 1 MB"), (123.4, "120 GB"),
+])
+def test_sizes_in_memory_as_people_say_them(call, gigabytes, words):
+    assert call("result/units.js", "return module.memory(given);", gigabytes) == words
+
+
+@pytest.mark.parametrize(("ratio", "words"), [
+    (0.0000183, "less than 0.1 % of"), (0.001, "0.1 % of"), (0.0115, "1.2 % of"), (0.35, "35 % of"), (1, "as much as"),
+    (1.0049, "as much as"), (1.15, "1.2 times"), (4.418, "4.4 times"),
+])
+def test_shares_of_other_work_as_people_say_them(call, ratio, words):
+    assert call("result/units.js", "return module.share(given);", ratio) == words

@@ -59,7 +59,9 @@ def test_a_run_is_reported_in_a_panel_and_the_tokenizer_replaces_the_guess(comfy
     # 5 x 12 x 20 tokens of video and as many for each of five pictures: 17 frames are 5 latent ones.
     assert "2,400 tokens: 1,200 video, 1,200 references" in text
     assert re.search(r"Prompt: \d+ of 512 tokens", text)
-    assert "320 x 192, 17 frames" in text and "light" in text and "GB" in text
+    assert "320 x 192, 17 frames" in text and "light: a step is" in text and "GB" in text
+    # Before the first run on this machine there is a table.
+    assert "speed.md#how-long-a-video-takes" in result.get_by_role("link").get_attribute("href")
     assert "from the last run" not in text
     assert board.locator(".lumosx-checked").inner_text() == "checked by the tokenizer"
     assert board.locator(".lumosx-mark").count() == 5
@@ -80,20 +82,22 @@ _ADD_SAMPLER = """() => {
 }"""
 
 
-def test_the_panel_names_the_model_and_says_after_a_run_how_long_it_takes_here(comfy):
+def test_the_panel_names_the_model_and_says_as_soon_as_a_run_is_over_how_long_it_takes_here(comfy, server):
+    (server.base / "user" / "__lumosx" / "pace.json").unlink(missing_ok=True)
     build(comfy)
     comfy.run(ADD_MODELS)
     comfy.run(_ADD_SAMPLER)
     result = comfy.page.locator(".lumosx-result")
-    for _ in range(2):
-        # Another negative prompt, so that the encoder runs again.
-        comfy.run("() => scene.set(app.graph.getNodeById(scene.encoder), 'negative_prompt', `no ${Math.random()}`)")
-        assert comfy.queue()["status"]["status_str"] == "success"
-        result.wait_for()
-        settled(comfy)
+    # Another negative prompt, so that the encoder runs.
+    comfy.run("() => scene.set(app.graph.getNodeById(scene.encoder), 'negative_prompt', `no ${Math.random()}`)")
+    assert comfy.queue()["status"]["status_str"] == "success"
+    # It was encoded before anything was known.
+    assert comfy.run("() => app.nodeOutputs[scene.encoder].lumosx_encoding[0].prediction.here") is None
+    result.get_by_text(re.compile(r"about \d+ seconds? of sampling here \(light\)")).wait_for()
+    settled(comfy)
     text = result.inner_text()
-    assert re.search(r"about \d+ seconds? of sampling here \(light\)", text), text
-    assert "and 0.0113 GB of weights (lumosx_tiny_dit.safetensors)" in text
+    assert result.get_by_role("link").count() == 0
+    assert re.search(r"\d+ MB, and 11 MB of weights \(lumosx_tiny_dit.safetensors\)", text), text
     # The size and the pictures are such as the small models do not know.
     warnings = " ".join(result.locator(".lumosx-warning").all_inner_texts())
     assert "width, height, frames: " in warnings

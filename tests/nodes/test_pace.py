@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tools.client import Interrupted
+from lumosx_core.runner.protocol import json_body
+from tools.client import Interrupted, Refused
 
 
 @pytest.fixture
@@ -12,6 +13,11 @@ def kept(server):
     path = server.base / "user" / "__lumosx" / "pace.json"
     path.unlink(missing_ok=True)
     return path
+
+
+def asked(client, runs):
+    """As the page asks after a run."""
+    return client._json("/lumosx/pace", json_body(runs=runs))["here"]
 
 
 def prediction(run):
@@ -26,6 +32,9 @@ def test_minutes_here_from_the_second_run_on(client, graph, kept):
     assert prediction(first)["here"] is None and "here for sampling" not in first.outputs["9"]["text"][0]
     [run] = json.loads(kept.read_text())["runs"]
     assert run["size"] == {"width": 64, "height": 48, "frames": 5} and 0 < run["seconds"] < 60
+    # The page need not wait for another encoding.
+    here = asked(client, prediction(first)["runs"])
+    assert here["like"] is None and here["amount"] >= 1 and here["unit"] == "seconds"
 
     graph["4"]["inputs"]["negative_prompt"] = "second"
     second = client.run(graph, timeout=300)
@@ -43,6 +52,19 @@ def test_minutes_here_from_the_second_run_on(client, graph, kept):
     graph["3"]["inputs"]["pool"] = 4
     graph["4"]["inputs"]["negative_prompt"] = "fourth"
     assert prediction(client.run(graph, timeout=300))["here"] is None
+
+
+@pytest.mark.parametrize("runs", [
+    [{"key": "0" * 63, "work": 1.0, "forwards": 1}], [{"key": "0" * 64, "work": 0, "forwards": 1}],
+    [{"key": "0" * 64, "work": 1.0, "forwards": 1.5}], [{"key": "0" * 64, "work": 1.0, "forwards": 1}] * 17, None,
+])
+def test_only_what_a_result_holds_is_looked_up(client, runs):
+    with pytest.raises(Refused, match="pace: runs"):
+        asked(client, runs)
+
+
+def test_a_pace_that_nobody_knows_is_none(client, kept):
+    assert asked(client, [{"key": "0" * 64, "work": 1.0, "forwards": 1}]) is None and asked(client, []) is None
 
 
 def test_the_weights_are_those_of_the_model_that_is_linked(client, graph, kept):

@@ -4,6 +4,7 @@ import { originOf, valueOf } from "../graph/walk.js";
 import { readScene, referencesOf, rootOf } from "../board/scene.js";
 import { pairsOf } from "../board/verdict.js";
 import { addView, every, fold, unfold, whileInGraph } from "../view.js";
+import { followDuration } from "./duration.js";
 import { findCached, resultOf } from "./last.js";
 import { drawResult, makeResult } from "./view.js";
 
@@ -19,7 +20,7 @@ const [HEIGHT, ROW_HEIGHT, MOST_HEIGHT] = [208, 21, 200];
  */
 export function addResult(node, host) {
   const view = makeResult();
-  const held = { result: null, view, widget: null, seen: "", cases: new Map() };
+  const held = { result: null, here: null, view, widget: null, seen: "", cases: new Map() };
   const { element, scroll } = view;
   held.widget = addView(node, {
     name: "result", type: "LUMOSX_RESULT", element, scroll, host,
@@ -28,7 +29,9 @@ export function addResult(node, host) {
   fold(held.widget, element);
   whileInGraph(node, (signal) => {
     findCached(node, host, (result) => isCurrent(node, host, { result, cases: held.cases }), signal);
-    every(WATCH_MILLISECONDS, signal, () => watch(node, host, held));
+    const tell = (result, here) => (held.here = { of: runsOf(result), here });
+    const look = followDuration(() => held.result, host, tell, signal);
+    every(WATCH_MILLISECONDS, signal, () => watch(node, host, held, look));
   });
 }
 
@@ -36,20 +39,33 @@ function heightOf(result) {
   return result ? Math.min(HEIGHT + ROW_HEIGHT * result.references.length, MOST_HEIGHT) : 0;
 }
 
-function watch(node, host, held) {
+function watch(node, host, held, look) {
   const first = held.result === null;
   held.result = resultOf(node, host) ?? held.result;
   if (!held.result || !first) return;
+  look();
   unfold(node, held.widget, held.view.element, heightOf(held.result));
   tick(node, host, held);
 }
 
 function tick(node, host, held) {
   const current = isCurrent(node, host, held);
-  const seen = JSON.stringify([held.result, current]);
+  const result = withNewest(held);
+  const seen = JSON.stringify([result, current]);
   if (seen === held.seen) return;
   held.seen = seen;
-  drawResult(held.view, held.result, current);
+  drawResult(held.view, result, current);
+}
+
+/** The samplers behind a result, to compare them. */
+function runsOf({ prediction }) {
+  return JSON.stringify(prediction.runs ?? []);
+}
+
+/** A result with what later runs have shown of the time that it takes. */
+function withNewest({ result, here }) {
+  const newer = here?.of === runsOf(result) ? here.here : null;
+  return newer ? { ...result, prediction: { ...result.prediction, here: newer } } : result;
 }
 
 /** Whether the graph still has the inputs of the last run, as far as the page can see. */

@@ -3,6 +3,9 @@
 import { make, rebuild } from "../dom.js";
 import { badgesOf, hueOf } from "../palette.js";
 import { say } from "../words.js";
+import { memory, number, share } from "./units.js";
+
+const TABLE = "https://github.com/lumosx-comfyui/ComfyUI-LumosX/blob/main/docs/speed.md#how-long-a-video-takes";
 
 /** The empty result view. */
 export function makeResult() {
@@ -86,26 +89,27 @@ function bar(label, parts, total) {
 
 function facts({ prediction, tokens: { width, height, frames } }) {
   const { activation_gb: activations, weights_gb: weights, model } = prediction;
-  const memory = { activations: number(activations), weights: number(weights), model };
+  const sizes = { activations: memory(activations), weights: memory(weights), model };
   const rows = [
     ["fact_video", say("fact_size", { width, height, frames })],
-    ["fact_memory", say(model ? "fact_gigabytes_of" : "fact_gigabytes", memory)],
-    ["fact_time", duration(prediction)],
-    ["fact_references", say("fact_work", { times: number(prediction.work_ratio) })],
+    ["fact_memory", say(model ? "fact_sizes_of" : "fact_sizes", sizes)],
+    ["fact_time", duration(prediction), ...(prediction.here ? [] : [" ", minutesPerCard()])],
+    ["fact_references", say("fact_work", { share: share(prediction.work_ratio) })],
   ];
-  return make("dl", "lumosx-facts", {}, ...rows.flatMap(([name, text]) => [make("dt", "", {}, say(name)), make("dd", "", {}, text)]));
+  return make("dl", "lumosx-facts", {}, ...rows.flatMap(([name, ...text]) => [make("dt", "", {}, say(name)), make("dd", "", {}, ...text)]));
+}
+
+/** Before the first run on this machine, a table has to do. */
+function minutesPerCard() {
+  return make("a", "lumosx-link", { href: TABLE, target: "_blank", rel: "noopener" }, say("minutes_per_card"));
 }
 
 /** How long sampling takes on this machine, once a run has shown it; else how heavy a step is. */
 function duration({ here, time_class: heaviness, class_ratio: ratio }) {
   const time = say(`time_${heaviness.replaceAll(" ", "_")}`);
-  if (!here) return say("fact_class", { time, times: number(ratio) });
+  if (!here) return say("fact_class", { time, share: share(ratio) });
   const { amount, unit, like } = here;
   return say(like ? "fact_here_like" : "fact_here", { amount: number(amount), unit: say(`unit_${unit}`, { count: amount }), class: time, ...like });
-}
-
-function number(value) {
-  return value.toLocaleString(undefined, { maximumSignificantDigits: value < 100 ? 3 : 9 });
 }
 
 function warning(text) {

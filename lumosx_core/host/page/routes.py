@@ -1,6 +1,7 @@
-"""What the page asks the running server: the board's verdict while a user types, and what a case folder holds.
+"""What the page asks the running server: the board's verdict while a user types, what a case folder holds, and how long
+sampling takes here.
 
-Both only read, and both are for the page of this server alone: what another site's page sends is refused, whatever
+All only read, and all are for the page of this server alone: what another site's page sends is refused, whatever
 ComfyUI's own check lets pass, and nothing takes longer than a few seconds or goes on once nobody waits for it.
 """
 
@@ -25,12 +26,15 @@ from ...cases.names import CaseNames, Named, list_case
 from ...errors import LumosXError
 from ...models.wan.config import UMT5
 from ...scene.checks import SECONDS, BoardReference, Deadline, read_board
+from ...scene.duration import PacedRun
 from ...scene.relations import LONGEST_PHRASE, Kind
+from ...scene.view import here_view
 from ...validation import Strict, first_mistake
+from .. import pace as paces
 from ..media.cases import BUILT_INS, FULL_BODIES, LEAVE_OUT, STAND_ALONE, resolve_case
 from .thumbnails import sketch_of_file
 
-BOARD, CASE = "/lumosx/board", "/lumosx/case"
+BOARD, CASE, PACE = "/lumosx/board", "/lumosx/case", "/lumosx/pace"
 MOST_REFERENCES = 64
 LONGEST_PROMPT = 20_000
 LONGEST_PHRASES = 20_000
@@ -38,9 +42,12 @@ LONGEST_TEXT_FIELD = 1_000
 LONGEST_ID = 300
 LARGEST_BODY = 256 * 1024
 LARGEST_NUMBER = 10**6
+LARGEST_WORK = 1e24
 LARGEST_SIDE = 16_384
 MOST_WAITING = 32
 """Questions that wait for their turn; more than these are turned away."""
+MOST_RUNS = 16
+"""Samplers behind one encoder that are asked about together."""
 CASE_SECONDS = 5.0
 """How long a case folder is waited for: it can lie on a slow drive."""
 PICTURE_SECONDS = 1.0
@@ -91,6 +98,18 @@ class _Question(Strict):
         return references
 
 
+class _Run(Strict):
+    """One sampler, as ``PacedRun`` has it."""
+
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    work: Annotated[float, Field(gt=0, le=LARGEST_WORK)]
+    forwards: Annotated[int, Field(gt=0, le=LARGEST_NUMBER)]
+
+
+class _Runs(Strict):
+    runs: Annotated[list[_Run], Field(max_length=MOST_RUNS)]
+
+
 def register() -> None:
     """Add the routes to the server of this process; none if there is no server, or if it has them already."""
     # ComfyUI has loaded its server long before any pack; tests and tools have none, and need none.
@@ -100,15 +119,21 @@ def register() -> None:
     # One question at a time: many at once would take the processor from sampling.
     board_turn, case_turn = _Turn(), _Turn()
 
+    async def of_body(
+        request: web.Request, work: Callable[[bytes, Deadline], dict[str, Any]]
+    ) -> web.Response:
+        if request.content_type != "application/json":
+            return _refused("board: the request is not JSON; send it as application/json.", 415)
+        body = await _body(request)
+        return await board_turn.answer(request, lambda deadline: work(body, deadline), SECONDS)
+
     @running.routes.post(BOARD)
     async def board(request: web.Request) -> web.Response:
-        async def answer() -> web.Response:
-            if request.content_type != "application/json":
-                return _refused("board: the request is not JSON; send it as application/json.", 415)
-            body = await _body(request)
-            return await board_turn.answer(request, lambda deadline: answer_board(body, deadline), SECONDS)
+        return await _answered(request, lambda: of_body(request, answer_board))
 
-        return await _answered(request, answer)
+    @running.routes.post(PACE)
+    async def pace(request: web.Request) -> web.Response:
+        return await _answered(request, lambda: of_body(request, lambda body, _: answer_pace(body)))
 
     @running.routes.get(CASE)
     async def case(request: web.Request) -> web.Response:
@@ -236,6 +261,20 @@ def answer_board(body: bytes, deadline: Deadline | None = None) -> dict[str, Any
     return read_board(asked.prompt, references, asked.settled, frame, deadline, UMT5.length)
 
 
+def answer_pace(body: bytes) -> dict[str, Any]:
+    """How long samplers take on this machine by now, as the result view shows it; None where no run has shown it.
+
+    Raises:
+        LumosXError: anything but the JSON that the page sends.
+    """
+    try:
+        asked = _Runs.model_validate_json(body)
+    except ValidationError as error:
+        place, what, _ = first_mistake(error)
+        raise LumosXError(f"pace: {place or 'the request'}: {what}; send the runs of a result.") from error
+    return {"here": here_view(paces.expected_of([PacedRun(**run.model_dump()) for run in asked.runs]))}
+
+
 def answer_case(name: str | None, full_body: str = LEAVE_OUT) -> dict[str, Any]:
     """What a case of LumosX Load Case holds; pictures are named, never opened.
 
@@ -288,7 +327,7 @@ def _case(case: CaseNames, folder: Path | None) -> dict[str, Any]:
         kind, entry = named
         return {
             "kind": kind.value, "phrase": " ".join(entry.phrase.split()), "occurrence": entry.occurrence,
-            "full_body": entry.full_body, "image": _image(folder, entry),
+            "full_body": entry.full_body, "shown": entry.file is not None, "image": _image(folder, entry),
         }
 
     return {

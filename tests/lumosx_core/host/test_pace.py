@@ -69,16 +69,17 @@ def test_a_forward_of_a_run_is_timed_without_its_first_step(tiny, kept, clock, b
     module = tiny[0].model.diffusion_model
     layout = sequence_layout(module, SHAPE, binding)
     assert noted.work == 2 * forward_work(layout, WanConfig.of_module(module)).total
-    expected = pace._expected([run, replace(run, forwards=4)], layout, 2)
+    expected = pace.expected_of(pace._paced([run, replace(run, forwards=4)], layout, 2))
     assert expected.seconds == pytest.approx(12 * 1.5) and expected.like is None
-    assert pace._expected([run], layout, 1).like == Size(64, 48, 9)
+    assert pace.expected_of(pace._paced([run], layout, 1)).like == Size(64, 48, 9)
 
 
 @pytest.mark.parametrize("change", [{"forwards": None}, {"model": None}, {"setting": "another"}])
 def test_nothing_is_expected_unless_every_run_is_known(tiny, kept, clock, binding, run, monkeypatch, change):
     note(steps(clock, binding), monkeypatch, tiny[0], run)
     layout = sequence_layout(tiny[0].model.diffusion_model, SHAPE, binding)
-    assert pace._expected([run, replace(run, **change)], layout, 2) is None
+    paced = pace._paced([run, replace(run, **change)], layout, 2)
+    assert pace.expected_of(paced) is None and len(paced) == (2 if "setting" in change else 0)
 
 
 @pytest.mark.parametrize(("count", "noted"), [(0, False), (1, False), (2, False), (3, True)])

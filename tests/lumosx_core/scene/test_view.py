@@ -84,7 +84,7 @@ def test_who_binds_to_what_at_what_cost():
 def test_the_prediction_is_plain_numbers():
     prediction = view_of("a man", Scene(subjects=(Subject(of(Kind.FACE, "man")),)))["prediction"]
     assert prediction["time_class"] == "usual" and prediction["weights_gb"] == 2.84
-    assert prediction["model"] is None and prediction["here"] is None
+    assert prediction["model"] is None and prediction["here"] is None and prediction["runs"] == []
     assert prediction["class_ratio"] == prediction["work_ratio"] == pytest.approx(1.05, abs=0.01)
     assert prediction["step_tflop"] > 100 and 0 < prediction["activation_gb"] < 20
     # Four digits, as many as anybody reads.

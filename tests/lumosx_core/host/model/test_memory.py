@@ -20,6 +20,7 @@ from lumosx_core.host.socket import BINDING, REFERENCES
 from lumosx_core.models.lumosx import RelationalOptions, sequence_layout
 from lumosx_core.models.lumosx.cost import GIGABYTE, least_budget, plan_forward
 from lumosx_core.models.wan.config import WAN21_1_3B, WanConfig
+from lumosx_core.scene.report import in_bytes
 
 PREPARE = comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING
 CARD = 8 * 2**30
@@ -322,7 +323,7 @@ def test_the_hosts_plan_is_its_own_estimate_for_the_released_model(tiny, encode,
 
 def test_the_report_shows_both_figures(encode, make_scene, tiny):
     encoded = encode(make_scene())
-    assert f"(ComfyUI plans {planned_bytes(layout_for(tiny[0], encoded)) / GIGABYTE:.2g} GB)" in encoded.report
+    assert f"(ComfyUI plans {in_bytes(planned_bytes(layout_for(tiny[0], encoded)))})" in encoded.report
 
 
 @pytest.mark.parametrize(("budget", "fits"), [(100, True), (99, False)])

@@ -172,6 +172,7 @@ def test_only_this_servers_own_page_may_ask(ask, server, headers, allowed):
     body = json.dumps(GOOD).encode()
     assert (ask("/lumosx/board", body, headers)[0] == 200) == allowed
     assert (ask("/lumosx/case?" + urllib.parse.urlencode({"name": DEMO}), None, headers)[0] == 200) == allowed
+    assert (ask("/lumosx/pace", b'{"runs": []}', headers)[0] == 200) == allowed
 
 
 def test_what_the_user_allows_by_the_cors_option_is_allowed(monkeypatch):
