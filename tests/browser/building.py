@@ -64,15 +64,20 @@ def demo_pictures(input_folder: Path) -> dict[str, str]:
 
 def two_people(pictures: dict[str, str], steps: int = 20, size: tuple[int, int, int] = (320, 192, 17)) -> Drawing:
     """The drawn case as a graph of single nodes, from pictures to a video."""
+    graph = sampled_people(pictures, size, steps)
+    graph.node("decode", "VAEDecode", (2220, 20), inputs=[("samples", "sampler", 0), ("vae", "models", 2)])
+    graph.node("video", "CreateVideo", (2220, 110), inputs=[("images", "decode", 0)], fps=16.0)
+    graph.node("save", "SaveVideo", (1880, 400), [600, 440], inputs=[("video", "video", 0)])
+    return graph
+
+
+def sampled_people(pictures: dict[str, str], size: tuple[int, int, int], steps: int = 20) -> Drawing:
+    """Up to the sampler, which tells the encoder which model is linked."""
     graph = encoded_people(pictures, size)
-    graph.node("model", "LumosX_Model", (320, 1340), [300, 200], inputs=[("model", "models", 0)])
     graph.node(
         "sampler", "LumosX_Sampler", (1880, 20), [300, 330], steps=steps,
         inputs=[("model", "model", 0), *((name, "encode", place) for place, name in enumerate(_ENCODED))],
     )
-    graph.node("decode", "VAEDecode", (2220, 20), inputs=[("samples", "sampler", 0), ("vae", "models", 2)])
-    graph.node("video", "CreateVideo", (2220, 110), inputs=[("images", "decode", 0)], fps=16.0)
-    graph.node("save", "SaveVideo", (1880, 400), [600, 440], inputs=[("video", "video", 0)])
     return graph
 
 
@@ -84,8 +89,6 @@ def encoded_people(pictures: dict[str, str], size: tuple[int, int, int]) -> Draw
         at = 20 + 230 * (row % 2), 20 + 330 * (row // 2)
         graph.node(phrase, "LoadImage", at, [210, 290], title, image=pictures[phrase])
     _scene(graph)
-    width, height, frames = size
-    graph.node("models", "LumosX_TinyModels", (20, 1340), [270, 90])
     width, height, frames = size
     graph.node("models", "LumosX_TinyModels", (20, 1340), [270, 90])
     graph.node("model", "LumosX_Model", (320, 1340), [300, 200], inputs=[("model", "models", 0)])

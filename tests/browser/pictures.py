@@ -100,8 +100,9 @@ NODES = {
     "loader": ("LumosX_ModelLoader", {"model_name": "lumosx_bf16.safetensors"}),
     "text_encoder": ("LumosX_TextEncoderLoader", {"text_encoder": "models_t5_umt5-xxl-enc-bf16.pth"}),
     "words": ("CLIPTextEncode", {"clip": ("text_encoder", 0)}),
-    "attention": ("LumosX_Attention", {"model": ("loader", 0)}),
-    "model": ("LumosX_Model", {"model": ("tiny", 0)}),
+    # The sampler's model is the one whose weights the encoder counts; it is not sampled.
+    "attention": ("LumosX_Attention", {"model": ("tiny", 0)}),
+    "model": ("LumosX_Model", {"model": ("loader", 0)}),
     "sampler": ("LumosX_Sampler", {
         "model": ("attention", 0), "positive": ("encode", 0), "negative": ("encode", 1), "latent": ("encode", 2),
         "seed": 42, "control_after_generate": "fixed",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from browser.building import demo_pictures, encoded_people
+from browser.building import demo_pictures, sampled_people
 from browser.page import VUE, ComfyPage
 from tools.server import ROOT
 
@@ -26,8 +26,9 @@ def take_screenshots(browser, server) -> list[Path]:
     pictures = demo_pictures(server.base / "input")
     context = browser.new_context(viewport=WINDOW, device_scale_factor=SHARPNESS)
     comfy = ComfyPage(context.new_page(), server.url).open(VUE)
-    graph = encoded_people(pictures, KNOWN_SIZE)
-    graph.node("report", "PreviewAny", (1880, 20), inputs=[("source", "encode", 3)])
+    # Its sampler does not run, and says whose weights are counted.
+    graph = sampled_people(pictures, KNOWN_SIZE)
+    graph.node("report", "PreviewAny", (1880, 500), inputs=[("source", "encode", 3)])
     # Both nodes as high as what they show; the page is not wide enough for the others.
     for node in graph.nodes:
         if node["key"] in ("binder", "encode"):
