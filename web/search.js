@@ -1,8 +1,9 @@
 /** Search words for our nodes, on pages whose search looks only at names. */
 
-// Search counts how far from its beginning a name has a word, so each name has but a few.
+// Search counts how far from its beginning a name has a word and leaves out what is beyond about 30 letters, so each
+// name has but a few words; the one that needs more begins with them.
+const FIRST = { LumosX_Subject: "person, outfit, clothes, character" };
 const WORDS = {
-  LumosX_Subject: "person, character",
   LumosX_Object: "outfit, clothes",
   LumosX_Binder: "multi person",
   LumosX_RelationalEncode: "consistency",
@@ -15,7 +16,12 @@ const WORDS = {
  */
 export function nameForSearch(definitions) {
   definitions.forEach((each, index) => {
-    const words = WORDS[each.name];
-    if (words && !each.search_aliases) definitions[index] = { ...each, display_name: `${each.display_name} (${words})` };
+    const name = nameOf(each);
+    if (name !== each.display_name && !each.search_aliases) definitions[index] = { ...each, display_name: name };
   });
+}
+
+function nameOf({ name, display_name: own }) {
+  if (FIRST[name]) return `${FIRST[name]} (${own})`;
+  return WORDS[name] ? `${own} (${WORDS[name]})` : own;
 }
