@@ -49,6 +49,7 @@ class Board {
       press: (reference, anchor) => this.press(reference, anchor),
       grab: (reference, event) => this.moves.grab(reference, event),
       give: (reference, files) => this.making.give(reference, files),
+      offer: (taker) => this.offer(taker),
       add: (kind, files) => this.making.add(kind, files),
       addThingOf: (person, files) => this.making.addThingOf(person, files),
       type: (text) => this.type(text),
@@ -220,12 +221,21 @@ class Board {
     const { moves, making } = this;
     if (!reference.shown && !reference.paused && making.canTake(reference)) return void making.choose(reference);
     const entries = this.entriesOf(reference);
-    if (entries.length) moves.openMenu(anchor, reference, entries);
+    const take = anchor.closest(".lumosx-chip, .lumosx-face")?.take ?? null;
+    if (entries.length) moves.openMenu(anchor, say("menu_of", { words: reference.phrase }), entries, take);
+  }
+
+  /** The menu of what takes pictures: a reference, or a button that adds some. */
+  offer(taker) {
+    const { reference, picture, take } = taker;
+    const label = reference ? say("menu_of", { words: reference.phrase }) : taker.getAttribute("aria-label") ?? taker.textContent;
+    const entries = reference ? this.entriesOf(reference) : this.making.entriesFor(take, true);
+    this.moves.openMenu(picture ?? taker, label, entries, take);
   }
 
   entriesOf(reference) {
     const entries = this.moves.entriesOf(reference);
-    if (this.making.canTake(reference)) entries.push({ text: say("choose_picture"), run: () => this.making.choose(reference) });
+    if (this.making.canTake(reference)) entries.push(...this.making.entriesFor((files) => this.making.give(reference, files), false));
     if (reference.occurrence) entries.push({ text: say("any_occurrence"), run: () => this.set(reference, { occurrence: 0 }, true) });
     if (reference.node) entries.push({ text: say("show_node"), run: () => this.show(reference.node) });
     return entries;

@@ -4,7 +4,7 @@ import { say } from "../words.js";
 import { addTo, canTakePicture, givePicture, roomFor } from "./building.js";
 import { freePlace } from "./rebind.js";
 import { rootOf } from "./scene.js";
-import { chooseFiles, upload } from "./upload.js";
+import { canReadClipboard, chooseFiles, picturesOnClipboard, upload } from "./upload.js";
 
 export class Making {
   /** @param {object} board */
@@ -28,6 +28,19 @@ export class Making {
   /** Ask for a picture and give it to a reference. */
   async choose(reference) {
     await this.give(reference, await chooseFiles(false));
+  }
+
+  /** The ways to get pictures for something that takes them. @param {(files: File[]) => void} take */
+  entriesFor(take, several) {
+    const choose = { text: say("choose_picture"), run: async () => take(await chooseFiles(several)) };
+    const paste = { text: say("paste_picture"), run: () => this.paste(take) };
+    return canReadClipboard() ? [choose, paste] : [choose];
+  }
+
+  async paste(take) {
+    const files = await picturesOnClipboard().catch(() => null);
+    if (files?.length) return take(files);
+    this.say({ level: "warning", text: say(files ? "clipboard_empty" : "clipboard_closed") });
   }
 
   async give(reference, files) {

@@ -31,10 +31,9 @@ export class Moves {
     return [...entries, ...others.map((other) => ({ text: swapText(other), run: () => this.exchange(reference, other) }))];
   }
 
-  openMenu(anchor, reference, entries) {
+  openMenu(anchor, label, entries, take) {
     this.closeMenu?.();
-    const take = anchor.closest(".lumosx-chip, .lumosx-face")?.take ?? null;
-    this.closeMenu = openMenu(anchor, say("menu_of", { words: reference.phrase }), entries, take);
+    this.closeMenu = openMenu(anchor, label, entries, take);
   }
 
   grab(reference, event) {

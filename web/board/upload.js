@@ -27,6 +27,18 @@ export function picturesOf(transfer) {
   return [...(transfer?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
 }
 
+/** Whether this browser lets a page read the clipboard: only on an address that it trusts, such as this computer's. */
+export function canReadClipboard() {
+  return Boolean(navigator.clipboard?.read);
+}
+
+/** The pictures on the clipboard; fails when the user does not allow it. @returns {Promise<File[]>} */
+export async function picturesOnClipboard() {
+  const items = await navigator.clipboard.read();
+  const found = items.flatMap((item) => item.types.filter((type) => type.startsWith("image/")).slice(0, 1).map((type) => [item, type]));
+  return Promise.all(found.map(async ([item, type]) => new File([await item.getType(type)], `pasted.${type.slice(6)}`, { type })));
+}
+
 /** Whether something dragged over the page may contain picture files: their type is often known only at the drop. */
 export function mayHavePictures(transfer) {
   const files = [...(transfer?.items ?? [])].filter(({ kind }) => kind === "file");

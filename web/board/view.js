@@ -24,6 +24,7 @@ import { takeFiles } from "./takers.js";
  * @property {() => string} promptText
  * @property {() => string[]} phrases of all references
  * @property {(reference: object, files: File[]) => void} give a picture
+ * @property {(taker: HTMLElement) => void} offer a menu on what takes pictures
  * @property {(kind: import("./building.js").Kind, files: File[] | null) => void} add to the scene; null: without pictures
  * @property {(person: object, files: File[] | null) => void} addThingOf a person; null: ask for pictures
  */
@@ -49,7 +50,7 @@ export function makeBoard(actions) {
   const head = make("div", "lumosx-head", {}, parts.summary, parts.encoder);
   const scroll = make("div", "lumosx-scroll", {}, head, parts.notes, parts.prompt, parts.people, parts.things, parts.unseen, parts.adding);
   const element = make("div", "lumosx-board widget-expands", { role: "group", "aria-label": say("board") }, scroll);
-  takeFiles(element);
+  takeFiles(element, actions.offer);
   return { element, scroll, parts, actions };
 }
 
