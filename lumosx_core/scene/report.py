@@ -86,7 +86,7 @@ def _operations(tflop: float) -> str:
 
 def in_bytes(count: float) -> str:
     """A number of bytes as people say it."""
-    if count < 995 * 10**3:
+    if count < 10**6:
         return "less than 1 MB"
     # What would be rounded to 1000 MB is 1 GB.
     return f"{_figure(count / 10**9)} GB" if count >= 995 * 10**6 else f"{_figure(count / 10**6)} MB"

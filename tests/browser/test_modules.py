@@ -247,7 +247,7 @@ def test_the_newest_result_that_fits_is_found_in_the_history(call):
 
 
 @pytest.mark.parametrize(("gigabytes", "words"), [
-    (2.84, "2.8 GB"), (0.995, "1 GB"), (0.994, "990 MB"), (0.0113, "11 MB"), (0.000995, "1 MB"),
+    (2.84, "2.8 GB"), (0.996, "1 GB"), (0.994, "990 MB"), (0.0113, "11 MB"), (0.001, "1 MB"),
     (0.0000183, "less than 1 MB"), (0, "less than 1 MB"), (123.4, "120 GB"),
 ])
 def test_sizes_in_memory_as_people_say_them(call, gigabytes, words):

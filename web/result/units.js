@@ -4,7 +4,7 @@ import { say } from "../words.js";
 
 // What would be rounded to 1000 of a unit is one of the next.
 const LEAST_GIGABYTE = 0.995;
-const LEAST_MEGABYTE = 0.000995;
+const LEAST_MEGABYTE = 0.001;
 const LEAST_SHARE = 0.001;
 // What is shown as 100 % is as much.
 const SAME = [0.995, 1.005];

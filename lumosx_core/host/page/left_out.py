@@ -7,7 +7,6 @@ is left out still has its words, so it gets a picture of None, which its node ta
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 PICTURES = {"LumosX_Object": "image", "LumosX_Background": "image"}
@@ -28,20 +27,23 @@ def with_words_alone(request: dict[str, Any]) -> dict[str, Any]:
     What is sent is a stranger's: anything that is not a prompt is returned as it is, for the host to refuse.
     """
     graph = request.get("prompt") if isinstance(request, dict) else None
-    lacking = {key: node for key, node in graph.items() if _lacks_picture(node)} if isinstance(graph, dict) else {}
+    if not isinstance(graph, dict):
+        return request
+    lacking = {key: picture for key, node in graph.items() if (picture := _lacking_picture(node)) is not None}
     if not lacking:
         return request
     filled = {
-        key: {**node, "inputs": {**node["inputs"], PICTURES[node["class_type"]]: None}} for key, node in lacking.items()
+        key: {**graph[key], "inputs": {**graph[key]["inputs"], picture: None}} for key, picture in lacking.items()
     }
     return {**request, "prompt": {**graph, **filled}}
 
 
-def _lacks_picture(node: Any) -> bool:
-    inputs = node.get("inputs") if isinstance(node, Mapping) else None
-    kind = node["class_type"] if isinstance(inputs, Mapping) and isinstance(node.get("class_type"), str) else ""
-    if kind not in PICTURES or PICTURES[kind] in inputs:
-        return False
+def _lacking_picture(node: Any) -> str | None:
+    """The input of a picture that a node lacks, although it has words."""
+    inputs, kind = (node.get("inputs"), node.get("class_type")) if isinstance(node, dict) else (None, None)
+    picture = PICTURES.get(kind) if isinstance(kind, str) else None
+    if picture is None or not isinstance(inputs, dict) or picture in inputs:
+        return None
     words = inputs.get(_WORDS)
     # Linked words are known only when the node runs.
-    return isinstance(words, list) or isinstance(words, str) and bool(words.strip())
+    return picture if isinstance(words, list) or isinstance(words, str) and words.strip() else None

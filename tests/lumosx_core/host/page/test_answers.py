@@ -121,7 +121,8 @@ def test_a_case_is_listed_with_or_without_a_background():
             (routes.Kind.OBJECT, " white  lamp "), (routes.Kind.BACKGROUND, "park"), (routes.Kind.FACE, "man"),
         )
     )
-    row = {"occurrence": 2, "full_body": False, "image": None}
+    # Of words only; the board marks them so.
+    row = {"occurrence": 2, "full_body": False, "shown": False, "image": None}
     place = {**row, "kind": "background", "phrase": "park"}
     for background, listed in ((None, None), (park, place)):
         assert routes._case(CaseNames("prompt", background, (lamp,), ((man,),)), None) == {
