@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lumosx_core.runner.protocol import json_body
+from lumosx_core.runner.client import json_body
 from tools.client import Interrupted, Refused
 
 
