@@ -17,7 +17,7 @@ const DEBOUNCE_MILLISECONDS = 120;
 const RETRY_MILLISECONDS = 5000;
 const CASE_MILLISECONDS = 10_000;
 const LEAST_HEIGHT = 210;
-const FIRST_SIZE = [520, 800];
+const FIRST_SIZE = [520, 830];
 const TOO_LONG = ["too_long", "perhaps_too_long"];
 
 /**
