@@ -10,7 +10,7 @@ from tools.archive import ROOT
 # From the lowest to the highest; the longest name that fits counts. A file imports its own layer and lower ones.
 LAYERS = (
     ("errors", "files", "install_line"),
-    ("cli", "packages", "untrusted", "validation"),
+    ("cli", "packages", "untrusted", "validation", "whole_folders"),
     ("attention", "media", "sampling"),
     ("models.attention", "models.containers", "models.latents", "models.rotary", "models.text"),
     ("models.wan", "models.hunyuan"),

@@ -26,8 +26,6 @@ from .description import (
 )
 
 CAPTION = "caption.txt"
-UNFINISHED = ".part"
-"""How the name of a folder ends that is still being written, or was left by a kill."""
 MOST_CASE_PIXELS = 8 * MOST_PIXELS
 """Of all pictures of a case together; each pixel takes 12 bytes of memory."""
 MOST_NOTES = 64

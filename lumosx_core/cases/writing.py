@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import time
 import unicodedata
-import uuid
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import LumosXError
 from ..files import DEVICE_NAME
 from ..media.pictures import MOST_PIXELS, is_picture_name, pil_from_tensor
 from ..scene.relations import Kind, Reference, Scene
-from ..untrusted import shown
+from ..whole_folders import FolderKind, move_to_next_number, unfinished_beside
 from .description import DESCRIPTION, MOST_REFERENCES, MOST_TEXT, PARTS, CasePerson, CaseReference, Description
-from .reading import CAPTION, FACE, FULL_BODY, MOST_CASE_PIXELS, UNFINISHED
-
-try:
-    import fcntl
-except ImportError:
-    fcntl = None
+from .reading import CAPTION, FACE, FULL_BODY, MOST_CASE_PIXELS
 
 # Both scripts of the release pass over pictures of this name.
 _FULL_BODY_PREFIX = "fullfullbody_"
@@ -32,13 +21,6 @@ _A = {Kind.FACE: "a face", Kind.ATTRIBUTE: "an attribute", Kind.OBJECT: "an obje
 _MOST_BYTES = 120
 """Of a picture's name, so that it and its folder fit every file system."""
 _FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f\ud800-\udfff]|^\.")
-
-_REPLACED = f".replaced{UNFINISHED}"
-_OURS = re.compile(rf"lumosx-[0-9a-f]{{32}}{re.escape(UNFINISHED)}")
-_DAY = 24 * 3600
-
-# What file managers leave behind.
-_LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def check_case_name(name: str) -> None:
@@ -56,7 +38,7 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
     """Write a case so that ``load_case`` gives the same scene, prompt and name; pictures are kept in 8 bits.
 
     The folder is written aside and appears complete or not at all. What a kill left of an earlier time is put in order
-    first, see ``put_back_leftovers``.
+    first, see ``FolderKind.put_back_leftovers``.
 
     Args:
         target: the folder to make, without its number: ``case`` becomes ``case_00001``, or the next that is free.
@@ -87,17 +69,17 @@ def write_case_folder(scene: Scene, prompt: str, name: str, target: Path, replac
     _check_bounds(description, pictures, texts)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        put_back_leftovers(target.parent)
+        CASES.put_back_leftovers(target.parent)
         if replace:
-            _check_replaceable(target)
-        with _unfinished_beside(target) as part:
+            CASES.check_replaceable(target)
+        with unfinished_beside(target) as part:
             for file, reference in pictures.items():
                 if reference.image is not None:
                     (part / file).parent.mkdir(parents=True, exist_ok=True)
                     pil_from_tensor(reference.image).save(part / file)
             for file, text in texts.items():
                 (part / file).write_bytes(text)
-            return _swap(part, target) if replace else _number(part, target)
+            return CASES.swap(part, target) if replace else move_to_next_number(part, target)
     except OSError as error:
         raise LumosXError(
             f"folder: {target.name} cannot be written ({error.strerror or error}); choose another folder or free some "
@@ -237,130 +219,8 @@ def _described(scene: Scene) -> tuple[Description, dict[str, Reference]]:
     return description, files
 
 
-@contextmanager
-def _unfinished_beside(target: Path) -> Iterator[Path]:
-    """A folder beside the target; move it away once it is whole, else it is gone at the end."""
-    # Not from the target's own name, which may be as long as names can be.
-    part = target.with_name(f"lumosx-{uuid.uuid4().hex}{UNFINISHED}")
-    part.mkdir()
-    try:
-        with _lock(part):
-            yield part
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[bool]:
-    """Hold a folder until the block or this process ends; yields whether nobody else holds it.
-
-    Windows cannot lock a folder; there one counts as held for a day.
-    """
-    if fcntl is None:
-        yield time.time() - folder.stat().st_mtime > _DAY
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        free = True
-    except OSError:
-        free = False
-    try:
-        yield free
-    finally:
-        os.close(handle)
-
-
-def put_back_leftovers(folder: Path) -> None:
-    """Undo what a kill left of writing cases in a folder: an old case goes back, half a new one goes away.
-
-    Nothing is removed but folders named as we name them that hold nothing but parts of a case; and none that another
-    process is writing just now. What cannot be done is left for the next time.
-    """
-    found: list[Path] = []
-    with suppress(OSError), os.scandir(folder) as entries:
-        found = [Path(entry.path) for entry in entries if entry.name.endswith(UNFINISHED)]
-    for path in found:
-        with suppress(OSError):
-            if _is_link(path) or not path.is_dir():
-                continue
-            if path.name.endswith(_REPLACED):
-                _put_back(path)
-            elif _OURS.fullmatch(path.name) and not _what_is_strange(path):
-                with _lock(path) as free:
-                    if free:
-                        shutil.rmtree(path)
-
-
-def _put_back(old: Path) -> None:
-    target = old.with_name(old.name[:-len(_REPLACED)])
-    if not os.path.lexists(target):
-        old.rename(target)
-    elif (target / CAPTION).is_file() and not _what_is_strange(old):
-        shutil.rmtree(old)
-
-
-def replaced_by(target: Path) -> Path:
-    """Where the old case is while a new one replaces it, and after a kill at that moment."""
-    return target.with_name(target.name + _REPLACED)
-
-
-def _number(part: Path, target: Path) -> Path:
-    """Move a folder to the target's name with the next number."""
-    number = re.compile(re.escape(target.name) + r"_(\d+)(\D|$)", re.IGNORECASE)
-    used = [int(match[1]) for path in target.parent.iterdir() if (match := number.match(path.name))]
-    following = max(used, default=0) + 1
-    while True:
-        numbered = target.with_name(f"{target.name}_{following:05}")
-        try:
-            return part.rename(numbered)
-        except OSError:
-            # Another process may have taken the number in the meantime.
-            if not numbered.exists():
-                raise
-            following += 1
-
-
-def _check_replaceable(target: Path) -> None:
-    if not os.path.lexists(target):
-        return
-    if _is_link(target) or not target.is_dir():
-        raise LumosXError(f"folder: {target.name} exists and is a link or a file, not a case; choose another name.")
-    strange = _what_is_strange(target)
-    if strange or (any(target.iterdir()) and not (target / CAPTION).is_file()):
-        what = f"holds {shown(strange)!r} too" if strange else f"has no {CAPTION}"
-        raise LumosXError(
-            f"folder: {target.name} {what}, so it is not just a case and was left unchanged; choose another name, or "
-            "turn replace off."
-        )
-
-
-def _what_is_strange(folder: Path) -> str:
-    """The entries of a folder that do not belong to a case and would be lost; empty if there are none.
-
-    That is every link, and every file or folder that cases do not have; a file is named before a folder.
-    """
-    found = ""
-    for place, folders, files in os.walk(folder):
-        for name in sorted((*files, *folders)):
-            path = Path(place, name)
-            where = path.relative_to(folder)
-            if _is_link(path) or name in files and not _is_file_of_a_case(where):
-                return where.as_posix()
-            if name in folders and not _is_folder_of_a_case(where):
-                found = found or where.as_posix()
-    return found
-
-
-def _is_link(path: Path) -> bool:
-    """Whether it is a link, or a junction of Windows."""
-    place = os.path.join(os.path.realpath(path.parent), path.name)
-    return os.path.normcase(os.path.realpath(path)) != os.path.normcase(place)
-
-
 def _is_file_of_a_case(file: Path) -> bool:
-    """Whether a file, relative to its folder, is lost with a case rather than by mistake."""
-    if file.name in _LITTER or file.as_posix() in (CAPTION, DESCRIPTION):
+    if file.as_posix() in (CAPTION, DESCRIPTION):
         return True
     part, depth = file.parts[0], len(file.parts)
     return part in PARTS and depth == (3 if part == "subjects" else 2) and is_picture_name(file)
@@ -370,19 +230,4 @@ def _is_folder_of_a_case(folder: Path) -> bool:
     return folder.parts[0] in PARTS and len(folder.parts) <= (2 if folder.parts[0] == "subjects" else 1)
 
 
-def _swap(part: Path, target: Path) -> Path:
-    """Put a whole new case where the old one is, which is kept beside it until the new one is there."""
-    _check_replaceable(target)
-    if not target.exists():
-        return part.rename(target)
-    old = replaced_by(target)
-    if os.path.lexists(old):
-        raise LumosXError(f"folder: {old.name} is in the way; check its contents and move it away.")
-    target.rename(old)
-    try:
-        made = part.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    return made
+CASES = FolderKind("a case", "folder", CAPTION, _is_file_of_a_case, _is_folder_of_a_case)

@@ -14,10 +14,11 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from ..cases import case_files, load_case
-from ..cases.reading import CAPTION, UNFINISHED, links_out, natural
+from ..cases.reading import CAPTION, links_out, natural
 from ..errors import LumosXError
 from ..media.pictures import PICTURES
 from ..untrusted import inside, shown
+from ..whole_folders import UNFINISHED
 from .client import Server
 from .graph import Graph, plain
 from .journal import DONE, FAILED, PREFIX, Journal, Posted, Results, Stop, replacing_durably

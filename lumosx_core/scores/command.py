@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..cases.reading import CAPTION, UNFINISHED, Case, load_case, read_caption, unreadable
+from ..cases.reading import CAPTION, Case, load_case, read_caption, unreadable
 from ..errors import LumosXError
 from ..files import append_line, write_aside
 from ..media.video import VideoFile, write_video
 from ..packages import matplotlib
 from ..untrusted import inside, shown
+from ..whole_folders import UNFINISHED
 from .drawing.annotate import annotate_frame
 from .drawing.plot import as_png, plot_attributes, plot_identity, plot_motion
 from .figures import mean_of_known, strict_json

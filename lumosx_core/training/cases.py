@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from ..cases import load_case
-from ..cases.reading import CAPTION, UNFINISHED, Case, natural
+from ..cases.reading import CAPTION, Case, natural
 from ..errors import LumosXError
 from ..media import letterbox, pil_from_tensor, tensor_from_pil
 from ..media.pictures import MOST_BYTES, PictureError, decode_picture
@@ -23,6 +23,7 @@ from ..scene.binding import BoundPrompt, Tokenizer, bind_prompt, letter_tokens
 from ..scene.phrases import Span
 from ..scene.relations import Reference
 from ..untrusted import children, inside, read_inside, shown
+from ..whole_folders import UNFINISHED
 from .examples import Encode, Tokenise
 from .trainer import Sample
 

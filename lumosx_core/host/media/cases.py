@@ -12,14 +12,8 @@ from pathlib import Path, PurePath
 import folder_paths
 
 from ...cases import Case, case_files, load_case
-from ...cases.reading import CAPTION, UNFINISHED, unreadable
-from ...cases.writing import (
-    check_case_name,
-    put_back_leftovers,
-    release_warnings,
-    replaced_by,
-    write_case_folder,
-)
+from ...cases.reading import CAPTION, unreadable
+from ...cases.writing import CASES, check_case_name, release_warnings, write_case_folder
 from ...errors import LumosXError
 from ...files import DEVICE_NAME
 from ...scene.binding import missing_phrases
@@ -28,6 +22,7 @@ from ...scene.report import binder_report
 from ...tiny.demo_case import write_demo_case
 from ...tiny.portrait_case import write_portrait_case
 from ...untrusted import inside, shown
+from ...whole_folders import UNFINISHED, replaced_by
 from ..conditioning.scene import log_warnings
 
 BUILT_IN, PORTRAITS = "[LumosX demo]", "[LumosX portraits]"
@@ -191,7 +186,7 @@ def tidy_saved_cases() -> None:
     """Put in order what a kill left of LumosX Save Case under the output folder; called once, when ComfyUI starts."""
     root = Path(folder_paths.get_output_directory())
     for folder, children, _ in os.walk(root):
-        put_back_leftovers(Path(folder))
+        CASES.put_back_leftovers(Path(folder))
         deep = len(Path(folder).relative_to(root).parts) >= _DEPTH - 1
         children[:] = [] if deep else [name for name in children if not name.startswith(".")]
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from lumosx_core.cases import load_case, write_case_folder
 from lumosx_core.cases.reading import FACE, FULL_BODY
-from lumosx_core.cases.writing import picture_name, put_back_leftovers, release_warnings
+from lumosx_core.cases.writing import CASES, picture_name, release_warnings
 from lumosx_core.errors import LumosXError
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 from support import killed_writers
@@ -287,7 +287,7 @@ def test_what_a_kill_left_is_put_back_or_cleaned(tmp_path, scene, moment, again)
     assert any(path.name.endswith(".part") for path in tmp_path.iterdir())
     assert target.exists() == (moment != "moved away")
     if again == "start":
-        put_back_leftovers(tmp_path)
+        CASES.put_back_leftovers(tmp_path)
         assert load_case(target).prompt == ("new" if moment == "in place" else "old")
         assert os.listdir(tmp_path) == ["case"]
     else:
@@ -307,7 +307,7 @@ def test_only_our_own_leftovers_are_touched(tmp_path, scene, monkeypatch):
     (tmp_path / "case.replaced.part" / "video.mp4").write_bytes(b"mine")
     (tmp_path / "case").mkdir()
     (tmp_path / "case" / "caption.txt").write_bytes(b"x")
-    put_back_leftovers(tmp_path)
+    CASES.put_back_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([
         mine, f"lumosx-{'1' * 32}.part", f"lumosx-{'2' * 32}.part", "lumosx-x.part", "other.part", "new", "case",
         "case.replaced.part",
@@ -319,7 +319,7 @@ def test_only_our_own_leftovers_are_touched(tmp_path, scene, monkeypatch):
     saved = Image.Image.save
 
     def look(*rest, **named):
-        put_back_leftovers(tmp_path / "a")
+        CASES.put_back_leftovers(tmp_path / "a")
         saved(*rest, **named)
 
     monkeypatch.setattr(Image.Image, "save", look)

@@ -1,9 +1,5 @@
 """What is written can be read back: the bounds of a case, exactly at each and one past it."""
 
-import os
-from contextlib import ExitStack
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -64,24 +60,6 @@ def test_as_many_references_as_a_case_holds_are_read_back(tmp_path):
     assert len(load_case(folder).scene.objects) == 64
 
 
-@pytest.mark.parametrize(("age", "free"), [(0, False), (24 * 3600, False), (24 * 3600 + 1, True)])
-def test_where_no_folder_can_be_locked_one_is_held_for_a_day(tmp_path, monkeypatch, age, free):
-    """As on Windows."""
-    monkeypatch.setattr(writing, "fcntl", None)
-    os.utime(tmp_path, (1000, 1000))
-    monkeypatch.setattr(writing, "time", SimpleNamespace(time=lambda: 1000.0 + age))
-    with writing._lock(tmp_path) as found:
-        assert found == free
-
-
-@pytest.mark.skipif(writing.fcntl is None, reason="Windows cannot lock a folder")
-def test_a_folder_is_held_by_one_at_a_time(tmp_path):
-    with ExitStack() as both:
-        assert both.enter_context(writing._lock(tmp_path)) and not both.enter_context(writing._lock(tmp_path))
-    with writing._lock(tmp_path) as free:
-        assert free
-
-
 @pytest.mark.parametrize("name", ["a.replaced.part", f"lumosx-{'0' * 32}.part"])
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_only_folders_are_put_back_or_cleared_away(tmp_path, name, is_folder):
@@ -90,7 +68,7 @@ def test_only_folders_are_put_back_or_cleared_away(tmp_path, name, is_folder):
         path.mkdir()
     else:
         path.write_bytes(b"x")
-    writing.put_back_leftovers(tmp_path)
+    writing.CASES.put_back_leftovers(tmp_path)
     left = [one.name for one in tmp_path.iterdir()]
     assert left == ([name] if not is_folder else ["a"] if name.startswith("a") else [])
 
@@ -104,5 +82,5 @@ def test_an_old_case_goes_only_where_a_whole_one_stands_in_its_place(tmp_path, p
         (tmp_path / "a").mkdir()
     if caption:
         (tmp_path / "a" / "caption.txt").write_text("a;b", encoding="utf-8")
-    writing.put_back_leftovers(tmp_path)
+    writing.CASES.put_back_leftovers(tmp_path)
     assert sorted(one.name for one in tmp_path.iterdir()) == left
