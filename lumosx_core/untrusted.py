@@ -58,8 +58,11 @@ def read_inside(folder: Path, path: Path, most: int) -> bytes:
     return content
 
 
-def children(folder: Path) -> list[Path]:
+def children(folder: Path, kind: str = "case") -> list[Path]:
     """The entries of a folder, without dotfiles, in no order.
+
+    Args:
+        kind: what the folder is, for the message.
 
     Raises:
         LumosXError: there are more than ``MOST_ENTRIES``.
@@ -69,7 +72,7 @@ def children(folder: Path) -> list[Path]:
         found = [Path(entry.path) for entry in itertools.islice(entries, MOST_ENTRIES + 1)]
     if len(found) > MOST_ENTRIES:
         raise LumosXError(
-            f"case: {shown(folder.name)} contains more than {MOST_ENTRIES} files; keep only the files of the case "
-            "there."
+            f"{kind}: {shown(folder.name)} contains more than {MOST_ENTRIES} files; keep only the files of the "
+            f"{kind} there."
         )
     return [path for path in found if not path.name.startswith(".")]

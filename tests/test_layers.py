@@ -20,6 +20,7 @@ LAYERS = (
     ("weights",),
     ("faces", "models", "models.polyvivid.checkpoint"),
     ("store", "cases"),
+    ("people",),
     ("scores",),
     ("tiny",),
     ("host",),

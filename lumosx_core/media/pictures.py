@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+from pathlib import PurePath
 
 import numpy as np
 import torch
@@ -126,7 +126,7 @@ def decode_picture(content: bytes, most_pixels: int = MOST_PIXELS) -> tuple[torc
         raise PictureError(str(error).partition("\n")[0][:120] or type(error).__name__) from error
 
 
-def is_picture_name(path: Path) -> bool:
+def is_picture_name(path: PurePath) -> bool:
     """Whether a name ends as that of a picture that we read."""
     return path.suffix.lower() in PICTURES
 
