@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -13,6 +14,7 @@ from ..wan.config import WAN21_LATENT
 from ..wan.forward import BlockRunner, run_plainly, wan_forward
 from ..wan.module import WanModule
 from .method import RelationalMethod
+from .negative import NegativeKeys, NegativeText
 from .options import RELEASE_OPTIONS, RelationalOptions
 from .sequence import Binding, SequenceLayout
 from .tables import TableCache
@@ -31,6 +33,7 @@ def relational_forward(
     cache: TableCache | None = None,
     dense_text: bool = False,
     chunk_tokens: int = 0,
+    negative: NegativeText | None = None,
 ) -> torch.Tensor:
     """The velocity of a video under its references.
 
@@ -48,6 +51,7 @@ def relational_forward(
         cache: the tables of this sampling run; without one they are made for this forward alone.
         dense_text: let ``dense`` do the video's cross-attention too, over all text keys one by one.
         chunk_tokens: tokens at a time through everything but self-attention; 0 is all of them. Saves memory.
+        negative: a text that the video's cross-attention is guided away from; untrained.
 
     Returns:
         Velocity, same shape and dtype as ``latent``.
@@ -57,8 +61,12 @@ def relational_forward(
     """
     _check_sizes(latent, references, binding)
     layout = sequence_layout(model, latent.shape, binding)
-    tables = (cache or TableCache()).find(model, context.to(latent.dtype), layout, options, not dense_text)
-    method = RelationalMethod(tables, references, dense, options.csam, dense_text)
+    find = partial((cache or TableCache()).find, model, layout=layout, options=options, merge_pads=not dense_text)
+    tables, away = find(context.to(latent.dtype)), None
+    if negative is not None and negative.guidance.acts:
+        text = negative.context.to(latent).expand(context.shape[0], -1, -1)
+        away = NegativeKeys(find(text).texts, negative.guidance)
+    method = RelationalMethod(tables, references, dense, options.csam, dense_text, away)
     return wan_forward(model, latent, timestep, method, run_block, options.float32_residual, chunk_tokens)
 
 

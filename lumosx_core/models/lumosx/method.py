@@ -16,6 +16,7 @@ from .attention import (
     TextKeys,
     relational_self_attention,
 )
+from .negative import DenseGuidedTextAttention, GuidedTextAttention, NegativeKeys
 from .tables import Tables
 
 
@@ -29,6 +30,7 @@ class RelationalMethod:
         dense: the attention backend.
         csam: relational self-attention; off, everything attends to everything.
         dense_text: whether the video's cross-attention goes to the backend too; its keys must not be merged then.
+        negative: a text that the video's cross-attention is guided away from; None for none.
     """
 
     tables: Tables
@@ -36,6 +38,7 @@ class RelationalMethod:
     dense: DenseAttention
     csam: bool = True
     dense_text: bool = False
+    negative: NegativeKeys | None = None
 
     @property
     def parts(self) -> tuple[Segment, ...]:
@@ -50,7 +53,8 @@ class RelationalMethod:
 
     def attention(self, index: int) -> RelationalAttention:
         """Of the block with this index."""
-        return RelationalAttention(self, self.tables.texts[index])
+        negative = None if self.negative is None else self.negative.texts[index]
+        return RelationalAttention(self, self.tables.texts[index], negative)
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,12 @@ class RelationalAttention:
     Attributes:
         method: that it belongs to.
         text: keys and values of the block's cross-attention.
+        negative: the same for the method's negative text.
     """
 
     method: RelationalMethod
     text: TextKeys
+    negative: TextKeys | None = None
 
     def self_attention(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int
@@ -81,10 +87,19 @@ class RelationalAttention:
         return mixed[:, :layout.video_tokens], mixed[:, layout.video_tokens:]
 
     def cross_attention(self, part: int, start: int, end: int) -> TextAttention:
-        """Plain for the video, drawn to their own words for references."""
+        """Plain for the video, away from a negative text if there is one; drawn to their own words for references."""
         if part == 0:
-            method = self.method
-            return DenseTextAttention(self.text, method.dense) if method.dense_text else PlainTextAttention(self.text)
+            return self._of_video()
         frame = self.method.tables.layout.frame_tokens
         bias = self.method.tables.word_bias.of(start // frame, (end - start) // frame)
         return RelationalTextAttention(self.text, bias)
+
+    def _of_video(self) -> TextAttention:
+        method, positive = self.method, self._plain(self.text)
+        if method.negative is None or self.negative is None:
+            return positive
+        kind = DenseGuidedTextAttention if method.dense_text else GuidedTextAttention
+        return kind(positive, self._plain(self.negative), method.negative.guidance)
+
+    def _plain(self, text: TextKeys) -> TextAttention:
+        return DenseTextAttention(text, self.method.dense) if self.method.dense_text else PlainTextAttention(text)
