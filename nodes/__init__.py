@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from ..lumosx_core.host.media.cases import tidy_saved_cases
 from ..lumosx_core.host.media.demo_pictures import place_demo_pictures
+from ..lumosx_core.host.media.people import tidy_people
 from ..lumosx_core.host.page import left_out
 from ..lumosx_core.host.page.folder_name import check_folder_name
 from ..lumosx_core.host.page.routes import register
@@ -27,6 +28,7 @@ from .lynx import (
     LumosXSaveLynxIdentity,
 )
 from .model import LumosXModel
+from .people import LumosXLoadPerson, LumosXSavePerson
 from .polyvivid import LumosXHunyuanCustom, LumosXPolyVivid, LumosXPolyVividEncode
 from .references import LumosXBackground, LumosXObject, LumosXSubject
 from .sampler import LumosXSampler, LumosXSchedule
@@ -75,6 +77,8 @@ class LumosXExtension(ComfyExtension):
             LumosXSaveLynxIdentity,
             LumosXLoadLynxIdentity,
             LumosXTinyHunyuan,
+            LumosXSavePerson,
+            LumosXLoadPerson,
         ]
 
 
@@ -83,6 +87,7 @@ async def comfy_entrypoint() -> LumosXExtension:
     register()
     left_out.register()
     tidy_saved_cases()
+    tidy_people()
     place_demo_pictures()
     pack = Path(__file__).parents[1]
     await check_folder_name(pack.name, str(pack / "web"))

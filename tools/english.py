@@ -10,7 +10,9 @@ from tools.server import ROOT, ComfyServer
 OURS = "LumosX_"
 TARGET = ROOT / "locales" / "en" / "nodeDefs.json"
 # Their choices are what lies in the user's folders.
-OF_FILES = ("case", "model_name", "source", "text_encoder", "adapter", "file_1", "file_2", "file_3", "card")
+OF_FILES = (
+    "case", "model_name", "source", "text_encoder", "adapter", "file_1", "file_2", "file_3", "card", "person",
+)
 
 
 def key(name):

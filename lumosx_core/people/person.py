@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
+from ..cases.description import CaseReference
 from ..errors import LumosXError
 from ..scene.relations import Reference, Scene, Subject
 
@@ -69,40 +71,61 @@ def person_of(scene: Scene, number: int) -> Subject:
     return people[number - 1]
 
 
-def called(
-    subject: Subject, phrase: str = "", occurrence: int = 0, attribute_phrases: Iterable[str] = ()
-) -> Subject:
+Named = TypeVar("Named", Reference, CaseReference)
+
+
+@dataclass(frozen=True)
+class OtherWords:
+    """What somebody is called in one prompt, in place of the words that are saved.
+
+    Attributes:
+        phrase: for face and full body; empty for the words they have.
+        occurrence: of these words in the prompt; where they stay, 0 leaves it as it is.
+        attribute_phrases: a line for each attribute in order; an empty one, and those that are missing, change nothing.
+    """
+
+    phrase: str = ""
+    occurrence: int = 0
+    attribute_phrases: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The attributes' words, without empty lines at the end."""
+        return [" ".join(line.split()) for line in self.attribute_phrases.rstrip().splitlines()]
+
+    def of_person(self, reference: Named) -> Named:
+        """A face or a full body under these words."""
+        if not self.phrase.strip() and not self.occurrence:
+            return reference
+        return dataclasses.replace(
+            reference, phrase=self.phrase.strip() or reference.phrase, occurrence=self.occurrence
+        )
+
+    def of_attributes(self, attributes: Sequence[Named]) -> tuple[Named, ...]:
+        """Attributes under these words; words that are too many are left out."""
+        words = (*self.lines, *[""] * len(attributes))
+        pairs = zip(attributes, words)
+        return tuple(dataclasses.replace(one, phrase=new, occurrence=0) if new else one for one, new in pairs)
+
+
+def called(subject: Subject, words: OtherWords) -> Subject:
     """The same person under other words.
 
-    Args:
-        phrase: for face and full body; empty for the words they have.
-        occurrence: of these words in the prompt; 0 leaves it where the words stay, else it means all.
-        attribute_phrases: one for each attribute in order; an empty one, and those that are missing, change nothing.
-
     Raises:
-        LumosXError: more phrases than attributes, or an occurrence or words for somebody who has only attributes.
+        LumosXError: more phrases than attributes, or words for somebody who has only attributes.
     """
-    phrases = [" ".join(one.split()) for one in attribute_phrases]
-    while phrases and not phrases[-1]:
-        phrases.pop()
-    if len(phrases) > len(subject.attributes):
+    if len(words.lines) > len(subject.attributes):
         raise LumosXError(
-            f"attribute_phrases: there are {len(phrases)} lines, but the person has {len(subject.attributes)} "
+            f"attribute_phrases: there are {len(words.lines)} lines, but the person has {len(subject.attributes)} "
             "attributes; remove lines."
         )
-    named = phrase.strip() or occurrence
-    if named and subject.face is None and subject.full_body is None:
+    face, body = subject.face, subject.full_body
+    if (words.phrase.strip() or words.occurrence) and face is None and body is None:
         raise LumosXError(
             "phrase: this person has no face and no full body that could get words; clear it, and set occurrence to 0."
         )
-
-    def own(reference: Reference | None) -> Reference | None:
-        if reference is None or not named:
-            return reference
-        return dataclasses.replace(reference, phrase=phrase.strip() or reference.phrase, occurrence=occurrence)
-
-    worn = tuple(
-        dataclasses.replace(one, phrase=words, occurrence=0) if words else one
-        for one, words in zip(subject.attributes, (*phrases, *[""] * len(subject.attributes)))
+    return Subject(
+        None if face is None else words.of_person(face),
+        words.of_attributes(subject.attributes),
+        None if body is None else words.of_person(body),
     )
-    return Subject(own(subject.face), worn, own(subject.full_body))

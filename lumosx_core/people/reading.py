@@ -10,7 +10,7 @@ import torch
 from ..cases.description import CaseReference
 from ..cases.reading import FACE, FULL_BODY, MOST_CASE_PIXELS, natural
 from ..errors import LumosXError, shown
-from ..media.pictures import KINDS, MOST_BYTES, PictureError, decode_picture, is_picture_name
+from ..media.pictures import KINDS, MOST_BYTES, MOST_PIXELS, PictureError, decode_picture, is_picture_name
 from ..scene.relations import Kind, Reference, Subject
 from .description import (
     DESCRIPTION,
@@ -162,7 +162,8 @@ class _Pictures:
 
     def read(self, file: str) -> torch.Tensor:
         try:
-            image, several = decode_picture(_content(self.source, file, MOST_BYTES))
+            content = _content(self.source, file, MOST_BYTES)
+            image, several = decode_picture(content, min(MOST_PIXELS, self.most_pixels))
         except PictureError as error:
             raise LumosXError(
                 f"person: {shown(file)} of {shown(self.source.name)} is not a readable picture ({error}); replace it."

@@ -53,7 +53,7 @@ def open_person(path: Path) -> PersonFiles:
         LumosXError: nothing is there, it cannot be read, or is not what a person may be.
     """
     try:
-        return _open_zip(path) if path.suffix.lower() == ZIP else _open_folder(path)
+        return _open_zip(path) if path.suffix.lower() == ZIP and not path.is_dir() else _open_folder(path)
     except OSError as error:
         raise LumosXError(
             f"person: {shown(path.name)} cannot be read ({error.strerror}); make its files readable."

@@ -18,6 +18,7 @@ from PIL import Image, ImageChops, ImageOps
 from browser.page import CLASSIC, ComfyPage, chromium
 from browser.screenshots import SCREENSHOTS, take_screenshots
 from browser.thumbnails import THUMBNAILS, take_thumbnails
+from lumosx_core.people.converting import people_from_case
 from lumosx_core.tiny.demo_case import write_demo_case
 from support.photographs import astronaut_file
 from tools.server import ROOT, ComfyServer
@@ -67,6 +68,9 @@ NODES = {
     "save_case": ("LumosX_SaveCase", {
         "relations": ("binder", 0), "prompt": PROMPT, "name": "park", "folder": "lumosx_cases/park",
     }),
+    "save_person": ("LumosX_SavePerson", {"subject": ("subject", 0), "name": "Tom", "note": "drawn for the park"}),
+    "load_person": ("LumosX_LoadPerson", {"person": "park_1", "phrase": "tall man"}),
+    "known": ("PreviewAny", {"source": ("load_person", 5)}),
     "crop": ("LumosX_FaceCrop", {"image": ("photo", 0)}),
     "suit": ("LumosX_CutOut", {
         "image": ("photo", 0), "box_x": 96, "box_y": 230, "box_width": 330, "box_height": 270,
@@ -174,9 +178,10 @@ _STILL = """() => Object.values(window.lumosxPictures)
 
 
 def lay_out_pictures(folder):
-    """Put all that the graph loads into the server's input folder."""
+    """Put all that the graph loads into the server's input folder, and the people of the case into its models."""
     with tempfile.TemporaryDirectory() as drawn:
-        for path in write_demo_case(Path(drawn)).rglob("*.png"):
+        people_from_case(write_demo_case(Path(drawn)), folder.parent / "models" / "lumosx" / "people", "park")
+        for path in Path(drawn).rglob("*.png"):
             name = {"face_man on the left": "man", "face_woman on the right": "woman"}.get(path.stem, path.stem)
             (folder / f"{name}.png").write_bytes(path.read_bytes())
     with Image.open(folder / "green jacket.png") as jacket:

@@ -151,6 +151,7 @@ def test_the_weights_of_a_detector_count_where_it_has_any(node, module, monkeypa
 @pytest.mark.parametrize(("id", "name", "function", "where"), [
     ("LumosX_LoadLynxIdentity", "card", "card_fingerprint", "lynx"),
     ("LumosX_PolyVivid", "adapter", "adapter_fingerprint", "polyvivid"),
+    ("LumosX_LoadPerson", "person", "person_fingerprint", "people"),
     ("LumosX_ModelLoader", "model_name", "model_file_fingerprint", "loader"),
 ])
 def test_a_file_that_comes_by_a_link_has_no_fingerprint_yet(node, module, monkeypatch, id, name, function, where):

@@ -80,6 +80,8 @@ NODES = {
     "LumosX_LynxGuidance": ["model", "positive", "negative", "image_cfg"],
     "LumosX_SaveLynxIdentity": ["identity", "name", "replace", "self_contained"],
     "LumosX_LoadLynxIdentity": ["card", "lynx"],
+    "LumosX_SavePerson": ["name", "subject", "relations", "number", "note", "views", "replace"],
+    "LumosX_LoadPerson": ["person", "phrase", "occurrence", "attribute_phrases"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -115,6 +117,8 @@ OUTPUTS = {
     "LumosX_LynxGuidance": ["MODEL", "CONDITIONING", "CONDITIONING", "CONDITIONING"],
     "LumosX_SaveLynxIdentity": ["STRING"],
     "LumosX_LoadLynxIdentity": ["LUMOSX_LYNX_IDENTITY", "IMAGE", "STRING"],
+    "LumosX_SavePerson": ["COMBO", "STRING"],
+    "LumosX_LoadPerson": ["LUMOSX_SUBJECT", "IMAGE", "IMAGE", "IMAGE", "STRING", "STRING"],
 }
 
 

@@ -12,6 +12,8 @@ import folder_paths
 from ...faces.face import ModelFolders
 
 INSIGHTFACE, LUMOSX = "insightface", "lumosx"
+PEOPLE_FOLDER = "people"
+"""In a folder of ``lumosx``: people that are kept, who are no weights."""
 # models/<pack>/<pack> of a bad zip and face_encoder/face_encoder are the deepest folders that are looked into.
 _DEPTH = 3
 _MOST_FILES = 4096
@@ -32,7 +34,7 @@ def weights_state(*names: str) -> str:
     """
     digest, left = hashlib.sha256(), _MOST_FILES
     for folder in (folder for name in names or (INSIGHTFACE, LUMOSX) for folder in folders_of(name)):
-        for line in _files(folder, _DEPTH):
+        for line in _files(folder, _DEPTH, PEOPLE_FOLDER):
             digest.update(f"{line}\n".encode(errors="surrogateescape"))
             left -= 1
             if left == 0:
@@ -40,8 +42,12 @@ def weights_state(*names: str) -> str:
     return digest.hexdigest()
 
 
-def _files(folder: Path | str, depth: int) -> Iterator[str]:
-    """Path, size and time of the files in a folder and those inside it, always in the same order."""
+def _files(folder: Path | str, depth: int, but: str = "") -> Iterator[str]:
+    """Path, size and time of the files in a folder and those inside it, always in the same order.
+
+    Args:
+        but: the name of a folder that is left out.
+    """
     try:
         with os.scandir(folder) as opened:
             entries = sorted(opened, key=lambda entry: entry.name)
@@ -51,7 +57,7 @@ def _files(folder: Path | str, depth: int) -> Iterator[str]:
         if entry.is_file():
             known = os.stat(entry.path)
             yield f"{entry.path} {known.st_size} {known.st_mtime_ns}"
-        elif depth and entry.is_dir():
+        elif depth and entry.is_dir() and entry.name != but:
             yield from _files(entry.path, depth - 1)
 
 

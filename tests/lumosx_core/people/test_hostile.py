@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lumosx_core import untrusted
 from lumosx_core.errors import LumosXError
 from lumosx_core.people import Person, load_person, reading, sources, write_person_folder
 from lumosx_core.people.reading import describe_person, read_picture
@@ -124,13 +125,14 @@ def test_pictures_have_bounds(folder, monkeypatch):
     refused(folder, "the pictures of Bob have more than")
 
 
-def test_a_huge_description_and_too_many_files_are_refused(folder):
+def test_a_huge_description_and_too_many_files_are_refused(folder, monkeypatch):
     (folder / "person.json").write_bytes(b" " * 1_000_001)
     refused(folder, "person.json of Bob cannot be read .it is larger than 1 MB")
     (folder / "views").mkdir()
-    for number in range(4097):
+    monkeypatch.setattr(untrusted, "MOST_ENTRIES", 6)
+    for number in range(7):
         (folder / "views" / f"{number}.txt").touch()
-    refused(folder, "^person: views contains more than 4096 files; keep only the files of the person there")
+    refused(folder, "^person: views contains more than 6 files; keep only the files of the person there")
 
 
 def test_a_folder_without_a_person_says_what_it_needs(tmp_path):
@@ -207,13 +209,14 @@ def test_a_damaged_zip_file_is_refused(tmp_path, cut):
     refused(packed, "Bob.zip is damaged")
 
 
+@pytest.mark.slow
 def test_every_byte_of_a_zip_file_may_be_wrong(tmp_path):
     """It is read, or refused in a sentence; nothing else happens."""
     packed = zipped(tmp_path / "Bob.zip", [("face_man.png", png())])
     content = packed.read_bytes()
     outcomes = set()
     for place in range(len(content)):
-        for value in (0x00, 0xFF, content[place] ^ 0x10):
+        for value in (0xFF, content[place] ^ 0x10):
             packed.write_bytes(content[:place] + bytes([value]) + content[place + 1:])
             try:
                 load_person(packed)

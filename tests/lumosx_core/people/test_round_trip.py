@@ -13,13 +13,14 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.people import Person, load_person, write_person_folder
 from lumosx_core.people.__main__ import main
 from lumosx_core.people.converting import case_from_people, people_from_case
-from lumosx_core.people.person import called, people_of, person_of
+from lumosx_core.people.person import OtherWords, called, people_of, person_of
 from lumosx_core.people.reading import describe_person, read_picture
 from lumosx_core.scene.relations import Kind, Reference, Scene, Subject
 
 ODD = [
-    "face_man", "fullbody_man", "preview", "person.json", "views", "note.txt", "con", "..", ".hidden", "a/b\\c", "C:\\x",
-    "é", "e\u0301", "HAT", "hat", "白色外套", "x" * 400, "\U0001f469\u200d\U0001f467", "man's \"hat\"", "a\x00b",
+    "face_man", "fullbody_man", "preview", "person.json", "views", "note.txt", "con", "..", ".hidden", "a/b\\c",
+    "C:\\x", "é", "e\u0301", "HAT", "hat", "白色外套", "x" * 400, "\U0001f469\u200d\U0001f467", "man's \"hat\"",
+    "a\x00b",
 ]
 letters = st.characters(exclude_categories=["Cs"])
 phrases = (st.sampled_from(ODD) | st.text(letters, min_size=1, max_size=12)).filter(lambda text: text.split())
@@ -66,7 +67,8 @@ def zipped(folder, path, below=""):
     return path
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
 @given(person=people(), below=st.sampled_from(["", "Anna/"]))
 def test_a_person_comes_back_exactly_from_a_folder_and_from_a_zip_file(tmp_path_factory, person, below):
     root = tmp_path_factory.mktemp("people")
@@ -81,7 +83,8 @@ def test_a_person_comes_back_exactly_from_a_folder_and_from_a_zip_file(tmp_path_
         ]
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None)
 @given(everybody=st.lists(people(), min_size=1, max_size=3))
 def test_people_become_a_case_and_come_back(tmp_path_factory, everybody):
     root = tmp_path_factory.mktemp("people")
@@ -201,17 +204,17 @@ def test_other_words_for_the_same_person():
     worn = tuple(Reference(Kind.ATTRIBUTE, words, picture(1), 2) for words in ("hat", "coat"))
     body = Reference(Kind.OBJECT, "man", picture(3), 1, full_body=True)
     person = Subject(Reference(Kind.FACE, "man", picture(2), 1), worn, body)
-    new = called(person, "the pilot", 0, ["", "long coat", ""])
+    new = called(person, OtherWords("the pilot", 0, "\nlong coat\n\n"))
     assert [(word.phrase, word.occurrence) for word in (*new.words, new.full_body)] == [
         ("the pilot", 0), ("hat", 2), ("long coat", 0), ("the pilot", 0),
     ]
-    same = called(person)
+    same = called(person, OtherWords())
     assert [(word.phrase, word.occurrence) for word in same.words] == [("man", 1), ("hat", 2), ("coat", 2)]
-    assert [(word.phrase, word.occurrence) for word in called(person, "", 2).words][0] == ("man", 2)
+    assert [(word.phrase, word.occurrence) for word in called(person, OtherWords("", 2)).words][0] == ("man", 2)
     with pytest.raises(LumosXError, match="^attribute_phrases: there are 3 lines"):
-        called(person, "", 0, ["a", "b", "c"])
+        called(person, OtherWords("", 0, "a\nb\nc"))
     with pytest.raises(LumosXError, match="^phrase: this person has no face"):
-        called(Subject(None, worn), "man")
+        called(Subject(None, worn), OtherWords("man"))
 
 
 def test_one_of_several_people():
