@@ -28,6 +28,7 @@ from .lynx import (
     LumosXSaveLynxIdentity,
 )
 from .model import LumosXModel
+from .negative import LumosXNegativeAtCfg1
 from .people import LumosXLoadPerson, LumosXSavePerson
 from .polyvivid import LumosXHunyuanCustom, LumosXPolyVivid, LumosXPolyVividEncode
 from .references import LumosXBackground, LumosXObject, LumosXSubject
@@ -79,6 +80,7 @@ class LumosXExtension(ComfyExtension):
             LumosXTinyHunyuan,
             LumosXSavePerson,
             LumosXLoadPerson,
+            LumosXNegativeAtCfg1,
         ]
 
 

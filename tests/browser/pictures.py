@@ -107,6 +107,7 @@ NODES = {
     # The sampler's model is the one whose weights the encoder counts; it is not sampled.
     "attention": ("LumosX_Attention", {"model": ("tiny", 0)}),
     "model": ("LumosX_Model", {"model": ("loader", 0)}),
+    "away": ("LumosX_NegativeAtCfg1", {"model": ("loader", 0), "negative": ("encode", 1)}),
     "sampler": ("LumosX_Sampler", {
         "model": ("attention", 0), "positive": ("encode", 0), "negative": ("encode", 1), "latent": ("encode", 2),
         "seed": 42, "control_after_generate": "fixed",

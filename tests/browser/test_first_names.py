@@ -98,7 +98,7 @@ def test_a_new_node_is_wide_enough_for_what_it_says(comfy, request):
             comfy.page.locator("[style*='--lumosx-names']").wait_for()
         comfy.page.wait_for_timeout(600)
         cut[node] = comfy.run(_CUT if is_vue else _DRAWN)
-    assert len(cut) == 35 and {node: texts for node, texts in cut.items() if texts} == {}
+    assert len(cut) == 36 and {node: texts for node, texts in cut.items() if texts} == {}
 
 
 @pytest.mark.parametrize("words", FIRST_WORDS)

@@ -82,6 +82,7 @@ NODES = {
     "LumosX_LoadLynxIdentity": ["card", "lynx"],
     "LumosX_SavePerson": ["name", "subject", "relations", "number", "note", "views", "replace"],
     "LumosX_LoadPerson": ["person", "phrase", "occurrence", "attribute_phrases"],
+    "LumosX_NegativeAtCfg1": ["model", "negative", "scale", "tau", "alpha"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -119,6 +120,7 @@ OUTPUTS = {
     "LumosX_LoadLynxIdentity": ["LUMOSX_LYNX_IDENTITY", "IMAGE", "STRING"],
     "LumosX_SavePerson": ["COMBO", "STRING"],
     "LumosX_LoadPerson": ["LUMOSX_SUBJECT", "IMAGE", "IMAGE", "IMAGE", "STRING", "STRING"],
+    "LumosX_NegativeAtCfg1": ["MODEL"],
 }
 
 

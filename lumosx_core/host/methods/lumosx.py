@@ -12,6 +12,7 @@ from comfy.ldm.modules.attention import optimized_attention
 
 from ...errors import LumosXError
 from ...models.lumosx import RelationalOptions, relational_forward
+from ...models.lumosx.negative import NegativeText
 from ...models.lumosx.sequence import Binding
 from ...models.wan.config import WAN21_LATENT
 from ...models.wan.module import WanModule
@@ -19,7 +20,7 @@ from ..model.attention import others_override
 from ..model.memory import UNLIMITED, SamplingMemory
 from ..model.wrappers import put_wrappers
 from ..sampling.caches import with_copied_input
-from ..sampling.run import RunWrapper, check_forward, note_question, tables_of
+from ..sampling.run import RunWrapper, check_forward, note_negative, note_question, tables_of
 from ..socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode, RunsAlone
 
 WRAPPER_KEY = "lumosx"
@@ -48,15 +49,15 @@ def relational_model(model: Any, options: RelationalOptions, vram_budget: float 
     """
     _check_shape(model.get_model_object("diffusion_model"))
     kinds = comfy.patcher_extension.WrappersMP
-    memory = SamplingMemory.of_gigabytes(vram_budget)
+    memory, negative = SamplingMemory.of_gigabytes(vram_budget), None
     for earlier in model.get_wrappers(kinds.DIFFUSION_MODEL, WRAPPER_KEY):
-        # A loader's budget stays where a LumosX Model node behind it names none.
-        memory = memory if vram_budget else earlier.memory
+        # A loader's budget stays where a LumosX Model node behind it names none; and so does a negative text.
+        memory, negative = memory if vram_budget else earlier.memory, earlier.negative
     clone = _without_dynamic_vram(model) if vram_budget else model.clone()
     # A second LumosX Model node replaces the first one's constants.
     put_wrappers(clone, WRAPPER_KEY, {
         kinds.OUTER_SAMPLE: RunWrapper(),
-        kinds.DIFFUSION_MODEL: RelationalWrapper(options, memory),
+        kinds.DIFFUSION_MODEL: RelationalWrapper(options, memory, negative),
         kinds.CALC_COND_BATCH: PassesWrapper(memory),
         kinds.PREPARE_SAMPLING: memory.prepare,
     })
@@ -78,14 +79,19 @@ def _without_dynamic_vram(model: Any) -> Any:
 class RelationalWrapper:
     """Swaps the innermost forward for the relational one; holds constants, never weights or state."""
 
-    def __init__(self, options: RelationalOptions, memory: SamplingMemory = UNLIMITED):
+    def __init__(
+        self, options: RelationalOptions, memory: SamplingMemory = UNLIMITED, negative: NegativeText | None = None
+    ):
         self.options = options
         self.memory = memory
+        self.negative = negative
 
     def __call__(
         self, executor, x, timestep, context, clip_fea=None, time_dim_concat=None, transformer_options={}, **kwargs
     ):
         kwargs.pop(_PASS, None)
+        if self.negative is not None:
+            note_negative(transformer_options, BINDING in kwargs)
         if BINDING not in kwargs:
             return executor(x, timestep, context, clip_fea, time_dim_concat, transformer_options, **kwargs)
         if isinstance(time_dim_concat, MissingModelNode):
@@ -118,7 +124,7 @@ class RelationalWrapper:
             _block_runner(options), tables_of(transformer_options),
             # Another node that overrides attention expects to see the cross-attention too.
             dense_text=others_override(transformer_options),
-            chunk_tokens=self._chunk_tokens(model, x, kwargs[BINDING]),
+            chunk_tokens=self._chunk_tokens(model, x, kwargs[BINDING]), negative=self.negative,
         )
 
     @torch.compiler.disable

@@ -27,6 +27,13 @@ _USED = re.compile(
     r"|head\.(head|norm|modulation)"
     r"|blocks\.\d+\.(norm[123]|ffn|modulation|(self|cross)_attn\.(q|k|v|o|norm_q|norm_k|num_heads)))(\.|$)"
 )
+# The node that is known for an option, and what to use in its place.
+_KNOWN_OPTIONS = {
+    "attn1_output_patch": (
+        " (as Normalized Attention Guidance does)", "use LumosX Negative at CFG 1 in its place, or remove that node"
+    ),
+}
+_REMOVE = "remove that node, or connect the sampler without it"
 # Packs that cache steps put their own copy here; the result without it is still right.
 _STOCK_FORWARDS = ("forward_orig", "_forward")
 
@@ -47,6 +54,7 @@ def refuse_patches(patcher: Any) -> None:
             continue
         if _computes(path.rpartition(".")[2]) and not _is_own(value):
             raise _replaced(path, value)
+    _refuse_option(patcher.model_options.get("transformer_options", {}))
 
 
 def refuse_unsupported(
@@ -63,12 +71,7 @@ def refuse_unsupported(
     Raises:
         LumosXError: the first thing found that would have no effect, or would undo relations.
     """
-    option = _unused_option(transformer_options)
-    if option is not None:
-        raise LumosXError(
-            f"model: another node set {option} on it, which LumosX does not support; remove that node, or connect the "
-            "sampler without it."
-        )
+    _refuse_option(transformer_options)
     conflicting = [name for name in _CONDITIONS if conditions.get(name) is not None]
     if conflicting:
         name = conflicting[0]
@@ -85,6 +88,13 @@ def refuse_unsupported(
                 "with references; remove that node, or use ComfyUI's EasyCache instead."
             ])
         said.add(path)
+
+
+def _refuse_option(transformer_options: Mapping[str, Any]) -> None:
+    option = _unused_option(transformer_options)
+    if option is not None:
+        known, advice = _KNOWN_OPTIONS.get(option, ("", _REMOVE))
+        raise LumosXError(f"model: another node set {option} on it{known}, which LumosX does not support; {advice}.")
 
 
 def _unused_option(transformer_options: Mapping[str, Any]) -> str | None:
@@ -160,8 +170,7 @@ def _replaced(path: str, value: Any) -> LumosXError:
         advice = "choose SageAttention in LumosX Attention, or use a node that sets an attention override"
     elif kind == "cross_attn":
         advice = (
-            "NAG and similar nodes cannot be used; use the negative_prompt of LumosX Relational Encode and cfg above "
-            "1"
+            "NAG and similar nodes cannot be used; use LumosX Negative at CFG 1, or cfg above 1"
         )
     else:
         advice = (

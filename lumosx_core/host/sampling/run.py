@@ -36,6 +36,7 @@ class Run:
         said: what was logged already.
         asked: whether the sampler asked the model for anything.
         answered: whether the relational forward gave any of the answers.
+        both_computed: whether the step under way computes a negative, too.
         left_out: the conditionings that the guider would not compute, as far as was known before the run.
         watch: how long its steps take.
     """
@@ -44,6 +45,7 @@ class Run:
     said: set[str] = field(default_factory=set)
     asked: bool = False
     answered: bool = False
+    both_computed: bool = False
     left_out: frozenset[str] = frozenset()
     watch: Stopwatch = field(default_factory=Stopwatch)
 
@@ -125,6 +127,32 @@ def tables_of(transformer_options: Mapping[str, Any]) -> TableCache | None:
     return run.tables
 
 
+@torch.compiler.disable
+def note_negative(transformer_options: Mapping[str, Any], relational: bool) -> None:
+    """A model with LumosX Negative at CFG 1 is about to answer; say once a run where that is not what is meant.
+
+    Args:
+        transformer_options: of this forward.
+        relational: whether its conditioning has references, so that the relational forward answers.
+    """
+    run = _run_of(transformer_options)
+    if not relational:
+        sentence = (
+            "model: LumosX Negative at CFG 1 has no effect on a prompt without references; link LumosX Relational "
+            "Encode with relations, or remove that node."
+        )
+    elif run.both_computed:
+        sentence = (
+            "model: cfg is above 1, so LumosX Negative at CFG 1 acts beside cfg's own negative prompt, and costs more "
+            "time; set cfg to 1, or remove that node."
+        )
+    else:
+        return
+    if sentence not in run.said:
+        log_warnings([sentence])
+    run.said.add(sentence)
+
+
 def note_question(
     model_options: Mapping[str, Any], conditions: Sequence[Sequence[Mapping[str, Any]] | None], x: torch.Tensor
 ) -> None:
@@ -140,6 +168,7 @@ def note_question(
     """
     run = _run_of(model_options.get("transformer_options", {}))
     run.asked = True
+    run.both_computed = sum(map(bool, conditions)) > 1
     run.watch.note_step(conditions, x)
     if run.left_out and len(conditions) == 2 and all(conditions):
         computed = {name: held for name, held in zip(("positive", "negative"), conditions) if held}

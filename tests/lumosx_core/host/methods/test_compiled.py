@@ -6,8 +6,10 @@ import torch
 from comfy_extras.nodes_torch_compile import set_torch_compile_wrapper
 
 from lumosx_core.host.methods.lumosx import relational_model
+from lumosx_core.host.methods.lumosx_negative import model_away_from
 from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
 from lumosx_core.models.lumosx import RelationalOptions
+from lumosx_core.models.lumosx.negative import NegativeGuidance
 
 pytestmark = pytest.mark.compile
 
@@ -88,3 +90,15 @@ def test_a_compiled_model_keeps_nothing_of_an_earlier_run(relational, encode, ma
         torch.testing.assert_close(
             sample(compiled, encoded, plan), sample(relational, encoded, plan), rtol=1e-3, atol=1e-3
         )
+
+
+def test_a_negative_text_at_cfg_1_compiles_with_the_blocks_in_one_graph(relational, encode, make_scene):
+    encoded, plan = encode(make_scene()), SamplingPlan(seed=0, steps=2, cfg=1.0)
+    away = model_away_from(relational, encoded.negative, NegativeGuidance())
+    compiled = away.clone()
+    blocks = [f"diffusion_model.blocks.{index}" for index in range(4)]
+    set_torch_compile_wrapper(compiled, backend="eager", fullgraph=True, keys=blocks)
+    torch.testing.assert_close(
+        sample(compiled, encoded, plan), sample(away, encoded, plan), rtol=1e-3, atol=1e-3
+    )
+    assert not torch.allclose(sample(compiled, encoded, plan), sample(relational, encoded, plan), rtol=1e-2, atol=1e-2)

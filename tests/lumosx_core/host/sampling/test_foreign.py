@@ -193,7 +193,7 @@ def sageattn_forward(self, x, *_, **__):
 @pytest.mark.parametrize(
     ("part", "function", "words", "others"),
     [
-        ("cross_attn", wrapped_attention, ["NAG", "negative_prompt"], ["Sage", "Enhance"]),
+        ("cross_attn", wrapped_attention, ["NAG", "LumosX Negative at CFG 1"], ["Sage", "Enhance"]),
         ("self_attn", wrapped_attention, ["Enhance-A-Video"], ["Sage", "NAG"]),
         ("self_attn", sageattn_forward, ["SageAttention", "LumosX Attention"], ["NAG", "Enhance"]),
         ("cross_attn", sageattn_forward, ["SageAttention", "LumosX Attention"], ["NAG", "Enhance"]),
