@@ -9,6 +9,7 @@ from ..lumosx_core.host.media.demo_pictures import place_demo_pictures
 from ..lumosx_core.host.media.people import tidy_people
 from ..lumosx_core.host.page import left_out
 from ..lumosx_core.host.page.folder_name import check_folder_name
+from ..lumosx_core.host.page.people_routes import register_people
 from ..lumosx_core.host.page.routes import register
 from .attention import LumosXAttention
 from .attribute_scores import LumosXAttributeScore, LumosXMotionScore
@@ -87,6 +88,7 @@ class LumosXExtension(ComfyExtension):
 async def comfy_entrypoint() -> LumosXExtension:
     """Called once by ComfyUI when it loads the pack."""
     register()
+    register_people()
     left_out.register()
     tidy_saved_cases()
     tidy_people()

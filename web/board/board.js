@@ -6,6 +6,7 @@ import { addView } from "../view.js";
 import { say } from "../words.js";
 import { Making } from "./making.js";
 import { Moves } from "./moves.js";
+import { People } from "./people.js";
 import { problemsOf } from "./problems.js";
 import { afterEdit } from "./prompt.js";
 import { freePlace } from "./rebind.js";
@@ -43,6 +44,7 @@ class Board {
     this.known = null;
     this.moves = new Moves(this);
     this.making = new Making(this);
+    this.people = new People(this);
     this.view = makeBoard({
       set: (reference, values, done) => this.set(reference, values, done),
       done: () => this.endTyping(),
@@ -82,7 +84,7 @@ class Board {
   }
 
   notes() {
-    return [...this.making.notes(), ...this.moves.notes()];
+    return [...this.making.notes(), ...this.people.notes(), ...this.moves.notes()];
   }
 
   /** Where the words of each reference are in the prompt, if known; while typing, from the earlier text. */
@@ -160,7 +162,7 @@ class Board {
 
   async heldCase(query) {
     try {
-      const answer = await this.host.api.fetchApi(`/lumosx/case?${query}`);
+      const answer = await this.host.api.fetchApi(`/lumosx/${query}`);
       return answer.ok ? await answer.json() : null;
     } catch {
       // The row then shows only where it comes from.
@@ -220,7 +222,7 @@ class Board {
   press(reference, anchor) {
     const { moves, making } = this;
     if (!reference.shown && !reference.paused && making.canTake(reference)) return void making.choose(reference);
-    const entries = this.entriesOf(reference);
+    const entries = this.entriesOf(reference, anchor);
     const take = anchor.closest(".lumosx-chip, .lumosx-face")?.take ?? null;
     if (entries.length) moves.openMenu(anchor, say("menu_of", { words: reference.phrase }), entries, take);
   }
@@ -229,14 +231,15 @@ class Board {
   offer(taker) {
     const { reference, picture, take } = taker;
     const label = reference ? say("menu_of", { words: reference.phrase }) : taker.getAttribute("aria-label") ?? taker.textContent;
-    const entries = reference ? this.entriesOf(reference) : this.making.entriesFor(take, true);
+    const entries = reference ? this.entriesOf(reference, picture ?? taker) : this.making.entriesFor(take, true);
     this.moves.openMenu(picture ?? taker, label, entries, take);
   }
 
-  entriesOf(reference) {
+  entriesOf(reference, anchor) {
     const entries = this.moves.entriesOf(reference);
     if (this.making.canTake(reference)) entries.push(...this.making.entriesFor((files) => this.making.give(reference, files), false));
     if (reference.occurrence) entries.push({ text: say("any_occurrence"), run: () => this.set(reference, { occurrence: 0 }, true) });
+    entries.push(...this.people.entriesOf(reference, anchor));
     if (reference.node) entries.push({ text: say("show_node"), run: () => this.show(reference.node) });
     return entries;
   }

@@ -7,7 +7,7 @@ import { picturesOf } from "./upload.js";
  * Open a menu.
  * @param {HTMLElement} anchor
  * @param {string} label
- * @param {{text: string, run: () => void}[]} entries
+ * @param {{text: string, image?: string, run: () => void}[]} entries
  * @param {((files: File[]) => void) | null} take what to do with pictures that are pasted meanwhile
  */
 export function openMenu(anchor, label, entries, take = null) {
@@ -24,7 +24,7 @@ export function openMenu(anchor, label, entries, take = null) {
     close(true);
     entry.run();
   };
-  menu.append(...entries.map((entry) => button("", entry.text, choose(entry), { role: "menuitem", tabindex: "-1" })));
+  menu.append(...entries.map((entry) => makeEntry(entry, choose(entry))));
   menu.addEventListener("paste", (event) => {
     const files = picturesOf(event.clipboardData);
     if (!take || !files.length) return;
@@ -41,6 +41,15 @@ export function openMenu(anchor, label, entries, take = null) {
   setAnchor(anchor, true);
   menu.firstElementChild.focus();
   return () => close(false);
+}
+
+function makeEntry({ text, image }, run) {
+  const element = button("", text, run, { role: "menuitem", tabindex: "-1" });
+  if (!image) return element;
+  const picture = make("img", "", { src: image, alt: "", loading: "lazy", draggable: "false" });
+  picture.addEventListener("error", () => picture.classList.add("lumosx-missing"));
+  element.prepend(picture);
+  return element;
 }
 
 function setAnchor(anchor, open) {

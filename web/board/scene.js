@@ -2,7 +2,7 @@
 
 import { MUTED, placeKey, placeOf } from "../graph/links.js";
 import { inputIndex, linkAt, originOf, outputKey, pausedAt, valueOf } from "../graph/walk.js";
-import { heldBy } from "./cases.js";
+import { heldBy, keptBy } from "./cases.js";
 import { addLastRun } from "./lastrun.js";
 import { fileNameOf, fileOfView, pictureAt, viewOf } from "./pictures.js";
 import { promptsOf } from "./prompts.js";
@@ -124,6 +124,7 @@ export function titleOf(node) {
 
 function addSubject(scene, origin, at) {
   if (!origin) return;
+  if (origin.node.comfyClass === "LumosX_LoadPerson") return void addKept(scene, origin, at);
   if (origin.node.comfyClass !== "LumosX_Subject") return void scene.unseen.push(unseen(origin.node, "subject"));
   const node = origin.node;
   const attributes = SLOTS.flatMap((slot) => attributeOf(origin, slot, at));
@@ -138,6 +139,18 @@ function addSubject(scene, origin, at) {
     scene.people.push({ ...whose, references, readOnly: false, body: body.length > 0 });
   }
   for (const each of body) scene.objects.push({ ...each, owner: placeKey(origin) });
+}
+
+function addKept(scene, place, at) {
+  const { node } = place;
+  const held = keptBy(place, scene, at.cases, at);
+  if (!held) return void scene.unseen.push(unseen(node, "subject"));
+  const id = placeKey(place);
+  const every = held.references.map((each, rank) => readOnly(each, `${id}:${rank}`, at.host));
+  const references = every.filter((each) => !each.full_body);
+  const whose = { id, node, title: titleOf(node), face: null, partial: false };
+  if (references.length) scene.people.push({ ...whose, references, readOnly: true, body: references.length < every.length });
+  for (const each of every.filter(({ full_body }) => full_body)) scene.objects.push({ ...each, owner: id });
 }
 
 /** Whether a person has a face besides its attributes; its words alone can be those of a full body. */
@@ -235,7 +248,7 @@ function addCase(scene, place, { cases, root, host }) {
 }
 
 function readOnly(each, id, host) {
-  const image = each.image?.filename ? viewOf(host.api, each.image) : null;
+  const image = each.image?.filename ? viewOf(host.api, each.image) : (each.url ?? null);
   const { kind, phrase, occurrence = 0, shown = true, full_body = false } = each;
   const fixed = { node: null, slot: null, link: null, broadcast: null, phraseLinked: false, phraseNode: null, known: true };
   return { id, kind, phrase, occurrence, person: null, shown, paused: null, full_body, image, file: fileOfView(each.image), ...fixed };

@@ -117,33 +117,33 @@ def register() -> None:
     if running is None or any(getattr(route, "path", None) == BOARD for route in running.routes):
         return
     # One question at a time: many at once would take the processor from sampling.
-    board_turn, case_turn = _Turn(), _Turn()
+    board_turn, case_turn = Turn(), Turn()
 
     async def of_body(
         request: web.Request, work: Callable[[bytes, Deadline], dict[str, Any]]
     ) -> web.Response:
         if request.content_type != "application/json":
-            return _refused("board: the request is not JSON; send it as application/json.", 415)
+            return refused("board: the request is not JSON; send it as application/json.", 415)
         body = await _body(request)
         return await board_turn.answer(request, lambda deadline: work(body, deadline), SECONDS)
 
     @running.routes.post(BOARD)
     async def board(request: web.Request) -> web.Response:
-        return await _answered(request, lambda: of_body(request, answer_board))
+        return await answered(request, lambda: of_body(request, answer_board))
 
     @running.routes.post(PACE)
     async def pace(request: web.Request) -> web.Response:
-        return await _answered(request, lambda: of_body(request, lambda body, _: answer_pace(body)))
+        return await answered(request, lambda: of_body(request, lambda body, _: answer_pace(body)))
 
     @running.routes.get(CASE)
     async def case(request: web.Request) -> web.Response:
         name, full_body = request.query.get("name"), request.query.get("full_body", LEAVE_OUT)
-        return await _answered(
+        return await answered(
             request, lambda: case_turn.answer(request, lambda _: answer_case(name, full_body), CASE_SECONDS)
         )
 
 
-class _Turn:
+class Turn:
     """Work for one request at a time, off the event loop."""
 
     def __init__(self) -> None:
@@ -151,23 +151,23 @@ class _Turn:
         self._waiting = 0
 
     async def answer(
-        self, request: web.Request, work: Callable[[Deadline], dict[str, Any]], seconds: float
+        self, request: web.Request, work: Callable[[Deadline], dict[str, Any] | bytes], seconds: float
     ) -> web.Response:
-        """The JSON that ``work`` returns in a thread; its deadline is over when the client is gone."""
+        """The JSON, or the PNG, that ``work`` returns in a thread; its deadline is over when the client is gone."""
         if self._waiting >= MOST_WAITING:
-            return _refused("board: too many requests are waiting; try again later.", 503)
+            return refused("board: too many requests are waiting; try again later.", 503)
         self._waiting += 1
         try:
             async with self._lock:
                 if _is_gone(request):
-                    return _refused("board: nobody waits for the answer any more.", 503)
+                    return refused("board: nobody waits for the answer any more.", 503)
                 return await self._work(request, work, seconds)
         finally:
             self._waiting -= 1
 
     @staticmethod
     async def _work(
-        request: web.Request, work: Callable[[Deadline], dict[str, Any]], seconds: float
+        request: web.Request, work: Callable[[Deadline], dict[str, Any] | bytes], seconds: float
     ) -> web.Response:
         deadline = Deadline(seconds)
         running = asyncio.ensure_future(asyncio.to_thread(work, deadline))
@@ -177,10 +177,10 @@ class _Turn:
             while not running.done():
                 await asyncio.wait({running}, timeout=_LOOK_SECONDS)
                 if _is_gone(request):
-                    return _refused("board: nobody waits for the answer any more.", 503)
+                    return refused("board: nobody waits for the answer any more.", 503)
                 if not running.done() and asyncio.get_running_loop().time() > end:
-                    return _refused(f"board: there was no answer within {seconds:g} seconds; try again later.", 503)
-            return web.json_response(running.result())
+                    return refused(f"board: there was no answer within {seconds:g} seconds; try again later.", 503)
+            return _response(running.result())
         finally:
             deadline.drop()
             # Nobody else asks how it ended.
@@ -191,16 +191,24 @@ def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-async def _answered(request: web.Request, answer: Callable[[], Awaitable[web.Response]]) -> web.Response:
+def _response(result: dict[str, Any] | bytes) -> web.Response:
+    if isinstance(result, bytes):
+        return web.Response(body=result, content_type="image/png")
+    return web.json_response(result)
+
+
+async def answered(request: web.Request, answer: Callable[[], Awaitable[web.Response]]) -> web.Response:
+    """The answer for this server's own page; another's is refused, and an error is a sentence."""
     if not _is_own_page(request):
-        return _refused("board: the request comes from another site; only this server's own page may send it.", 403)
+        return refused("board: the request comes from another site; only this server's own page may send it.", 403)
     try:
         return await answer()
     except LumosXError as error:
-        return _refused(str(error), 400)
+        return refused(str(error), 400)
 
 
-def _refused(sentence: str, status: int) -> web.Response:
+def refused(sentence: str, status: int) -> web.Response:
+    """A sentence as the page expects it."""
     return web.json_response({"error": sentence}, status=status)
 
 

@@ -143,7 +143,7 @@ def test_how_work_ends_that_nobody_waits_for_is_not_reported(monkeypatch):
 
     async def ask():
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
-        answer = await routes._Turn._work(None, work, 5)
+        answer = await routes.Turn._work(None, work, 5)
         ended.set()
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.001)

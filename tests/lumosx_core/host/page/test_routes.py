@@ -222,7 +222,7 @@ def test_one_who_leaves_holds_nobody_up():
             raise
 
     async def meet():
-        turn = routes._Turn()
+        turn = routes.Turn()
         leaving = threading.Event()
         gone, here = client(leaving.is_set), client()
         first = asyncio.ensure_future(turn.answer(gone, work, 30))
@@ -259,7 +259,7 @@ def test_a_drive_that_does_not_answer_is_not_waited_for():
     async def meet():
         here, stuck = client(), threading.Event()
         try:
-            return await routes._Turn().answer(here, lambda _: stuck.wait(60), 0)
+            return await routes.Turn().answer(here, lambda _: stuck.wait(60), 0)
         finally:
             stuck.set()
 
@@ -269,7 +269,7 @@ def test_a_drive_that_does_not_answer_is_not_waited_for():
 
 def test_a_crowd_is_turned_away_and_leaves_room_for_the_next():
     async def meet():
-        here, turn = client(), routes._Turn()
+        here, turn = client(), routes.Turn()
         asked = [turn.answer(here, lambda _: {}, 30) for _ in range(routes.MOST_WAITING + 3)]
         answers = [answer.status for answer in await asyncio.gather(*asked)]
         return answers, (await turn.answer(here, lambda _: {}, 30)).status
