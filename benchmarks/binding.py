@@ -28,6 +28,7 @@ from benchmarks.caching import with_cache
 from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import write_json
 from lumosx_core.models.lumosx import RelationalOptions
+from lumosx_core.models.lumosx.negative import NegativeGuidance
 from lumosx_core.models.lumosx.sequence import Binding
 from lumosx_core.scene.prompt import NEGATIVE_PROMPT
 from lumosx_core.tiny.codec import normalised
@@ -59,6 +60,7 @@ class Variant:
         plan: what it changes in the sampling.
         cache: a core node, with its defaults.
         blank_references: give the unconditional pass zero latents instead of the references.
+        away: guide the video away from the negative prompt inside the pass, as LumosX Negative at CFG 1.
     """
 
     weights: str = "bf16"
@@ -66,6 +68,7 @@ class Variant:
     plan: dict = field(default_factory=dict)
     cache: str = ""
     blank_references: bool = False
+    away: bool = False
 
 
 def variants(steps: int) -> dict[str, Variant]:
@@ -84,6 +87,7 @@ def variants(steps: int) -> dict[str, Variant]:
         "LazyCache": Variant(cache="LazyCacheNode"),
         "guidance for 60% of the steps": Variant(plan={"guidance_end_step": round(0.6 * steps)}),
         "no guidance (cfg 1)": Variant(plan={"cfg": 1.0}),
+        "negative prompt at cfg 1 (NAG)": Variant(plan={"cfg": 1.0}, away=True),
         "cfg 6": Variant(plan={"cfg": 6.0}),
         "half the steps": Variant(plan={"steps": max(1, steps // 2)}),
         "zero latents in the negative": Variant(blank_references=True),
@@ -139,6 +143,7 @@ class Bench:
     def model(self, variant: Variant):
         """The MODEL that LumosX Model Loader and LumosX Model give."""
         from lumosx_core.host.methods.lumosx import relational_model
+        from lumosx_core.host.methods.lumosx_negative import model_away_from
         from lumosx_core.host.weights.loader import load_model
         from lumosx_core.weights.convert import convert
         from lumosx_core.weights.precision import ending
@@ -147,6 +152,8 @@ class Bench:
         if not (self._folder / name).exists():
             convert(self._trained, self._folder / name, variant.weights)
         model = relational_model(load_model(name), variant.options)
+        if variant.away:
+            model = model_away_from(model, [[self._negative[:1], {}]], NegativeGuidance())
         return with_cache(model, variant.cache) if variant.cache else model
 
     def run(self, variant: Variant, plan: dict, scenes: int) -> Iterator[tuple[Script, Measured]]:
