@@ -166,7 +166,8 @@ measured what it does to faces.
 ## What is different here
 
 - The LoRA at full strength, with schedule CausVid, 3 steps and cfg 1: the timesteps that it was trained for, with \
-fresh noise in every step. Shift and negative prompt are unused.
+fresh noise in every step. Shift and negative prompt are unused; *LumosX Negative at CFG 1* behind the LoRA gives the \
+negative prompt an effect.
 - At part of its strength (0.3 to 0.6): schedule release, 8 to 16 steps, shift 3 to 8, cfg 1.
 - Without it: schedule release, 50 steps, shift 8, cfg 6.
 
