@@ -1,6 +1,7 @@
 """A negative text at cfg 1: what a forward with it takes, relative to one without and to two, as cfg above 1 computes.
 
-    python dev.py bench negative [--device cpu|cuda] [--shape small|full] [--references N] [--rounds N] [--json FILE]
+    python dev.py bench negative [--device cpu|cuda] [--shape small|full] [--grid T H W] [--references N]
+        [--rounds N] [--json FILE]
 
 The forwards share one set of random weights and one process, and take turns (A B C A B C …). Each is timed as it runs
 from a sampling run's second step on. Counted operations are exact; times on a busy machine are not.
@@ -9,8 +10,10 @@ from a sampling run's second step on. Counted operations are exact; times on a b
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -70,6 +73,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="dev.py bench negative", description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--shape", default="small", choices=SHAPES)
+    parser.add_argument("--grid", type=int, nargs=3, metavar=("T", "H", "W"), help="of the video, in tokens")
     parser.add_argument("--references", type=int, default=3, choices=SCENES)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--json", type=Path)
@@ -77,6 +81,7 @@ def main(arguments: list[str]) -> int:
     device = torch.device(options.device)
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     shape = SHAPES[options.shape]
+    shape = replace(shape, grid=tuple(options.grid or shape.grid))
     model = draw_model(shape, device, dtype)
     inputs = draw_inputs(shape, drawn_binding(*SCENES[options.references]), device, dtype)
     found = measure(model, inputs, options.rounds)
@@ -88,9 +93,14 @@ def main(arguments: list[str]) -> int:
             f"{processor['median']:.2f} |"
         )
     if options.json:
-        write_json(options.json, {"machine": describe_machine(), "shape": options.shape, **found})
+        setting = {"machine": describe_machine(), "shape": asdict(shape), "rounds": options.rounds}
+        write_json(options.json, {**setting, **found})
     return 0
 
 
 if __name__ == "__main__":
+    from tools import in_process
+    from tools.server import needs_cpu_flag
+
+    in_process.prepare(os.environ["LUMOSX_TEST_COMFYUI"], needs_cpu_flag())
     sys.exit(main(sys.argv[1:]))
