@@ -29,7 +29,7 @@ from ..scene.duration import Expected, PacedRun, Size
 from ..scene.summary import Outlook
 from .linked import LinkedRun, own_run, runs_behind
 from .model.memory import planned_bytes
-from .socket import BINDING
+from .socket import BINDING, PRESENCE
 
 _log = logging.getLogger("LumosX")
 _GIGABYTE = 1 << 30
@@ -89,6 +89,7 @@ class Stopwatch:
         self._start: float | None = None
         self._binding: Any = None
         self._shape: Sequence[int] = ()
+        self._varies = False
 
     def note_step(self, conditions: Sequence[Sequence[Mapping[str, Any]] | None], x: torch.Tensor) -> None:
         """The sampler asks the model for something.
@@ -108,11 +109,13 @@ class Stopwatch:
         held = [entry.get("model_conds", {}) for entry in passes]
         self._binding = next((one[BINDING].cond for one in held if BINDING in one), self._binding)
         self._shape = x.shape
+        # References that come and go make steps of different length.
+        self._varies = self._varies or any(PRESENCE in one for one in held)
 
     def note_end(self, patcher: Any) -> None:
         """Store the pace of the finished run, unless it cannot be distinguished from other runs."""
         end, run = time.perf_counter(), own_run()
-        if self._steps < _FEWEST or self._binding is None or self._start is None or run is None:
+        if self._varies or self._steps < _FEWEST or self._binding is None or self._start is None or run is None:
             return
         if run.forwards is None or run.model is None:
             return

@@ -9,10 +9,13 @@ import comfy.conds
 import torch
 
 from ..errors import LumosXError
+from ..models.lumosx.presence import Presence
 from ..models.lumosx.sequence import Binding
 
 REFERENCES = "lumosx_references"
 BINDING = "lumosx_binding"
+PRESENCE = "lumosx_presence"
+"""Only in conditionings some of whose references are absent from some steps."""
 TIMESTEP = "lumosx_timestep"
 LYNX_WRAPPER = "lumosx_lynx"
 """Key of what LumosX Lynx puts onto a MODEL."""
@@ -49,7 +52,7 @@ class MissingLynxNode(MissingModelNode):
     )
 
 
-OWN = frozenset({REFERENCES, BINDING, MissingModelNode.NAME})
+OWN = frozenset({REFERENCES, BINDING, PRESENCE, MissingModelNode.NAME})
 """Names of everything in ``model_conditions``."""
 
 
@@ -61,14 +64,17 @@ class RunsAlone(comfy.conds.CONDConstant):
         return False
 
 
-def model_conditions(references: list[torch.Tensor], binding: Binding) -> dict:
+def model_conditions(references: list[torch.Tensor], binding: Binding, presence: Presence | None = None) -> dict:
     """``model_conds`` of one conditioning entry.
 
     Args:
         references: normalised latents in token order, each [1, 16, 1, height, width].
         binding: what they are bound to.
+        presence: when they are there, unless all are there in every step.
     """
+    limited = presence is not None and presence.is_limited
     return {
+        **({PRESENCE: comfy.conds.CONDConstant(presence)} if limited else {}),
         # A list, not one tensor: context windows cut any tensor whose size happens to be the number of frames.
         REFERENCES: comfy.conds.CONDList(references),
         BINDING: comfy.conds.CONDConstant(binding),

@@ -12,6 +12,7 @@ import torch
 
 from ..errors import LumosXError
 from ..media.sketch import Sketch
+from .influence import FULL, Influence
 from .verdict import CheckedReference, Finding, bits_of, find
 
 LONGEST_PHRASE = 2_000
@@ -38,10 +39,11 @@ class Reference:
         occurrence: 0 binds every occurrence of the phrase in the prompt, n only the n-th.
         source: the node input it came from, named in messages; its kind by default.
         full_body: an object that is a whole person, under the person's words.
+        influence: how strongly it acts, and in which steps.
 
     Raises:
-        LumosXError: an empty phrase or one longer than ``LONGEST_PHRASE``, a misshapen image, a negative occurrence,
-            or a full body that is not an object or has no image.
+        LumosXError: an empty phrase or one longer than ``LONGEST_PHRASE``, a misshapen image, a negative occurrence, a
+            full body that is not an object or has no image, or a strength or steps out of range.
     """
 
     kind: Kind
@@ -50,6 +52,7 @@ class Reference:
     occurrence: int = 0
     source: str = ""
     full_body: bool = False
+    influence: Influence = FULL
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "phrase", " ".join(self.phrase.split()))
@@ -65,6 +68,7 @@ class Reference:
                 f"{self.source}: the phrase has {len(self.phrase)} letters, more than fit in a prompt; type a few "
                 "words of the prompt."
             )
+        self.influence.check(self.source)
         if self.occurrence < 0:
             raise LumosXError(f"{self.source}: occurrence {self.occurrence} is below 0; use 0 for all, or 1, 2, 3 ….")
         if self.image is None:

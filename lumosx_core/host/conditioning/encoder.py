@@ -8,6 +8,7 @@ from typing import Any
 import comfy.model_management
 import torch
 
+from ...models.lumosx.presence import Presence
 from ...models.lumosx.sequence import Binding, SequenceLayout
 from ...models.wan.config import WAN21_LATENT
 from ...scene.binding import bind_prompt
@@ -60,7 +61,7 @@ def encode_scene(
     bound = bind_prompt(tokenizer, scene, prompt)
     negative_prompt = negative_text(negative_prompt)
     negative_tokens = tokenizer.encoder_tokens(negative_prompt, "negative_prompt")
-    binding = Binding.of(bound)
+    binding, presence = Binding.of(bound), Presence.of(bound)
     layout = SequenceLayout(*WAN21_LATENT.token_grid(size.latent_shape), binding)
     summary = summarise(prompt, bound, negative_prompt, size, layout, vae)
     # What can be said without a prompt was logged where the scene was made.
@@ -71,7 +72,7 @@ def encode_scene(
     latents = reference_latents(encodings, vae, scene.references, size)
     negative_latents = unconditional_latents(encodings, vae, latents, size, unconditional)
     positive_tokens = tokenizer.encoder_tokens(prompt, "prompt")
-    positive = with_references(encodings.text(clip, positive_tokens), latents, binding)
-    negative = with_references(encodings.text(clip, negative_tokens), negative_latents, binding)
+    positive = with_references(encodings.text(clip, positive_tokens), latents, binding, presence)
+    negative = with_references(encodings.text(clip, negative_tokens), negative_latents, binding, presence)
     samples = torch.zeros(size.latent_shape, device=comfy.model_management.intermediate_device())
     return Encoded(positive, negative, {"samples": samples}, encoding_report(summary), encoding_view(summary))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import comfy.conds
@@ -20,6 +21,7 @@ from ..model.attention import others_override
 from ..model.memory import UNLIMITED, SamplingMemory
 from ..model.wrappers import put_wrappers
 from ..sampling.caches import with_copied_input
+from ..sampling.presence import at_step
 from ..sampling.run import RunWrapper, check_forward, note_negative, note_question, tables_of
 from ..socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode, RunsAlone
 
@@ -143,6 +145,7 @@ class PassesWrapper:
 
     def __call__(self, executor, model, conditions, x, sigma, model_options):
         note_question(model_options, conditions, x)
+        conditions = at_step(conditions, sigma, model.model_sampling)
         step = {}
         if TIMESTEP in model_options:
             step[TIMESTEP] = comfy.conds.CONDRegular(torch.tensor([model_options[TIMESTEP]], device=x.device))
@@ -154,7 +157,7 @@ class PassesWrapper:
         return executor(model, conditions, x, sigma, with_copied_input(model_options))
 
 
-def _with_conditions(entry: dict, ours: dict, all_kinds: dict) -> dict:
+def _with_conditions(entry: Mapping[str, Any], ours: dict, all_kinds: dict) -> dict:
     held = entry.get("model_conds", {})
     return {**entry, "model_conds": {**held, **all_kinds, **(ours if BINDING in held else {})}}
 

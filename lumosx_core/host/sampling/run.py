@@ -19,6 +19,7 @@ from ..graph import from_encoder
 from ..pace import Stopwatch
 from .foreign import refuse_patches, refuse_unsupported
 from .loras import lora_warnings
+from .presence import CachesByStage, has_presence, never_there, outermost
 
 _RUN = "lumosx_run"
 _LOST = (
@@ -80,6 +81,9 @@ class RunWrapper:
         # Hooks change weights between steps, and with them the text's keys and values.
         run = Run(None if patcher.hook_patches else TableCache(), left_out=left_out)
         transformer_options = {**model_options.get("transformer_options", {}), _RUN: run}
+        if any(has_presence(entry) for entries in computed for entry in entries):
+            log_warnings(never_there(conditionings, sigmas, patcher.get_model_object("model_sampling")))
+            transformer_options = outermost(transformer_options, CachesByStage())
         guider.model_options = {**model_options, "transformer_options": transformer_options}
         result = executor(noise, latent_image, sampler, sigmas, *arguments, **options)
         if reached and run.asked and not run.answered:

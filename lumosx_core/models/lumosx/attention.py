@@ -11,10 +11,12 @@ import torch.nn.functional as F
 
 from ..attention import DenseAttention
 from .sequence import SequenceLayout
+from .strength import KeyStrengths
 
 
 def relational_self_attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, layout: SequenceLayout, dense: DenseAttention
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, layout: SequenceLayout, dense: DenseAttention,
+    strengths: KeyStrengths | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """CSAM (paper section 3): the video sees everything, a group of references only itself.
 
@@ -22,6 +24,7 @@ def relational_self_attention(
         q: [batch, layout.tokens, heads * head_dim] or only its video tokens, rotary embedding applied.
         k, v: [batch, layout.tokens, heads * head_dim].
         dense: the attention backend.
+        strengths: those of the layout's references, where any is not 1.
 
     Returns:
         What the video attends to, [batch, layout.video_tokens, heads * head_dim], and the same for the references
@@ -29,7 +32,7 @@ def relational_self_attention(
     """
     video_tokens = layout.video_tokens
     # The video comes first: some backends shift k in place by a constant, which only later, smaller calls survive.
-    video = dense(q[:, :video_tokens], k, v, heads)
+    video = of_video(q[:, :video_tokens], k, v, heads, dense, strengths)
     if q.shape[1] == video_tokens:
         return (video,)
     parts = []
@@ -38,6 +41,14 @@ def relational_self_attention(
         mixed = dense(of_groups(q), of_groups(k), of_groups(v), heads)
         parts.append(mixed.unflatten(0, (-1, groups)).flatten(1, 2))
     return video, torch.cat(parts, dim=1)
+
+
+def of_video(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int, dense: DenseAttention,
+    strengths: KeyStrengths | None,
+) -> torch.Tensor:
+    """What the video's rows q [batch, video tokens, heads * head_dim] attend to, in their shape."""
+    return dense(q, k, v, heads) if strengths is None else strengths.attend(q, k, v, heads, dense)
 
 
 def _of_groups(start: int, groups: int, tokens: int, x: torch.Tensor) -> torch.Tensor:

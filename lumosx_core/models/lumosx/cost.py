@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..wan.config import UMT5, WAN21_1_3B, WanConfig
 from .sequence import SequenceLayout
+from .strength import further_channels, kept_frames
 
 GIGABYTE = 10**9
 CHUNK_TOKENS = 8192
@@ -75,13 +76,15 @@ def forward_work(
     cells = -(-layout.height // pool) * -(-layout.width // pool)
     # In multiplications with a matrix of dim columns: q, o and cross-attention's q, o; k, v; the feed-forward.
     linear = rows * (4 * dim**2 + 2 * dim * config.ffn_dim) + config.num_layers * tokens * 2 * dim**2
-    attention = config.num_layers * video * tokens + full * groups
+    # In channels of all heads, of which strengths need more.
+    wide = dim + config.num_heads * further_channels(layout)
+    attention = config.num_layers * video * kept_frames(layout) * layout.frame_tokens * wide + full * groups * dim
     text = (rows * 2 + full * layout.binding.references * cells) * text_keys
     patch = math.prod(config.patch_size) * config.in_dim
     time = config.freq_dim * dim + 7 * dim**2
     return Work(
         linear=2 * batch * linear,
-        self_attention=2 * batch * 2 * attention * dim,
+        self_attention=2 * batch * 2 * attention,
         cross_attention=2 * batch * text * dim,
         ends=2 * batch * ((tokens + video) * patch * dim + time),
     )
@@ -144,6 +147,7 @@ def forward_bytes(
     phases = (
         _while_projecting(layout, config, element_bytes, tokens),
         _while_attending(layout, config, element_bytes, batch),
+        _while_weighting(layout, config, element_bytes),
         _while_feeding(layout, config, element_bytes, stream, tokens),
         _while_reading_out(layout, config, element_bytes, stream),
     )
@@ -164,6 +168,15 @@ def _while_attending(layout: SequenceLayout, config: WanConfig, element: int, ba
     largest = max((groups * tokens for _, groups, tokens in layout.group_calls if groups > 1), default=0)
     groups = max(2 * references, references + 3 * largest if batch > 1 else 0)
     return config.dim * element * (3 * layout.tokens + layout.video_tokens + groups)
+
+
+def _while_weighting(layout: SequenceLayout, config: WanConfig, element: int) -> int:
+    """While the video attends by strengths: copies of what counts beside queries, keys and values, and the outcome."""
+    if not layout.binding.strengths:
+        return 0
+    channels = further_channels(layout)
+    copied = 2 * kept_frames(layout) * layout.frame_tokens + (2 if channels else 1) * layout.video_tokens
+    return element * (3 * layout.tokens * config.dim + copied * (config.dim + config.num_heads * channels))
 
 
 def _while_feeding(layout: SequenceLayout, config: WanConfig, element: int, stream: int, tokens: int) -> int:

@@ -14,6 +14,7 @@ from .attention import (
     PlainTextAttention,
     RelationalTextAttention,
     TextKeys,
+    of_video,
     relational_self_attention,
 )
 from .negative import DenseGuidedTextAttention, GuidedTextAttention, NegativeKeys
@@ -80,9 +81,14 @@ class RelationalAttention:
             q: [batch, tokens or video tokens, heads * head_dim].
             k, v: [batch, tokens, heads * head_dim].
         """
-        layout, dense = self.method.tables.layout, self.method.dense
+        tables, dense = self.method.tables, self.method.dense
+        layout, strengths = tables.layout, tables.strengths
         if self.method.csam:
-            return relational_self_attention(q, k, v, heads, layout, dense)
+            return relational_self_attention(q, k, v, heads, layout, dense, strengths)
+        if strengths is not None:
+            video, others = q[:, :layout.video_tokens], q[:, layout.video_tokens:]
+            mixed = of_video(video, k, v, heads, dense, strengths)
+            return (mixed, dense(others, k, v, heads)) if others.shape[1] else (mixed,)
         mixed = dense(q, k, v, heads)
         return mixed[:, :layout.video_tokens], mixed[:, layout.video_tokens:]
 

@@ -6,13 +6,42 @@ frame of ``height * width`` tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ...scene.binding import BoundPrompt
+from ...scene.influence import FULL, Influence
 from ...scene.phrases import Span
 from ..wan.config import UMT5
+
+
+@dataclass(frozen=True)
+class BoundWord:
+    """One of a scene's words without its picture: small, immutable and comparable.
+
+    Attributes:
+        spans: its token spans.
+        person: index of the subject that it belongs to; None for a background or an object.
+        shown: whether it has a picture.
+        influence: how strongly it acts, and in which steps.
+    """
+
+    spans: tuple[Span, ...]
+    person: int | None
+    shown: bool
+    influence: Influence = FULL
+
+
+def bound_words(bound: BoundPrompt) -> tuple[BoundWord, ...]:
+    """Those of a scene in a prompt, in token order."""
+    owners: list[int | None] = [None for _ in bound.scene.non_human]
+    owners += [index for index, subject in enumerate(bound.scene.subjects) for _ in subject.words]
+    return tuple(
+        BoundWord(bound.spans_of(word), owner, word.image is not None, word.influence)
+        for word, owner in zip(bound.scene.words, owners)
+    )
 
 
 @dataclass(frozen=True)
@@ -23,17 +52,40 @@ class Binding:
         non_human_spans: the token spans of each background or object reference.
         subject_spans: the token spans of each subject, all its phrases together.
         subject_images: how many reference images each subject has; one of words only has none.
+        strengths: what the video gives each reference is multiplied by; empty if that is 1 for all of them.
     """
 
     non_human_spans: tuple[tuple[Span, ...], ...]
     subject_spans: tuple[tuple[Span, ...], ...]
     subject_images: tuple[int, ...]
+    strengths: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, bound: BoundPrompt) -> Binding:
         """What binds the references of a scene to a prompt."""
-        images = tuple(len(subject.references) for subject in bound.scene.subjects)
-        return cls(bound.non_human_spans, bound.subject_spans, images)
+        return cls.of_words(bound_words(bound))
+
+    @classmethod
+    def of_words(cls, words: Sequence[BoundWord]) -> Binding:
+        """What binds references to a prompt. A person without any picture is nobody.
+
+        Args:
+            words: in token order.
+        """
+        people: dict[int, list[BoundWord]] = {}
+        for word in words:
+            if word.person is not None:
+                people.setdefault(word.person, []).append(word)
+        groups = [group for group in people.values() if any(word.shown for word in group)]
+        non_human = [word for word in words if word.person is None]
+        pictures = [word for word in (*non_human, *(word for group in groups for word in group)) if word.shown]
+        strengths = tuple(word.influence.strength for word in pictures)
+        return cls(
+            tuple(word.spans for word in non_human),
+            tuple(tuple(span for word in group for span in word.spans) for group in groups),
+            tuple(sum(word.shown for word in group) for group in groups),
+            strengths if any(strength != 1 for strength in strengths) else (),
+        )
 
     @property
     def references(self) -> int:

@@ -14,6 +14,7 @@ from ..wan.rotary import wan_rotary_table
 from .attention import TextKeys, WordBias
 from .options import RelationalOptions
 from .sequence import SequenceLayout
+from .strength import KeyStrengths
 
 KEYS_STEP = 64
 """Text keys come in multiples of this, so that prompts of like length share compiled code."""
@@ -30,16 +31,19 @@ class Tables:
         rotary: [tokens, head_dim / 2] complex64.
         word_bias: MCAM's word weights and cells.
         texts: keys and values of each block.
+        strengths: of the references, for the video's self-attention; None where all are 1.
     """
 
     layout: SequenceLayout
     rotary: torch.Tensor
     word_bias: WordBias
     texts: tuple[TextKeys, ...]
+    strengths: KeyStrengths | None = None
 
 
 def make_tables(
-    model: WanModule, context: torch.Tensor, layout: SequenceLayout, options: RelationalOptions, merge_pads: bool = True
+    model: WanModule, context: torch.Tensor, layout: SequenceLayout, options: RelationalOptions,
+    merge_pads: bool = True, earlier: Tables | None = None,
 ) -> Tables:
     """Compute the tables of one text under one layout.
 
@@ -50,6 +54,7 @@ def make_tables(
         options: scientific constants.
         merge_pads: let one key stand for several of the equal ones behind the text. Exact, but the attention over
             them then needs a bias, which not every backend takes.
+        earlier: tables of the same model and text under another layout, whose text keys serve again where they can.
     """
     length = max(UMT5.length, context.shape[1])
     weights = layout.binding.text_weights(length) * options.ratio
@@ -60,17 +65,29 @@ def make_tables(
         kept, log_counts = _merge_pads(context, weights)
     context, weights = context[:, :kept], weights[:, :kept]
     context = F.pad(context, (0, 0, 0, kept - context.shape[1]))
-    embedded = model.text_embedding(context)
-    device, width = context.device, embedded.shape[-1]
+    if earlier is not None and _merged_alike(earlier.texts[0], kept, log_counts):
+        texts = earlier.texts
+    else:
+        embedded = model.text_embedding(context)
+        texts = tuple(_text_keys(block.cross_attn, embedded, log_counts) for block in model.blocks)
+    device, head_dim = context.device, texts[0].keys.shape[-1] // model.num_heads
     return Tables(
         layout=layout,
-        rotary=wan_rotary_table(layout.positions(options.r2pe), width // model.num_heads, device),
+        rotary=wan_rotary_table(layout.positions(options.r2pe), head_dim, device),
         word_bias=WordBias(
             weights.to(device), layout.pooled_cells(options.pool).to(device), (layout.height, layout.width),
             options.pool,
         ),
-        texts=tuple(_text_keys(block.cross_attn, embedded, log_counts) for block in model.blocks),
+        texts=texts,
+        strengths=KeyStrengths.of(layout, head_dim, device),
     )
+
+
+def _merged_alike(text: TextKeys, kept: int, log_counts: torch.Tensor | None) -> bool:
+    """Whether a text's keys stand for the same tokens."""
+    if text.keys.shape[1] != kept or (text.log_counts is None) != (log_counts is None):
+        return False
+    return text.log_counts is None or log_counts is None or torch.equal(text.log_counts, log_counts)
 
 
 def _merge_pads(context: torch.Tensor, weights: torch.Tensor) -> tuple[int, torch.Tensor | None]:
@@ -116,10 +133,15 @@ class TableCache:
         merge_pads: bool = True,
     ) -> Tables:
         """As ``make_tables``, or what it gave before for the same arguments."""
-        key = (model, layout, options, merge_pads, context.shape, context.dtype, context.device)
-        for known, text, tables in self._kept:
-            if known == key and torch.equal(text, context):
+        shared = (model, merge_pads, context.shape, context.dtype, context.device)
+        key = (*shared, layout, options)
+        alike = [(known, tables) for known, text, tables in self._kept
+                 if known[:len(shared)] == shared and torch.equal(text, context)]
+        for known, tables in alike:
+            if known == key:
                 return tables
-        tables = make_tables(model, context, layout, options, merge_pads)
+        # References that come or go in the middle of a run leave its texts as they are.
+        earlier = alike[-1][1] if alike else None
+        tables = make_tables(model, context, layout, options, merge_pads, earlier)
         self._kept = [*self._kept[1 - MOST_TEXTS:], (key, context, tables)]
         return tables

@@ -11,7 +11,10 @@ CONFIG = SimpleNamespace(dim=10, ffn_dim=100)
 
 
 def layout(video=60, references=40, frame=20, calls=()):
-    return SimpleNamespace(tokens=video + references, video_tokens=video, frame_tokens=frame, group_calls=calls)
+    return SimpleNamespace(
+        tokens=video + references, video_tokens=video, frame_tokens=frame, group_calls=calls,
+        binding=SimpleNamespace(strengths=()),
+    )
 
 
 @pytest.mark.parametrize(("element", "tokens", "expected"), [
