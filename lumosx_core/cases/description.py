@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ..errors import LumosXError
+from ..scene.influence import FULL, MOST_STRENGTH, Influence
 from ..untrusted import LONGEST_PATH, children, inside, read_inside, shown
 from ..validation import Strict, first_mistake
 
@@ -31,12 +33,21 @@ class CaseReference:
     Attributes:
         file: its picture, relative to the case with ``/``; None for words only.
         phrase, occurrence, full_body: as ``Reference`` has them.
+        strength, start, end: as ``Influence`` has them.
     """
 
     file: str | None
     phrase: str
     occurrence: int
     full_body: bool = False
+    strength: float = FULL.strength
+    start: float = FULL.start
+    end: float = FULL.end
+
+    @property
+    def influence(self) -> Influence:
+        """How strongly it acts, and in which steps."""
+        return Influence(self.strength, self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,9 @@ def _fields(entry: CaseReference | None) -> dict[str, Any] | None:
     if entry is None:
         return None
     body = {"full_body": True} if entry.full_body else {}
-    return {"file": entry.file, "phrase": entry.phrase, "occurrence": entry.occurrence, **body}
+    # Only where they are used, since versions before them refuse names that they do not know.
+    influence = dataclasses.asdict(entry.influence) if entry.influence != FULL else {}
+    return {"file": entry.file, "phrase": entry.phrase, "occurrence": entry.occurrence, **body, **influence}
 
 
 def _check_file(folder: Path, file: str) -> None:
@@ -161,6 +174,10 @@ def _wrong(folder: Path, what: str) -> LumosXError:
     )
 
 
+Strength = Annotated[float, Field(ge=0, le=MOST_STRENGTH**2)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
 class _Exact(Strict, extra="forbid"):
     """An object with exactly these names."""
 
@@ -169,6 +186,15 @@ class _Words(_Exact):
     file: str | None
     phrase: str
     occurrence: int
+    strength: Strength = FULL.strength
+    start: Share = FULL.start
+    end: Share = FULL.end
+
+    @model_validator(mode="after")
+    def _is_sometimes_there(self) -> _Words:
+        if self.start >= self.end:
+            raise ValueError("start must be below end")
+        return self
 
     def entry(self) -> CaseReference:
         return CaseReference(**self.model_dump())

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,8 +198,11 @@ def read_caption(folder: Path) -> tuple[str, str]:
 def _described(pictures: _Pictures, description: Description) -> _Found:
     def read(kind: Kind, entry: CaseReference) -> Reference:
         if entry.file is None:
-            return Reference(kind, entry.phrase, None, entry.occurrence, f"case file {DESCRIPTION}", entry.full_body)
-        return pictures.read(pictures.folder / entry.file, kind, entry.phrase, entry.occurrence, entry.full_body)
+            source = f"case file {DESCRIPTION}"
+            return Reference(kind, entry.phrase, None, entry.occurrence, source, entry.full_body, entry.influence)
+        path = pictures.folder / entry.file
+        found = pictures.read(path, kind, entry.phrase, entry.occurrence, entry.full_body)
+        return dataclasses.replace(found, influence=entry.influence)
 
     found = _Found(objects=[read(Kind.OBJECT, entry) for entry in description.objects])
     if description.background is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import unicodedata
 from collections import Counter
@@ -196,7 +197,8 @@ def _described(scene: Scene) -> tuple[Description, dict[str, Reference]]:
         if reference.image is not None:
             file = f"{folder}/{picture_name(reference.phrase, prefix, taken.setdefault(folder, set()))}"
             files[file] = reference
-        return CaseReference(file, reference.phrase, reference.occurrence, reference.full_body)
+        own = dataclasses.astuple(reference.influence)
+        return CaseReference(file, reference.phrase, reference.occurrence, reference.full_body, *own)
 
     def object_entry(reference: Reference) -> CaseReference:
         owner = scene.owner_of(reference) if reference.full_body else None

@@ -139,7 +139,13 @@ def _body_note(scene: Scene, reference: Reference) -> str:
 
 
 def _name(word: Reference) -> str:
-    return f"\"{word.phrase}\"" + (f" (occurrence {word.occurrence})" if word.occurrence else "")
+    return f"\"{word.phrase}\"" + (f" (occurrence {word.occurrence})" if word.occurrence else "") + _set(word)
+
+
+def _set(word: Reference) -> str:
+    """What a user set for it, such as " (strength 0.5, steps 0 to 50 %)"."""
+    text = word.influence.text
+    return f" ({text})" if text else ""
 
 
 def _count(number: int, noun: str) -> str:

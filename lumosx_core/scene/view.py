@@ -78,6 +78,7 @@ def finding_view(finding: Finding) -> dict[str, Any]:
 def _words(word: Reference) -> dict[str, Any]:
     return {
         "kind": word.kind.value, "phrase": word.phrase, "occurrence": word.occurrence, "shown": word.image is not None,
+        "strength": word.influence.strength, "start": word.influence.start, "end": word.influence.end,
     }
 
 

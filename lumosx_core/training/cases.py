@@ -160,6 +160,11 @@ def _check_case(folder: Path) -> TrainingCase:
         VideoFile(target)
     elif _open_image(target)[1]:
         notes.append(f"{target.name} has several frames or pages; the first is used.")
+    set_apart = [f"\"{word.phrase}\" ({word.influence.text})" for word in case.scene.words if word.influence.text]
+    if set_apart:
+        notes.append(
+            f"Strength and steps are for sampling only; training uses all of {', '.join(set_apart)} in every step."
+        )
     # Nothing that the real tokenizer, which is not loaded yet, would find is missed.
     _bind(letter_tokens, case, folder)
     return TrainingCase(folder, target, (*notes, *case.scene.warnings()))

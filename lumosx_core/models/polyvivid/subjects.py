@@ -96,6 +96,12 @@ def warnings_of(
                 f"{reference.source}: occurrence {reference.occurrence} of \"{reference.phrase}\" has no effect, since "
                 "PolyVivid knows words and no places; use words that occur once."
             )
+        if reference.influence.text:
+            found.append(
+                f"{reference.source}: {reference.influence.text} of \"{reference.phrase}\" has no effect, since "
+                "PolyVivid uses every subject in full; for all of them together, LumosX PolyVivid has a strength and "
+                "steps."
+            )
         if reference.image is None and (reference.kind is not Kind.FACE or _is_unseen(reference, scene)):
             found.append(f"{reference.source}: \"{reference.phrase}\" has no picture, so its words alone count.")
     return found
