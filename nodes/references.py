@@ -2,9 +2,25 @@
 
 from comfy_api.latest import io
 
-from ..lumosx_core.host.conditioning.scene import attributes_of, background_of, objects_of, subject_of
+from ..lumosx_core.host.conditioning.scene import (
+    INFLUENCE,
+    SUBJECT,
+    attributes_of,
+    background_of,
+    influence_of,
+    objects_of,
+    subject_of,
+)
 from .base import Node
-from .sockets import SCENE, BackgroundSocket, ReferencesSocket, SubjectSocket, aliases, occurrence_input
+from .sockets import (
+    SCENE,
+    BackgroundSocket,
+    ReferencesSocket,
+    SubjectSocket,
+    aliases,
+    influence_inputs,
+    occurrence_input,
+)
 
 SLOTS = (1, 2, 3)
 
@@ -62,16 +78,22 @@ class LumosXSubject(Node):
                     tooltip="A cut-out of the whole person on white, used as a reference of its own with this "
                     "person's phrase. Training used it instead of face and attributes, so link either it or them.",
                 ),
+                *influence_inputs("all pictures of this person"),
+                *influence_inputs("the face", "face_"),
+                *(one for slot in SLOTS for one in influence_inputs(f"attribute {slot}", f"attribute_{slot}_")),
             ],
             outputs=[SubjectSocket.Output(display_name="subject", tooltip="This person, for LumosX Binder.")],
         )
 
     @classmethod
     def execute(
-        cls, phrase, face=None, more_attributes=None, occurrence=0, full_body=None, **slots
+        cls, phrase, face=None, more_attributes=None, occurrence=0, full_body=None, strength=1.0, start_percent=0.0,
+        end_percent=1.0, **slots
     ) -> io.NodeOutput:
         attributes = attributes_of({**slots, "face": face, "full_body": full_body}, SLOTS, more_attributes)
-        return io.NodeOutput(subject_of(phrase, face, occurrence, attributes, full_body))
+        person = influence_of(SUBJECT, strength, start_percent, end_percent)
+        own = influence_of(SUBJECT, *(slots.get(f"face_{name}") for name in INFLUENCE), "face_", face)
+        return io.NodeOutput(subject_of(phrase, face, occurrence, attributes, full_body, person, own))
 
 
 class LumosXObject(Node):
@@ -102,13 +124,17 @@ class LumosXObject(Node):
                     "previous", optional=True, tooltip="Objects that come before this one; chain as many as you need."
                 ),
                 occurrence_input("occurrence", "the phrase"),
+                *influence_inputs("this picture"),
             ],
             outputs=[ReferencesSocket.Output(display_name="objects", tooltip="The chain, ending with this one.")],
         )
 
     @classmethod
-    def execute(cls, image, phrase, previous=None, occurrence=0) -> io.NodeOutput:
-        return io.NodeOutput(objects_of(image, phrase, previous, occurrence))
+    def execute(
+        cls, image, phrase, previous=None, occurrence=0, strength=1.0, start_percent=0.0, end_percent=1.0
+    ) -> io.NodeOutput:
+        influence = influence_of("LumosX Object", strength, start_percent, end_percent)
+        return io.NodeOutput(objects_of(image, phrase, previous, occurrence, influence))
 
 
 class LumosXBackground(Node):
@@ -132,10 +158,14 @@ class LumosXBackground(Node):
                         "prompt.",
                 ),
                 occurrence_input("occurrence", "the phrase"),
+                *influence_inputs("this picture"),
             ],
             outputs=[BackgroundSocket.Output(display_name="background", tooltip="The background, for LumosX Binder.")],
         )
 
     @classmethod
-    def execute(cls, image, phrase, occurrence=0) -> io.NodeOutput:
-        return io.NodeOutput(background_of(image, phrase, occurrence))
+    def execute(
+        cls, image, phrase, occurrence=0, strength=1.0, start_percent=0.0, end_percent=1.0
+    ) -> io.NodeOutput:
+        influence = influence_of("LumosX Background", strength, start_percent, end_percent)
+        return io.NodeOutput(background_of(image, phrase, occurrence, influence))

@@ -5,6 +5,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..lumosx_core.scene.influence import MOST_STRENGTH
+
 SCENE, PICTURES, SCORES = "LumosX/scene", "LumosX/pictures", "LumosX/scores"
 CATEGORY = "LumosX/model"
 LYNX = "LumosX/Lynx"
@@ -37,6 +39,35 @@ def occurrence_input(name: str, phrase: str):
         optional=True,
         tooltip=f"Which occurrence of {phrase} in the prompt this picture stands for: 0 binds all of them (like the "
         "release), 1 only the first, 2 only the second … Use it if two people share a word.",
+    )
+
+
+def influence_inputs(of: str, prefix: str = ""):
+    """How strongly a picture acts, and in which steps: three inputs that are folded away while they are not used.
+
+    Args:
+        of: what they belong to, e.g. "this picture".
+        prefix: of their ids, e.g. "face_".
+    """
+    whose = prefix.replace("_", " ").rstrip() + ": " if prefix else ""
+    yield advanced(
+        io.Float, f"{prefix}strength", display_name=f"{whose}strength", default=1.0, min=0.0, max=MOST_STRENGTH,
+        step=0.05, optional=True,
+        tooltip=f"How much the video looks at {of}: its share of the attention is multiplied by this. 1: as trained; "
+        "0: the video does not see it. The model was not trained with other values; try 0.5 to 2. Other values than 0 "
+        "and 1 make a step slower.",
+    )
+    yield advanced(
+        io.Float, f"{prefix}start_percent", display_name=f"{whose}start", default=0.0, min=0.0, max=1.0, step=0.01,
+        optional=True,
+        tooltip=f"From which part of the sampling on {of} is used, 0 to 1; before that, steps run as without it. This "
+        "is about steps, not about seconds of the clip: for a person who comes later, say so in the prompt.",
+    )
+    yield advanced(
+        io.Float, f"{prefix}end_percent", display_name=f"{whose}end", default=1.0, min=0.0, max=1.0, step=0.01,
+        optional=True,
+        tooltip=f"Up to which part of the sampling {of} is used, 0 to 1; after that, steps run as without it, and are "
+        "faster.",
     )
 
 

@@ -4,9 +4,9 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { addBoard } from "./board/board.js";
 import { addResult } from "./result/result.js";
+import { foldInputs } from "./folded.js";
 import { widgetOf } from "./graph/values.js";
 import { correctVueNode, nameWidgets } from "./labels.js";
-import { foldOccurrences } from "./occurrences.js";
 import { nameForSearch } from "./search.js";
 import { addStyle } from "./style.js";
 import { keepLow } from "./view.js";
@@ -37,7 +37,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass?.startsWith("LumosX_")) {
       nameWidgets(node);
-      foldOccurrences(node);
+      foldInputs(node, { app });
       widen(node);
       correctVueNode(node);
     }

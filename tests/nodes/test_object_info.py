@@ -10,14 +10,17 @@ import pytest
 from lumosx_core.scene.prompt import negative_text
 from tools import released
 
+INFLUENCE = ["strength", "start_percent", "end_percent"]
 NODES = {
     "LumosX_Subject": [
         "phrase", "face", "attribute_1", "attribute_1_phrase", "attribute_2", "attribute_2_phrase", "attribute_3",
         "attribute_3_phrase", "more_attributes", "occurrence", "attribute_1_occurrence", "attribute_2_occurrence",
         "attribute_3_occurrence", "full_body",
+        *(f"{prefix}{name}" for prefix in ("", "face_", "attribute_1_", "attribute_2_", "attribute_3_")
+          for name in INFLUENCE),
     ],
-    "LumosX_Object": ["image", "phrase", "previous", "occurrence"],
-    "LumosX_Background": ["image", "phrase", "occurrence"],
+    "LumosX_Object": ["image", "phrase", "previous", "occurrence", *INFLUENCE],
+    "LumosX_Background": ["image", "phrase", "occurrence", *INFLUENCE],
     "LumosX_LoadCase": ["case", "full_body"],
     "LumosX_Binder": [
         "subject_1", "subject_2", "subject_3", "object_1", "object_2", "object_3", "background", "relations",
@@ -163,8 +166,13 @@ def test_words_and_occurrences_are_called_by_what_they_are(info):
     assert [shown[name] for name in ("phrase", "attribute_1_phrase", "occurrence", "attribute_3_occurrence")] == [
         "words", "words for 1", "which one", "which one for 3",
     ]
+    assert [shown[name] for name in ("strength", "face_start_percent", "attribute_2_end_percent")] == [
+        "strength", "face: start", "attribute 2: end",
+    ]
     for name in NODES:
         for key, (_, options) in inputs_of(info[name]).items():
+            if key.endswith(tuple(INFLUENCE)) and name in ("LumosX_Subject", "LumosX_Object", "LumosX_Background"):
+                continue
             part = options.get("display_name", "").partition(" for ")[0]
             assert part == {"phrase": "words", "occurrence": "which one"}.get(key.rpartition("_")[2], ""), (name, key)
 

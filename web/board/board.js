@@ -4,6 +4,7 @@ import { asOneStep, setValue, setWidget } from "../graph/values.js";
 import { outputKey } from "../graph/walk.js";
 import { addView } from "../view.js";
 import { say } from "../words.js";
+import { influenceEntries } from "./influence.js";
 import { Making } from "./making.js";
 import { Moves } from "./moves.js";
 import { People } from "./people.js";
@@ -238,6 +239,7 @@ class Board {
   entriesOf(reference, anchor) {
     const entries = this.moves.entriesOf(reference);
     if (this.making.canTake(reference)) entries.push(...this.making.entriesFor((files) => this.making.give(reference, files), false));
+    entries.push(...influenceEntries(reference, anchor, this.host));
     if (reference.occurrence) entries.push({ text: say("any_occurrence"), run: () => this.set(reference, { occurrence: 0 }, true) });
     entries.push(...this.people.entriesOf(reference, anchor));
     if (reference.node) entries.push({ text: say("show_node"), run: () => this.show(reference.node) });

@@ -1,8 +1,9 @@
-/** Moving a picture with its words from one place of the graph to another: link, phrase and occurrence. */
+/** Moving a picture with all that belongs to it to another place of the graph: link, words, strength and steps. */
 
 import { linkSource, sourceAt } from "../graph/build.js";
 import { setValue, widgetOf } from "../graph/values.js";
 import { inputIndex, linkAt } from "../graph/walk.js";
+import { FULL, influenceInputs } from "./influence.js";
 import { attributeSlot } from "./scene.js";
 
 /** @typedef {{node: object, slot: {image: string, phrase: string, occurrence: string}}} Place */
@@ -55,11 +56,14 @@ export function exchange(one, other) {
   put(one, second);
 }
 
+const DEFAULTS = { phrase: "", occurrence: 0, ...FULL };
+
 /** The contents of a place; its links are removed. */
 function take({ node, slot }) {
   const held = { values: {}, links: {} };
-  for (const name of ["phrase", "occurrence"]) held.values[name] = widgetOf(node, slot[name])?.value;
-  for (const [name, input] of Object.entries(slot)) {
+  const inputs = inputsOf(slot);
+  for (const name of Object.keys(DEFAULTS)) held.values[name] = widgetOf(node, inputs[name])?.value;
+  for (const [name, input] of Object.entries(inputs)) {
     const index = inputIndex(node, input);
     const source = index < 0 ? null : sourceAt(node, index);
     if (!source) continue;
@@ -70,6 +74,12 @@ function take({ node, slot }) {
 }
 
 function put({ node, slot }, { values, links }) {
-  for (const [name, value] of Object.entries(values)) setValue(node, slot[name], value ?? (name === "phrase" ? "" : 0));
-  for (const [name, source] of Object.entries(links)) linkSource(source, node, inputIndex(node, slot[name]));
+  const inputs = inputsOf(slot);
+  for (const [name, value] of Object.entries(values)) setValue(node, inputs[name], value ?? DEFAULTS[name]);
+  for (const [name, source] of Object.entries(links)) linkSource(source, node, inputIndex(node, inputs[name]));
+}
+
+/** All that belongs to a picture and moves with it. */
+function inputsOf(slot) {
+  return { ...slot, ...influenceInputs(slot.image) };
 }

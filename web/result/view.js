@@ -1,5 +1,6 @@
 /** Drawing a result: which pictures bind to which words, tokens, cost, and warnings. */
 
+import { influenceNotes } from "../board/influence.js";
 import { make, rebuild } from "../dom.js";
 import { badgesOf, hueOf } from "../palette.js";
 import { say } from "../words.js";
@@ -60,6 +61,7 @@ function binding(reference, badge) {
     ...(reference.occurrence ? [say("occurrence_short", { number: reference.occurrence })] : []),
     ...(reference.exact ? [] : [say("by_letters")]),
     ...(reference.shown ? [] : [say("words_only")]),
+    ...influenceNotes(reference),
   ];
   return make("div", `lumosx-binding ${hueOf(reference)}`, { role: "listitem" },
     make("span", "lumosx-badge", {}, badge),

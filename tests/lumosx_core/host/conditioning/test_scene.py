@@ -7,11 +7,13 @@ from lumosx_core.errors import LumosXError
 from lumosx_core.host.conditioning.scene import (
     attributes_of,
     background_of,
+    influence_of,
     join_scene,
     log_warnings,
     objects_of,
     subject_of,
 )
+from lumosx_core.scene.influence import FULL, Influence
 
 IMAGE = torch.rand(1, 4, 5, 3)
 SLOTS = (1, 2, 3)
@@ -136,3 +138,21 @@ def test_binding_puts_full_bodies_behind_the_objects():
 def test_a_phrase_does_nothing_to_the_log(caplog):
     log_warnings(['"\x1b[2J\u202ehat" is not in the prompt.'])
     assert caplog.messages == ['LumosX: "?[2J?hat" is not in the prompt.']
+
+
+def test_a_persons_strength_and_steps_apply_to_all_pictures_beside_their_own(caplog):
+    values = {"attribute_1": IMAGE, "attribute_1_phrase": "hat", "attribute_1_strength": 0.5,
+              "attribute_1_start_percent": 0.25, "attribute_2_strength": 2.0}
+    more = objects_of(IMAGE, "shoes", None, 0, Influence(end=0.5))
+    person, face = Influence(0.5, 0.1, 0.9), Influence(3.0)
+    subject = subject_of("man", IMAGE, 0, attributes_of(values, SLOTS, more), IMAGE, person, face)
+    assert [one.influence for one in (subject.face, *subject.attributes, subject.full_body)] == [
+        Influence(1.5, 0.1, 0.9), Influence(0.25, 0.25, 0.9), Influence(0.5, 0.1, 0.5), person,
+    ]
+    assert "LumosX Subject attribute_2_strength: 2 has no effect" in caplog.text
+
+
+def test_steps_that_end_before_they_begin_are_refused_by_their_input():
+    with pytest.raises(LumosXError, match="^LumosX Subject face_start_percent: 0.6 is not below face_end_percent, 0.5"):
+        influence_of("LumosX Subject", None, 0.6, 0.5, "face_")
+    assert influence_of("LumosX Object", None, None, None) == FULL
