@@ -13,6 +13,7 @@ the figures of docs/binding.md again.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import sys
 import time
@@ -29,7 +30,10 @@ from benchmarks.machine import describe_machine, own_comfyui
 from benchmarks.measuring import write_json
 from lumosx_core.models.lumosx import RelationalOptions
 from lumosx_core.models.lumosx.negative import NegativeGuidance
-from lumosx_core.models.lumosx.sequence import Binding
+from lumosx_core.models.lumosx.presence import Presence
+from lumosx_core.models.lumosx.sequence import Binding, BoundWord, bound_words
+from lumosx_core.scene.binding import bind_prompt
+from lumosx_core.scene.influence import Influence
 from lumosx_core.scene.prompt import NEGATIVE_PROMPT
 from lumosx_core.tiny.codec import normalised
 from lumosx_core.tiny.learned import load_codec
@@ -40,7 +44,7 @@ from lumosx_core.tiny.world.measure import FACE, Measured
 from lumosx_core.tiny.world.relations import scene_of
 from lumosx_core.tiny.world.script import Script, draw_script
 from lumosx_core.training.checking import measured
-from lumosx_core.training.examples import bind, encode_references
+from lumosx_core.training.examples import encode_references
 
 CASTS, FRAMES = 4, 3
 """Scenes that share a script, and are sampled together; latent frames of each."""
@@ -61,6 +65,8 @@ class Variant:
         cache: a core node, with its defaults.
         blank_references: give the unconditional pass zero latents instead of the references.
         away: guide the video away from the negative prompt inside the pass, as LumosX Negative at CFG 1.
+        strength: of every reference.
+        part: of the steps in which every reference is there, in [0, 1].
     """
 
     weights: str = "bf16"
@@ -69,6 +75,8 @@ class Variant:
     cache: str = ""
     blank_references: bool = False
     away: bool = False
+    strength: float = 1.0
+    part: tuple[float, float] = (0.0, 1.0)
 
 
 def variants(steps: int) -> dict[str, Variant]:
@@ -91,6 +99,10 @@ def variants(steps: int) -> dict[str, Variant]:
         "cfg 6": Variant(plan={"cfg": 6.0}),
         "half the steps": Variant(plan={"steps": max(1, steps // 2)}),
         "zero latents in the negative": Variant(blank_references=True),
+        "strength 0.5": Variant(strength=0.5),
+        "strength 2": Variant(strength=2.0),
+        "references up to 50% of the steps": Variant(part=(0.0, 0.5)),
+        "references from 50% of the steps": Variant(part=(0.5, 1.0)),
     }
 
 
@@ -103,7 +115,7 @@ class Job:
     references: list[torch.Tensor]
     positive: torch.Tensor
     negative: torch.Tensor
-    binding: Binding
+    words: tuple[BoundWord, ...]
     seed: int
 
 
@@ -137,7 +149,7 @@ class Bench:
         references = encode_references(self._codec, random, [script] * CASTS, casts)
         return Job(
             script, casts, references, self._text.encode(script.prompt), self._negative,
-            bind(scene_of(script), script.prompt, self._text.tokenise), 100 * people + number,
+            bound_words(bind_prompt(self._text.tokenise, scene_of(script), script.prompt)), 100 * people + number,
         )
 
     def model(self, variant: Variant):
@@ -175,8 +187,12 @@ def _sample(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
     from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
     from lumosx_core.host.socket import model_conditions
 
+    start, end = (_share(at, {"shift": SHIFT, **plan}["shift"], model) for at in variant.part)
+    influence = Influence(variant.strength, start, end)
+    words = tuple(dataclasses.replace(word, influence=influence) for word in job.words)
+
     def condition(text: torch.Tensor, references: list[torch.Tensor]) -> list:
-        return [[text, {"model_conds": model_conditions(references, job.binding)}]]
+        return [[text, {"model_conds": model_conditions(references, Binding.of_words(words), Presence(words))}]]
 
     unseen = [torch.zeros_like(reference) for reference in job.references]
     latent = torch.zeros(CASTS, 16, FRAMES, *job.references[0].shape[-2:])
@@ -187,6 +203,15 @@ def _sample(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
     )
     # ComfyUI hands latents on as the VAE takes them.
     return normalised(made["samples"].float().cpu())
+
+
+def _share(steps: float, shift: float, model) -> float:
+    """The share of the sampling, which goes by the model's own shift, at which these steps of a schedule are done."""
+    if steps in (0, 1):
+        return steps
+    sigma = shift * (1 - steps) / (1 + (shift - 1) * (1 - steps))
+    own = model.get_model_object("model_sampling").shift
+    return 1 - sigma / (own - (own - 1) * sigma)
 
 
 def summary(found: list[tuple[Script, Measured]], people: int) -> dict:
