@@ -92,7 +92,8 @@ class LumosXSubject(Node):
     ) -> io.NodeOutput:
         attributes = attributes_of({**slots, "face": face, "full_body": full_body}, SLOTS, more_attributes)
         person = influence_of(SUBJECT, strength, start_percent, end_percent)
-        own = influence_of(SUBJECT, *(slots.get(f"face_{name}") for name in INFLUENCE), "face_", face)
+        of_face = [slots.get(f"face_{name}") for name in INFLUENCE]
+        own = influence_of(SUBJECT, of_face[0], of_face[1], of_face[2], "face_", face)
         return io.NodeOutput(subject_of(phrase, face, occurrence, attributes, full_body, person, own))
 
 
