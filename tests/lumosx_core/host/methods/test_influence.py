@@ -153,10 +153,13 @@ def test_context_windows_follow(model, encode, given):
     late, without, whole = (
         encode(given(**limits), frames=21) for limits in ({"man": LATE}, {"man": None}, {})
     )
-    clone, steps = watched(ContextWindowsManualNode.execute(
-        model, context_length=4, context_overlap=1, context_schedule="standard_static", context_stride=1,
-        closed_loop=False, fuse_method="pyramid", dim=2,
-    )[0])
+    known = {entry.id for entry in ContextWindowsManualNode.define_schema().inputs}
+    windows = {
+        "context_length": 4, "context_overlap": 1, "context_schedule": "standard_static", "context_stride": 1,
+        "closed_loop": False, "fuse_method": "pyramid", "dim": 2,
+        **({"freenoise": False} if "freenoise" in known else {}),
+    }
+    clone, steps = watched(ContextWindowsManualNode.execute(model, **windows)[0])
     lumosx_sampler(clone, late)
     clone.model_options["sampler_post_cfg_function"] = []
     early, rest = halves(steps, model)
