@@ -14,7 +14,8 @@ _WIDGETS = """type => {
   return node.widgets.map(({ name, label }) => [name, label]);
 }"""
 _VISIBLE = "() => made.widgets.filter((widget) => made.isWidgetVisible(widget)).map(({ name }) => name)"
-_ADVANCED = "() => made.widgets.filter(({ advanced }) => advanced).map(({ name }) => name)"
+_ADVANCED = """() => made.widgets.filter(({ name, advanced }) => advanced && /occurrence$/.test(name))
+  .map(({ name }) => name)"""
 _SET = """([name, value]) => {
   const widget = made.widgets.find((each) => each.name === name);
   widget.value = value;
