@@ -76,10 +76,10 @@ class Description:
         """The file's text."""
         content = {
             "version": VERSION,
-            "background": _fields(self.background),
-            "objects": [_fields(entry) for entry in self.objects],
+            "background": reference_fields(self.background),
+            "objects": [reference_fields(entry) for entry in self.objects],
             "subjects": [
-                {"face": _fields(person.face), "attributes": [_fields(entry) for entry in person.attributes]}
+                {"face": reference_fields(person.face), "attributes": list(map(reference_fields, person.attributes))}
                 for person in self.subjects
             ],
         }
@@ -133,7 +133,8 @@ def check_reference_count(folder: Path, references: int) -> None:
         )
 
 
-def _fields(entry: CaseReference | None) -> dict[str, Any] | None:
+def reference_fields(entry: CaseReference | None) -> dict[str, Any] | None:
+    """One reference as ``Words`` reads it."""
     if entry is None:
         return None
     body = {"full_body": True} if entry.full_body else {}
@@ -182,7 +183,9 @@ class _Exact(Strict, extra="forbid"):
     """An object with exactly these names."""
 
 
-class _Words(_Exact):
+class Words(_Exact):
+    """One reference in JSON."""
+
     file: str | None
     phrase: str
     occurrence: int
@@ -191,26 +194,27 @@ class _Words(_Exact):
     end: Share = FULL.end
 
     @model_validator(mode="after")
-    def _is_sometimes_there(self) -> _Words:
+    def _is_sometimes_there(self) -> Words:
         if self.start >= self.end:
             raise ValueError("start must be below end")
         return self
 
     def entry(self) -> CaseReference:
+        """The same, checked."""
         return CaseReference(**self.model_dump())
 
 
-def _entry(words: _Words | None) -> CaseReference | None:
+def _entry(words: Words | None) -> CaseReference | None:
     return None if words is None else words.entry()
 
 
-class _Thing(_Words):
+class _Thing(Words):
     full_body: bool = False
 
 
 class _Someone(_Exact):
-    face: _Words | None
-    attributes: list[_Words]
+    face: Words | None
+    attributes: list[Words]
 
     @model_validator(mode="after")
     def _is_something(self) -> _Someone:
@@ -224,7 +228,7 @@ class _Someone(_Exact):
 
 class _Content(_Exact):
     version: int
-    background: _Words | None
+    background: Words | None
     objects: list[_Thing]
     subjects: list[_Someone]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Literal
 
 from pydantic import ValidationError, model_validator
 
-from ..cases.description import CaseReference, file_key
+from ..cases.description import CaseReference, Words, file_key, reference_fields
 from ..errors import LumosXError
 from ..media.pictures import is_picture_name
 from ..untrusted import LONGEST_PATH, shown
@@ -57,9 +57,9 @@ class Description:
         """The file's text."""
         content = {
             "version": VERSION,
-            "face": _fields(self.face),
-            "attributes": [_fields(entry) for entry in self.attributes],
-            "full_body": _fields(self.full_body),
+            "face": reference_fields(self.face),
+            "attributes": [reference_fields(entry) for entry in self.attributes],
+            "full_body": reference_fields(self.full_body),
             "views": list(self.views),
             "note": self.note,
         }
@@ -109,10 +109,6 @@ def is_plain(file: str) -> bool:
     return (len(names) == 1 or deep) and not names[-1].startswith(".") and is_picture_name(PurePosixPath(names[-1]))
 
 
-def _fields(entry: CaseReference | None) -> dict[str, Any] | None:
-    return None if entry is None else {"file": entry.file, "phrase": entry.phrase, "occurrence": entry.occurrence}
-
-
 def _wrong(owner: str, what: str) -> LumosXError:
     return LumosXError(
         f"person: {shown(owner)}/{DESCRIPTION} {what}; correct it, or delete it to read the person by its file names."
@@ -123,21 +119,16 @@ class _Exact(Strict, extra="forbid"):
     """An object with exactly these names."""
 
 
-class _Words(_Exact):
-    file: str | None
-    phrase: str
-    occurrence: int
-
-
-class _Picture(_Words):
+class _Body(Words):
     file: str
+    full_body: Literal[True] = True
 
 
 class _Content(_Exact):
     version: int
-    face: _Words | None
-    attributes: list[_Words]
-    full_body: _Picture | None
+    face: Words | None
+    attributes: list[Words]
+    full_body: _Body | None
     views: list[str]
     note: str
 
@@ -153,8 +144,8 @@ class _Content(_Exact):
         return self
 
     def description(self) -> Description:
-        def entry(words: _Words | None, full_body: bool = False) -> CaseReference | None:
-            return None if words is None else CaseReference(**words.model_dump(), full_body=full_body)
+        def entry(words: Words | None) -> CaseReference | None:
+            return None if words is None else words.entry()
 
-        worn = tuple(CaseReference(**words.model_dump()) for words in self.attributes)
-        return Description(entry(self.face), worn, entry(self.full_body, True), tuple(self.views), self.note)
+        worn = tuple(words.entry() for words in self.attributes)
+        return Description(entry(self.face), worn, entry(self.full_body), tuple(self.views), self.note)

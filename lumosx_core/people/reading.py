@@ -51,7 +51,8 @@ def load_person(path: Path) -> tuple[Person, tuple[str, ...]]:
     def read(kind: Kind, entry: CaseReference) -> Reference:
         image = None if entry.file is None else pictures.read(entry.file)
         named = DESCRIPTION if entry.file is None else shown(entry.file)
-        return Reference(kind, entry.phrase, image, entry.occurrence, f"person file {named}", entry.full_body)
+        source = f"person file {named}"
+        return Reference(kind, entry.phrase, image, entry.occurrence, source, entry.full_body, entry.influence)
 
     face, body = description.face, description.full_body
     subject = Subject(

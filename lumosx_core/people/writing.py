@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -79,7 +80,8 @@ def _described(person: Person) -> tuple[Description, dict[str, torch.Tensor]]:
         if reference.image is not None:
             file = picture_name(reference.phrase, prefix, taken)
             files[file] = reference.image
-        return CaseReference(file, reference.phrase, reference.occurrence, reference.full_body)
+        own = dataclasses.astuple(reference.influence)
+        return CaseReference(file, reference.phrase, reference.occurrence, reference.full_body, *own)
 
     subject = person.subject
     face = entry(subject.face, "face_")
