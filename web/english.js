@@ -139,7 +139,7 @@ export const ENGLISH = {
   fact_sizes: "{activations}, and {weights} of weights in bf16",
   fact_time: "Time",
   fact_class: "{time}: a step is {share} the work of 832 x 480, 81 frames",
-  minutes_per_card: "Minutes for each card",
+  minutes_per_card: "(docs/speed.md has minutes for each card)",
   fact_references: "References",
   fact_work: "{share} the work without them",
   share_times: "{times} times",

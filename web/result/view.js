@@ -6,8 +6,6 @@ import { badgesOf, hueOf } from "../palette.js";
 import { say } from "../words.js";
 import { memory, number, share } from "./units.js";
 
-const TABLE = "https://github.com/lumosx-comfyui/ComfyUI-LumosX/blob/main/docs/speed.md#how-long-a-video-takes";
-
 /** The empty result view. */
 export function makeResult() {
   const scroll = make("div", "lumosx-scroll");
@@ -95,15 +93,10 @@ function facts({ prediction, tokens: { width, height, frames } }) {
   const rows = [
     ["fact_video", say("fact_size", { width, height, frames })],
     ["fact_memory", say(model ? "fact_sizes_of" : "fact_sizes", sizes)],
-    ["fact_time", duration(prediction), ...(prediction.here ? [] : [" ", minutesPerCard()])],
+    ["fact_time", duration(prediction), ...(prediction.here ? [] : [" ", say("minutes_per_card")])],
     ["fact_references", say("fact_work", { share: share(prediction.work_ratio) })],
   ];
   return make("dl", "lumosx-facts", {}, ...rows.flatMap(([name, ...text]) => [make("dt", "", {}, say(name)), make("dd", "", {}, ...text)]));
-}
-
-/** Before the first run on this machine, a table has to do. */
-function minutesPerCard() {
-  return make("a", "lumosx-link", { href: TABLE, target: "_blank", rel: "noopener" }, say("minutes_per_card"));
 }
 
 /** How long sampling takes on this machine, once a run has shown it; else how heavy a step is. */

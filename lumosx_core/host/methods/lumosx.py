@@ -145,7 +145,7 @@ class PassesWrapper:
 
     def __call__(self, executor, model, conditions, x, sigma, model_options):
         note_question(model_options, conditions, x)
-        conditions = at_step(conditions, sigma, model.model_sampling)
+        conditions = at_step(conditions, sigma, model)
         step = {}
         if TIMESTEP in model_options:
             step[TIMESTEP] = comfy.conds.CONDRegular(torch.tensor([model_options[TIMESTEP]], device=x.device))

@@ -19,17 +19,18 @@ Entries = Sequence[Mapping[str, Any]]
 
 
 def at_step(
-    conditions: Sequence[Entries | None], sigma: torch.Tensor, sampling: Any
+    conditions: Sequence[Entries | None], sigma: torch.Tensor, model: Any
 ) -> list[list[Mapping[str, Any]] | Entries | None]:
     """The conditionings of one step, as those of scenes that have no other references than are there now.
 
     Args:
         conditions: of every pass.
         sigma: [batch], the noise level.
-        sampling: the model's ``model_sampling``, by which ComfyUI turns shares of a run into noise levels.
+        model: ComfyUI's BaseModel, whose ``model_sampling`` turns shares of a run into noise levels.
     """
     if not any(has_presence(entry) for entries in conditions for entry in entries or ()):
         return list(conditions)
+    sampling = model.model_sampling
     return [entries and [_entry_at(entry, sigma, sampling) for entry in entries] for entries in conditions]
 
 
@@ -66,7 +67,7 @@ def never_there(conditionings: Mapping[str, Entries], sigmas: torch.Tensor, samp
     Args:
         conditionings: a guider's entries by the name of its input.
         sigmas: the noise levels of the run.
-        sampling: as in ``at_step``.
+        sampling: the model's ``model_sampling``.
     """
     levels = sigmas[:-1].tolist()
     # What a part of a run lacks, another part may have.

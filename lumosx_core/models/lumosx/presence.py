@@ -59,9 +59,6 @@ class Presence:
 @functools.lru_cache(maxsize=64)
 def _bind(words: tuple[BoundWord, ...], present: Present) -> tuple[Binding, tuple[int, ...]]:
     there = {index for index, is_there in enumerate(present) if is_there}
-    # Words alone make nobody, see ``Binding.of_words``.
-    people = {words[index].person for index in there if words[index].shown}
-    there = {index for index in there if words[index].person in people}
     pictures = [index for index, word in enumerate(words) if word.shown]
     return (
         Binding.of_words([words[index] for index in sorted(there)]),

@@ -67,7 +67,7 @@ class Binding:
 
     @classmethod
     def of_words(cls, words: Sequence[BoundWord]) -> Binding:
-        """What binds references to a prompt. A person without any picture is nobody.
+        """What binds references to a prompt. Words without a picture count where they belong to a person.
 
         Args:
             words: in token order.
@@ -76,8 +76,8 @@ class Binding:
         for word in words:
             if word.person is not None:
                 people.setdefault(word.person, []).append(word)
-        groups = [group for group in people.values() if any(word.shown for word in group)]
-        non_human = [word for word in words if word.person is None]
+        groups = list(people.values())
+        non_human = [word for word in words if word.person is None and word.shown]
         pictures = [word for word in (*non_human, *(word for group in groups for word in group)) if word.shown]
         strengths = tuple(word.influence.strength for word in pictures)
         return cls(

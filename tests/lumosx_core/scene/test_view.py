@@ -52,11 +52,12 @@ def test_a_scene_is_shown_as_in_its_report():
         of(Kind.ATTRIBUTE, "red  hat"),
     )),))
     view = json.loads(json.dumps(scene_view(scene)))
+    full = {"strength": 1.0, "start": 0.0, "end": 1.0}
     assert view["people"] == [{"references": [
-        {"kind": "face", "phrase": "man", "occurrence": 0, "shown": False},
-        {"kind": "attribute", "phrase": "red hat", "occurrence": 0, "shown": True},
+        {"kind": "face", "phrase": "man", "occurrence": 0, "shown": False, **full},
+        {"kind": "attribute", "phrase": "red hat", "occurrence": 0, "shown": True, **full},
     ]}]
-    assert view["objects"] == [{"kind": "object", "phrase": "lamp", "occurrence": 2, "shown": True}]
+    assert view["objects"] == [{"kind": "object", "phrase": "lamp", "occurrence": 2, "shown": True, **full}]
     assert view["background"] is None and view["report"] == binder_report(scene)
     assert view["warnings"] == ['Subject "man" has no face image; the video invents the face.']
 

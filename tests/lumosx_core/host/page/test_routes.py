@@ -365,9 +365,10 @@ def test_a_case_is_reported_with_pictures_that_the_viewer_shows(case, client, in
     assert [one["phrase"] for one in answer["objects"]] == ["blue guitar", "ein Hut"]
     face = answer["people"][0]["references"][0]
     subfolder = "told cases/für 男 \U0001f600/subjects/1"
-    assert face == {"kind": "face", "phrase": "man on the left", "occurrence": 0, "full_body": False, "image": {
-        "filename": "face_man on the left.png", "subfolder": subfolder, "type": "input",
-    }}
+    assert face == {
+        "kind": "face", "phrase": "man on the left", "occurrence": 0, "full_body": False, "shown": True,
+        "image": {"filename": "face_man on the left.png", "subfolder": subfolder, "type": "input"},
+    }
     shown = [answer["background"], *answer["objects"]]
     shown += [one for person in answer["people"] for one in person["references"]]
     assert all(client.view(one["image"]).startswith(b"\x89PNG") for one in shown)
@@ -421,4 +422,6 @@ def test_registering_needs_no_server_and_happens_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "server", running)
     routes.register()
     routes.register()
-    assert [(route.method, route.path) for route in table] == [("POST", "/lumosx/board"), ("GET", "/lumosx/case")]
+    assert [(route.method, route.path) for route in table] == [
+        ("POST", "/lumosx/board"), ("POST", "/lumosx/pace"), ("GET", "/lumosx/case")
+    ]

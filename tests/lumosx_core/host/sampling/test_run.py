@@ -53,6 +53,7 @@ def around(monkeypatch):
     def go(entries, encoded=False, asked=True, answered=True, result=0.0, cfg=6.0, options=None, **more):
         said, checked = [], []
         monkeypatch.setattr(running, "has_references", lambda entry: entry == "reference")
+        monkeypatch.setattr(running, "has_presence", lambda entry: False)
         monkeypatch.setattr(running, "from_encoder", lambda: encoded)
         monkeypatch.setattr(running, "log_warnings", said.extend)
         monkeypatch.setattr(running, "lora_warnings", lambda *_: [])

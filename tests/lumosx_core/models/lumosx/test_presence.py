@@ -86,13 +86,15 @@ def test_nothing_is_left_when_everything_is_absent():
     assert presence.pictures(at(presence, 0.2)) == ()
 
 
-def test_words_alone_make_nobody():
+def test_words_whose_picture_is_absent_leave_those_that_never_had_one():
     woman = reference(Kind.FACE, "woman", image=None)
     person = Subject(woman, (reference(Kind.ATTRIBUTE, "red hat", EARLY),))
     man = Subject(reference(Kind.FACE, "a man"))
     presence = Presence.of(bind_prompt(letter_tokens, Scene(None, (), (person, man)), PROMPT))
     late = at(presence, 0.2)
-    assert presence.binding(late) == Binding.of(bind_prompt(letter_tokens, Scene(None, (), (man,)), PROMPT))
+    without = Scene(None, (), (Subject(woman), man))
+    assert presence.binding(late) == Binding.of(bind_prompt(letter_tokens, without, PROMPT))
+    assert presence.binding(late).subject_images == (0, 1)
     assert presence.pictures(late) == (1,)
 
 
