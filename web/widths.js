@@ -3,6 +3,8 @@
 // Margins, arrows, and the gap between a name and its value in either kind of nodes; some Vue nodes shrink by a little.
 const AROUND = 150;
 const AROUND_TITLE = 150;
+// What the page writes behind the title of an experimental node.
+const BADGE = 70;
 // Names of files can be of any length.
 const WIDEST = 460;
 const FONT = "12px Inter, Arial, sans-serif";
@@ -14,7 +16,8 @@ const LARGE = 10 ** 9;
 
 /** Make a node that has just been created wide enough; what a workflow or a user gives it later stays. */
 export function widen(node) {
-  const title = widest([node.title ?? ""], TITLE_FONT) + AROUND_TITLE;
+  const badge = node.constructor.nodeData?.experimental ? BADGE : 0;
+  const title = widest([node.title ?? ""], TITLE_FONT) + AROUND_TITLE + badge;
   const shown = (node.widgets ?? []).filter(({ type, hidden }) => !hidden && TEXTS[type]);
   // Vue nodes put all names into one column, and all values into another.
   const names = widest(shown.map((widget) => widget.label ?? widget.name));

@@ -82,7 +82,7 @@ def test_a_full_person_takes_nothing_but_an_exchange(classic):
     source.click()
     entries = classic.page.get_by_role("menu").get_by_role("menuitem").all_inner_texts()
     swaps = ["Swap with “red hair”", "Swap with “green dress”", "Swap with “lamp”"]
-    assert entries == [*swaps, "Choose picture …", "Show node"]
+    assert entries == [*swaps, "Choose picture …", "Paste picture", "Strength and steps …", "Show node"]
     classic.page.keyboard.press("Escape")
     drag(classic, source, chip(board, "lamp"))
     assert [slot[0] for slot in attributes(classic)[0]] == ["lamp", "", ""]
