@@ -14,7 +14,7 @@ from tools.server import ROOT
 
 SCREENSHOTS = "screenshots"
 IMAGES = ROOT / "docs" / "images"
-WINDOW = {"width": 1500, "height": 1100}
+WINDOW = {"width": 1500, "height": 1250}
 SHARPNESS, QUALITY, MARGIN = 1.5, 80, 16
 KNOWN_SIZE = (128, 96, 17)
 """A size that the small models were trained on, so that nothing is amber but what the picture is about."""
@@ -33,7 +33,7 @@ def take_screenshots(browser, server) -> list[Path]:
     # Both nodes as high as what they show; the page is not wide enough for the others.
     for node in graph.nodes:
         if node["key"] in ("binder", "encode"):
-            node.update(size=[470, 760] if node["key"] == "binder" else [470, 830])
+            node.update(size=[470, 760] if node["key"] == "binder" else [470, 980])
     ids = graph.put_into(comfy)
     comfy.run("() => { app.canvas.ds.scale = 1; app.canvas.ds.offset = [-760, 110]; app.canvas.setDirty(true, true); }")
     comfy.queue()
