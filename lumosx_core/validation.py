@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,6 +17,36 @@ class Strict(BaseModel):
     """Values of exactly the types that are written down: no text for a number, no true for 1."""
 
     model_config = ConfigDict(strict=True, frozen=True)
+
+
+Content = TypeVar("Content", bound=Strict)
+
+
+def parse_versioned(content: bytes, kind: type[Content], version: int) -> Content:
+    """What a JSON file with a number ``version`` holds.
+
+    Args:
+        content: of the file, UTF-8.
+        kind: what it should hold.
+        version: the only one that is read.
+
+    Raises:
+        ValueError: it holds something else; the message is the rest of a sentence that begins with the file.
+    """
+    try:
+        read = json.loads(content.decode("utf-8-sig"))
+        # JSON can spell half a character, which no tokenizer takes.
+        json.dumps(read, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"cannot be read ({error})") from error
+    found = read.get("version") if isinstance(read, dict) else None
+    if type(found) is int and found != version:
+        raise ValueError(f"has version {str(found)[:20]}, but this LumosX reads {version}")
+    try:
+        return kind.model_validate(read)
+    except ValidationError as error:
+        place, what, _ = first_mistake(error)
+        raise ValueError(f"is wrong at {place or 'its beginning'} ({what})") from error
 
 
 def first_mistake(error: ValidationError) -> tuple[str, str, str]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from ..errors import LumosXError
 from ..scene.influence import FULL, MOST_STRENGTH, Influence
 from ..untrusted import LONGEST_PATH, children, inside, read_inside, shown
-from ..validation import Strict, first_mistake
+from ..validation import Strict, parse_versioned
 
 DESCRIPTION = "lumosx.json"
 PARTS = ("subjects", "objects", "background")
@@ -103,21 +103,13 @@ def read_description(folder: Path) -> Description | None:
     if not os.path.lexists(path):
         return None
     try:
-        content = json.loads(read_inside(folder, path, MOST_TEXT).decode("utf-8-sig"))
-        # JSON can spell half a character, which no tokenizer takes.
-        json.dumps(content, ensure_ascii=False).encode()
+        content = read_inside(folder, path, MOST_TEXT)
     except OSError as error:
         raise _wrong(folder, f"cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise _wrong(folder, f"cannot be read ({error})") from error
-    version = content.get("version") if isinstance(content, dict) else None
-    if type(version) is int and version != VERSION:
-        raise _wrong(folder, f"has version {str(version)[:20]}, but this LumosX reads {VERSION}")
     try:
-        description = _Content.model_validate(content).description()
-    except ValidationError as error:
-        place, what, _ = first_mistake(error)
-        raise _wrong(folder, f"is wrong at {place or 'its beginning'} ({what})") from error
+        description = parse_versioned(content, _Content, VERSION).description()
+    except ValueError as error:
+        raise _wrong(folder, str(error)) from error
     check_reference_count(folder, len(description.entries))
     for entry in description.entries:
         if entry.file is not None:

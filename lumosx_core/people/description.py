@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from ..cases.description import CaseReference, Words, file_key, reference_fields
 from ..errors import LumosXError
 from ..media.pictures import is_picture_name
 from ..untrusted import LONGEST_PATH, shown
-from ..validation import Strict, first_mistake
+from ..validation import Strict, parse_versioned
 from .person import LONGEST_NOTE, MOST_VIEWS
 
 DESCRIPTION = "person.json"
@@ -78,19 +78,9 @@ def parse_description(content: bytes, owner: str, files: list[str]) -> Descripti
         LumosXError: it is not what ``to_json`` writes, another version, or names a file that is not there.
     """
     try:
-        read = json.loads(content.decode("utf-8-sig"))
-        # JSON can spell half a character, which no tokenizer takes.
-        json.dumps(read, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise _wrong(owner, f"cannot be read ({error})") from error
-    version = read.get("version") if isinstance(read, dict) else None
-    if type(version) is int and version != VERSION:
-        raise _wrong(owner, f"has version {str(version)[:20]}, but this LumosX reads {VERSION}")
-    try:
-        description = _Content.model_validate(read).description()
-    except ValidationError as error:
-        place, what, _ = first_mistake(error)
-        raise _wrong(owner, f"is wrong at {place or 'its beginning'} ({what})") from error
+        description = parse_versioned(content, _Content, VERSION).description()
+    except ValueError as error:
+        raise _wrong(owner, str(error)) from error
     known = {file_key(file) for file in files}
     for file in description.files:
         if not is_plain(file):
