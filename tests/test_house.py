@@ -71,6 +71,7 @@ def test_what_connects_is_not_published():
     assert CONNECTIONS.search(MAY_CONNECT.read_text(encoding="utf-8")) and MAY_CONNECT not in SHIPPED
 
 
+@pytest.mark.slow
 def test_importing_the_core_loads_no_host_nothing_optional_and_starts_no_cuda():
     """In a fresh interpreter, for users of the core outside ComfyUI and for ComfyUI's start."""
     code = (

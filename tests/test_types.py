@@ -23,6 +23,7 @@ def mistakes(comfyui_dir):
     return check
 
 
+@pytest.mark.slow
 def test_the_types_fit_together(mistakes):
     found = mistakes()
     assert not found, "\n".join(found)

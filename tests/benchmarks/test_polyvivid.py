@@ -41,6 +41,7 @@ def test_the_documentation_has_the_committed_results():
     assert full["count"] == 200 and full["share"] >= 0.9 and off["low"] < 0.5 < off["high"]
 
 
+@pytest.mark.slow
 def test_every_variant_that_was_trained_is_a_row(tmp_path, capsys, monkeypatch):
     skip_without_tokenizer()
     import folder_paths

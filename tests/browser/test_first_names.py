@@ -52,21 +52,21 @@ def test_an_occurrence_that_is_linked_is_seen(comfy):
 
 
 # Every widget with the longest that it offers, or as many words as people have.
-_FILL = """type => {
-  // Some pages give a new node the size of an earlier one of its number.
-  app.graph.clear();
-  app.graph.last_node_id = window.turn = (window.turn ?? 0) + 100;
+_FILL = """([type, place]) => {
   const node = LiteGraph.createNode(type);
   const longest = (values) => values.toSorted((one, other) => other.length - one.length)[0];
-  node.pos = [300, 120];
+  node.pos = [300 + 700 * (place % 6), 120 + 1000 * Math.floor(place / 6)];
   app.graph.add(node);
   for (const widget of node.widgets ?? []) {
     if (widget.type === 'combo') widget.value = longest(widget.options.values.map(String)) ?? widget.value;
     if (widget.type === 'text' || widget.type === 'string') widget.value = 'woman with red hair';
   }
-  Object.assign(app.canvas.ds, { scale: 1, offset: [0, 0] });
   app.canvas.setDirty(true, true);
-  window.made = node;
+  return node.id;
+}"""
+_LOOK_AT = """(id) => {
+  window.made = app.graph.getNodeById(id);
+  Object.assign(app.canvas.ds, { scale: 1, offset: [300 - made.pos[0], 120 - made.pos[1]] });
 }"""
 _DRAWN = """() => {
   const drawn = [], plain = CanvasRenderingContext2D.prototype.fillText;
@@ -82,24 +82,28 @@ _DRAWN = """() => {
   const texts = [...shown.map(({ label, name }) => label ?? name), ...values];
   return [made.title, ...texts].filter((text) => text && !drawn.includes(text));
 }"""
-_CUT = """() => [...document.querySelectorAll('[data-node-id] *')].filter((element) => {
+_CUT = """(id) => [...document.querySelectorAll(`[data-node-id='${id}'] *`)].filter((element) => {
   const hides = ['hidden', 'clip'].includes(getComputedStyle(element).overflowX);
   const ours = element.closest('.lumosx-board, .lumosx-result');
   return hides && !ours && element.clientWidth > 0 && element.scrollWidth > element.clientWidth + 1;
 }).map((element) => element.value || element.innerText)"""
+_IS_DRAWN = "(id) => document.querySelector(`[data-node-id='${id}']`)?.clientWidth > 100"
 
 
 def test_a_new_node_is_wide_enough_for_what_it_says(comfy, request):
     """Names of widgets, choices, some words and the title, before anybody has made it larger."""
-    cut = {}
-    for node in comfy.run("() => Object.keys(LiteGraph.registered_node_types).filter((type) => /^LumosX_/.test(type))"):
-        comfy.run(_FILL, node)
-        is_vue = request.node.callspec.params["comfy"] == "vue"
+    types = comfy.run("() => Object.keys(LiteGraph.registered_node_types).filter((type) => /^LumosX_/.test(type))")
+    made = {type_: comfy.run(_FILL, [type_, place]) for place, type_ in enumerate(types)}
+    is_vue, cut = request.node.callspec.params["comfy"] == "vue", {}
+    if is_vue:
+        comfy.page.locator("[style*='--lumosx-names']").first.wait_for()
+    comfy.page.wait_for_timeout(1500)
+    for type_, id_ in made.items():
+        comfy.run(_LOOK_AT, id_)
         if is_vue:
-            comfy.page.locator("[style*='--lumosx-names']").wait_for()
-        comfy.page.wait_for_timeout(600)
-        cut[node] = comfy.run(_CUT if is_vue else _DRAWN)
-    assert len(cut) == 36 and {node: texts for node, texts in cut.items() if texts} == {}
+            assert comfy.run(_IS_DRAWN, id_), type_
+        cut[type_] = comfy.run(_CUT, id_) if is_vue else comfy.run(_DRAWN)
+    assert len(cut) == 36 and {type_: texts for type_, texts in cut.items() if texts} == {}
 
 
 @pytest.mark.parametrize("words", FIRST_WORDS)

@@ -84,6 +84,7 @@ def test_token_looks_at_its_own_place():
     assert attraction(6, 0, 0) > own > attraction(-6, 0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [4, 50])
 def test_sampling_with_guidance_ends_in_the_reference(model, steps):
     reference = noise(1, 16, 1, 10, 10, seed=5)

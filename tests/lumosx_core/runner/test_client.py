@@ -127,6 +127,7 @@ def test_nobody_there_is_reported_with_its_reason():
         Server("http://127.0.0.1:1").queue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [b"X-a: b\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_a_head_without_end_is_no_answer(monkeypatch, line):
     monkeypatch.setattr(client, "REQUEST_SECONDS", 0.5)

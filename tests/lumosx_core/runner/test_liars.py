@@ -380,6 +380,7 @@ def test_losses_are_counted_over_restarts_of_the_batch(root, add_case, batch, li
     assert batch() == 1 and len(liar.posted) == 3 and "3 times" in lines()[0]["error"]
 
 
+@pytest.mark.slow
 def test_videos_without_end_are_not_looked_at_for_ever(root, add_case, batch, lines, liar, monkeypatch):
     asked = []
 

@@ -390,6 +390,7 @@ WORST = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WORST)
 def test_the_worst_that_can_be_asked_is_answered_soon(case):
     prompt, phrases = WORST[case]

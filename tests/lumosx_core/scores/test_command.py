@@ -144,7 +144,7 @@ def test_every_nth_frame_is_for_attributes_too(tmp_path, dressed):
 def test_missing_weights_of_attributes_stop_nothing_else(tmp_path, dressed, options, sentence):
     video, case = dressed
     models = ["--models", str(tmp_path / "models")]
-    assert main([str(video), str(case), *DLIB, *options, *models, "--out", str(tmp_path / "out")]) == 0
+    assert main([str(video), str(case), *DLIB, *options, *models, "--every", "5", "--out", str(tmp_path / "out")]) == 0
     scores = scores_in(tmp_path / "out")
     note, = scores["notes"]
     assert scores["attributes"] is None and note.startswith(f"Attribute scores left out: {sentence}")

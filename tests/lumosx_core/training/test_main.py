@@ -99,6 +99,7 @@ def test_going_on_after_ctrl_c_is_the_same_as_never_having_stopped(command, tmp_
     assert not list(tmp_path.glob("*.checkpoint")) and not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [("--rank", 8), ("--alpha", 2), ("--steps", 9), ("--frames", 1)])
 def test_a_checkpoint_of_another_training_is_refused_before_anything_is_encoded(
     command, tmp_path, monkeypatch, capsys, changed
@@ -155,6 +156,7 @@ def test_a_case_is_refused_before_anything_is_encoded(base, film, tmp_path, monk
     assert "case: one has no video to train on" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_blocks_computed_twice_train_the_same(command, tmp_path):
     assert command(out=tmp_path / "kept.safetensors") == command("--save-memory") == 0
     kept, twice = (load_file(tmp_path / f"{name}.safetensors") for name in ("kept", "lora"))

@@ -188,6 +188,7 @@ def test_it_learns_and_leaves_the_base_alone(hunyuan, encoded):
     assert not any(part.requires_grad for part in trainer.base.parameters())
 
 
+@pytest.mark.slow
 def test_saving_memory_changes_no_gradient(hunyuan, encoded):
     sample = encoded.sample(np.random.default_rng(0), False, 0.0)
     gradients = []

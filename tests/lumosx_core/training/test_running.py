@@ -17,6 +17,7 @@ from lumosx_core.training.trainer import TrainingRecord
 from .test_trainer import endless, make
 
 
+@pytest.mark.slow
 def test_losses_and_checks_are_written_down(tmp_path, capsys):
     trainer = make(LOSSES_EVERY + 1)
     began = time.monotonic()

@@ -47,6 +47,7 @@ def stop_at(last):
     return after_step
 
 
+@pytest.mark.slow
 def test_the_loss_falls():
     losses = []
     trainer = make(150, warmup=5, rate=3e-3)
@@ -83,6 +84,7 @@ def test_layers_with_many_inputs_learn_slower_by_as_much():
         assert torch.allclose(less, moved * part, rtol=1e-3, atol=1e-7), name
 
 
+@pytest.mark.slow
 def test_going_on_is_the_same_as_never_having_stopped(tmp_path):
     whole = make()
     whole.train(endless(), lambda step, loss: None)
@@ -237,6 +239,7 @@ def test_a_spoilt_checkpoint_is_refused(tmp_path, spoil):
         make().resume(tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_a_long_record_is_read(tmp_path):
     trainer = make()
     trainer.record.losses = [(step, step / 7) for step in range(300_000)]

@@ -64,6 +64,7 @@ def test_uniform_blocks_with_every_hard_scale(kind, fill):
     assert_same_bits(dequantize(packed, kind), reference(packed, kind))
 
 
+@pytest.mark.slow
 @given(kind=st.sampled_from(KINDS), data=st.data())
 def test_any_bytes_meet_the_reference(kind, data):
     packed = torch.frombuffer(bytearray(data.draw(st.binary(min_size=sizes(kind)[1], max_size=sizes(kind)[1]))),

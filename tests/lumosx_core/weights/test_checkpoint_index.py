@@ -29,6 +29,7 @@ def write(folder, entries):
     (folder / "a.distcp").write_bytes(b"")
 
 
+@pytest.mark.slow
 def test_a_list_that_all_tensors_share_costs_no_more_than_the_file(tmp_path):
     box = dcp.ChunkStorageMetadata(torch.Size([0]), torch.Size([0]))
     write(tmp_path, dict.fromkeys((f"t{number}" for number in range(MANY)), tensor(torch.Size([0]), [box] * MANY)))

@@ -192,6 +192,7 @@ def test_a_file_without_its_last_byte_is_cut_off(tmp_path):
         GGUFFile(tmp_path / "a.gguf")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux only")
 def test_absurd_headers_take_no_memory_and_no_time(tmp_path):
     for name, content in ABSURD.items():

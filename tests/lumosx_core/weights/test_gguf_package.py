@@ -33,12 +33,14 @@ def files(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_other_files_are_converted(files):
     answer = run_without("convert", files / "plain.safetensors", files / "out.safetensors", "--to", "fp8_scaled")
     assert answer.returncode == 0, answer.stderr
     assert (files / "out.safetensors").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [("inspect", "packed.gguf"), ("convert", "plain.safetensors", "out.gguf", "--to", "q8_0")]
 )

@@ -66,6 +66,7 @@ def test_wrong_arguments_leave_with_2(arguments, capsys):
     assert left.value.code == 2 and "usage: python -m lumosx_core.weights" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal for one process alone")
 def test_ctrl_c_leaves_nothing(tmp_path):
     # Large enough to be at work for a while.
@@ -89,6 +90,7 @@ def run(*arguments, **options):
     return subprocess.run(command, text=True, stderr=subprocess.PIPE, env=environment, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")
 def test_output_that_cannot_be_written_ends_in_a_sentence(source):
     with open("/dev/full", "w") as full:
@@ -97,12 +99,14 @@ def test_output_that_cannot_be_written_ends_in_a_sentence(source):
     assert answer.stderr.count("\n") == 1 and "No space left on device" in answer.stderr
 
 
+@pytest.mark.slow
 def test_letters_that_a_log_has_not_are_escaped(source, tmp_path):
     named = source.rename(tmp_path / "größe.safetensors")
     answer = run("inspect", named, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"})
     assert answer.returncode == 0 and "gr\\xf6\\xdfe.safetensors: safetensors" in answer.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a shell closes the stream")
 def test_without_a_standard_error_it_works_all_the_same(source, tmp_path):
     command = f"{sys.executable} -m lumosx_core.weights convert {source} {tmp_path / 'out.safetensors'} 2>&-"

@@ -147,6 +147,7 @@ def test_an_index_that_names_the_wrong_shard_ends_in_a_sentence(weights, tmp_pat
         SafetensorsFile(path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit a process's addresses")
 def test_a_file_that_cannot_be_mapped_ends_in_a_sentence(tmp_path):
     header = {"a": {"dtype": "U8", "shape": [1 << 40], "data_offsets": [0, 1 << 40]}}

@@ -92,6 +92,7 @@ def test_views_share_one_storage_and_come_back_whole(saved):
         assert torch.equal(source.read("turned"), whole.T) and torch.equal(source.read("part"), whole[1])
 
 
+@pytest.mark.slow
 def test_tensors_are_mapped_not_read(saved):
     path = saved({"large": torch.zeros(1 << 24)})
     if sys.platform != "linux":
@@ -294,6 +295,7 @@ def test_keys_that_print_without_end_are_passed_over(packed):
         assert not source.tensors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pickled", [b"}%sK\x01s.", b"}(%sK\x01u."], ids=["one item", "several items"])
 def test_tuples_nested_beyond_the_stack_do_not_crash(packed, pickled):
     """As a key they would be hashed, which ends the process."""

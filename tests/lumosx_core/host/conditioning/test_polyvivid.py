@@ -92,6 +92,7 @@ def test_the_prompts_own_positions_are_those_of_comfyuis_encoder(models, encode,
     assert "attention_mask" not in given
 
 
+@pytest.mark.slow
 def test_every_picture_becomes_a_subject_and_nothing_is_cut(encode, make_scene):
     encoded = encode(make_scene())
     (hidden, options), = encoded.positive

@@ -214,6 +214,7 @@ def test_a_part_without_any_step_is_reported(model, encode, given, caplog):
     assert "is set to steps 50.1 to 50.2 %, but none of the 4 steps" in caplog.text
 
 
+@pytest.mark.slow
 def test_strength_changes_the_video_and_1_does_not(model, encode, given):
     full, weak, gone = (
         lumosx_sampler(model, encode(given(man=Influence(strength)))) for strength in (1.0, 0.5, 0.0)

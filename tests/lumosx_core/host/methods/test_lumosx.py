@@ -92,6 +92,7 @@ def test_the_original_is_left_as_it_was(base, encode, make_scene):
     assert not base.wrappers.get(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL)
 
 
+@pytest.mark.slow
 def test_references_and_their_owners_matter(relational, encode, make_scene):
     one, other, swapped = (
         sample(relational, encode(scene)) for scene in (make_scene(), make_scene(man=7), make_scene(man=2, woman=1))
@@ -110,6 +111,7 @@ def test_another_subjects_picture_does_not_reach_a_group(relational, encode, mak
     assert unchanged == [True, True, False, True]
 
 
+@pytest.mark.slow
 def test_permuting_subjects_permutes_groups(relational, encode, make_scene):
     straight, swapped = (
         groups_of(encoded, tokens_after_third_block(relational, encoded))
@@ -120,6 +122,7 @@ def test_permuting_subjects_permutes_groups(relational, encode, make_scene):
     assert not torch.allclose(straight[2], straight[3], atol=1e-2)
 
 
+@pytest.mark.slow
 def test_two_clones_with_different_scenes_do_not_disturb_each_other(base, encode, make_scene):
     first, second = (relational_model(base, RelationalOptions()) for _ in range(2))
     scenes = encode(make_scene()), encode(make_scene(man=7, woman=8))
@@ -129,6 +132,7 @@ def test_two_clones_with_different_scenes_do_not_disturb_each_other(base, encode
     assert torch.equal(sample(second, scenes[0]), alone[0])
 
 
+@pytest.mark.slow
 def test_conditional_and_unconditional_batched_together_are_right(relational, encode, make_scene, monkeypatch):
     encoded = encode(make_scene())
     together = sample(relational, encoded)
@@ -152,6 +156,7 @@ def count_passes(model, encoded):
     return len(seen)
 
 
+@pytest.mark.slow
 def test_a_batch_holds_what_single_runs_give(relational, encode, make_scene):
     scene = make_scene()
     batch, single = encode(scene, batch=2), encode(scene)
@@ -174,6 +179,7 @@ def test_a_batch_holds_what_single_runs_give(relational, encode, make_scene):
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 5])
 def test_pictures_and_groups_as_long_as_the_video(relational, encode, make_scene, frames):
     """With 5 frames the video has two latent frames, as many as each person has pictures."""

@@ -105,6 +105,7 @@ def lora_of(model, strength=1.0):
     return comfy.sd.load_lora_for_models(model, None, lora, strength, 0)[0]
 
 
+@pytest.mark.slow
 def test_steps_outside_of_the_window_are_as_without_lynx(base, adapters, texts, guidance):
     person = make_person(adapters())
     model = lynx_model(base, person, Appearance(start_percent=0.2, end_percent=0.6))
@@ -278,6 +279,7 @@ def merged_model(patcher):
     return merged
 
 
+@pytest.mark.slow
 def test_two_people_on_two_clones_do_not_disturb_each_other(base, adapters, texts, guidance):
     people = [make_person(adapters(), seed) for seed in (0, 1)]
     models = [lynx_model(base, person, Appearance()) for person in people]

@@ -67,6 +67,7 @@ def test_three_steps_make_what_one_step_makes(tiny, encode, make_scene, made):
     assert counted(made, lambda: sample(3)) == first
 
 
+@pytest.mark.slow
 def test_a_stock_sampler_makes_them_once_as_well(tiny, encode, make_scene, made):
     """uni_pc asks for several forwards a step."""
     encoded = encode(make_scene())

@@ -156,6 +156,7 @@ def test_a_scaled_fp8_base_is_the_composition_over_what_its_weights_stand_for(ne
     assert not close(expected, reference(network), 1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_lora_on_a_scaled_fp8_base_acts_on_what_the_adapter_inherits(adapted, scaled_base, layout):
     """ComfyUI rounds the sum to fp8 again, so the composition takes the numbers of the live layer."""

@@ -131,6 +131,7 @@ def test_a_case_is_listed_with_or_without_a_background():
         }
 
 
+@pytest.mark.slow
 def test_how_work_ends_that_nobody_waits_for_is_not_reported(monkeypatch):
     """Python would log an exception that nobody asked for when it forgets the work."""
     monkeypatch.setattr(routes, "_LOOK_SECONDS", 0.001)

@@ -71,6 +71,7 @@ def test_the_unconditional_pass_is_not_computed(model, encoded, plan, batches):
     assert seen == batches
 
 
+@pytest.mark.slow
 def test_what_is_left_is_the_conditional_pass_to_the_last_bit(model, encoded):
     alone = sample(model, encoded, cfg=1.0)
     assert torch.equal(sample(model, encoded, cfg=6.0, guidance_end_step=0), alone)
@@ -120,6 +121,7 @@ def skipping_a_layer(model):
     return SkipLayerGuidanceDiTSimple.execute(model, 0.0, 1.0, "1", "")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [rescaled, skipping_a_layer])
 def test_what_shapes_guidance_has_nothing_left_to_shape(model, encoded, shape):
     shaped = shape(model)
@@ -136,6 +138,7 @@ def test_momentum_of_guidance_ends_with_it(model, encoded):
         assert torch.equal(seen["denoised"], seen["uncond_denoised"]) == (step >= 2)
 
 
+@pytest.mark.slow
 def test_what_acts_after_guidance_still_acts(model, encoded):
     from comfy_extras.nodes_cfg import CFGZeroStar
 

@@ -81,6 +81,7 @@ def test_a_new_adapter_has_an_untrained_ones_output(case, network):
     assert relative(found.detach(), tensors["out_untrained"]) < 2e-5
 
 
+@pytest.mark.slow
 def test_nothing_that_comes_in_is_written_to(case, adapter):
     inputs, latents, layout = case
     before = [tensor.clone() for tensor in (*inputs, *latents)]
