@@ -58,6 +58,8 @@ def _take(comfy, name):
         app.canvas.setDirty(true, true);
     }""", [scale, CORNER[0] - left * scale, CORNER[1] - top * scale])
     comfy.page.wait_for_timeout(2500)
+    # It closes by itself, some seconds after a run.
+    comfy.page.get_by_text("job completed").first.wait_for(state="hidden", timeout=30_000)
     # Bars and messages of the page, which have nothing to do with the template.
     comfy.page.add_style_tag(content=".p-toast, .actionbar, .p-message { display: none !important }")
     shot = comfy.page.screenshot(clip={
