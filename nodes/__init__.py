@@ -35,6 +35,7 @@ from .polyvivid import LumosXHunyuanCustom, LumosXPolyVivid, LumosXPolyVividEnco
 from .references import LumosXBackground, LumosXObject, LumosXSubject
 from .sampler import LumosXSampler, LumosXSchedule
 from .scores import LumosXIdentityScore
+from .seeing import LumosXRelationMap
 from .subjects import LumosXClipSubjects, LumosXSegmentationGate
 from .text_encoder import LumosXTextEncoderLoader
 from .tiny import LumosXTinyHunyuan, LumosXTinyModels
@@ -82,6 +83,7 @@ class LumosXExtension(ComfyExtension):
             LumosXSavePerson,
             LumosXLoadPerson,
             LumosXNegativeAtCfg1,
+            LumosXRelationMap,
         ]
 
 

@@ -243,7 +243,8 @@ def test_files_that_are_slow_as_a_whole_are_not_imported(tmp_path, request, quic
 def test_bench_asks_what_to_measure(arguments, capsys):
     assert dev.main(["bench", *arguments]) == 1
     names = (
-        "quant, lora, forward, memory, clip, attention, binding, codec, subjects, lynx, lynx_cost, polyvivid, negative"
+        "quant, lora, forward, memory, clip, attention, binding, codec, subjects, lynx, lynx_cost, polyvivid, "
+        "negative, relation_map"
     )
     assert capsys.readouterr().err == f"dev.py bench: name what to measure: {names}.\n"
 

@@ -14,7 +14,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from ...errors import LumosXError
 from ...models.lumosx import RelationalOptions, relational_forward
 from ...models.lumosx.negative import NegativeText
-from ...models.lumosx.sequence import Binding
+from ...models.lumosx.sequence import Binding, SequenceLayout
 from ...models.wan.config import WAN21_LATENT
 from ...models.wan.module import WanModule
 from ..model.attention import others_override
@@ -23,7 +23,7 @@ from ..model.wrappers import put_wrappers
 from ..sampling.caches import with_copied_input
 from ..sampling.presence import at_step
 from ..sampling.run import RunWrapper, check_forward, note_negative, note_question, tables_of
-from ..socket import BINDING, REFERENCES, TIMESTEP, MissingModelNode, RunsAlone
+from ..socket import BINDING, READING, REFERENCES, TIMESTEP, MissingModelNode, RunsAlone
 
 WRAPPER_KEY = "lumosx"
 _PASS = "lumosx_pass"
@@ -120,6 +120,10 @@ class RelationalWrapper:
         def dense(q, k, v, heads):
             return optimized_attention(q, k, v, heads=heads, transformer_options=options)
 
+        reading = transformer_options.get(READING)
+        if reading is not None:
+            layout = SequenceLayout(*WAN21_LATENT.token_grid(x.shape), kwargs[BINDING])
+            dense = reading.beside(dense, layout, lambda: options["block_index"], len(model.blocks))
         timestep = _whole_timestep(timestep, kwargs.get(TIMESTEP))
         return relational_forward(
             model, x, timestep, context, kwargs[REFERENCES], kwargs[BINDING], dense, self.options,

@@ -1,0 +1,80 @@
+"""Nodes that show what a video takes from its references."""
+
+from comfy_api.latest import io, ui
+
+from ..lumosx_core.host.media.relation_map import check_relations, show_map
+from ..lumosx_core.host.sampling.relation_map import MapPlan, parse_blocks, parse_levels, references_of, relation_map
+from .base import Node
+from .sockets import SCORES, RelationsSocket, advanced, aliases
+
+
+class LumosXRelationMap(Node):
+    """Where in a finished video each reference is read."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_RelationMap",
+            display_name="LumosX Relation Map",
+            category=SCORES,
+            **aliases("attention map", "heatmap", "attention heat map", "daam", "who wears what", "debug identity"),
+            description="Shows where in a finished video each reference is read: the share of the video's "
+            "self-attention that goes to its picture, in the colours of the board. It adds noise to the video again "
+            "and runs the model once for each noise level; the video does not change.",
+            inputs=[
+                io.Model.Input("model", tooltip="The model that made the video, with its LoRAs."),
+                io.Conditioning.Input("positive", tooltip="The positive of LumosX Relational Encode."),
+                RelationsSocket.Input("relations", tooltip="The same relations as at LumosX Relational Encode."),
+                io.Latent.Input("latent", tooltip="The finished video, as the sampler returns it."),
+                io.Image.Input(
+                    "images", optional=True,
+                    tooltip="The decoded video (VAE Decode), to draw on. Without it the map is drawn on grey.",
+                ),
+                io.String.Input(
+                    "noise_levels", default="0.7", optional=True,
+                    tooltip="How much noise to add, above 0 to 1: one number, or several with commas, which are "
+                    "averaged. Each is one run of the model. Early steps of a video have levels close to 1.",
+                ),
+                advanced(
+                    io.String, "blocks", default="deep", optional=True,
+                    tooltip="Which blocks of the model to look at: deep (the last two fifths), all, or numbers such "
+                    "as 12-17, 20.",
+                ),
+                advanced(
+                    io.Int, "seed", default=0, min=0, max=2**64 - 1, optional=True,
+                    tooltip="Of the noise.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="overlay", tooltip="The video with the colours of what is read."),
+                io.Image.Output(display_name="grid", tooltip="A row for each reference: its picture, and where it is "
+                                "read in some frames."),
+                io.Mask.Output(display_name="heat", tooltip="0 to 1 for each token: all latent frames of the first "
+                               "reference, then of the second, and so on, in the order of the report."),
+                io.String.Output(display_name="report", tooltip="How much each reference is read, and where most."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, noise_levels=None, blocks=None):
+        return cls.verdict(_check, noise_levels=noise_levels, blocks=blocks)
+
+    @classmethod
+    def execute(
+        cls, model, positive, relations, latent, images=None, noise_levels="0.7", blocks="deep", seed=0
+    ) -> io.NodeOutput:
+        plan = MapPlan(parse_levels(noise_levels), parse_blocks(blocks), seed)
+        check_relations(relations, references_of(positive))
+        shown = show_map(relation_map(model, positive, latent, plan), relations, images)
+        return io.NodeOutput(
+            shown.overlay, shown.grid, shown.heat, shown.report, ui=ui.PreviewImage(shown.grid, cls=cls)
+        )
+
+
+def _check(noise_levels, blocks):
+    """What can be known when a workflow is queued; None for a linked value, which cannot."""
+    if noise_levels is not None:
+        parse_levels(noise_levels)
+    if blocks is not None:
+        parse_blocks(blocks)
