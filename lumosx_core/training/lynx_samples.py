@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from ..models.lynx.identity import ReferenceInputs
@@ -16,10 +18,12 @@ from ..models.wan.rotary import rotate_heads, wan_rotary_table
 from ..tiny.codec import Codec
 from ..tiny.lynx_faces import face_crops, world_embedding
 from ..tiny.world.cast import DrawnFace, Split
-from ..tiny.world.clip import draw_cast
+from ..tiny.world.clip import Cast, draw_cast, draw_strangers
 from ..tiny.world.figure import HEAD_Y
-from ..tiny.world.script import draw_script
-from .examples import Encode, encode_clips, encode_videos, weights_of
+from ..tiny.world.measure import differing_pixels, draw_pixels
+from ..tiny.world.scenery import WIDTH
+from ..tiny.world.script import Script, draw_script
+from .examples import Encode, encode_clips, encode_videos, length_of, weights_of
 from .flow import training_attention
 
 LENGTHS, CHANCES = (1, 3, 5), (0.25, 0.5, 0.25)
@@ -27,8 +31,13 @@ LENGTHS, CHANCES = (1, 3, 5), (0.25, 0.5, 0.25)
 TURNS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 _HEAD = (-22.0, HEAD_Y - 22.0, 22.0, HEAD_Y + 22.0)
 """A square around the middle of a head that contains all its hair, see ``weights_of``."""
-FACE_WEIGHT = 8.0
+HEAD_WEIGHT = 4.0
 """Weight of the loss where the head is, which fills a tenth of the picture; elsewhere it is 1."""
+FACE_SUM, MOST_WEIGHT = 240.0, 40.0
+"""Sum of what is added to the weights of a latent frame where the face itself is seen, and the most in one place. Every
+face counts alike: of some, a hat and glasses leave little."""
+STRANGERS = 3
+"""Faces with which a clip is drawn again, to find where its own face is seen."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +98,31 @@ class FaceExamples(torch.utils.data.Dataset):
         faces = [cast.people[0].face for cast in casts]
         return FaceExample(
             encode_clips(self._codec, scripts, casts, frames),
-            torch.stack([weights_of(script, frames, _HEAD, FACE_WEIGHT) for script in scripts]),
+            torch.stack([
+                weights_of(script, frames, _HEAD, HEAD_WEIGHT)
+                + face_weights(script, cast, draw_strangers(random, cast.people[0].face, STRANGERS, self._split), frames)
+                for script, cast in zip(scripts, casts)
+            ]),
             *encode_faces(self._codec, faces, random.choice(TURNS, len(faces)).tolist()),
             [script.prompt for script in scripts],
         )
+
+
+def face_weights(script: Script, cast: Cast, strangers: Sequence[DrawnFace], frames: int) -> torch.Tensor:
+    """What is added to the weights of the loss [1, frames, height, width] where the face of somebody alone is seen.
+
+    Args:
+        script, cast: the clip.
+        strangers: other faces; the face is where the clip looks different with them.
+        frames: latent frames of the clip.
+    """
+    stride, (person,) = WAN21_LATENT.pixel_stride, cast.people
+    length = length_of(frames)
+    shown = range(0, length, WAN21_LATENT.frame_stride)
+    casts = [cast, *(replace(cast, people=(replace(person, face=face),)) for face in strangers)]
+    differs = differing_pixels([draw_pixels(script, one, shown, length, WIDTH) for one in casts])
+    seen = F.avg_pool2d(torch.from_numpy(differs).float()[None], stride)
+    return (FACE_SUM * seen / seen.sum((-2, -1), keepdim=True).clamp(min=1e-6)).clamp(max=MOST_WEIGHT)
 
 
 def encode_faces(codec: Codec, faces: list[DrawnFace], turns: list[float]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -128,7 +158,7 @@ class ReferencePass:
     def __init__(self, base: Network, encode: Encode) -> None:
         self._base = base
         text = encode(PROMPT)
-        self._text = ReferenceInputs.of(torch.zeros(1), torch.nn.functional.pad(
+        self._text = ReferenceInputs.of(torch.zeros(1), F.pad(
             text, (0, 0, 0, UMT5.length - text.shape[1])
         )).padded_text()
 

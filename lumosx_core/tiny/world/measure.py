@@ -172,16 +172,17 @@ def _compare(owner, kind, cast, persons, made, truth, drawn) -> PlaceMatch:
         else drawn(replace(cast, people=(*cast.people[:owner], person, *cast.people[owner + 1:])))
         for person in persons
     ]
-    seen = _differing([clip for clip in clips if clip is not None])
+    seen = differing_pixels([clip for clip in clips if clip is not None])
     return PlaceMatch(owner, kind, tuple(None if clip is None else _distance(made, clip, seen) for clip in clips))
 
 
 def _fidelity(made: np.ndarray, truth: np.ndarray, other: np.ndarray) -> Fidelity | None:
-    seen = _differing([truth, other])
+    seen = differing_pixels([truth, other])
     return Fidelity(_distance(made, truth, seen), _distance(made, other, seen)) if seen.any() else None
 
 
-def _differing(clips: list[np.ndarray]) -> np.ndarray:
+def differing_pixels(clips: Sequence[np.ndarray]) -> np.ndarray:
+    """Where any two of some clips [n, H, W, 3], 0..255, differ visibly: [n, H, W] bool."""
     stacked = np.stack(clips)
     return (stacked.max(0) - stacked.min(0)).max(-1) > 24
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,10 +18,22 @@ from lumosx_core.tiny.learned import load_codec
 from lumosx_core.tiny.lynx_faces import EMBEDDING, face_crops
 from lumosx_core.tiny.trained import LYNX, TRAINED
 from lumosx_core.tiny.world.cast import Split, random_face
+from lumosx_core.tiny.world.clip import draw_cast, draw_strangers
+from lumosx_core.tiny.world.script import Wear, draw_script
 from lumosx_core.training import examples, lynx_run, lynx_samples
 from lumosx_core.training.__main__ import main
 from lumosx_core.training.lynx_adapters import TrainedAdapters, initialise_adapters
-from lumosx_core.training.lynx_samples import FACE_WEIGHT, FaceExamples, ReferencePass, encode_faces, nobody, sample_of
+from lumosx_core.training.lynx_samples import (
+    FACE_SUM,
+    HEAD_WEIGHT,
+    MOST_WEIGHT,
+    FaceExamples,
+    ReferencePass,
+    encode_faces,
+    face_weights,
+    nobody,
+    sample_of,
+)
 from lumosx_core.training.lynx_trainer import LynxTrainer, _instead, with_adapters
 from lumosx_core.training.running import base_sha256
 from lumosx_core.training.tiny_run import SIZE, small_network
@@ -102,15 +115,36 @@ def test_an_example_is_the_same_whenever_it_is_asked_for_and_its_head_counts_mor
     assert torch.equal(first.latent, again.latent) and first.prompts == again.prompts
     assert first.latent.shape == (2, 16, 1, 12, 16) and first.references.shape == (2, 16, 1, 32, 32)
     assert first.embeddings.shape == (2, EMBEDDING) and first.weights.shape == (2, 1, 1, 12, 16)
-    assert sorted(first.weights.unique().tolist()) == [1.0, FACE_WEIGHT]
-    assert 0.1 < (first.weights == FACE_WEIGHT).float().mean() < 0.35
+    assert first.weights.min() == 1 and 0.1 < (first.weights >= HEAD_WEIGHT).float().mean() < 0.35
+
+
+@pytest.mark.parametrize("wears", [(), ("hat", "glasses")])
+def test_a_face_weighs_the_same_however_little_of_it_is_seen(wears):
+    """Its weights are where the clip looks different with another face, which is in the head and the hands."""
+    random = np.random.default_rng(4)
+    script = draw_script(random, 1, drop=False)
+    role = replace(script.roles[0], wears=tuple(map(Wear, wears)))
+    script = replace(script, roles=(role,))
+    cast = draw_cast(random, script, Split.TRAIN)
+    weights = face_weights(script, cast, draw_strangers(random, cast.people[0].face, 3, Split.TRAIN), 3)
+    assert weights.shape == (1, 3, 12, 16)
+    assert weights.sum((-2, -1))[0].tolist() == pytest.approx([FACE_SUM] * 3, rel=1e-4)
+    head = examples.weights_of(script, 3, lynx_samples._HEAD, 2.0) == 2.0
+    assert weights[head].sum() > 0.6 * weights.sum() and weights.max() <= MOST_WEIGHT
+
+
+def test_a_face_that_nothing_shows_weighs_nothing():
+    random = np.random.default_rng(4)
+    script = draw_script(random, 1, drop=False)
+    cast = draw_cast(random, script, Split.TRAIN)
+    assert not face_weights(script, cast, [cast.people[0].face], 3).any()
 
 
 def test_a_latent_frame_weighs_the_head_where_it_is_in_its_own_frames(monkeypatch):
     """The first stands for one frame, every other for four; here the head moves by a column in each frame."""
     monkeypatch.setattr(examples, "positions", lambda script, frame, length: [(8 * frame, SimpleNamespace(lift=0))])
-    weights = examples.weights_of(None, 3, lynx_samples._HEAD, FACE_WEIGHT)[0]
-    columns = [(one == FACE_WEIGHT).any(0).nonzero().flatten().tolist() for one in weights]
+    weights = examples.weights_of(None, 3, lynx_samples._HEAD, HEAD_WEIGHT)[0]
+    columns = [(one == HEAD_WEIGHT).any(0).nonzero().flatten().tolist() for one in weights]
     assert columns == [[0, 1, 2], list(range(7)), list(range(2, 11))]
 
 
