@@ -49,7 +49,8 @@ def people_of(script: Script, cast: Cast, frames: int) -> torch.Tensor:
     truth, found = draw_pixels(script, cast, shown, length, WIDTH), []
     for owner in range(len(cast.people)):
         people = [[*cast.people[:owner], other.people[owner], *cast.people[owner + 1:]] for other in others]
-        clips = [truth, *(draw_pixels(script, replace(cast, people=tuple(one)), shown, length, WIDTH) for one in people)]
+        casts = [replace(cast, people=tuple(one)) for one in people]
+        clips = [truth, *(draw_pixels(script, one, shown, length, WIDTH) for one in casts)]
         pixels = torch.from_numpy(differing_pixels(clips)).float()
         found.append(torch.nn.functional.avg_pool2d(pixels[None], side)[0] >= _LEAST)
     return torch.stack(found)

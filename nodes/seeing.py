@@ -42,7 +42,7 @@ class LumosXRelationMap(Node):
                 ),
                 advanced(
                     io.Int, "seed", default=0, min=0, max=2**64 - 1, optional=True,
-                    tooltip="Of the noise.",
+                    tooltip="The seed of the noise that is added.",
                 ),
             ],
             outputs=[

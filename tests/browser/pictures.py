@@ -113,6 +113,7 @@ NODES = {
         "seed": 42, "control_after_generate": "fixed",
     }),
     "decode": ("VAEDecode", {"samples": ("sampler", 0), "vae": ("tiny", 2)}),
+    "map": ("LumosX_RelationMap", {"latent": ("sampler", 0)}),
     "schedule": ("LumosX_Schedule", {}),
     "custom": ("SamplerCustomAdvanced", {
         "sampler": ("schedule", 0), "sigmas": ("schedule", 1), "latent_image": ("encode", 2),

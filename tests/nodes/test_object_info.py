@@ -86,6 +86,9 @@ NODES = {
     "LumosX_SavePerson": ["name", "subject", "relations", "number", "note", "views", "replace"],
     "LumosX_LoadPerson": ["person", "phrase", "occurrence", "attribute_phrases"],
     "LumosX_NegativeAtCfg1": ["model", "negative", "scale", "tau", "alpha"],
+    "LumosX_RelationMap": [
+        "model", "positive", "relations", "latent", "images", "noise_levels", "blocks", "seed",
+    ],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -124,6 +127,7 @@ OUTPUTS = {
     "LumosX_SavePerson": ["COMBO", "STRING"],
     "LumosX_LoadPerson": ["LUMOSX_SUBJECT", "IMAGE", "IMAGE", "IMAGE", "STRING", "STRING"],
     "LumosX_NegativeAtCfg1": ["MODEL"],
+    "LumosX_RelationMap": ["IMAGE", "IMAGE", "MASK", "STRING"],
 }
 
 
