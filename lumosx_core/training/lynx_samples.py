@@ -99,9 +99,9 @@ class FaceExamples(torch.utils.data.Dataset):
         return FaceExample(
             encode_clips(self._codec, scripts, casts, frames),
             torch.stack([
-                weights_of(script, frames, _HEAD, HEAD_WEIGHT)
-                + face_weights(script, cast, draw_strangers(random, cast.people[0].face, STRANGERS, self._split), frames)
-                for script, cast in zip(scripts, casts)
+                weights_of(script, frames, _HEAD, HEAD_WEIGHT) + face_weights(
+                    script, cast, draw_strangers(random, cast.people[0].face, STRANGERS, self._split), frames
+                ) for script, cast in zip(scripts, casts)
             ]),
             *encode_faces(self._codec, faces, random.choice(TURNS, len(faces)).tolist()),
             [script.prompt for script in scripts],

@@ -99,7 +99,7 @@ def _read(shares: np.ndarray, scene: Scene) -> list[ReadReference]:
             word.phrase, colours[id(word)], _small(as_pixels(one_picture(word.image, word.source))), heat_of(one),
             fills=word.kind is Kind.BACKGROUND,
         )
-        for word, one in zip(scene.references, shares)
+        for word, one in zip(scene.references, shares) if word.image is not None
     ]
 
 

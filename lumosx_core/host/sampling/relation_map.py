@@ -147,7 +147,7 @@ class _Forwards(comfy.samplers.Sampler):
     def __init__(self, levels: tuple[float, ...], enter: Callable[[float], None]) -> None:
         self._levels, self._enter = levels, enter
 
-    def sample(
+    def sample(  # pyrefly: ignore[bad-override] ComfyUI's own samplers take these, its base class anything.
         self, model_wrap, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ):
         """The latent as it is; see ComfyUI's ``Sampler``."""

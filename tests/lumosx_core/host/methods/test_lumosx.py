@@ -267,30 +267,6 @@ def test_a_latent_of_another_size_stops_with_a_sentence(relational, encode, make
         run_sampler(relational, encoded.positive, encoded.negative, other, PLAN)
 
 
-def test_another_kind_of_model_is_refused():
-    import comfy.ops
-    from comfy.ldm.wan.model import VaceWanModel, WanModel
-
-    class Patcher:
-        def __init__(self, diffusion_model):
-            self.diffusion_model = diffusion_model
-
-        def get_model_object(self, name):
-            assert name == "diffusion_model"
-            return self.diffusion_model
-
-    sizes = {
-        "dim": 128, "ffn_dim": 64, "num_heads": 1, "num_layers": 1, "text_dim": 32, "cross_attn_norm": True,
-        "operations": comfy.ops.disable_weight_init, "device": "cpu", "dtype": torch.float32,
-    }
-    with pytest.raises(LumosXError, match="this is a Linear without patch_embedding"):
-        relational_model(Patcher(torch.nn.Linear(2, 2)), RelationalOptions())
-    with pytest.raises(LumosXError, match="this WanModel has 36 input channels"):
-        relational_model(Patcher(WanModel(model_type="i2v", in_dim=36, **sizes)), RelationalOptions())
-    with pytest.raises(LumosXError, match="this VaceWanModel has vace_blocks"):
-        relational_model(Patcher(VaceWanModel(vace_layers=1, vace_in_dim=96, **sizes)), RelationalOptions())
-
-
 def test_a_second_model_node_replaces_the_constants(base, encode, make_scene):
     encoded = encode(make_scene())
     strong = RelationalOptions(ratio=5.0)
