@@ -11,6 +11,7 @@ from ..lumosx_core.host.page import left_out
 from ..lumosx_core.host.page.folder_name import check_folder_name
 from ..lumosx_core.host.page.people_routes import register_people
 from ..lumosx_core.host.page.routes import register
+from .asking import LumosXAsk, LumosXReadAnswer
 from .attention import LumosXAttention
 from .attribute_scores import LumosXAttributeScore, LumosXMotionScore
 from .binder import LumosXBinder
@@ -84,6 +85,8 @@ class LumosXExtension(ComfyExtension):
             LumosXLoadPerson,
             LumosXNegativeAtCfg1,
             LumosXRelationMap,
+            LumosXAsk,
+            LumosXReadAnswer,
         ]
 
 

@@ -15,6 +15,7 @@ from comfy_api.latest import io
 
 from ..lumosx_core.errors import LumosXError
 from ..lumosx_core.models.lynx.adapters import Adapters, LynxPerson
+from ..lumosx_core.scene.asking import Question
 from ..lumosx_core.scene.relations import Reference, Scene, Subject
 
 _LONGEST_NAME = 255
@@ -36,6 +37,7 @@ _CARRIED = {
     "LUMOSX_REFERENCES": lambda value: isinstance(value, tuple) and all(isinstance(one, Reference) for one in value),
     "LUMOSX_BACKGROUND": lambda value: isinstance(value, Reference),
     "LUMOSX_RELATIONS": lambda value: isinstance(value, Scene),
+    "LUMOSX_QUESTION": lambda value: isinstance(value, Question),
     "LUMOSX_LYNX": lambda value: isinstance(value, Adapters),
     "LUMOSX_LYNX_IDENTITY": lambda value: isinstance(value, LynxPerson),
 }

@@ -15,6 +15,7 @@ SubjectSocket = io.Custom("LUMOSX_SUBJECT")
 ReferencesSocket = io.Custom("LUMOSX_REFERENCES")
 BackgroundSocket = io.Custom("LUMOSX_BACKGROUND")
 RelationsSocket = io.Custom("LUMOSX_RELATIONS")
+QuestionSocket = io.Custom("LUMOSX_QUESTION")
 LynxSocket = io.Custom("LUMOSX_LYNX")
 LynxIdentitySocket = io.Custom("LUMOSX_LYNX_IDENTITY")
 

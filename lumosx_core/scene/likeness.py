@@ -63,6 +63,15 @@ def likeness(one: str, other: str) -> float:
     return ratio if ratio > _SPELLED_ALIKE else 0.0
 
 
+def is_spelled_alike(one: str, other: str) -> bool:
+    """Whether two words are one in another number, with another particle, or with a few other letters.
+
+    Words for different people are not, however much one means the other.
+    """
+    one, other = _singular(one), _singular(other)
+    return one == other or not {one, other} <= _EVERYBODY and likeness(one, other) > 0
+
+
 def is_comparable(one: str, other: str) -> bool:
     """Whether two words may be similar in spelling; if not, their letters are not compared."""
     shortest, longest = sorted((len(one), len(other)))

@@ -89,6 +89,8 @@ NODES = {
     "LumosX_RelationMap": [
         "model", "positive", "relations", "latent", "images", "noise_levels", "blocks", "seed",
     ],
+    "LumosX_Ask": ["relations", "prompt", "task", "layout"],
+    "LumosX_ReadAnswer": ["answer", "asked"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -128,6 +130,8 @@ OUTPUTS = {
     "LumosX_LoadPerson": ["LUMOSX_SUBJECT", "IMAGE", "IMAGE", "IMAGE", "STRING", "STRING"],
     "LumosX_NegativeAtCfg1": ["MODEL"],
     "LumosX_RelationMap": ["IMAGE", "IMAGE", "MASK", "STRING"],
+    "LumosX_Ask": ["IMAGE", "STRING", "LUMOSX_QUESTION"],
+    "LumosX_ReadAnswer": ["LUMOSX_RELATIONS", "STRING", "STRING"],
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumosx_core.scene.likeness import _singular, is_comparable, likeness
+from lumosx_core.scene.likeness import _singular, is_comparable, is_spelled_alike, likeness
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,14 @@ def test_what_is_closer(closest, farther):
 ])
 def test_what_is_not_alike_at_all(pair):
     assert likeness(*pair) == 0.0
+
+
+@pytest.mark.parametrize(("one", "other", "alike"), [
+    ("hats", "hat", True), ("women", "woman", True), ("jaket", "jacket", True), ("guy", "man", False),
+    ("person", "man", False), ("shirt", "skirt", False), ("uncle", "aunt", False), ("남자", "남자는", True),
+])
+def test_one_word_spelled_in_two_ways(one, other, alike):
+    assert is_spelled_alike(one, other) == is_spelled_alike(other, one) == alike
 
 
 @given(st.text(max_size=12), st.text(max_size=12))
