@@ -16,7 +16,7 @@ VALUES = st.recursive(
 
 
 @settings(max_examples=30)
-@given(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), st.sampled_from(["", "```json\n", "So \"it\" is [1]: "]))
+@given(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), st.sampled_from(["", "```json\n", "\"It\" is [1]: "]))
 def test_an_object_is_found_in_any_text_without_braces(value, before):
     text = f"{before}{json.dumps(value, ensure_ascii=False)}\n``` That's \"it\"."
     try:
