@@ -76,7 +76,7 @@ class LumosXReadAnswer(Node):
                     "answer", multiline=True, default="",
                     tooltip="The model's text, linked or pasted. Text and code fences around the JSON are ignored.",
                 ),
-                QuestionSocket.Input("asked", tooltip="From LumosX Ask."),
+                QuestionSocket.Input("asked", tooltip="What was asked, from LumosX Ask."),
             ],
             outputs=[
                 RelationsSocket.Output(
