@@ -2,6 +2,7 @@
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { offerPhrasesAnywhere } from "./board/anywhere.js";
 import { addBoard } from "./board/board.js";
 import { addResult } from "./result/result.js";
 import { foldInputs } from "./folded.js";
@@ -27,6 +28,7 @@ app.registerExtension({
 
   async setup() {
     addStyle(document);
+    offerPhrasesAnywhere({ app, api });
     await loadWords(api, app.extensionManager?.setting?.get("Comfy.Locale"));
   },
 

@@ -260,3 +260,11 @@ def test_sizes_in_memory_as_people_say_them(call, gigabytes, words):
 ])
 def test_shares_of_other_work_as_people_say_them(call, ratio, words):
     assert call("result/units.js", "return module.share(given);", ratio) == words
+
+
+@pytest.mark.parametrize(("text", "offset", "made"), [
+    ("", 0, "red hat"), ("A man", 5, "A man red hat"), ("A man", 0, "red hat A man"), ("A man", 2, "A red hat man"),
+    ("A man.", 5, "A man red hat."), ("A man,", 6, "A man, red hat"), ("A  man", 2, "A red hat man"),
+])
+def test_words_are_put_into_the_prompt_a_space_apart(call, text, offset, made):
+    assert call("board/rewrite.js", "return module.withWords(...given)", [text, "red hat", offset]) == made

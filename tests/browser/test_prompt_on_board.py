@@ -2,7 +2,7 @@
 
 import pytest
 
-from browser.boards import PROMPT, build, chip, history, row, settled, widget
+from browser.boards import PROMPT, build, chip, hand_over, history, own_pictures, row, settled, widget
 
 
 def held(comfy):
@@ -160,3 +160,114 @@ def test_what_is_offered(classic):
 ])
 def test_marks_move_with_what_is_typed_before_them(classic, before, after, ranges):
     assert classic.run(_MODULE, ["prompt.js", "afterEdit", [[[2, 5]], before, after]]) == ranges
+
+
+def selected(field, words):
+    """Select words of a text field, as with the mouse."""
+    field.evaluate("""(field, words) => {
+      const start = field.value.indexOf(words);
+      field.focus();
+      field.setSelectionRange(start, start + words.length);
+    }""", words)
+
+
+def point_of(board, words):
+    """Where words of the prompt begin on the screen."""
+    return board.locator(".lumosx-prompt").evaluate("""(prompt, words) => {
+      const walker = document.createTreeWalker(prompt.querySelector('.lumosx-letters'), NodeFilter.SHOW_TEXT);
+      for (let text = walker.nextNode(); text; text = walker.nextNode()) {
+        const index = text.textContent.indexOf(words);
+        if (index < 0) continue;
+        const range = document.createRange();
+        range.setStart(text, index);
+        const { left, top, height } = range.getBoundingClientRect();
+        return [left, top + height / 2];
+      }
+    }""", words)
+
+
+def undo(comfy):
+    comfy.page.keyboard.press("Control+z")
+    comfy.page.wait_for_timeout(700)
+    settled(comfy)
+
+
+def test_words_of_pictures_are_offered_for_a_key_on_the_board_and_on_the_node(comfy):
+    board = build(comfy, "A man on the left waits. ")
+    offers, page = comfy.page.locator(".lumosx-offer"), comfy.page
+    every = ["white jacket", "round glasses", "woman with red hair", "green dress", "man on the left"]
+    field = board.locator("textarea")
+    field.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.press("Control+ ")
+    assert offers.all_inner_texts() == every
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert held(comfy) == "A man on the left waits. round glasses"
+    # The node's own field, in either kind of nodes; a field of another node has nothing to offer.
+    comfy.run("() => { window.other = scene.add('CLIPTextEncode', 1220, 900).id; }")
+    comfy.run("() => { scene.set(app.graph.getNodeById(scene.encoder), 'prompt', 'Rain, a whi'); }")
+    comfy.run("() => { app.canvas.ds.offset = [-1000, 60]; app.canvas.setDirty(true, true); }")
+    page.wait_for_timeout(500)
+    texts = page.locator("textarea:visible").filter(visible=True)
+    for index in range(texts.count()):
+        text = texts.nth(index)
+        if text.evaluate("(text) => Boolean(text.closest('.lumosx-board'))"):
+            continue
+        text.evaluate("(text) => { text.focus(); text.setSelectionRange(text.value.length, text.value.length); }")
+        page.keyboard.press("Control+ ")
+        assert offers.count() == (text.input_value() == "Rain, a whi")
+        if offers.count():
+            page.keyboard.press("Enter")
+    assert held(comfy) == "Rain, a white jacket" and comfy.errors == []
+
+
+def test_a_chip_that_is_dropped_into_the_prompt_writes_its_words_there(comfy):
+    board = build(comfy, "A man waits in the rain.\nAll of the night.", (("man on the left", ("red hat",)),))
+    comfy.load(comfy.workflow())
+    settled(comfy)
+    mouse = comfy.page.mouse
+    for source, words, made in [
+        (chip(board, "red hat").locator(".lumosx-thumb"), "the rain",
+         "A man waits in red hat the rain.\nAll of the night."),
+        (row(board, 1).locator(".lumosx-thumb-face"), "the night",
+         "A man waits in the rain.\nAll of man on the left the night."),
+    ]:
+        box = source.bounding_box()
+        mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        mouse.down()
+        mouse.move(*point_of(board, words), steps=6)
+        assert "into the prompt" in comfy.page.locator(".lumosx-ghost").inner_text()
+        mouse.up()
+        settled(comfy)
+        assert held(comfy) == made
+        undo(comfy)
+        assert held(comfy) == "A man waits in the rain.\nAll of the night."
+    # One that can go nowhere else neither moves nor opens its menu.
+    assert comfy.page.get_by_role("menu").count() == 0 and comfy.errors == []
+
+
+def test_a_picture_that_is_dropped_on_selected_words_shows_what_they_name(comfy, tmp_path):
+    own = own_pictures(tmp_path)
+    board = build(comfy, "A man in a red hat holds a lamp.", (("man", ()),))
+    comfy.load(comfy.workflow())
+    settled(comfy)
+    field, menu = board.locator("textarea"), comfy.page.get_by_role("menuitem")
+    for words, entry, shown in [("red hat", "of person 1", ".lumosx-row"), ("lamp", "A thing", ".lumosx-things")]:
+        selected(field, words)
+        assert hand_over(comfy, "drop", field, own[0])
+        assert all(words in text for text in menu.all_inner_texts())
+        menu.filter(has_text=entry).click()
+        board.locator(f"{shown} img[src*='own+0']").wait_for()
+        settled(comfy)
+        assert board.locator(shown).locator(f".lumosx-chip[aria-label$='{words}']").count() == 1
+        if words == "red hat":
+            assert widget(comfy, 0, "attribute_1_phrase") == words
+        comfy.run("() => document.activeElement.blur()")
+        undo(comfy)
+        assert board.locator("img[src*='own+0']").count() == 0
+        assert board.locator(f".lumosx-chip[aria-label$='{words}']").count() == 0
+    # Without a selection there is nothing to name.
+    selected(field, "")
+    assert board.locator(".lumosx-prompt").evaluate("(prompt) => prompt.take") is None
+    assert comfy.errors == []

@@ -11,7 +11,7 @@ import { People } from "./people.js";
 import { problemsOf } from "./problems.js";
 import { afterEdit } from "./prompt.js";
 import { freePlace } from "./rebind.js";
-import { readScene, referencesOf, titleOf } from "./scene.js";
+import { phrasesOf, readScene, referencesOf, titleOf } from "./scene.js";
 import { ask, checkedBy, foundBy, questionOf } from "./verdict.js";
 import { drawBoard, makeBoard } from "./view.js";
 
@@ -54,6 +54,7 @@ class Board {
       give: (reference, files) => this.making.give(reference, files),
       offer: (taker) => this.offer(taker),
       add: (kind, files) => this.making.add(kind, files),
+      nameByWords: (words, files, anchor) => this.nameByWords(words, files, anchor),
       addThingOf: (person, files) => this.making.addThingOf(person, files),
       type: (text) => this.type(text),
       promptText: () => this.scene.prompt.text ?? "",
@@ -236,6 +237,12 @@ class Board {
     this.moves.openMenu(picture ?? taker, label, entries, take);
   }
 
+  /** Ask what a picture shows that was dropped on words of the prompt. */
+  nameByWords(words, files, anchor) {
+    const entries = this.making.entriesForWords(words, this.scene.people, files);
+    this.moves.openMenu(anchor, say("menu_of", { words }), entries);
+  }
+
   entriesOf(reference, anchor) {
     const entries = this.moves.entriesOf(reference);
     if (this.making.canTake(reference)) entries.push(...this.making.entriesFor((files) => this.making.give(reference, files), false));
@@ -262,11 +269,6 @@ class Board {
 
 function imagesOf(scene) {
   return new Map(referencesOf(scene).map(({ id, image }) => [id, image]));
-}
-
-/** The distinct words of all references. */
-function phrasesOf(scene) {
-  return [...new Set(referencesOf(scene).filter(({ known }) => known).map(({ phrase }) => phrase.trim()))].filter(Boolean);
 }
 
 /** Where the words of the checked references are. */

@@ -16,6 +16,7 @@ export function makeFace(actions) {
   addWords(element, actions);
   element.plus = makePlus("lumosx-plus", (files) => actions.addThingOf(element.person, files));
   element.append(element.picture, element.field, element.which, element.plus);
+  element.picture.addEventListener("pointerdown", (event) => grab(event, element, actions));
   return element;
 }
 
@@ -40,7 +41,8 @@ export function makeChip(actions) {
 
 function grab(event, element, actions) {
   const onText = event.target === element.field && !element.field.readOnly;
-  if (event.button === 0 && !onText && event.target !== element.which && element.movable) actions.grab(element.reference, event);
+  const canGo = element.movable || Boolean(element.reference?.phrase.trim());
+  if (event.button === 0 && !onText && event.target !== element.which && canGo) actions.grab(element.reference, event);
 }
 
 function makePicture(actions, owner, className) {

@@ -3,6 +3,8 @@
 import { make, rebuild, setAttribute } from "../dom.js";
 
 let fields = 0;
+/** @type {WeakMap<HTMLElement, object>} what is offered in each field */
+const STATES = new WeakMap();
 
 /** @typedef {{from: number, text: string}} Offer a text to stand from a letter up to the caret */
 
@@ -15,6 +17,7 @@ let fields = 0;
 export function complete(field, offersFor, placeOf = () => field.getBoundingClientRect()) {
   const list = make("div", "lumosx-menu lumosx-offers", { role: "listbox", id: `lumosx-offers-${++fields}` });
   const state = { field, list, offers: [], chosen: -1 };
+  STATES.set(field, state);
   field.setAttribute("aria-autocomplete", "list");
   field.addEventListener("input", (event) => {
     const caret = field.selectionStart;
@@ -26,9 +29,26 @@ export function complete(field, offersFor, placeOf = () => field.getBoundingClie
   for (const name of ["blur", "pointerdown"]) field.addEventListener(name, () => show(state, [], placeOf));
 }
 
-function show(state, offers, placeOf) {
+/** Whether a key asks for everything that fits. */
+export function asksForOffers({ key, code, ctrlKey, altKey, metaKey, shiftKey, isComposing }) {
+  return ctrlKey && (code === "Space" || key === " ") && !altKey && !metaKey && !shiftKey && !isComposing;
+}
+
+/**
+ * Suggest words in a field that was asked for them: the first is chosen already.
+ * @param {HTMLInputElement | HTMLTextAreaElement} field
+ * @param {Offer[]} offers
+ * @param {(from: number) => DOMRect} [placeOf]
+ */
+export function offer(field, offers, placeOf = () => field.getBoundingClientRect()) {
+  if (!STATES.has(field)) complete(field, () => [], placeOf);
+  const state = STATES.get(field);
+  show(state, offers, placeOf, 0);
+}
+
+function show(state, offers, placeOf, chosen = -1) {
   const { field, list } = state;
-  Object.assign(state, { offers, chosen: -1 });
+  Object.assign(state, { offers, chosen });
   setAttribute(field, "aria-controls", offers.length ? list.id : null);
   setAttribute(field, "aria-activedescendant", null);
   if (!offers.length) return void list.remove();

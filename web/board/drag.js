@@ -19,7 +19,7 @@ const KINDS = ["lumosx-swap", "lumosx-move"];
  * Follow a pointer from its press on a chip to its release.
  * @param {PointerEvent} start
  * @param {{ghost: {badge: string, hue: string, text: string, image: string | null},
- *   targetAt: (element: Element | null) => Target | null}} options
+ *   targetAt: (element: Element | null, point: {x: number, y: number}) => Target | null}} options
  */
 export function drag(start, { ghost, targetAt }) {
   const source = start.currentTarget;
@@ -47,10 +47,10 @@ function follow(event, start, state, ghost, targetAt) {
   const distance = Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY);
   if (!state.ghost && distance < FAR_ENOUGH) return;
   // Not before: a captured pointer's click would never reach the thumbnail that was pressed.
-  if (!state.ghost) start.target.closest(".lumosx-line").setPointerCapture(event.pointerId);
+  if (!state.ghost) start.target.closest(".lumosx-line, .lumosx-face").setPointerCapture(event.pointerId);
   state.ghost ??= makeGhost(ghost);
   state.ghost.style.transform = `translate(${event.clientX + 10}px, ${event.clientY + 8}px)`;
-  const target = targetAt(document.elementFromPoint(event.clientX, event.clientY));
+  const target = targetAt(document.elementFromPoint(event.clientX, event.clientY), { x: event.clientX, y: event.clientY });
   if (target?.element !== state.target?.element) {
     unmark(state.target);
     target?.element?.classList.add("lumosx-target", `lumosx-${target.kind}`);

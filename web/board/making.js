@@ -1,7 +1,8 @@
 /** What a user adds from the board: people, things, a background and pictures, each in one step of undo. */
 
+import { setValue } from "../graph/values.js";
 import { say } from "../words.js";
-import { addTo, canTakePicture, givePicture, roomFor } from "./building.js";
+import { KINDS, addTo, canTakePicture, givePicture, roomFor } from "./building.js";
 import { freePlace } from "./rebind.js";
 import { rootOf } from "./scene.js";
 import { canReadClipboard, chooseFiles, picturesOnClipboard, upload } from "./upload.js";
@@ -60,6 +61,27 @@ export class Making {
   /** Add what a person wears or holds. */
   async addThingOf(person, files) {
     await this.fill(files ?? (await chooseFiles(true)), () => (person.node.graph ? freePlace(person.node) : null));
+  }
+
+  /** What a picture for words of the prompt can show. @param {File[]} files of which the first counts */
+  entriesForWords(words, people, files) {
+    const named = (next) => () => this.fill(files.slice(0, 1), () => this.named(next(), words));
+    const owners = people.map((person, index) => ({ person, index }))
+      .filter(({ person }) => person.node && !person.readOnly && freePlace(person.node));
+    return [
+      ...owners.map(({ person, index }) => ({
+        text: say("words_of_person", { words, number: index + 1, person: person.references[0]?.phrase || person.title }),
+        run: named(() => (person.node.graph ? freePlace(person.node) : null)),
+      })),
+      ...KINDS.filter((kind) => this.hasRoom(kind)).map((kind) => ({
+        text: say(`words_are_${kind}`, { words }), run: named(() => addTo(this.board.node, kind, this.root)),
+      })),
+    ];
+  }
+
+  named(place, words) {
+    if (place) setValue(place.node, place.slot.phrase, words);
+    return place;
   }
 
   /**

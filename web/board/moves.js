@@ -6,8 +6,9 @@ import { say } from "../words.js";
 import { isMovable } from "./chip.js";
 import { drag } from "./drag.js";
 import { openMenu } from "./menu.js";
+import { letterAt } from "./prompt.js";
 import { canSwap, exchange, placeAt } from "./rebind.js";
-import { exchangeWords, moveWords } from "./rewrite.js";
+import { exchangeWords, moveWords, withWords } from "./rewrite.js";
 import { referencesOf } from "./scene.js";
 
 export class Moves {
@@ -40,13 +41,15 @@ export class Moves {
     const references = referencesOf(this.board.scene);
     const badge = badgesOf(references)[references.findIndex((each) => each.id === reference.id)];
     const ghost = { badge, hue: hueOf(reference), text: reference.phrase, image: reference.image };
-    drag(event, { ghost, targetAt: (element) => this.targetAt(reference, element) });
+    drag(event, { ghost, targetAt: (element, point) => this.targetAt(reference, element, point) });
   }
 
-  /** What a chip would do when dropped on an element: change places with a chip, or go to a person. */
-  targetAt(reference, element) {
+  /** What a chip would do when dropped on an element: change places with a chip, go to a person, or into the prompt. */
+  targetAt(reference, element, point) {
     const { scene, view } = this.board;
     if (!element || !view.element.contains(element)) return null;
+    if (element.closest(".lumosx-prompt")) return this.promptTarget(reference, point);
+    if (!isMovable(reference)) return null;
     const chip = element.closest(".lumosx-chip");
     const other = chip && referencesOf(scene).find((each) => each.id === chip.dataset.key);
     if (other && isMovable(other) && canSwap(reference, other) && !sameOwner(reference, other)) {
@@ -55,6 +58,21 @@ export class Moves {
     const row = element.closest(".lumosx-row");
     const index = row ? scene.people.findIndex((each) => each.id === row.dataset.key) : -1;
     return index < 0 ? null : this.targetOf(reference, row, index);
+  }
+
+  promptTarget({ phrase }, point) {
+    const { prompt } = this.board.view.parts;
+    if (!this.board.scene.prompt.holder || !phrase.trim()) return null;
+    const drop = () => this.insert(phrase.trim(), letterAt(prompt, point));
+    return { element: prompt, kind: "move", text: say("insert_words", { words: phrase }), drop };
+  }
+
+  /** Write words into the prompt, a space apart from what is there. */
+  insert(words, offset) {
+    const { text, holder } = this.board.scene.prompt;
+    if (!holder) return;
+    this.board.step(() => setWidget(holder, withWords(text, words, offset)));
+    this.board.tick();
   }
 
   targetOf(reference, row, index) {

@@ -1,6 +1,7 @@
 /** Completions of typed words: in a field, words of the prompt; in the prompt, words of pictures. */
 
 const MOST = 6;
+const MOST_AT_ONCE = 24;
 const LONGEST = 5;
 const SHORTEST = 2;
 // A phrase does not end with these.
@@ -72,6 +73,21 @@ export function phrasesAt(text, caret, phrases) {
   });
   const missing = ({ text: phrase }) => !text.includes(phrase);
   return [...offers.filter(missing), ...offers.filter((each) => !missing(each))].slice(0, MOST);
+}
+
+/**
+ * Phrases of pictures for whoever asks for them: those that are begun before the caret, else all.
+ * @param {string} text
+ * @param {number} caret
+ * @param {string[]} phrases
+ * @returns {import("./complete.js").Offer[]}
+ */
+export function phrasesFor(text, caret, phrases) {
+  const begun = phrasesAt(text, caret, phrases);
+  if (begun.length) return begun;
+  const all = phrases.map((phrase) => ({ from: caret, text: phrase }));
+  const isThere = ({ text: phrase }) => text.includes(phrase);
+  return [...all.filter((each) => !isThere(each)), ...all.filter(isThere)].slice(0, MOST_AT_ONCE);
 }
 
 /** Where a phrase that is not there in whole begins before the caret, or -1. */

@@ -115,3 +115,23 @@ export function placeOfLetter({ marks }, offset) {
   }
   return marks.getBoundingClientRect();
 }
+
+/** The letter of the prompt that a point of the screen is nearest to. @param {{x: number, y: number}} point */
+export function letterAt({ marks }, { x, y }) {
+  const walker = document.createTreeWalker(marks, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  const best = { offset: 0, away: Infinity };
+  let before = 0;
+  for (let text = walker.nextNode(); text; text = walker.nextNode()) {
+    if (text.parentElement.closest(".lumosx-badge, .lumosx-quiet")) continue;
+    for (let index = 0; index <= text.length; index++) {
+      range.setStart(text, index);
+      const { left, top, bottom } = range.getBoundingClientRect();
+      // Another line is farther away than anything on this one.
+      const away = Math.abs(x - left) + 1e4 * Math.max(0, top - y, y - bottom);
+      if (away < best.away) Object.assign(best, { offset: before + index, away });
+    }
+    before += text.length;
+  }
+  return best.offset;
+}

@@ -59,3 +59,14 @@ function cutOf(text, [start, end], siblings) {
   const has = HAS.exec(text.slice(0, from));
   return has && [from - has[0].length, end];
 }
+
+const WORD = /[\p{L}\p{N}]/u;
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
+
+/** The prompt with words put in at a letter, a space apart from the words around them. */
+export function withWords(text, words, offset) {
+  const [before, after] = [text.slice(0, offset), text.slice(offset)];
+  const joins = (one, other) => WORD.test(one) && WORD.test(other) && !(UNSPACED.test(one) && UNSPACED.test(other));
+  const left = joins(before.at(-1) ?? "", words[0]) || /[,.;:!?]$/.test(before) ? " " : "";
+  return before + left + words + (joins(words.at(-1), after[0] ?? "") ? " " : "") + after;
+}

@@ -92,6 +92,11 @@ export function referencesOf(scene) {
   ];
 }
 
+/** The distinct words of all references. @returns {string[]} */
+export function phrasesOf(scene) {
+  return [...new Set(referencesOf(scene).filter(({ known }) => known).map(({ phrase }) => phrase.trim()))].filter(Boolean);
+}
+
 function addBinder(scene, binder, at) {
   const key = placeKey(binder);
   if (at.seen.has(key)) return;

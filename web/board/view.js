@@ -5,8 +5,8 @@ import { badgesOf, hueOf } from "../palette.js";
 import { say } from "../words.js";
 import { KINDS } from "./building.js";
 import { drawChip, drawFace, makeChip, makeFace, makePlus } from "./chip.js";
-import { complete } from "./complete.js";
-import { phrasesAt } from "./offers.js";
+import { asksForOffers, complete, offer } from "./complete.js";
+import { phrasesAt, phrasesFor } from "./offers.js";
 import { drawPrompt, makePrompt, marksOf, placeOfLetter } from "./prompt.js";
 import { referencesOf } from "./scene.js";
 import { takeFiles } from "./takers.js";
@@ -26,6 +26,7 @@ import { takeFiles } from "./takers.js";
  * @property {(reference: object, files: File[]) => void} give a picture
  * @property {(taker: HTMLElement) => void} offer a menu on what takes pictures
  * @property {(kind: import("./building.js").Kind, files: File[] | null) => void} add to the scene; null: without pictures
+ * @property {(words: string, files: File[], anchor: HTMLElement) => void} nameByWords asks what a picture for words shows
  * @property {(person: object, files: File[] | null) => void} addThingOf a person; null: ask for pictures
  */
 
@@ -44,14 +45,28 @@ export function makeBoard(actions) {
     unseen: make("div", "lumosx-unseen"),
     adding: make("div", "lumosx-adding", {}, ...KINDS.map((kind) => makeAdder(kind, actions))),
   };
-  const { field } = parts.prompt;
-  complete(field, (text, caret) => phrasesAt(text, caret, actions.phrases()), (from) => placeOfLetter(parts.prompt, from));
+  offerPhrases(parts.prompt, actions);
   parts.encoder.addEventListener("change", () => actions.chooseEncoder(parts.encoder.value));
   const head = make("div", "lumosx-head", {}, parts.summary, parts.encoder);
   const scroll = make("div", "lumosx-scroll", {}, head, parts.notes, parts.prompt, parts.people, parts.things, parts.unseen, parts.adding);
   const element = make("div", "lumosx-board widget-expands", { role: "group", "aria-label": say("board") }, scroll);
   takeFiles(element, actions.offer);
   return { element, scroll, parts, actions };
+}
+
+function offerPhrases(prompt, actions) {
+  const { field } = prompt;
+  const placeOf = (from) => placeOfLetter(prompt, from);
+  complete(field, (text, caret) => phrasesAt(text, caret, actions.phrases()), placeOf);
+  field.addEventListener("keydown", (event) => {
+    if (!asksForOffers(event) || field.readOnly) return;
+    event.preventDefault();
+    offer(field, phrasesFor(field.value, field.selectionStart, actions.phrases()), placeOf);
+  });
+  const words = () => field.value.slice(field.selectionStart, field.selectionEnd).trim();
+  // A picture that is dropped on words is a picture of what they name.
+  const take = (files) => actions.nameByWords(words(), files, field);
+  Object.defineProperty(prompt, "take", { get: () => (words() ? take : null) });
 }
 
 function makeAdder(kind, actions) {
