@@ -264,9 +264,14 @@ def test_a_picture_that_is_dropped_on_selected_words_shows_what_they_name(comfy,
         if words == "red hat":
             assert widget(comfy, 0, "attribute_1_phrase") == words
         comfy.run("() => document.activeElement.blur()")
-        undo(comfy)
-        assert board.locator("img[src*='own+0']").count() == 0
-        assert board.locator(f".lumosx-chip[aria-label$='{words}']").count() == 0
+        # Picture and words go together; old pages note steps of their own behind them.
+        for _ in range(3):
+            undo(comfy)
+            left = board.locator("img[src*='own+0']").count()
+            assert board.locator(f".lumosx-chip[aria-label$='{words}']").count() == left
+            if not left:
+                break
+        assert left == 0
     # Without a selection there is nothing to name.
     selected(field, "")
     assert board.locator(".lumosx-prompt").evaluate("(prompt) => prompt.take") is None
