@@ -34,6 +34,7 @@ from .negative import LumosXNegativeAtCfg1
 from .people import LumosXLoadPerson, LumosXSavePerson
 from .polyvivid import LumosXHunyuanCustom, LumosXPolyVivid, LumosXPolyVividEncode
 from .references import LumosXBackground, LumosXObject, LumosXSubject
+from .repair import LumosXFaceRepair
 from .sampler import LumosXSampler, LumosXSchedule
 from .scores import LumosXIdentityScore
 from .seeing import LumosXRelationMap
@@ -87,6 +88,7 @@ class LumosXExtension(ComfyExtension):
             LumosXRelationMap,
             LumosXAsk,
             LumosXReadAnswer,
+            LumosXFaceRepair,
         ]
 
 

@@ -65,6 +65,14 @@ class LatentSpec:
         """The nearest number of pixels, 0 or more, for which ``has_side`` is true."""
         return max(0, round(pixels / self.pixel_stride)) * self.pixel_stride
 
+    def nearest_token_side(self, pixels: float) -> int:
+        """The nearest number of pixels, at least one token's, that is a whole number of tokens."""
+        return max(1, round(pixels / self.token_pixels)) * self.token_pixels
+
+    def padded_frames(self, frames: int) -> int:
+        """The smallest number of frames, ``frames`` or more, for which ``has_frames`` is true."""
+        return self.video_frames(-(-(frames - 1) // self.frame_stride) + 1)
+
     def nearest_frames(self, frames: int) -> int:
         """The nearest number of frames for which ``has_frames`` is true."""
         return max(0, round((frames - 1) / self.frame_stride)) * self.frame_stride + 1

@@ -89,6 +89,11 @@ NODES = {
     "LumosX_RelationMap": [
         "model", "positive", "relations", "latent", "images", "noise_levels", "blocks", "seed",
     ],
+    "LumosX_FaceRepair": [
+        "model", "vae", "positive", "negative", "images", "relations", "seed", "steps", "cfg", "shift", "denoise",
+        "crop_size", "padding", "feather", "person", "mask", "detector", "embedder", "grow", "frames_at_once",
+        "schedule",
+    ],
     "LumosX_Ask": ["relations", "prompt", "task", "layout"],
     "LumosX_ReadAnswer": ["answer", "asked"],
 }
@@ -132,6 +137,7 @@ OUTPUTS = {
     "LumosX_RelationMap": ["IMAGE", "IMAGE", "MASK", "STRING"],
     "LumosX_Ask": ["IMAGE", "STRING", "LUMOSX_QUESTION"],
     "LumosX_ReadAnswer": ["LUMOSX_RELATIONS", "STRING", "STRING"],
+    "LumosX_FaceRepair": ["IMAGE", "MASK", "IMAGE", "STRING"],
 }
 
 

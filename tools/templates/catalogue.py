@@ -10,6 +10,7 @@ from lumosx_core.tiny.trained import POLYVIVID
 from lumosx_core.tiny.world.script import Role, Script, Wear
 from tools.templates import notes
 from tools.templates.lynx import lynx
+from tools.templates.repair import repaired
 from tools.templates.sheet import (
     BETWEEN_NODES,
     BLUE,
@@ -475,6 +476,19 @@ def polyvivid():
     ], UPPER_ROW, LOWER_ROW, [BACK, Route(("models", 3), [("decode", "vae")])])
 
 
+def repair():
+    """Two people whose faces are sampled again."""
+    text = (
+        "A man on the left and a woman on the right walk towards the camera along a wide street. They talk and laugh."
+    )
+    return repaired(
+        "11 Repair faces", "repair", [*two_people("2 People", False), board(500, ("man", "woman"))],
+        [real_models(), prompt(REAL, REAL_SIZE, text, width=330), sampling(REAL, NARROW)],
+    )
+
+
 def templates():
-    """All of them, in the order of their names."""
-    return [demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases(), lynx(), polyvivid()]
+    """All of them, in the order of their numbers."""
+    return [
+        demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases(), lynx(), polyvivid(), repair(),
+    ]

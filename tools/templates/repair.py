@@ -1,0 +1,44 @@
+"""The template of repaired faces: what follows the sampling of any scene."""
+
+from __future__ import annotations
+
+from tools.templates import notes
+from tools.templates.sheet import RED, Band, Column, GraphNode, Route, Template
+
+_UPPER, _LOWER = 602, 640
+
+
+def repaired(name, api, upper, lower):
+    """A template that samples a scene, repairs its faces, and saves the video.
+
+    Args:
+        upper: groups of pictures, people and the board.
+        lower: groups of models, prompt and sampling.
+    """
+    repair = GraphNode("repair", "LumosX_FaceRepair", links={
+        "model": ("loader", 0), "vae": ("vae", 0), "positive": ("encode", 0), "negative": ("encode", 1),
+        "images": ("decode", 0), "relations": ("binder", 0),
+    })
+    save = {"video": ("video", 0)}
+    return Template(name, api, [_note("note", "Read me", notes.REPAIR, 320), *upper], [
+        _note("files", "Read me too", notes.files() + "\n" + notes.REPAIR_COST, 300), *lower,
+        Band("7 Face repair", RED, [
+            Column(200, [
+                GraphNode("decode", "VAEDecode", 70, links={"samples": ("sampler", 0), "vae": ("vae", 0)}),
+            ], down=40),
+            Column(280, [repair], down=10),
+        ]),
+        Band("8 Video", RED, [
+            Column(220, [
+                GraphNode("video", "CreateVideo", 110, links={"images": ("repair", 0)}),
+                GraphNode("report", "PreviewAny", None, "What was repaired", {"source": ("repair", 3)}),
+            ], down=60),
+            Column(260, [GraphNode("save", "SaveVideo", links=save, values={
+                "filename_prefix": "video/LumosX repaired faces",
+            })], down=30),
+        ]),
+    ], _UPPER, _LOWER, [Route(("binder", 0), [("repair", "relations"), ("encode", "relations")])])
+
+
+def _note(key, title, text, width):
+    return Band(None, None, [Column(width, [GraphNode(key, "MarkdownNote", title=title, options={"text": text})])])
