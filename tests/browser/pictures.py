@@ -114,6 +114,10 @@ NODES = {
     }),
     "decode": ("VAEDecode", {"samples": ("sampler", 0), "vae": ("tiny", 2)}),
     "map": ("LumosX_RelationMap", {"latent": ("sampler", 0)}),
+    "repair": ("LumosX_FaceRepair", {
+        "model": ("attention", 0), "vae": ("tiny", 2), "positive": ("encode", 0), "negative": ("encode", 1),
+        "images": ("decode", 0), "relations": ("binder", 0), "seed": 42, "control_after_generate": "fixed",
+    }),
     "schedule": ("LumosX_Schedule", {}),
     "custom": ("SamplerCustomAdvanced", {
         "sampler": ("schedule", 0), "sigmas": ("schedule", 1), "latent_image": ("encode", 2),
