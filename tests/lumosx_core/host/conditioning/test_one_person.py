@@ -1,4 +1,4 @@
-"""Conditionings reduced to one person: one reference, that person's words, and the negative's own kind of references."""
+"""Conditionings reduced to one person: one reference, that person's words, and the negative's kind of references."""
 
 import dataclasses
 
