@@ -185,8 +185,8 @@ def table(found: dict[str, dict]) -> str:
     ]
     for name, one in found.items():
         lines.append(
-            f"| {name} | {one['clips']} | {one['before']:.1f} | {one['after']:.1f} | {one['fell']:.0%} | {one['nearer']} "
-            f"| {one['changed_outside']} |"
+            f"| {name} | {one['clips']} | {one['before']:.1f} | {one['after']:.1f} | {one['fell']:.0%} "
+            f"| {one['nearer']} | {one['changed_outside']} |"
         )
     return "\n".join(lines)
 
