@@ -22,6 +22,7 @@ REFERENCES = {
     },
     "small_card": {"man on the left", "green jacket", "woman on the right", "yellow dress"},
     "few_steps": {"man on the left", "green jacket", "woman on the right", "yellow dress"},
+    "repair": {"man on the left", "woman on the right"},
 }
 
 

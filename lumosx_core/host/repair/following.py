@@ -82,7 +82,8 @@ def find_people(images: torch.Tensor, people: Sequence[Person], names: ModelName
         people: of the scene, all of them: a face that is left to nobody else might be given to the wrong one.
 
     Raises:
-        LumosXError: a model or a package that is missing, also where nothing can tell several people apart.
+        LumosXError: a model or a package that is missing. Where "automatic" finds nothing that tells several people
+            apart, a sentence says so and nobody is found.
     """
     frames = ImageFrames(images)
     with room_for_embedders(names.embedder, names.second_embedder) as device:
@@ -119,10 +120,11 @@ def _recognisable(people: Sequence[Person], detector: Detector) -> tuple[list[np
 def _only_face(frames: ImageFrames, people: Sequence[Person], models: FacesOnly) -> Found:
     """Without anything that tells faces apart: the only face of each frame is the only person's."""
     if len(people) > 1:
-        raise LumosXError(
-            f"mask: {len(people)} people cannot be told apart ({models.reason.rstrip('.')}); or link a mask of one "
-            "face and choose its person."
-        )
+        # The video is finished and may have taken an hour; it goes on as it is.
+        return Found({}, {}, (
+            f"the faces of {len(people)} people cannot be told apart ({models.reason.rstrip('.')}), so nothing is "
+            "changed; or link a mask of one face and choose its person.",
+        ))
     seen = [
         SeenFrame(index, faces, np.zeros((len(faces), 1), np.float32), (0 if faces else None,))
         for index, pixels in watched_frames(frames, 1, frame_ticks())

@@ -83,7 +83,8 @@ def repair_faces(
             images, people, whose.names
         )
         run.notes += found.notes
-        for person in wanted:
+        # If there is nobody at all, the notes say why.
+        for person in wanted if found.boxes or not found.notes else ():
             _repair_person(run, person, people[person].name, found, mask, scene, tools, plan)
     log_warnings(run.notes)
     return run.images, run.weights, _preview(run), _report(run)
