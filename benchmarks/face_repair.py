@@ -121,13 +121,17 @@ class Bench:
 
     Args:
         steps, denoise, cfg, shift, crop, padding: of the repair.
+        wrong: repair with the other person's reference, to see what the reference does.
     """
 
-    def __init__(self, steps: int, denoise: float, cfg: float, shift: float, crop: int, padding: float):
+    def __init__(
+        self, steps: int, denoise: float, cfg: float, shift: float, crop: int, padding: float, wrong: bool = False
+    ):
         from lumosx_core.host.repair.resampling import RepairPlan
         from lumosx_core.host.sampling.sampler import SamplingPlan
         from lumosx_core.host.weights.tiny import LEARNED, load_tiny_models
 
+        self._wrong = wrong
         self._model, self._clip, self._vae = load_tiny_models(LEARNED)
         sampling = SamplingPlan(1, steps, cfg, shift, denoise)
         self._plan = RepairPlan(sampling, crop_size=crop, padding=padding, feather=4)
@@ -146,7 +150,8 @@ class Bench:
         size = VideoSize(WIDTH, HEIGHT, FRAMES)
         encoded = encode_scene(self._clip, self._vae, scene, clip.script.prompt, "", size)
         tools = Tools(self._model, self._vae, WholeScene(scene, encoded.positive, encoded.negative))
-        whose = Whose(clip.script.subjects.index(clip.damaged) + 1, mask=clip.mask)
+        person = 1 - clip.damaged if self._wrong else clip.damaged
+        whose = Whose(clip.script.subjects.index(person) + 1, mask=clip.mask)
         images, mask, _, _ = repair_faces(clip.images, scene, whose, tools, self._plan)
         return images, mask
 
@@ -199,9 +204,11 @@ def main(arguments: list[str]) -> int:
         parser.add_argument(f"--{name}", type=int, default=default)
     for name, default in (("denoise", 0.8), ("cfg", 2.0), ("shift", 5.0), ("padding", 4.0)):
         parser.add_argument(f"--{name}", type=float, default=default)
+    parser.add_argument("--wrong", action="store_true", help="use the other person's reference")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
-    settings = {name: getattr(options, name) for name in ("steps", "denoise", "cfg", "shift", "crop", "padding")}
+    names = ("steps", "denoise", "cfg", "shift", "crop", "padding", "wrong")
+    settings = {name: getattr(options, name) for name in names}
     with torch.inference_mode():
         rows = measure(Bench(**settings), options.clips)
     found = {"all": summary(rows)}
