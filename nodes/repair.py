@@ -129,8 +129,13 @@ class LumosXFaceRepair(Node):
         )
 
     @classmethod
-    def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE_SCHEDULE):
-        return cls.verdict(_check_steps, steps=steps, denoise=denoise, schedule=schedule)
+    def validate_inputs(
+        cls, steps=None, denoise=None, schedule=RELEASE_SCHEDULE, detector=DETECTORS[0], embedder=AUTOMATIC
+    ):
+        choices = cls.verdict(detector=detector, embedder=embedder)
+        if choices is not True:
+            return choices
+        return cls.verdict(when_known(_check_steps), steps=steps, denoise=denoise, schedule=schedule)
 
     @classmethod
     def fingerprint_inputs(cls, **inputs):
