@@ -482,7 +482,7 @@ def repair():
         "A man on the left and a woman on the right walk towards the camera along a wide street. They talk and laugh."
     )
     return repaired(
-        "11 Repair faces", "repair", [*two_people("2 People", False), board(500, ("man", "woman"))],
+        "10 Repair faces", "repair", [*two_people("2 People", False), board(500, ("man", "woman"))],
         [real_models(), prompt(REAL, REAL_SIZE, text, width=330), sampling(REAL, NARROW)],
     )
 
