@@ -30,13 +30,13 @@ RESAMPLER = ResamplerSizes(
     token_width=SIZE.dim,
 )
 REGISTERS = 16
-STEPS, STILL_STEPS = 2500, 700
+STEPS, STILL_STEPS = 3000, 700
 """Steps in all, as for the shipped file, which started from other adapters; and of stills at first, without such."""
 CLIPS, SAMPLES = 8, 2
 """Clips in a sample, and samples in a step."""
 BLOCK, TIMES = 64, 8
 """Samples that are kept with their features (5 MB each), and how often each is used."""
-WORLD_SEED, WEIGHTS_SEED = 41, 0
+WORLD_SEED, WEIGHTS_SEED = 47, 0
 RATE, WARMUP, COOLDOWN, SHIFT, DECAY = 2e-3, 100, 0.6, 6.0, 0.995
 OUT = "lumosx_tiny_lynx.safetensors"
 _LOSS = "loss (mean squared error of the velocity, weighted towards the head)"

@@ -38,6 +38,9 @@ _EMPTY = """() => {
   document.querySelectorAll('.p-toast-close-button').forEach((button) => button.click());
   // Beside an open panel there is less room for a graph.
   if (app.extensionManager.sidebarTab) app.extensionManager.sidebarTab.activeSidebarTabId = null;
+  // Newer pages open one at the right that names missing models.
+  const settings = app.extensionManager.setting, right = 'Comfy.RightSidePanel.IsOpen';
+  if (settings.get(right)) settings.set(right, false);
   // Clearing a graph forgets the nodes inside of subgraphs, and leaves what they show.
   for (const { nodes } of app.graph.subgraphs?.values() ?? []) [...nodes].forEach((node) => node.graph.remove(node));
   app.graph.clear();
