@@ -256,8 +256,8 @@ def several_processes(arguments):
     words = ("-n", "--numprocesses", "--dist", "no:xdist", "--pdb", "--trace")
     chosen = any(argument.startswith(words) for argument in arguments)
     named = any(Path(ROOT, argument.partition("::")[0]).is_file() for argument in arguments)
-    # One more than cores, since those in a browser mostly wait; each takes about 3 GB.
-    processes = min((os.cpu_count() or 1) + 1, 4)
+    # Two more than cores, since those in a browser or beside a server mostly wait; each takes about 3 GB.
+    processes = min((os.cpu_count() or 1) + 2, 4)
     # The tests of a file share pages and models; tests/conftest.py orders the files.
     spread = ("-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder")
     return () if chosen or named else spread

@@ -11,7 +11,8 @@ from benchmarks import face_repair
 def test_the_bench_repairs_clips_and_writes_every_figure(tmp_path, capsys):
     file = tmp_path / "repair.json"
     assert face_repair.main(["--clips", "2", "--steps", "2", "--json", str(file)]) == 0
-    assert all(name in capsys.readouterr().out for name in face_repair.DAMAGES)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in face_repair.DAMAGES)
     found = json.loads(file.read_text())
     assert [row["damage"] for row in found["rows"]] == list(face_repair.DAMAGES)
     assert found["summary"]["all"]["changed_outside"] == 0 and found["summary"]["all"]["clips"] == 2

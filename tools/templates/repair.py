@@ -5,7 +5,7 @@ from __future__ import annotations
 from tools.templates import notes
 from tools.templates.sheet import RED, Band, Column, GraphNode, Route, Template
 
-_UPPER, _LOWER = 602, 640
+_UPPER, _LOWER = 602, 616
 
 
 def repaired(name, api, upper, lower):
@@ -21,13 +21,14 @@ def repaired(name, api, upper, lower):
     })
     save = {"video": ("video", 0)}
     return Template(name, api, [_note("note", "Read me", notes.REPAIR, 320), *upper], [
-        _note("files", "Read me too", notes.files() + "\n" + notes.REPAIR_COST, 300), *lower,
+        _note("files", "Read me too", notes.files() + "\n" + notes.REPAIR_COST, 260), *lower,
         Band("7 Face repair", RED, [
             Column(200, [
                 GraphNode("decode", "VAEDecode", 70, links={"samples": ("sampler", 0), "vae": ("vae", 0)}),
             ], down=40),
             Column(280, [repair], down=10),
-        ]),
+        # Room for the wires that go up between the columns.
+        ], 48),
         Band("8 Video", RED, [
             Column(220, [
                 GraphNode("video", "CreateVideo", 110, links={"images": ("repair", 0)}),
@@ -37,7 +38,13 @@ def repaired(name, api, upper, lower):
                 "filename_prefix": "video/LumosX repaired faces",
             })], down=30),
         ]),
-    ], _UPPER, _LOWER, [Route(("binder", 0), [("repair", "relations"), ("encode", "relations")])])
+    ], _UPPER, _LOWER, [
+        Route(("binder", 0), [("repair", "relations"), ("encode", "relations")]),
+        Route(("loader", 0), [("repair", "model")]),
+        Route(("encode", 0), [("repair", "positive")]),
+        Route(("encode", 1), [("repair", "negative")]),
+        Route(("vae", 0), [("decode", "vae"), ("repair", "vae")]),
+    ])
 
 
 def _note(key, title, text, width):
