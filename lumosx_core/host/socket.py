@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import comfy.conds
 import torch
@@ -82,3 +83,9 @@ def model_conditions(references: list[torch.Tensor], binding: Binding, presence:
         BINDING: comfy.conds.CONDConstant(binding),
         MissingModelNode.NAME: comfy.conds.CONDConstant(MissingModelNode()),
     }
+
+
+def held_conditions(conditioning: list) -> Mapping[str, Any]:
+    """The ``model_conditions`` in a CONDITIONING: of its first entry with references; empty if none has any."""
+    held = (options.get("model_conds", {}) for _, options in conditioning)
+    return next((one for one in held if BINDING in one), {})

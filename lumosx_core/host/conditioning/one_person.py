@@ -10,7 +10,7 @@ import torch
 from ...errors import LumosXError
 from ...models.lumosx.sequence import Binding
 from ...scene.relations import Reference, Scene
-from ..socket import BINDING, OWN, REFERENCES
+from ..socket import BINDING, OWN, REFERENCES, held_conditions
 from .encodings import Encodings
 from .entries import with_references
 from .pictures import SAME, WHITE, ZERO, reference_latents, unconditional_latents
@@ -116,10 +116,10 @@ def _placed_nowhere(conditioning: list, name: str) -> list:
 
 
 def _binding(conditioning: list) -> Binding | None:
-    every = [options.get("model_conds", {}) for _, options in conditioning]
-    return next((one[BINDING].cond for one in every if BINDING in one), None)
+    held = held_conditions(conditioning)
+    return held[BINDING].cond if held else None
 
 
 def _references(conditioning: list) -> list[torch.Tensor]:
-    every = [options.get("model_conds", {}) for _, options in conditioning]
-    return next((one[REFERENCES].cond for one in every if REFERENCES in one), [])
+    held = held_conditions(conditioning)
+    return held[REFERENCES].cond if held else []

@@ -16,7 +16,7 @@ from ...models.lumosx.presence import Presence
 from ...models.lumosx.reading import Reading
 from ...models.lynx.choice import ALL, parse_block_numbers
 from ...models.wan.config import WAN21_LATENT
-from ..socket import BINDING, PRESENCE, READING
+from ..socket import BINDING, PRESENCE, READING, held_conditions
 from .latents import fitting_samples
 
 DEEP = "deep"
@@ -80,11 +80,10 @@ def references_of(positive: list) -> int:
 
 
 def _conditions(positive: list) -> Mapping[str, Any]:
-    for _, options in positive:
-        held = options.get("model_conds", {})
-        if BINDING in held:
-            return held
-    raise LumosXError("positive: it contains no references; link the positive output of LumosX Relational Encode.")
+    held = held_conditions(positive)
+    if not held:
+        raise LumosXError("positive: it contains no references; link the positive output of LumosX Relational Encode.")
+    return held
 
 
 def relation_map(model: Any, positive: list, latent: dict, plan: MapPlan) -> torch.Tensor:
@@ -105,7 +104,7 @@ def relation_map(model: Any, positive: list, latent: dict, plan: MapPlan) -> tor
     held = _conditions(positive)
     samples = fitting_samples(model, latent)
     presence: Presence | None = held[PRESENCE].cond if PRESENCE in held else None
-    references = references_of(positive)
+    references = held[BINDING].cond.references
     reading = Reading(references, plan.blocks)
     clone = model.clone()
     clone.model_options = {

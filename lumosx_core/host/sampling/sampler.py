@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from ...errors import LumosXError
 from ...sampling.solvers import RELEASE_SCHEDULE, FlowSchedule, renoise, solve
 from ..conditioning.scene import log_warnings
-from ..socket import BINDING, LYNX_WRAPPER, TIMESTEP
+from ..socket import LYNX_WRAPPER, TIMESTEP, held_conditions
 from .guidance import GuidanceEnd
 from .latents import fitting_samples
 
@@ -156,8 +156,7 @@ def run_sampler(model: Any, positive: list, negative: list, latent: dict, plan: 
     Raises:
         LumosXError: as ``flow_sampling`` and ``fitting_samples``, or no step to run.
     """
-    with_references = any(BINDING in options.get("model_conds", {}) for _, options in positive)
-    if not with_references and not model.get_wrappers(_DIFFUSION_MODEL, LYNX_WRAPPER):
+    if not held_conditions(positive) and not model.get_wrappers(_DIFFUSION_MODEL, LYNX_WRAPPER):
         log_warnings([
             "no reference reaches LumosX Sampler: positive has no LumosX conditioning. Link it to LumosX Relational "
             "Encode; nodes that mix conditionings, such as ConditioningAverage, keep it only from their first input."
