@@ -8,11 +8,12 @@ from ..lumosx_core.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..lumosx_core.host.conditioning.one_person import WholeScene
 from ..lumosx_core.host.repair.repair import Whose, repair_faces
 from ..lumosx_core.host.repair.resampling import RepairPlan, Tools
-from ..lumosx_core.host.sampling.sampler import SamplingPlan, build_schedule
+from ..lumosx_core.host.sampling.sampler import SamplingPlan
 from ..lumosx_core.host.weights.face_models import weights_state
 from ..lumosx_core.sampling.solvers import DISTILLED, RELEASE_SCHEDULE
 from ..lumosx_core.scores.identity.models import ModelNames
-from .base import Node, when_known
+from .base import Node
+from .sampler import check_steps
 from .sockets import CATEGORY, RelationsSocket, advanced, aliases
 
 
@@ -106,11 +107,6 @@ def _outputs() -> list[Any]:
     ]
 
 
-@when_known
-def _check_steps(steps, denoise, schedule):
-    build_schedule(steps, 1.0, denoise, schedule)
-
-
 class LumosXFaceRepair(Node):
     """Each person's face again, in a window of its own and with its own reference only."""
 
@@ -135,7 +131,7 @@ class LumosXFaceRepair(Node):
         choices = cls.verdict(detector=detector, embedder=embedder)
         if choices is not True:
             return choices
-        return cls.verdict(when_known(_check_steps), steps=steps, denoise=denoise, schedule=schedule)
+        return cls.verdict(check_steps, steps=steps, denoise=denoise, schedule=schedule)
 
     @classmethod
     def fingerprint_inputs(cls, **inputs):

@@ -50,7 +50,7 @@ def _schedule_input():
 
 
 @when_known
-def _check_steps(steps, denoise, schedule):
+def check_steps(steps, denoise, schedule):
     """Found when the workflow is queued: the text encoder takes long."""
     build_schedule(steps, 1.0, denoise, schedule)
 
@@ -145,7 +145,7 @@ class LumosXSchedule(Node):
 
     @classmethod
     def validate_inputs(cls, steps=None, denoise=None, schedule=RELEASE_SCHEDULE):
-        return cls.verdict(_check_steps, steps=steps, denoise=denoise, schedule=schedule)
+        return cls.verdict(check_steps, steps=steps, denoise=denoise, schedule=schedule)
 
     @classmethod
     def execute(cls, steps, shift, denoise, guidance_end_step=10000, schedule=RELEASE_SCHEDULE) -> io.NodeOutput:

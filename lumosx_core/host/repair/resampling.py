@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +52,7 @@ class Tools:
 
 def resample(
     images: torch.Tensor, frames: range, window: Window, weights: torch.Tensor, person: int, face: Reference,
-    tools: Tools, plan: RepairPlan, done: Callable[[], None] = lambda: None,
+    tools: Tools, plan: RepairPlan,
 ) -> None:
     """Sample a window again and write it into the video.
 
@@ -62,7 +61,6 @@ def resample(
         frames: of the stretch; ``window`` has a corner for each and ``weights`` [n, h, w] a picture.
         person: number of the subject, from 0.
         face: its face.
-        done: called after each part.
     """
     fresh: list[torch.Tensor] = []
     for part in parts_of(len(frames), plan.most_frames):
@@ -72,7 +70,6 @@ def resample(
             images, frames[part.start:part.stop], own, weights[part.start:part.stop], person, face, tools, plan
         )
         _append(fresh, made, part.start)
-        done()
     for frame, corner, made, weight in zip(frames, window.corners, fresh, weights, strict=True):
         comfy.model_management.throw_exception_if_processing_interrupted()
         paste(images[frame], made, weight, corner)
