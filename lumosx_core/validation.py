@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -22,6 +22,21 @@ class Strict(BaseModel):
 Content = TypeVar("Content", bound=Strict)
 
 
+def parse_json(text: str, **options: Any) -> Any:
+    """What a JSON text holds.
+
+    Args:
+        text: from elsewhere.
+        options: as for ``json.loads``.
+
+    Raises:
+        ValueError, RecursionError: it is not JSON, or has half characters, which no tokenizer takes.
+    """
+    read = json.loads(text, **options)
+    json.dumps(read, ensure_ascii=False).encode()
+    return read
+
+
 def parse_versioned(content: bytes, kind: type[Content], version: int) -> Content:
     """What a JSON file with a number ``version`` holds.
 
@@ -34,9 +49,7 @@ def parse_versioned(content: bytes, kind: type[Content], version: int) -> Conten
         ValueError: it holds something else; the message is the rest of a sentence that begins with the file.
     """
     try:
-        read = json.loads(content.decode("utf-8-sig"))
-        # JSON can spell half a character, which no tokenizer takes.
-        json.dumps(read, ensure_ascii=False).encode()
+        read = parse_json(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"cannot be read ({error})") from error
     found = read.get("version") if isinstance(read, dict) else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
+
+from ..validation import parse_json
 
 DEEPEST = 8
 """Brackets inside brackets that are read."""
@@ -37,7 +38,8 @@ def json_objects(text: str) -> tuple[list[dict[str, Any]], str]:
             continue
         position = end
         try:
-            found.append(_parsed(text[start:end]))
+            piece = text[start:end]
+            found.append(parse_json(piece, object_pairs_hook=_with_single_keys, parse_constant=_refuse_constant))
         except (ValueError, RecursionError) as error:
             reason = reason or f"cannot be read ({error})"
     return found, reason
@@ -55,13 +57,6 @@ def _end_of(text: str, start: int) -> int | None:
         if depth == 0:
             return sign.end()
     return None
-
-
-def _parsed(piece: str) -> dict[str, Any]:
-    parsed = json.loads(piece, object_pairs_hook=_with_single_keys, parse_constant=_refuse_constant)
-    # JSON can spell half a character, which no tokenizer takes.
-    json.dumps(parsed, ensure_ascii=False).encode()
-    return parsed
 
 
 def _with_single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
