@@ -49,7 +49,10 @@ def show_map(shares: torch.Tensor, scene: Scene, images: torch.Tensor | None) ->
     batch, references, frames, rows, columns = shares.shape
     length = WAN21_LATENT.video_frames(frames)
     videos = _videos(images, batch, length, (rows, columns))
-    read = [_read(one.float().numpy(), scene) for one in shares]
+    pictures = [
+        _small(as_pixels(one_picture(word.image, word.source))) for word in scene.references if word.image is not None
+    ]
+    read = [_read(one.float().numpy(), scene, pictures) for one in shares]
     stride = WAN21_LATENT.frame_stride
     drawn = (frame for video, one in zip(videos, read) for frame in overlay(video, one, stride))
     heat = torch.from_numpy(np.concatenate([one.heat for one in read[0]]))
@@ -86,7 +89,7 @@ def _videos(images: torch.Tensor | None, batch: int, length: int, grid: tuple[in
     return [ImageFrames(images[number * length:(number + 1) * length]) for number in range(batch)]
 
 
-def _read(shares: np.ndarray, scene: Scene) -> list[ReadReference]:
+def _read(shares: np.ndarray, scene: Scene, pictures: list[np.ndarray]) -> list[ReadReference]:
     colours = {}
     for number, subject in enumerate(scene.subjects):
         colours.update({id(word): PEOPLE[number % len(PEOPLE)] for word in subject.words})
@@ -96,10 +99,9 @@ def _read(shares: np.ndarray, scene: Scene) -> list[ReadReference]:
         colours[id(word)] = PLACE if word.kind is Kind.BACKGROUND else thing
     return [
         ReadReference(
-            word.phrase, colours[id(word)], _small(as_pixels(one_picture(word.image, word.source))), heat_of(one),
-            fills=word.kind is Kind.BACKGROUND,
+            word.phrase, colours[id(word)], picture, heat_of(one), fills=word.kind is Kind.BACKGROUND,
         )
-        for word, one in zip(scene.references, shares) if word.image is not None
+        for word, picture, one in zip(scene.references, pictures, shares)
     ]
 
 
