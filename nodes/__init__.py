@@ -16,6 +16,7 @@ from .attention import LumosXAttention
 from .attribute_scores import LumosXAttributeScore, LumosXMotionScore
 from .binder import LumosXBinder
 from .case import LumosXLoadCase, LumosXSaveCase
+from .continuing import LumosXContinue, LumosXJoinClips
 from .convert import LumosXConvertWeights
 from .cutout import LumosXCutOut
 from .encode import LumosXRelationalEncode
@@ -89,6 +90,8 @@ class LumosXExtension(ComfyExtension):
             LumosXAsk,
             LumosXReadAnswer,
             LumosXFaceRepair,
+            LumosXContinue,
+            LumosXJoinClips,
         ]
 
 

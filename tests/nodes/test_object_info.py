@@ -96,6 +96,8 @@ NODES = {
     ],
     "LumosX_Ask": ["relations", "prompt", "task", "layout"],
     "LumosX_ReadAnswer": ["answer", "asked"],
+    "LumosX_Continue": ["latent", "vae", "images", "overlap_frames"],
+    "LumosX_JoinClips": ["first", "second", "overlap"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -138,6 +140,8 @@ OUTPUTS = {
     "LumosX_Ask": ["IMAGE", "STRING", "LUMOSX_QUESTION"],
     "LumosX_ReadAnswer": ["LUMOSX_RELATIONS", "STRING", "STRING"],
     "LumosX_FaceRepair": ["IMAGE", "MASK", "IMAGE", "STRING"],
+    "LumosX_Continue": ["LATENT", "INT"],
+    "LumosX_JoinClips": ["IMAGE"],
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import comfy.samplers
 import torch
 
+from ...errors import LumosXError
 from ...models.lumosx import TableCache
 from ...models.wan.module import WanModule
 from ..conditioning.conditions import SET_CFG, check_conditionings, check_mixture, check_parts, has_references
@@ -71,6 +72,7 @@ class RunWrapper:
             refuse_patches(patcher)
             advice = SET_CFG if _may_leave_out(guider) else ""
             check_conditionings(conditionings, noise.shape, left_out, model_options.get("context_handler"), advice)
+            _check_kept(noise, sigmas, *arguments[:1], **options)
         computed = [entries for name, entries in conditionings.items() if name not in left_out]
         reached = any(has_references(entry) for entries in computed for entry in entries)
         if not reached and from_encoder():
@@ -195,6 +197,23 @@ def _left_out(guider: Any, sampler: Any, sigmas: torch.Tensor) -> frozenset[str]
 def _may_leave_out(guider: Any) -> bool:
     """Whether cfg 1 skips the negative; some nodes need it anyway."""
     return _is_plain(guider) and not guider.model_options.get("disable_cfg1_optimization", False)
+
+
+def _check_kept(
+    noise: torch.Tensor, sigmas: torch.Tensor, denoise_mask: torch.Tensor | None = None, **options: Any
+) -> None:
+    """Refuse a mask in a run that adds no noise: the host would give the model what is kept as if it had noise.
+
+    Raises:
+        LumosXError: a part is kept, and the noise is zero though the run begins at a level above 0.
+    """
+    if denoise_mask is None or noise.any() or not len(sigmas) or float(sigmas[0]) <= 0 or (denoise_mask >= 1).all():
+        return
+    raise LumosXError(
+        "latent: its noise_mask keeps a part of the video (as that of LumosX Continue does), but this run adds no noise "
+        "(start_step above 0, add_noise off, or DisableNoise), so the kept part would be wrong; run all steps in one "
+        "sampler."
+    )
 
 
 def _is_plain(guider: Any) -> bool:
