@@ -118,6 +118,8 @@ NODES = {
         "model": ("attention", 0), "vae": ("tiny", 2), "positive": ("encode", 0), "negative": ("encode", 1),
         "images": ("decode", 0), "relations": ("binder", 0), "seed": 42, "control_after_generate": "fixed",
     }),
+    "continue": ("LumosX_Continue", {"latent": ("encode", 2), "vae": ("tiny", 2), "images": ("decode", 0)}),
+    "join": ("LumosX_JoinClips", {"first": ("decode", 0), "overlap": ("continue", 1)}),
     "schedule": ("LumosX_Schedule", {}),
     "custom": ("SamplerCustomAdvanced", {
         "sampler": ("schedule", 0), "sigmas": ("schedule", 1), "latent_image": ("encode", 2),

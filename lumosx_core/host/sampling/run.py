@@ -210,9 +210,9 @@ def _check_kept(
     if denoise_mask is None or noise.any() or not len(sigmas) or float(sigmas[0]) <= 0 or (denoise_mask >= 1).all():
         return
     raise LumosXError(
-        "latent: its noise_mask keeps a part of the video (as that of LumosX Continue does), but this run adds no noise "
-        "(start_step above 0, add_noise off, or DisableNoise), so the kept part would be wrong; run all steps in one "
-        "sampler."
+        "latent: its noise_mask keeps a part of the video (as that of LumosX Continue does), but this run adds no "
+        "noise (start_step above 0, add_noise off, or DisableNoise), so the kept part would be wrong; run all steps in "
+        "one sampler."
     )
 
 
