@@ -48,6 +48,8 @@ def on_small_models(graph, server):
             node["inputs"]["steps"] = min(STEPS, node["inputs"]["steps"])
         elif node["class_type"] == "LumosX_FaceRepair":
             node["inputs"].update(steps=STEPS, crop_size=32)
+        elif node["class_type"] == "LumosX_Continue":
+            node["inputs"]["overlap_frames"] = 1
         elif node["class_type"] == "LumosX_IdentityScore":
             node["inputs"]["every_nth_frame"] = 4
         elif node["class_type"] == "LumosX_LoadCase" and scored and node["inputs"]["case"] == BUILT_IN:

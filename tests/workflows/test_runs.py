@@ -122,6 +122,18 @@ def test_lynx_finds_the_face_of_its_photo_and_leaves_video_and_card(client, serv
     assert sizes == [(112, 112), (256, 256)]
 
 
+def test_two_chunks_are_one_video_without_doubled_frames(client, small):
+    graph = small("two_chunks")
+    joined, follow = (only(graph, kind) for kind in ("LumosX_JoinClips", "LumosX_Continue"))
+    assert joined[1]["overlap"] == [follow[0], 1]
+    run = client.run(graph, timeout=300)
+    assert not run.node_errors
+    save, _ = only(graph, "SaveVideo")
+    frames = frames_of(client.view(run.outputs[save]["images"][0]))
+    assert len(frames) == 9 and frames[0].shape == (48, 64, 3)
+    assert all((one != other).any() for one, other in zip(frames, frames[1:]))
+
+
 def test_the_batch_command_takes_the_graph():
     graph = read_graph(HERE / "batch.json").filled("a case", "lumosx_batch/a case")
     assert only(graph, "LumosX_LoadCase")[1]["case"] == "a case"

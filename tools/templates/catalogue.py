@@ -9,8 +9,9 @@ from lumosx_core.tiny.demo_case import SCRIPT
 from lumosx_core.tiny.trained import POLYVIVID
 from lumosx_core.tiny.world.script import Role, Script, Wear
 from tools.templates import notes
+from tools.templates.continuing import CHUNK, CONTINUED, continued
 from tools.templates.lynx import lynx
-from tools.templates.repair import repaired
+from tools.templates.repair import REPAIRED, repaired
 from tools.templates.sheet import (
     BETWEEN_NODES,
     BLUE,
@@ -478,17 +479,21 @@ def polyvivid():
 
 def repair():
     """Two people whose faces are sampled again."""
-    text = (
-        "A man on the left and a woman on the right walk towards the camera along a wide street. They talk and laugh."
-    )
     return repaired(
-        "10 Repair faces", "repair", [*two_people("2 People", False), board(500, ("man", "woman"))],
-        [real_models(), prompt(REAL, REAL_SIZE, text, width=330), sampling(REAL, NARROW)],
+        [*two_people("2 People", False), board(500, ("man", "woman"))],
+        [real_models(), prompt(REAL, REAL_SIZE, REPAIRED, width=330), sampling(REAL, NARROW)],
     )
+
+
+def two_chunks():
+    """Two people in a video of two clips."""
+    lower = [real_models(), prompt(REAL, REAL_SIZE, CONTINUED, width=300), sampling(REAL, CHUNK, seed=1)]
+    return continued([*two_people("2 People", False), board(500, ("man", "woman"))], lower)
 
 
 def templates():
     """All of them, in the order of their numbers."""
     return [
         demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases(), lynx(), polyvivid(), repair(),
+        two_chunks(),
     ]

@@ -336,3 +336,27 @@ REPAIR_COST = """## What it costs
 
 A face that is seen in all 81 frames, at 480 x 480 with one reference: 19,800 tokens for each of 20 steps.
 """
+
+CHUNKS = """# Ten seconds in two chunks
+
+The model was trained on clips of 81 frames. *LumosX Continue* begins a second one with the last frames of the first, \
+and the people stay those of the pictures. The model was **not trained** for this.
+
+## Change
+
+- *overlap_frames*: 1 continues the picture, 5 also the motion; 9 and more leave fewer new frames.
+- Something else in the second clip: copy *LumosX Relational Encode*, change the prompt, and link the copy to *LumosX \
+Continue* and to the second sampler.
+- A picture as the first frame: link a *Load Image* to a *LumosX Continue* before the first sampler.
+
+## Longer, and whether it drifts
+
+For a third clip copy groups 7 to 9. Link the joined frames to *LumosX Identity Score*: its plot shows where a face \
+drifts.
+"""
+
+CHUNKS_COST = """## What it costs
+
+Twice a clip: 35,880 tokens, 621 TFLOP for each of 2 x 50 steps (predicted). 81 and 76 frames are 157, or 9.8 \
+seconds at 16 a second.
+"""

@@ -6,9 +6,12 @@ from tools.templates import notes
 from tools.templates.sheet import RED, Band, Column, GraphNode, Route, Template
 
 _UPPER, _LOWER = 602, 616
+REPAIRED = (
+    "A man on the left and a woman on the right walk towards the camera along a wide street. They talk and laugh."
+)
 
 
-def repaired(name, api, upper, lower):
+def repaired(upper, lower):
     """A template that samples a scene, repairs its faces, and saves the video.
 
     Args:
@@ -20,7 +23,7 @@ def repaired(name, api, upper, lower):
         "images": ("decode", 0), "relations": ("binder", 0),
     })
     save = {"video": ("video", 0)}
-    return Template(name, api, [_note("note", "Read me", notes.REPAIR, 320), *upper], [
+    return Template("10 Repair faces", "repair", [_note("note", "Read me", notes.REPAIR, 320), *upper], [
         _note("files", "Read me too", notes.files() + "\n" + notes.REPAIR_COST, 260), *lower,
         Band("7 Face repair", RED, [
             Column(200, [
