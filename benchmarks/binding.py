@@ -19,11 +19,13 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks import binding_chunks as chunks
 from benchmarks.binding_picture import draw_owner_matrices
 from benchmarks.caching import with_cache
 from benchmarks.machine import describe_machine, own_comfyui
@@ -67,6 +69,8 @@ class Variant:
         away: guide the video away from the negative prompt inside the pass, as LumosX Negative at CFG 1.
         strength: of every reference.
         part: of the steps in which every reference is there, in [0, 1].
+        clip: 0 for clips of ``FRAMES``; 1 or 2 for that of two clips of ``chunks.FRAMES`` in which the second one
+            continues the first, in scenes where nobody changes places.
     """
 
     weights: str = "bf16"
@@ -77,6 +81,12 @@ class Variant:
     away: bool = False
     strength: float = 1.0
     part: tuple[float, float] = (0.0, 1.0)
+    clip: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Latent frames of a clip."""
+        return chunks.FRAMES if self.clip else FRAMES
 
 
 def variants(steps: int) -> dict[str, Variant]:
@@ -103,6 +113,8 @@ def variants(steps: int) -> dict[str, Variant]:
         "strength 2": Variant(strength=2.0),
         "references up to 50% of the steps": Variant(part=(0.0, 0.5)),
         "references from 50% of the steps": Variant(part=(0.5, 1.0)),
+        "first of two clips": Variant(clip=1),
+        "second of two clips (LumosX Continue)": Variant(clip=2),
     }
 
 
@@ -172,18 +184,38 @@ class Bench:
         """Sample and measure the first ``scenes`` scenes of each number of people."""
         for job, cast, latent in self.latents(variant, plan, scenes):
             other = job.casts[job.casts.index(cast) - 1]
-            yield job.script, measured(job.script, cast, other, latent, self._codec)
+            if variant.clip:
+                found = chunks.measured_where_new(job.script, cast, other, latent, self._codec, variant.clip == 2)
+            else:
+                found = measured(job.script, cast, other, latent, self._codec)
+            yield job.script, found
 
     def latents(self, variant: Variant, plan: dict, scenes: int) -> Iterator[tuple[Job, Cast, torch.Tensor]]:
         """What is sampled of the same scenes, normalised [16, frames, h, w]."""
         model = self.model(variant)
+        vae = chunks.vae_of(self._codec) if variant.clip == 2 else None
+        plan = {**plan, **variant.plan}
         for job in (job for jobs in self._jobs.values() for job in jobs[:math.ceil(scenes / CASTS)]):
-            for cast, latent in zip(job.casts, _sample(model, job, variant, {**plan, **variant.plan})):
+            if variant.clip and job.script.exchange:
+                continue
+            made = _sample(model, job, variant, plan)
+            if variant.clip == 2:
+                # Other noise, as a user would choose another seed.
+                again = dataclasses.replace(job, seed=job.seed + 10**6)
+                made = chunks.second_clips(made, self._codec, vae, partial(_sampled, model, again, variant, plan))
+            for cast, latent in zip(job.casts, made):
                 yield job, cast, latent
 
 
 def _sample(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
-    """As LumosX Sampler does it, all casts at once."""
+    """All casts at once, from noise, normalised."""
+    latent = torch.zeros(CASTS, 16, variant.frames, *job.references[0].shape[-2:])
+    # ComfyUI hands latents on as the VAE takes them.
+    return normalised(_sampled(model, job, variant, plan, {"samples": latent}).float().cpu())
+
+
+def _sampled(model, job: Job, variant: Variant, plan: dict, latent: dict) -> torch.Tensor:
+    """As LumosX Sampler does it."""
     from lumosx_core.host.sampling.sampler import SamplingPlan, run_sampler
     from lumosx_core.host.socket import model_conditions
 
@@ -195,14 +227,12 @@ def _sample(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
         return [[text, {"model_conds": model_conditions(references, Binding.of_words(words), Presence(words))}]]
 
     unseen = [torch.zeros_like(reference) for reference in job.references]
-    latent = torch.zeros(CASTS, 16, FRAMES, *job.references[0].shape[-2:])
     made = run_sampler(
         model, condition(job.positive, job.references),
         condition(job.negative, unseen if variant.blank_references else job.references),
-        {"samples": latent}, SamplingPlan(**{"seed": job.seed, **plan}),
+        latent, SamplingPlan(**{"seed": job.seed, **plan}),
     )
-    # ComfyUI hands latents on as the VAE takes them.
-    return normalised(made["samples"].float().cpu())
+    return made["samples"]
 
 
 def _share(steps: float, shift: float, model) -> float:
@@ -303,9 +333,9 @@ def main(arguments: list[str], base: Path) -> int:
             found = list(bench.run(variant, plan, options.scenes if name == EXACT else options.other_scenes))
             seconds = time.monotonic() - started
             results = [summary(found, people) for people in options.people]
-            rows.append({"variant": name, "seconds": seconds, "results": results})
+            rows.append({"variant": name, "frames": variant.frames, "seconds": seconds, "results": results})
     result = {
-        "machine": describe_machine(), "model": options.model.name, "frames": FRAMES, **plan,
+        "machine": describe_machine(), "model": options.model.name, **plan,
         "codec": options.codec.name, "rows": rows,
     }
     print(f"{result['machine']}; {options.steps} steps, cfg {options.cfg:g}, shift {options.shift:g}.\n")
