@@ -160,6 +160,15 @@ class BesidePatcher(ModelPatcher):
         if unpatch_weights:
             self._take_off()
 
+    def model_state_dict(self, filter_prefix=None):
+        """The model's tensors.
+
+        Newer hosts also list the scales of quantised weights, which no layer has under that name, and fail at them when
+        a hook is switched.
+        """
+        tensors = super().model_state_dict(filter_prefix)
+        return {name: tensor for name, tensor in tensors.items() if _has_tensor(self.model, name)}
+
     def patch_hooks(self, hooks):
         """Switch patches by hook; merged weights are never kept, since layers with LoRAs beside them have none."""
         self.cached_hook_patches.clear()
@@ -263,6 +272,11 @@ class BesidePatcher(ModelPatcher):
         for name, module in self.model.named_modules():
             if hasattr(module, "low_rank"):
                 yield f"{name}.weight", module
+
+
+def _has_tensor(model: Any, name: str) -> bool:
+    layer, _, part = name.rpartition(".")
+    return hasattr(model.get_submodule(layer), part)
 
 
 def _add_low_rank(layer: Any, inputs: tuple, output: torch.Tensor) -> torch.Tensor:
