@@ -35,7 +35,7 @@ class SamplingMemory:
     the weights whatever it needs have the excess taken off again, also by ComfyUI's own means.
 
     Args:
-        budget_bytes: for weights and activations together; 0 leaves it to ComfyUI.
+        budget_bytes: for weights and activations together, on each card; 0 leaves it to ComfyUI.
     """
 
     budget_bytes: int = 0
@@ -69,14 +69,15 @@ class SamplingMemory:
             return executor(patcher, shape, conds, *arguments, **options)
         weights = max(0, self.budget_bytes - activations)
         # Where less is free than the budget, it is the weights that give way.
-        need = max(activations, _most_free(patcher.load_device) - weights)
+        need = max(activations, max(_most_free(one.load_device) for one in _on_all_devices(patcher)) - weights)
         # The host's estimate is in proportion to the area, so one frame of another area stands for any need.
         area = math.prod(shape[2:]) * need / patcher.model.memory_required(shape)
         prepared = executor(patcher, [batch, channels, 1, 1, math.ceil(area)], conds, *arguments, **options)
-        excess = patcher.loaded_size() - weights
-        if excess > 0:
-            patcher.partially_unload(patcher.offload_device, excess)
-            comfy.model_management.soft_empty_cache()
+        for one in _on_all_devices(patcher):
+            excess = one.loaded_size() - weights
+            if excess > 0:
+                one.partially_unload(one.offload_device, excess)
+                comfy.model_management.soft_empty_cache()
         return prepared
 
     def _bytes_for_activations(
@@ -167,6 +168,11 @@ def most_references(entries: Iterable[Mapping[str, Any]]) -> int:
 def computing_dtype(model: Any) -> torch.dtype:
     """What a BaseModel of either host computes in."""
     return model.manual_cast_dtype or model.get_dtype()
+
+
+def _on_all_devices(patcher: Any) -> list[Any]:
+    """A model, and its copies on other cards that ComfyUI's MultiGPU CFG Split has made."""
+    return [patcher, *patcher.get_additional_models_with_key("multigpu")]
 
 
 def _most_free(device: torch.device) -> int:

@@ -115,7 +115,8 @@ class PackedPatcher(BesidePatcher):
             mapped: addresses of the tensors that it was made from, in the pages of a file.
         """
         packed = super().around(patcher)
-        packed.set_attachments(_MAPPED, mapped)
+        # On the model and not on the patcher, since ComfyUI puts other copies of the model into clones of a patcher.
+        setattr(packed.model, _MAPPED, mapped)
         return packed
 
     def patch_weight_to_device(self, key, *arguments, **options):
@@ -127,7 +128,7 @@ class PackedPatcher(BesidePatcher):
     def pin_weight_to_device(self, key):
         """Pin a weight's memory, unless it is still in the mapped pages of the file, which cannot be pinned."""
         weight = comfy.utils.get_attr(self.model, key)
-        if weight.data_ptr() not in (self.get_attachment(_MAPPED) or ()):
+        if weight.data_ptr() not in getattr(self.model, _MAPPED):
             super().pin_weight_to_device(key)
 
     def load(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False):

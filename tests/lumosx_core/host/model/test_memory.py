@@ -290,19 +290,21 @@ def test_without_references_a_budget_goes_by_the_hosts_estimate(tiny, encode, ma
 @pytest.mark.parametrize(("budget", "free", "need"), [
     (1000, 5000, 4600), (1000, 700, 600), (1000, 300, 600), (600, 5000, 5000), (1100, 5000, 4500),
 ])
-def test_the_host_is_asked_for_the_activations_and_for_all_beyond_the_budget(monkeypatch, budget, free, need):
-    """600 of activations, and of the budget's rest for weights."""
-    monkeypatch.setattr(memory, "_most_free", lambda device: free)
+@pytest.mark.parametrize("cards", [1, 2])
+def test_the_host_is_asked_for_the_activations_and_for_all_beyond_the_budget(monkeypatch, budget, free, need, cards):
+    """600 of activations, and of the budget's rest for weights. A second card, with less of it free, has the same."""
+    monkeypatch.setattr(memory, "_most_free", lambda device: free - 100 * (device.index or 0))
     model = SimpleNamespace(memory_required=lambda shape: math.prod(shape[2:]))
-    patcher = SimpleNamespace(
-        model=model, load_device=torch.device("cuda"), offload_device="cpu", loaded_size=lambda: 500,
+    patchers = [SimpleNamespace(
+        model=model, load_device=torch.device("cuda", card), offload_device="cpu", loaded_size=lambda: 500,
         partially_unload=lambda *arguments: unloaded.append(arguments),
-    )
-    unloaded, asked = [], []
+        get_additional_models_with_key=lambda key: patchers[1:] if key == "multigpu" else [],
+    ) for card in range(cards)]
+    patcher, unloaded, asked = patchers[0], [], []
     monkeypatch.setattr(comfy.model_management, "soft_empty_cache", lambda: None)
     SamplingMemory(budget).prepare(lambda patcher, shape, conds: asked.append(shape), patcher, (1, 16, 6, 10, 10), {})
     assert asked == [[1, 16, 1, 1, need]]
-    assert unloaded == ([("cpu", 500 - (budget - 600))] if budget - 600 < 500 else [])
+    assert unloaded == ([("cpu", 500 - (budget - 600))] * cards if budget - 600 < 500 else [])
 
 
 @pytest.mark.parametrize("flash", [False, True])
