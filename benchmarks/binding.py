@@ -145,12 +145,12 @@ class Bench:
         from lumosx_core.host.training import TextSide
         from lumosx_core.host.weights.tiny import load_tiny_clip
 
-        self._trained, self._codec = trained, load_codec(codec)
+        self._trained, self.codec = trained, load_codec(codec)
         self._folder = base / "models" / "diffusion_models"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._text = TextSide(load_tiny_clip())
         self._negative = self._text.encode(NEGATIVE_PROMPT)
-        self._jobs = {
+        self.jobs = {
             count: [self._job(number, count) for number in range(math.ceil(scenes / CASTS))] for count in people
         }
 
@@ -158,7 +158,7 @@ class Bench:
         random = np.random.default_rng([SEED, people, number])
         script = draw_script(random, people, colour_words=False, same_kinds=True, drop=False)
         casts = [draw_cast(random, script, Split.HELD_OUT) for _ in range(CASTS)]
-        references = encode_references(self._codec, random, [script] * CASTS, casts)
+        references = encode_references(self.codec, random, [script] * CASTS, casts)
         return Job(
             script, casts, references, self._text.encode(script.prompt), self._negative,
             bound_words(bind_prompt(self._text.tokenise, scene_of(script), script.prompt)), 100 * people + number,
@@ -185,29 +185,29 @@ class Bench:
         for job, cast, latent in self.latents(variant, plan, scenes):
             other = job.casts[job.casts.index(cast) - 1]
             if variant.clip:
-                found = chunks.measured_where_new(job.script, cast, other, latent, self._codec, variant.clip == 2)
+                found = chunks.measured_where_new(job.script, cast, other, latent, self.codec, variant.clip == 2)
             else:
-                found = measured(job.script, cast, other, latent, self._codec)
+                found = measured(job.script, cast, other, latent, self.codec)
             yield job.script, found
 
     def latents(self, variant: Variant, plan: dict, scenes: int) -> Iterator[tuple[Job, Cast, torch.Tensor]]:
         """What is sampled of the same scenes, normalised [16, frames, h, w]."""
         model = self.model(variant)
-        vae = chunks.vae_of(self._codec) if variant.clip == 2 else None
+        vae = chunks.vae_of(self.codec) if variant.clip == 2 else None
         plan = {**plan, **variant.plan}
-        for job in (job for jobs in self._jobs.values() for job in jobs[:math.ceil(scenes / CASTS)]):
+        for job in (job for jobs in self.jobs.values() for job in jobs[:math.ceil(scenes / CASTS)]):
             if variant.clip and job.script.exchange:
                 continue
-            made = _sample(model, job, variant, plan)
+            made = sample_casts(model, job, variant, plan)
             if variant.clip == 2:
                 # Other noise, as a user would choose another seed.
                 again = dataclasses.replace(job, seed=job.seed + 10**6)
-                made = chunks.second_clips(made, self._codec, vae, partial(_sampled, model, again, variant, plan))
+                made = chunks.second_clips(made, self.codec, vae, partial(_sampled, model, again, variant, plan))
             for cast, latent in zip(job.casts, made):
                 yield job, cast, latent
 
 
-def _sample(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
+def sample_casts(model, job: Job, variant: Variant, plan: dict) -> torch.Tensor:
     """All casts at once, from noise, normalised."""
     latent = torch.zeros(CASTS, 16, variant.frames, *job.references[0].shape[-2:])
     # ComfyUI hands latents on as the VAE takes them.

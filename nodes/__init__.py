@@ -16,6 +16,7 @@ from .attention import LumosXAttention
 from .attribute_scores import LumosXAttributeScore, LumosXMotionScore
 from .binder import LumosXBinder
 from .case import LumosXLoadCase, LumosXSaveCase
+from .choosing import LumosXBestOf
 from .continuing import LumosXContinue, LumosXJoinClips
 from .convert import LumosXConvertWeights
 from .cutout import LumosXCutOut
@@ -92,6 +93,7 @@ class LumosXExtension(ComfyExtension):
             LumosXFaceRepair,
             LumosXContinue,
             LumosXJoinClips,
+            LumosXBestOf,
         ]
 
 

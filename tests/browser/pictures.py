@@ -114,6 +114,7 @@ NODES = {
     }),
     "decode": ("VAEDecode", {"samples": ("sampler", 0), "vae": ("tiny", 2)}),
     "map": ("LumosX_RelationMap", {"latent": ("sampler", 0)}),
+    "best_of": ("LumosX_BestOf", {"images": ("decode", 0), "latent": ("sampler", 0), "relations": ("binder", 0)}),
     "repair": ("LumosX_FaceRepair", {
         "model": ("attention", 0), "vae": ("tiny", 2), "positive": ("encode", 0), "negative": ("encode", 1),
         "images": ("decode", 0), "relations": ("binder", 0), "seed": 42, "control_after_generate": "fixed",

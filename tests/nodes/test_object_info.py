@@ -98,6 +98,7 @@ NODES = {
     "LumosX_ReadAnswer": ["answer", "asked"],
     "LumosX_Continue": ["latent", "vae", "images", "overlap_frames"],
     "LumosX_JoinClips": ["first", "second", "overlap"],
+    "LumosX_BestOf": ["images", "latent", "relations", "by", "embedder", "detector", "every_nth_frame"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -142,6 +143,7 @@ OUTPUTS = {
     "LumosX_FaceRepair": ["IMAGE", "MASK", "IMAGE", "STRING"],
     "LumosX_Continue": ["LATENT", "INT"],
     "LumosX_JoinClips": ["IMAGE"],
+    "LumosX_BestOf": ["LATENT", "IMAGE", "INT", "STRING"],
 }
 
 

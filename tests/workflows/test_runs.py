@@ -134,6 +134,19 @@ def test_two_chunks_are_one_video_without_doubled_frames(client, small):
     assert all((one != other).any() for one, other in zip(frames, frames[1:]))
 
 
+def test_one_of_four_videos_is_made_again_from_its_noise(client, small):
+    graph = small("best_of_four")
+    (_, first), (_, again) = sorted(
+        ((number, node["inputs"]) for number, node in graph.items() if node["class_type"] == "LumosX_Sampler"),
+        key=lambda pair: pair[1]["latent"][0] == only(graph, "LumosX_BestOf")[0],
+    )
+    assert first["seed"] == again["seed"]
+    run = client.run(graph, timeout=300)
+    assert not run.node_errors
+    assert run.outputs[only(graph, "LumosX_BestOf")[0]]["text"][0].count("\n| ") == 4
+    assert len(frames_of(client.view(run.outputs[only(graph, "SaveVideo")[0]]["images"][0]))) == 5
+
+
 def test_the_batch_command_takes_the_graph():
     graph = read_graph(HERE / "batch.json").filled("a case", "lumosx_batch/a case")
     assert only(graph, "LumosX_LoadCase")[1]["case"] == "a case"

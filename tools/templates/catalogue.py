@@ -9,6 +9,7 @@ from lumosx_core.tiny.demo_case import SCRIPT
 from lumosx_core.tiny.trained import POLYVIVID
 from lumosx_core.tiny.world.script import Role, Script, Wear
 from tools.templates import notes
+from tools.templates.best import CHOSEN, FEW_STEPS, FIRST, best_of_four
 from tools.templates.continuing import CHUNK, CONTINUED, continued
 from tools.templates.lynx import lynx
 from tools.templates.repair import REPAIRED, repaired
@@ -491,9 +492,16 @@ def two_chunks():
     return continued([*two_people("2 People", False), board(500, ("man", "woman"))], lower)
 
 
+def four_videos():
+    """Two people in four videos, of which one is finished."""
+    size = {**REAL_SIZE, "batch_size": 4}
+    lower = [real_models(), prompt(REAL, size, CHOSEN, width=300), sampling(REAL, FIRST, seed=1, steps=FEW_STEPS)]
+    return best_of_four([*two_people("2 People and their clothes", True), board(404, ("man", "woman"))], lower)
+
+
 def templates():
     """All of them, in the order of their numbers."""
     return [
         demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases(), lynx(), polyvivid(), repair(),
-        two_chunks(),
+        two_chunks(), four_videos(),
     ]

@@ -360,3 +360,25 @@ CHUNKS_COST = """## What it costs
 Twice a clip: 35,880 tokens, 621 TFLOP for each of 2 x 50 steps (predicted). 81 and 76 frames are 157, or 9.8 \
 seconds at 16 a second.
 """
+
+BEST = """# Best of four
+
+Seeds differ: one gives everybody the right face and clothes, the next one does not. Few steps already show it. So \
+four videos are sampled in 12 steps, *LumosX Best Of* takes the one with the fewest wrong people and clothes, and the \
+second sampler makes it again in 50 steps, with the same seed and so the same noise.
+
+## Change
+
+- *batch_size* of *LumosX Relational Encode*: how many videos. Four need about four times the memory for activations.
+- *steps* of the first sampler: fewer are quicker and say less.
+- The seed: the same number in both samplers.
+
+## What it needs
+
+Face models (docs/scoring_models.md). Without them only the number of faces is compared, and a line in the log says so.
+"""
+
+BEST_COST = """## What it costs
+
+A clip in 50 steps, and 4 x 12 steps more: 1.96 times one clip (predicted), against 4 for four whole ones.
+"""

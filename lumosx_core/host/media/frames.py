@@ -9,6 +9,7 @@ import comfy.utils
 import numpy as np
 import torch
 
+from ...errors import LumosXError
 from ...media.pictures import one_picture, pil_from_tensor
 
 
@@ -30,6 +31,16 @@ class ImageFrames:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
+
+
+def check_video(images: torch.Tensor) -> None:
+    """Raise LumosXError for an IMAGE that is no video."""
+    if images.ndim != 4 or 0 in images.shape or images.shape[3] not in (3, 4):
+        raise LumosXError(
+            f"images: their shape is {tuple(images.shape)}; link the frames of a video, (frames, height, width, 3)."
+        )
+    if not torch.isfinite(images).all():
+        raise LumosXError("images: they contain values that are not numbers; check the node that made them.")
 
 
 def as_pixels(picture: torch.Tensor) -> np.ndarray:

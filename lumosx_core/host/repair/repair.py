@@ -20,7 +20,7 @@ from ...scene.relations import Scene
 from ...scores.identity.models import ModelNames
 from ...scores.people import people_of
 from ..conditioning.scene import log_warnings
-from ..media.frames import as_picture, as_pixels
+from ..media.frames import as_picture, as_pixels, check_video
 from .following import Found, boxes_of_mask, chosen_people, find_people
 from .resampling import RepairPlan, Tools, resample
 
@@ -72,7 +72,7 @@ def repair_faces(
     Raises:
         LumosXError: inputs that do not fit each other, or a model or a package that is missing.
     """
-    _check_images(images)
+    check_video(images)
     mask = _fitting_mask(whose.mask, images)
     people = people_of(scene)
     wanted, missing = chosen_people(people, whose.person, mask is not None)
@@ -176,15 +176,6 @@ def _report(run: _Run) -> str:
         f"{changed:.1%} of all pixels may have changed, those in the mask; the others are the same bit for bit.",
         *(f"Warning: {note}" for note in run.notes),
     ])
-
-
-def _check_images(images: torch.Tensor) -> None:
-    if images.ndim != 4 or 0 in images.shape or images.shape[3] not in (3, 4):
-        raise LumosXError(
-            f"images: their shape is {tuple(images.shape)}; link the frames of a video, (frames, height, width, 3)."
-        )
-    if not torch.isfinite(images).all():
-        raise LumosXError("images: they contain values that are not numbers; check the node that made them.")
 
 
 def _fitting_mask(mask: torch.Tensor | None, images: torch.Tensor) -> torch.Tensor | None:
