@@ -76,3 +76,27 @@ def test_frames_are_one_and_whole_strides(frames, has, nearest):
                                                         (8, True, 8), (13, False, 16)])
 def test_sides_are_whole_latent_pixels(pixels, has, nearest):
     assert (WAN21_LATENT.has_side(pixels), WAN21_LATENT.nearest_side(pixels)) == (has, nearest)
+
+
+@given(SPECS, st.floats(0, 2000))
+def test_a_side_in_whole_tokens_is_at_most_half_a_token_away_but_never_empty(spec, pixels):
+    side = spec.nearest_token_side(pixels)
+    assert isinstance(side, int) and side >= spec.token_pixels and side % spec.token_pixels == 0
+    assert abs(side - max(pixels, spec.token_pixels)) <= spec.token_pixels / 2
+
+
+@pytest.mark.parametrize(("pixels", "nearest"), [(-9, 16), (0, 16), (7.9, 16), (23, 16), (25, 32), (480, 480),
+                                                 (485.5, 480), (832, 832)])
+def test_sides_of_whole_tokens(pixels, nearest):
+    assert WAN21_LATENT.nearest_token_side(pixels) == nearest
+
+
+@given(SPECS, st.integers(1, 500))
+def test_padding_reaches_the_next_whole_latent_frame_and_no_further(spec, frames):
+    padded = spec.padded_frames(frames)
+    assert frames <= padded < frames + spec.frame_stride and spec.has_frames(padded)
+
+
+@pytest.mark.parametrize(("frames", "padded"), [(1, 1), (2, 5), (4, 5), (5, 5), (6, 9), (80, 81), (81, 81), (82, 85)])
+def test_frames_are_padded_to_one_and_whole_strides(frames, padded):
+    assert WAN21_LATENT.padded_frames(frames) == padded
