@@ -7,17 +7,20 @@ from PIL import ImageDraw, ImageFont, __version__
 from ..packages import too_old
 
 Colour = tuple[int, int, int]
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in pixels."""
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
-def pixel_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def pixel_box(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The pixels of a box inside a picture of this width and height; at least one."""
     left, top, right, bottom = (round(side) for side in box)
     left, top = min(max(left, 0), size[0] - 1), min(max(top, 0), size[1] - 1)
     return left, top, max(left, min(right, size[0] - 1)), max(top, min(bottom, size[1] - 1))
 
 
-def font_of(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font_of(size: int) -> Font:
     """Pillow's own font.
 
     Args:
@@ -34,7 +37,7 @@ def font_of(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def label(
     draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, ground: Colour, ink: Colour,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont, above: bool = False,
+    font: Font, above: bool = False,
 ) -> None:
     """Words on a coloured ground, pushed inside the picture from the right.
 

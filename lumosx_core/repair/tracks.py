@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..faces.face import Face
+from ..media.drawing import Box
 from ..scores.seen import SeenFrame
-
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom in pixels."""
 
 LONGEST_GAP = 8
 """Frames in which a face may be missed and still be the same; half a second of Wan2.1's videos."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ...errors import LumosXError
+from ...media.drawing import Colour
 from ...media.pictures import one_picture
 from ...media.relation_pictures import PEOPLE, PLACE, THING, ReadReference, grid, heat_of, overlay
 from ...models.wan.config import WAN21_LATENT
@@ -89,19 +90,28 @@ def _videos(images: torch.Tensor | None, batch: int, length: int, grid: tuple[in
     return [ImageFrames(images[number * length:(number + 1) * length]) for number in range(batch)]
 
 
-def _read(shares: np.ndarray, scene: Scene, pictures: list[np.ndarray]) -> list[ReadReference]:
-    colours = {}
-    for number, subject in enumerate(scene.subjects):
-        colours.update({id(word): PEOPLE[number % len(PEOPLE)] for word in subject.words})
+def board_colours(scene: Scene) -> list[Colour]:
+    """The board's colour of each of ``scene.words``: of its person, or of things or places that are nobody's."""
+    colours = []
     for word in scene.non_human:
         owner = scene.owner_of(word) if word.full_body else None
-        thing = THING if owner is None else PEOPLE[owner % len(PEOPLE)]
-        colours[id(word)] = PLACE if word.kind is Kind.BACKGROUND else thing
+        thing = THING if owner is None else person_colour(owner)
+        colours.append(PLACE if word.kind is Kind.BACKGROUND else thing)
+    for number, subject in enumerate(scene.subjects):
+        colours += [person_colour(number)] * len(subject.words)
+    return colours
+
+
+def person_colour(number: int) -> Colour:
+    """The board's colour of a person, counted from 0."""
+    return PEOPLE[number % len(PEOPLE)]
+
+
+def _read(shares: np.ndarray, scene: Scene, pictures: list[np.ndarray]) -> list[ReadReference]:
+    shown = [(word, colour) for word, colour in zip(scene.words, board_colours(scene)) if word.image is not None]
     return [
-        ReadReference(
-            word.phrase, colours[id(word)], picture, heat_of(one), fills=word.kind is Kind.BACKGROUND,
-        )
-        for word, picture, one in zip(scene.references, pictures, shares)
+        ReadReference(word.phrase, colour, picture, heat_of(one), fills=word.kind is Kind.BACKGROUND)
+        for (word, colour), picture, one in zip(shown, pictures, shares)
     ]
 
 

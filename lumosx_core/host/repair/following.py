@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from ...errors import LumosXError
-from ...faces.face import Detector
 from ...repair.tracks import Box, assign_tracks, follow_faces, frames_text
 from ...scores.identity.models import FacesOnly, ModelNames, ScoreModels, open_models
 from ...scores.people import Person
@@ -18,6 +17,7 @@ from ...scores.seen import SeenFrame
 from ...scores.watching import Likeness, watch_for, watched_frames
 from ..media.frames import ImageFrames, frame_ticks
 from ..scores.networks import room_for_embedders
+from ..scores.recognising import recognisable
 from ..weights.face_models import model_folders
 
 _IN_MASK = 0.5
@@ -94,27 +94,13 @@ def find_people(images: torch.Tensor, people: Sequence[Person], names: ModelName
 
 
 def _by_likeness(frames: ImageFrames, people: Sequence[Person], models: ScoreModels) -> Found:
-    pictures, notes = _recognisable(people, models.detector)
+    pictures, notes = recognisable(people, models.detector)
     if all(picture is None for picture in pictures):
         return Found({}, {}, tuple(notes))
     likeness = Likeness.of(pictures, models.detector, models.embedder)
     seen = watch_for(frames, likeness, models.detector, tick=frame_ticks())
     owned = assign_tracks(follow_faces(seen), [person.name for person in people], models.embedder.same_person)
     return Found(owned.boxes, owned.likeness, (*notes, *owned.notes))
-
-
-def _recognisable(people: Sequence[Person], detector: Detector) -> tuple[list[np.ndarray | None], list[str]]:
-    """The pictures in which a face is found, and a sentence for each other one."""
-    pictures: list[np.ndarray | None] = []
-    notes = []
-    for person in people:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        shows = person.picture is not None and bool(detector.detect(person.picture))
-        pictures.append(person.picture if shows else None)
-        if person.picture is not None and not shows:
-            notes.append(f"{person.name}: no face is found in the reference, so this person cannot be recognised; link "
-                         "another picture, or a mask.")
-    return pictures, notes
 
 
 def _only_face(frames: ImageFrames, people: Sequence[Person], models: FacesOnly) -> Found:
