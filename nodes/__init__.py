@@ -39,7 +39,7 @@ from .references import LumosXBackground, LumosXObject, LumosXSubject
 from .repair import LumosXFaceRepair
 from .sampler import LumosXSampler, LumosXSchedule
 from .scores import LumosXIdentityScore
-from .seeing import LumosXRelationMap
+from .seeing import LumosXRelationMap, LumosXWhoIsWho
 from .subjects import LumosXClipSubjects, LumosXSegmentationGate
 from .text_encoder import LumosXTextEncoderLoader
 from .tiny import LumosXTinyHunyuan, LumosXTinyModels
@@ -94,6 +94,7 @@ class LumosXExtension(ComfyExtension):
             LumosXContinue,
             LumosXJoinClips,
             LumosXBestOf,
+            LumosXWhoIsWho,
         ]
 
 

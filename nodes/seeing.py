@@ -1,9 +1,14 @@
-"""Nodes that show what a video takes from its references."""
+"""Nodes that show what a video takes from its references, and where each person and thing is."""
 
 from comfy_api.latest import io, ui
 
+from ..lumosx_core.faces.catalogue import AUTOMATIC, DETECTORS, EMBEDDERS
 from ..lumosx_core.host.media.relation_map import check_relations, show_map
 from ..lumosx_core.host.sampling.relation_map import MapPlan, parse_blocks, parse_levels, references_of, relation_map
+from ..lumosx_core.host.scores.covered import Linked
+from ..lumosx_core.host.scores.who_is_who import WhoPlan, who_is_who
+from ..lumosx_core.host.weights.face_models import weights_state
+from ..lumosx_core.scores.identity.models import ModelNames
 from .base import Node
 from .sockets import SCORES, RelationsSocket, advanced, aliases
 
@@ -78,3 +83,80 @@ def _check(noise_levels, blocks):
         parse_levels(noise_levels)
     if blocks is not None:
         parse_blocks(blocks)
+
+
+def _who_inputs():
+    yield io.Image.Input("images", tooltip="The video's frames, from VAE Decode or Load Video.")
+    yield RelationsSocket.Input(
+        "relations", tooltip="The scene that the video was made from. People are found by their face pictures."
+    )
+    yield io.Boolean.Input(
+        "faces", default=True, optional=True,
+        tooltip="Look for faces and name them. Off: only masks and heat are drawn, and no face model is needed.",
+    )
+    yield io.Combo.Input(
+        "embedder", options=list(EMBEDDERS), default=AUTOMATIC, optional=True,
+        tooltip="What tells whose face it is. automatic: the first of InsightFace, ArcFace and dlib that is installed. "
+        "Without any, faces are marked but several people are not named.",
+    )
+    yield io.Combo.Input(
+        "detector", options=list(DETECTORS), default=DETECTORS[0], optional=True, tooltip="What finds the faces."
+    )
+    yield io.Mask.Input(
+        "masks", optional=True,
+        tooltip="Where people or things are, e.g. from SAM 3: for each phrase one mask, or one for every frame; all "
+        "frames of the first phrase, then of the next. A person with a mask is not looked for by face.",
+    )
+    yield io.String.Input(
+        "mask_phrases", default="", multiline=True, optional=True,
+        tooltip="What the masks show, in their order: one phrase of relations in each line. If two people share it, "
+        "put the person's number before it: 2 red hat.",
+    )
+    yield io.Mask.Input(
+        "heat", optional=True,
+        tooltip="The heat of LumosX Relation Map for this video. Outlines each worn thing and object where it is read "
+        "most.",
+    )
+
+
+class LumosXWhoIsWho(Node):
+    """The people and things of a scene, named in the frames of a video."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LumosX_WhoIsWho",
+            display_name="LumosX Who Is Who",
+            category=SCORES,
+            **aliases("face recognition", "name tags", "draw labels", "bounding boxes", "annotate", "identify people"),
+            description="Draws names into every frame of a video: a box and a label for each person in the colour of "
+            "the board, found by comparing faces with their pictures, and an outline for things that masks or LumosX "
+            "Relation Map show. Faces that are not surely somebody's have a question mark. It measures nothing; "
+            "LumosX Identity Score does.",
+            inputs=list(_who_inputs()),
+            outputs=[
+                io.Image.Output(display_name="images", tooltip="Every frame with its names."),
+                io.String.Output(
+                    display_name="report", tooltip="In how many frames everybody is, and who is not found, for "
+                    "Preview Any."
+                ),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, embedder=AUTOMATIC, detector=DETECTORS[0]):
+        return cls.verdict(embedder=embedder, detector=detector)
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs):
+        return weights_state()
+
+    @classmethod
+    def execute(
+        cls, images, relations, faces=True, embedder=AUTOMATIC, detector=DETECTORS[0], masks=None, mask_phrases="",
+        heat=None,
+    ) -> io.NodeOutput:
+        plan = WhoPlan(faces, ModelNames(detector, embedder), Linked(masks, mask_phrases, heat))
+        drawn, report, best = who_is_who(images, relations, plan)
+        return io.NodeOutput(drawn, report, ui=ui.PreviewImage(best, cls=cls))

@@ -86,6 +86,7 @@ NODES = {
         "images": ("take", 0), "relations": ("traveller_alone", 0), "by": "colour",
     }),
     "motion": ("LumosX_MotionScore", {"images": ("take", 0)}),
+    "who": ("LumosX_WhoIsWho", {"images": ("take", 0), "relations": ("traveller_alone", 0)}),
     "best": ("PreviewImage", {"images": ("views", 0)}),
     "bright": ("ImageToMask", {"image": ("photo", 0), "channel": "red"}),
     "gate": ("LumosX_SegmentationGate", {

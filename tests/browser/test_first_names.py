@@ -103,7 +103,7 @@ def test_a_new_node_is_wide_enough_for_what_it_says(comfy, request):
         if is_vue:
             assert comfy.run(_IS_DRAWN, id_), type_
         cut[type_] = comfy.run(_CUT, id_) if is_vue else comfy.run(_DRAWN)
-    assert len(cut) == 43 and {type_: texts for type_, texts in cut.items() if texts} == {}
+    assert len(cut) == 44 and {type_: texts for type_, texts in cut.items() if texts} == {}
 
 
 @pytest.mark.parametrize("words", FIRST_WORDS)

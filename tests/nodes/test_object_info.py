@@ -99,6 +99,7 @@ NODES = {
     "LumosX_Continue": ["latent", "vae", "images", "overlap_frames"],
     "LumosX_JoinClips": ["first", "second", "overlap"],
     "LumosX_BestOf": ["images", "latent", "relations", "by", "embedder", "detector", "every_nth_frame"],
+    "LumosX_WhoIsWho": ["images", "relations", "faces", "embedder", "detector", "masks", "mask_phrases", "heat"],
 }
 OUTPUTS = {
     "LumosX_Subject": ["LUMOSX_SUBJECT"],
@@ -144,6 +145,7 @@ OUTPUTS = {
     "LumosX_Continue": ["LATENT", "INT"],
     "LumosX_JoinClips": ["IMAGE"],
     "LumosX_BestOf": ["LATENT", "IMAGE", "INT", "STRING"],
+    "LumosX_WhoIsWho": ["IMAGE", "STRING"],
 }
 
 
