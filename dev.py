@@ -29,7 +29,7 @@ NOT_COPIED = ("extra_model_paths.yaml", "tests", "tests-unit", "script_examples"
 HOST_MODULES = ("aiohttp", "torch")
 BENCHMARKS = (
     "quant", "lora", "forward", "memory", "clip", "attention", "binding", "codec", "subjects", "lynx", "lynx_cost",
-    "polyvivid", "negative", "relation_map", "face_repair", "best_of",
+    "polyvivid", "negative", "relation_map", "face_repair", "best_of", "who_is_who",
 )
 
 
