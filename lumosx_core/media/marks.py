@@ -61,7 +61,7 @@ class MarkPainter:
     def __init__(self, size: tuple[int, int]):
         self._size = size
         self._letters = max(_SMALLEST, round(min(size) / _LETTERS))
-        self._line = max(1, round(self._letters / 7))
+        self._line = max(2, round(self._letters / 7))
         self._fonts = Fonts(self._letters)
         self._labels: dict[str, tuple[str, Font]] = {}
         self._places: dict[object, int] = {}
