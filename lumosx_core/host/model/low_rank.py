@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
+_QUANTISED = (*_FLOAT8, torch.uint8)
+"""What the host's quantised tensors hold: fp8, and pairs of nvfp4. Not int8: the host computes the second layer of
+Wan's feed-forward without calling the layer then, so that a hook on it would be skipped."""
 
 
 class LowRank:
@@ -291,9 +294,11 @@ def _layer_of(model: torch.nn.Module, key: str) -> Any | None:
 
 
 def _is_quantised(layer: Any) -> bool:
-    """Whether it is one of ComfyUI's or our Linears, with a weight in fp8 or in GGUF blocks."""
+    """Whether it is one of ComfyUI's or our Linears, with a weight in fp8, nvfp4 or GGUF blocks."""
     weight = getattr(layer, "weight", None)
     if weight is None or not (hasattr(layer, "weight_function") and hasattr(layer, "out_features")):
         return False
+    if getattr(layer, "kind", None) is not None or weight.dtype in _FLOAT8:
+        return True
     # The host's quantised tensors answer with the dtype that they stand for.
-    return getattr(layer, "kind", None) is not None or getattr(weight, "_qdata", weight).dtype in _FLOAT8
+    return hasattr(weight, "_qdata") and weight._qdata.dtype in _QUANTISED

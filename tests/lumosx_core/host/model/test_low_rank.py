@@ -118,6 +118,22 @@ def test_a_lora_adds_no_error_of_its_own(load, weights, kind, memory):
     assert error(velocity(loaded(load(kind))), meant) > 0.1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("to", "most"), [("int8", 0.04), ("nvfp4", 0.01)])
+def test_loras_on_what_comfy_kitchen_made(files, tmp_path, weights, to, most):
+    """Beside nvfp4 they add no error; the host puts them into int8, since it skips hooks on layers in that."""
+    pytest.importorskip("comfy_kitchen", reason="comfy-kitchen is not installed")
+    path, dense = tmp_path / "out.safetensors", tmp_path / "dense.safetensors"
+    convert(files["plain"][0], path, to)
+    convert(path, dense, "f32")
+    lora = make_lora(weights, layers=blocks_only(weights))
+    ours = loaded(with_patches(load_patcher(str(path)), lora, 0.7))
+    meant = velocity(loaded(with_patches(load_patcher(str(dense)), lora, 0.7)))
+    assert isinstance(ours, BesidePatcher) == (to == "nvfp4")
+    assert error(velocity(ours), meant) < most
+    assert error(velocity(loaded(load_patcher(str(path)))), meant) > 0.1
+
+
 @pytest.mark.parametrize("memory", [0, 1], ids=["whole", "off the card"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lora_costs_no_more_than_its_own_two_products(load, weights, kind, memory):
@@ -387,6 +403,8 @@ FP8, BF16 = (SimpleNamespace(dtype=dtype) for dtype in (torch.float8_e4m3fn, tor
     ({"weight": FP8}, True), ({"weight": BF16}, False), ({"weight": None}, False), ({}, False),
     ({"weight": BF16, "kind": "Q8_0"}, True), ({"weight": BF16, "kind": None}, False),
     ({"weight": SimpleNamespace(dtype=torch.bfloat16, _qdata=FP8)}, True),
+    ({"weight": SimpleNamespace(dtype=torch.bfloat16, _qdata=SimpleNamespace(dtype=torch.uint8))}, True),
+    ({"weight": SimpleNamespace(dtype=torch.bfloat16, _qdata=SimpleNamespace(dtype=torch.int8))}, False),
 ])
 def test_a_quantised_layer_is_a_linear_in_fp8_or_blocks(parts, quantised):
     whole = {**parts, "weight_function": [], "out_features": 4}
