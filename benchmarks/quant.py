@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -27,7 +28,11 @@ from lumosx_core.weights.precision import ending
 from tools.golden import drawn_weight, relative_error
 from tools.weight_files import small_transformer
 
-MADE = ("bf16", "f16", "fp8_scaled", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
+MADE = (
+    "bf16", "f16", "fp8_scaled", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0",
+    *(("int8", "nvfp4") if find_spec("comfy_kitchen") else ()),
+)
+"""Formats that the converter can make here."""
 CAST = ("fp8_e4m3fn", "fp8_e5m2")
 """Formats that ComfyUI makes while it loads a bf16 file."""
 

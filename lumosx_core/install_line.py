@@ -73,6 +73,7 @@ _LISTED = (
     Package("transformers", "transformers", "transformers", keeps=("numpy", "torch")),
     Package("av", "PyAV", "av", keeps=()),
     Package("gguf", "gguf", "gguf"),
+    Package("comfy_kitchen", "comfy-kitchen", "comfy-kitchen", keeps=("torch",)),
     Package("PIL", "Pillow", "pillow", r"pillow(-simd)?", keeps=()),
 )
 PACKAGES = {package.module: package for package in _LISTED}

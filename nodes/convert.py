@@ -2,14 +2,16 @@
 
 from comfy_api.latest import io, ui
 
-from ..lumosx_core.host.weights.converter import check_name, convert_weights, list_sources, source_path
+from ..lumosx_core.host.weights.converter import check_format, check_name, convert_weights, list_sources, source_path
 from ..lumosx_core.weights.precision import FORMATS
 from .base import Node
 from .sockets import CATEGORY, aliases
 
 
-def _check_names(source, format, file_name):
+def _check(source, format, file_name):
     # What comes by a link is known only when the node runs.
+    if format is not None:
+        check_format(format)
     if source is not None:
         source_path(source)
     if file_name is not None:
@@ -27,7 +29,10 @@ class LumosXConvertWeights(Node):
             node_id="LumosX_ConvertWeights",
             display_name="LumosX Convert Weights",
             category=CATEGORY,
-            **aliases("quantize", "quantise", "gguf", "fp8", "convert checkpoint", "save model", "merge shards"),
+            **aliases(
+                "quantize", "quantise", "gguf", "fp8", "int8", "nvfp4", "convert checkpoint", "save model",
+                "merge shards",
+            ),
             description="Makes a smaller file, or makes one file from the release's checkpoint folder, from a .pt, "
             "or from several parts. It needs little memory, can be interrupted, never overwrites a file and never "
             "leaves an incomplete one. Press R afterwards, so that the loaders list the new file.",
@@ -42,7 +47,8 @@ class LumosXConvertWeights(Node):
                     "format", options=list(FORMATS), default="q8_0",
                     tooltip="q8_0 (GGUF) is half the size of bf16 and hardly differs. fp8_scaled is as small and may "
                     "be faster on new cards, but loses more. q5_1 to q4_0 are smaller still, for the smallest cards. "
-                    "bf16 keeps everything in the release.",
+                    "int8 (RTX 20 or later) and nvfp4 (RTX 50) need a ComfyUI that computes in them, and the package "
+                    "comfy-kitchen. bf16 keeps everything in the release.",
                 ),
                 io.String.Input(
                     "file_name", default="lumosx_q8_0",
@@ -62,7 +68,7 @@ class LumosXConvertWeights(Node):
 
     @classmethod
     def validate_inputs(cls, source=None, format=None, file_name=None):
-        return cls.verdict(_check_names, source=source, format=format, file_name=file_name)
+        return cls.verdict(_check, source=source, format=format, file_name=file_name)
 
     @classmethod
     def execute(cls, source, format, file_name) -> io.NodeOutput:

@@ -19,15 +19,17 @@ from ..files import unfinished_beside
 from . import checksum
 from .blocks import is_packed
 from .checksum import WeightsDigest
-from .dense import is_plain, read_dense
-from .encode import check_blocks, encode, encode_fp8
+from .dense import is_plain, logical_info, read_dense
+from .encode import check_blocks, encode
 from .file_names import part_named
 from .gguf_package import require_gguf
 from .gguf_writer import GGUFStreamWriter
+from .kitchen import require_kitchen
 from .opening import open_weights
-from .precision import BLOCKS, FP8_KIND, Stored, choose_kind, ending, is_reduced
-from .quantised import FP8_FORMATS, SCALE, find_quantised_layers, settings_in_metadata
+from .precision import BLOCKS, INT8, NVFP4, SCALED_KINDS, Stored, choose_kind, ending, is_reduced
+from .quantised import find_quantised_layers, settings_in_metadata
 from .safetensors_writer import SafetensorsWriter
+from .scaled import SCALED, stored_tensors
 from .source import WeightSource
 from .transformer import find_transformer
 
@@ -45,7 +47,7 @@ class ConversionReport:
         to: the format that was asked for.
         nbytes: size of the new file.
         kinds: how many tensors are stored in which kind.
-        fallback: tensors that stayed F16 since their rows are not whole numbers of blocks.
+        fallback: tensors that stayed in 16 bits since their rows or columns are not whole numbers of blocks.
         second_hand: kinds of the source that had lost precision already and were requantised or widened.
         source_sha256: checksum of the source's files, see ``checksum``.
         weights_sha256: checksum of the new file's tensors.
@@ -66,7 +68,8 @@ class ConversionReport:
         lines = [f"{self.path}: {self.to}, {self.nbytes / 1e6:.1f} MB, {kinds}."]
         if self.fallback:
             more = f" and {len(self.fallback) - 1} more" if len(self.fallback) > 1 else ""
-            lines.append(f"{self.fallback[0]}{more} stayed F16: the rows are not whole numbers of blocks.")
+            kept = "F16" if self.to in BLOCKS else "BF16"
+            lines.append(f"{self.fallback[0]}{more} stayed {kept}: the rows are not whole numbers of blocks.")
         if self.second_hand:
             lines.append(f"The source was already {', '.join(self.second_hand)}; its loss of precision is added.")
         return "\n".join(lines)
@@ -129,12 +132,14 @@ class _Job:
         self.source, self.name, self.to, self.progress = source, name, to, progress
         self.names = find_transformer(source)
         self.layers = find_quantised_layers(source, self.names)
-        infos = {name: source.tensors[stored] for name, stored in self.names.items()}
-        self.weights = [Stored(name, choose_kind(name, infos[name], to), infos[name].shape) for name in sorted(infos)]
-        self.scales = [
-            Stored(_scale_of(weight.name), "F32", ()) for weight in self.weights if weight.kind == FP8_KIND
-        ]
-        self.target_bytes = sum(tensor.nbytes for tensor in self.weights + self.scales)
+        self.infos = {
+            name: logical_info(source, self.names[name], self.layers.get(name)) for name in sorted(self.names)
+        }
+        self.weights = [Stored(name, choose_kind(name, info, to), info.shape) for name, info in self.infos.items()]
+        # Each weight as it is stored, with its scales behind it.
+        self.stored = {weight.name: self._stored(weight) for weight in self.weights}
+        self.tensors = [tensor for tensors in self.stored.values() for tensor in tensors]
+        self.target_bytes = sum(tensor.nbytes for tensor in self.tensors)
         self.files = checksum.source_files(source.path)
         # Before anything is read, so that a change in the meantime shows later.
         self.state = checksum.files_state(self.files)
@@ -162,10 +167,11 @@ class _Job:
         }
         if self.to in BLOCKS:
             return GGUFStreamWriter(part, self.weights, metadata, BLOCKS[self.to])
-        if self.scales:
-            settings = {"format": FP8_FORMATS[FP8_KIND]}
-            metadata |= settings_in_metadata({scale.name.removesuffix(f".{SCALE}"): settings for scale in self.scales})
-        return SafetensorsWriter(part, self.weights + self.scales, metadata)
+        scaled = [name for name, tensors in self.stored.items() if len(tensors) > 1]
+        if scaled:
+            settings = {"format": SCALED[self.to].name}
+            metadata |= settings_in_metadata({name.removesuffix(".weight"): settings for name in scaled})
+        return SafetensorsWriter(part, self.tensors, metadata)
 
     def _write(self, weight: Stored, writer: SafetensorsWriter | GGUFStreamWriter, digest: WeightsDigest) -> None:
         # A function of its own, so that no tensor outlives it while the next one is read.
@@ -179,7 +185,7 @@ class _Job:
         self.progress(self.done, self.total, name)
 
     def _encoded(self, weight: Stored) -> Iterator[tuple[Stored, memoryview]]:
-        """One tensor of the target, and its scale if it has one, as bytes."""
+        """One tensor of the target, and its scales if it has any, as bytes."""
         advance = partial(self.advance, name=weight.name)
         stored = self.names[weight.name]
         where = f"{self.source.path}: {stored}"
@@ -187,14 +193,21 @@ class _Job:
             packed = self.source.read(stored)
             check_blocks(packed, weight.kind, where, advance)
             yield weight, checksum.tensor_bytes(packed)
-        elif weight.kind == FP8_KIND:
-            tensor, scale = encode_fp8(self._read(weight), where, advance)
-            yield weight, checksum.tensor_bytes(tensor)
-            advance(scale.nbytes)
-            yield Stored(_scale_of(weight.name), "F32", ()), checksum.tensor_bytes(scale)
+        elif len(self.stored[weight.name]) > 1:
+            encoded = SCALED[self.to].encode(self._read(weight), where, advance)
+            for number, (tensor, data) in enumerate(zip(self.stored[weight.name], encoded)):
+                yield tensor, checksum.tensor_bytes(data)
+                # The weight's own bytes were told while it was encoded.
+                advance(data.nbytes if number else 0)
         else:
             tensor = encode(self._read(weight), weight.kind, where, advance)
             yield weight, checksum.tensor_bytes(tensor)
+
+    def _stored(self, weight: Stored) -> tuple[Stored, ...]:
+        """A weight as it is in the file, and its scales."""
+        if weight.kind == SCALED_KINDS.get(self.to):
+            return stored_tensors(self.to, weight.name, weight.shape)
+        return (weight,)
 
     def _read(self, weight: Stored) -> torch.Tensor:
         return read_dense(self.source, self.names[weight.name], self.layers.get(weight.name))
@@ -205,23 +218,19 @@ class _Job:
         return is_packed(weight.kind) and self.source.tensors[stored].kind == weight.kind
 
     def _report(self, part: Path, target: Path, source_sha256: str, weights_sha256: str) -> ConversionReport:
-        infos = {weight.name: self.source.tensors[self.names[weight.name]] for weight in self.weights}
+        wanted = {**BLOCKS, **SCALED_KINDS}.get(self.to)
         fallback = (
             weight.name for weight in self.weights
-            if self.to in BLOCKS and is_reduced(weight.name, infos[weight.name]) and weight.kind != BLOCKS[self.to]
+            if wanted and is_reduced(weight.name, self.infos[weight.name]) and weight.kind != wanted
         )
         second_hand = {
-            infos[weight.name].kind for weight in self.weights
+            self.infos[weight.name].kind for weight in self.weights
             if not is_plain(self.source, self.names[weight.name]) and not self._passes_through(weight)
         }
         return ConversionReport(
-            target, self.to, part.stat().st_size, dict(Counter(tensor.kind for tensor in self.weights + self.scales)),
+            target, self.to, part.stat().st_size, dict(Counter(tensor.kind for tensor in self.tensors)),
             tuple(fallback), tuple(sorted(second_hand)), source_sha256, weights_sha256,
         )
-
-
-def _scale_of(name: str) -> str:
-    return f"{name.removesuffix('weight')}{SCALE}"
 
 
 def _check_target(source: Path, target: Path, to: str, replace: bool) -> None:
@@ -239,6 +248,8 @@ def _check_target(source: Path, target: Path, to: str, replace: bool) -> None:
         raise LumosXError(f"{target}: there is no folder {target.parent}; create it first.")
     if to in BLOCKS:
         require_gguf()
+    elif to in (INT8, NVFP4):
+        require_kitchen()
 
 
 def _is_taken(path: Path) -> bool:

@@ -21,9 +21,15 @@ from .source import TORCH_KINDS, TensorInfo
 PLAIN = {"f32": "F32", "f16": "F16", "bf16": "BF16"}
 FP8 = "fp8_scaled"
 BLOCKS = {"q8_0": "Q8_0", "q5_1": "Q5_1", "q5_0": "Q5_0", "q4_1": "Q4_1", "q4_0": "Q4_0"}
-FORMATS = (*PLAIN, FP8, *BLOCKS)
-"""What can be made: the block types are those that the gguf package can quantise."""
+INT8, NVFP4 = "int8", "nvfp4"
+FORMATS = (*PLAIN, FP8, *BLOCKS, INT8, NVFP4)
+"""What can be made: the block types are those that the gguf package can quantise. Saved workflows hold these: only
+append."""
 FP8_KIND = "F8_E4M3"
+SCALED_KINDS = {FP8: FP8_KIND, INT8: "I8", NVFP4: "U8"}
+"""The kind of a weight that has scales beside it, by format."""
+NVFP4_BLOCK = 16
+"""Numbers of a row that share a scale. ComfyUI would pad rows and columns to whole multiples of it."""
 _SMALL = 1024
 
 
@@ -72,8 +78,9 @@ def choose_kind(name: str, info: TensorInfo, to: str) -> str:
     """
     if to in PLAIN:
         return PLAIN[to]
-    if to == FP8:
-        return FP8_KIND if is_reduced(name, info) else "BF16"
+    if to in SCALED_KINDS:
+        fits = to != NVFP4 or not any(size % NVFP4_BLOCK for size in info.shape)
+        return SCALED_KINDS[to] if is_reduced(name, info) and fits else "BF16"
     if is_reduced(name, info):
         return "F16" if info.shape[-1] % block_sizes(BLOCKS[to])[0] else BLOCKS[to]
     if len(info.shape) in (1, 5) or name.endswith(".modulation") or math.prod(info.shape) <= _SMALL:

@@ -18,7 +18,10 @@ from .source import WeightSource
 QUANTIZATION_METADATA = "_quantization_metadata"
 FP8_FORMATS = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 """Kinds of scaled fp8, and ComfyUI's names of them."""
-SCALE = "weight_scale"
+INT8_FORMAT, NVFP4_FORMAT = "int8_tensorwise", "nvfp4"
+"""ComfyUI's names of two formats that 0.3.75 does not know."""
+SCALE, SCALE_OF_ALL = "weight_scale", "weight_scale_2"
+"""Beside a weight; nvfp4 has one scale for each block, and one for all."""
 
 _FULL_PRECISION = {"full_precision_matrix_mult": True}
 _MARK = "comfy_quant"
@@ -28,7 +31,7 @@ _PARTS = {
     "scale_weight": SCALE,
     "scale_input": "input_scale",
     **{name: name for name in (
-        SCALE, "input_scale", "weight_scale_2", "pre_quant_scale", "weight_s_rel", "weight_s_channel",
+        SCALE, "input_scale", SCALE_OF_ALL, "pre_quant_scale", "weight_s_rel", "weight_s_channel",
         "weight_codebook",
     )},
 }

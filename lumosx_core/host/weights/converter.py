@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePath
 
+import comfy.quant_ops
+import comfyui_version
 import folder_paths
 
 from ...errors import LumosXError
 from ...files import DEVICE_NAME
+from ...packages import require
 from ...weights.convert import convert
 from ...weights.file_names import part_named
 from ...weights.origin import was_made_from
-from ...weights.precision import ending
+from ...weights.precision import INT8, NVFP4, ending
 from ...weights.safetensors_file import INDEX_ENDING
+from ...weights.scaled import SCALED
 from .checkpoints import CATEGORY, find_file, list_folders, missing_file_error, progress_bar
 from .loader import list_files, models_among
 
@@ -47,11 +51,28 @@ def convert_weights(source: str, to: str, file_name: str) -> tuple[str, str]:
     Raises:
         LumosXError: a name that will not do, or what ``convert`` raises.
     """
+    check_format(to)
     target, path = target_path(to, file_name), source_path(source)
     report = progress_bar()
     if target.exists() and was_made_from(target, path, to, report):
         return target.name, f"{target.name} already exists and was made from this source; nothing to do."
     return target.name, str(convert(path, target, to, report))
+
+
+def check_format(to: str) -> None:
+    """Whether this ComfyUI can make and use a format; imports nothing.
+
+    Raises:
+        LumosXError: it does not know it (our loader would widen such a file to bf16, so it would save nothing), or the
+            package that makes it is missing.
+    """
+    if to in SCALED and SCALED[to].name not in comfy.quant_ops.QUANT_ALGOS:
+        raise LumosXError(
+            f"format: this ComfyUI ({comfyui_version.__version__}) cannot compute in {to}; update ComfyUI, or choose "
+            "fp8_scaled or q8_0."
+        )
+    if to in (INT8, NVFP4):
+        require("comfy_kitchen", purpose="format: ")
 
 
 def source_path(name: str) -> Path:

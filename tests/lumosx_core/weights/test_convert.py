@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import warnings
+from importlib.util import find_spec
 
 import pytest
 import safetensors.torch
@@ -18,14 +19,14 @@ from lumosx_core.weights.checksum import SOURCE_NAME, SOURCE_SHA256, WEIGHTS_SHA
 from lumosx_core.weights.convert import _check_space, _give_name, convert
 from lumosx_core.weights.dense import read_dense
 from lumosx_core.weights.opening import open_weights
-from lumosx_core.weights.precision import FORMATS, ending
+from lumosx_core.weights.precision import FORMATS, INT8, NVFP4, ending
 from lumosx_core.weights.quantised import find_quantised_layers
 from lumosx_core.weights.transformer import find_transformer
 from tools.placed_transformer import transformer_state_dict
 
 LARGEST_ERROR = {
     "f32": 0, "f16": 0.0003, "bf16": 0, "fp8_scaled": 0.03, "q8_0": 0.01, "q5_1": 0.05, "q5_0": 0.07, "q4_1": 0.1,
-    "q4_0": 0.13,
+    "q4_0": 0.13, "int8": 0.03, "nvfp4": 0.13,
 }
 """Root mean square of the error over that of the weights: a little more than the worst tensor has."""
 
@@ -40,6 +41,14 @@ def source(weights, tmp_path_factory):
     path = tmp_path_factory.mktemp("source") / "tiny.safetensors"
     safetensors.torch.save_file(weights, path)
     return path
+SCALES = {"fp8_scaled": 40, "int8": 40, "nvfp4": 80}
+"""How many tensors are scales."""
+
+
+@pytest.fixture
+def kitchen():
+    """Skips where the package is missing that int8 and nvfp4 need; ComfyUI 0.33 installs it."""
+    return pytest.importorskip("comfy_kitchen", reason="comfy-kitchen is not installed")
 
 
 def read_all(path):
@@ -60,7 +69,9 @@ def assert_close(found, expected, limit):
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_every_format_keeps_the_weights(source, weights, tmp_path, to):
+def test_every_format_keeps_the_weights(request, source, weights, tmp_path, to):
+    if to in (INT8, NVFP4):
+        request.getfixturevalue("kitchen")
     target = tmp_path / f"out{ending(to)}"
     told = []
     report = convert(source, target, to, lambda done, total, name: told.append((done, total)))
@@ -72,7 +83,7 @@ def test_every_format_keeps_the_weights(source, weights, tmp_path, to):
         assert file.metadata[SOURCE_NAME] == "tiny.safetensors"
         assert verify_weights(file) == report.weights_sha256 == file.metadata[WEIGHTS_SHA256]
     assert report.nbytes == target.stat().st_size and report.fallback == report.second_hand == ()
-    assert sum(report.kinds.values()) == len(weights) + (40 if to == "fp8_scaled" else 0)
+    assert sum(report.kinds.values()) == len(weights) + SCALES.get(to, 0)
 
 
 @pytest.mark.parametrize("to", ["bf16", "q4_0"])
@@ -97,6 +108,16 @@ def test_second_hand_losses_are_reported(source, weights, tmp_path, to, then, ki
     report = convert(tmp_path / f"a{ending(to)}", tmp_path / f"b{ending(then)}", then)
     assert report.second_hand == (kind,) and f"was already {kind}" in str(report)
     assert_close(read_all(report.path), weights, 0.13)
+
+
+@pytest.mark.parametrize(("to", "kind"), [("int8", "I8"), ("nvfp4", "U8")])
+def test_what_comfy_kitchen_made_is_converted_back(kitchen, source, weights, tmp_path, to, kind):
+    convert(source, tmp_path / "a.safetensors", to)
+    report = convert(tmp_path / "a.safetensors", tmp_path / "b.gguf", "q8_0")
+    assert report.second_hand == (kind,) and not report.fallback
+    assert_close(read_all(report.path), weights, 0.15)
+    again = convert(tmp_path / "a.safetensors", tmp_path / "c.safetensors", to)
+    assert_close(read_all(again.path), read_all(tmp_path / "a.safetensors"), 0.03)
 
 
 def test_prefixes_and_what_a_training_run_adds_are_left_behind(weights, source, tmp_path):
@@ -139,16 +160,33 @@ def test_every_kind_of_source_gives_the_same_weights(weights, source, tmp_path, 
         assert written.metadata[SOURCE_NAME] == (file or "model")
 
 
-def test_rows_that_fit_no_blocks_are_named(weights, tmp_path):
+@pytest.fixture
+def narrow(weights):
+    """The same with a feed-forward that is no whole number of blocks wide."""
     narrow = dict(weights)
     for block in range(4):
         for name, cut in (("ffn.0.weight", (0, 500)), ("ffn.0.bias", (0, 500)), ("ffn.2.weight", (1, 500))):
             narrow[f"blocks.{block}.{name}"] = weights[f"blocks.{block}.{name}"].narrow(cut[0], 0, cut[1]).contiguous()
+    return narrow
+
+
+def test_rows_that_fit_no_blocks_are_named(narrow, tmp_path):
     safetensors.torch.save_file(narrow, tmp_path / "narrow.safetensors")
     report = convert(tmp_path / "narrow.safetensors", tmp_path / "out.gguf", "q8_0")
     assert report.fallback == tuple(f"blocks.{block}.ffn.2.weight" for block in range(4))
     assert report.kinds["F16"] == 4 and "blocks.0.ffn.2.weight and 3 more stayed F16" in str(report)
     assert_close(read_all(report.path), narrow, 0.008)
+
+
+def test_nvfp4_leaves_what_comfyui_would_pad(kitchen, narrow, tmp_path):
+    safetensors.torch.save_file(narrow, tmp_path / "narrow.safetensors")
+    report = convert(tmp_path / "narrow.safetensors", tmp_path / "out.safetensors", "nvfp4")
+    assert set(report.fallback) == {f"blocks.{block}.ffn.{layer}.weight" for block in range(4) for layer in (0, 2)}
+    assert report.kinds["U8"] == 32 and "blocks.0.ffn.0.weight and 7 more stayed BF16" in str(report)
+    with safetensors.safe_open(report.path, framework="pt") as file:
+        layers = json.loads(file.metadata()["_quantization_metadata"])["layers"]
+        assert len(layers) == 32 and "blocks.0.ffn.2.weight_scale" not in set(file.keys())
+    assert_close(read_all(report.path), narrow, 0.13)
 
 
 def test_a_flipped_bit_is_found(source, tmp_path):
@@ -259,7 +297,8 @@ def test_bad_numbers_are_refused_and_leave_nothing(weights, tmp_path, bad):
     broken = {**weights, "blocks.2.ffn.0.weight": weights["blocks.2.ffn.0.weight"].clone()}
     broken["blocks.2.ffn.0.weight"][7, 9] = bad
     safetensors.torch.save_file(broken, tmp_path / "broken.safetensors")
-    for to in FORMATS:
+    made = [to for to in FORMATS if to not in (INT8, NVFP4) or find_spec("comfy_kitchen")]
+    for to in made:
         with pytest.raises(LumosXError, match="broken.safetensors: blocks.2.ffn.0.weight holds numbers that are not f"):
             convert(tmp_path / "broken.safetensors", tmp_path / f"out{ending(to)}", to)
     assert len(list(tmp_path.iterdir())) == 1
@@ -302,3 +341,23 @@ def test_the_fp8_layout_is_the_one_that_comfyui_documents(source, tmp_path):
             assert file.get_tensor(f"{layer}.weight").dtype == torch.float8_e4m3fn
             scale = file.get_tensor(f"{layer}.weight_scale")
             assert scale.shape == () and scale.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("to", "name", "parts"), [
+    ("int8", "int8_tensorwise", {
+        "weight": (torch.int8, (512, 256)), "weight_scale": (torch.float32, (512, 1)),
+    }),
+    ("nvfp4", "nvfp4", {
+        "weight": (torch.uint8, (512, 128)), "weight_scale": (torch.float8_e4m3fn, (512, 16)),
+        "weight_scale_2": (torch.float32, ()),
+    }),
+])
+def test_int8_and_nvfp4_have_the_names_that_comfyui_reads(kitchen, source, tmp_path, to, name, parts):
+    path = convert(source, tmp_path / "out.safetensors", to).path
+    with safetensors.safe_open(path, framework="pt") as file:
+        layers = json.loads(file.metadata()["_quantization_metadata"])["layers"]
+        assert len(layers) == 40 and all(layer == {"format": name} for layer in layers.values())
+        assert "blocks.0.ffn.0" in layers and all(layer.startswith("blocks.") for layer in layers)
+        found = {part: file.get_tensor(f"blocks.0.ffn.0.{part}") for part in parts}
+        assert {part: (tensor.dtype, tuple(tensor.shape)) for part, tensor in found.items()} == parts
+        assert file.get_tensor("head.head.weight").dtype == torch.bfloat16

@@ -39,8 +39,8 @@ def dense(source, name):
     return read_dense(source, name, layers.get(name))
 
 
-def mark(layout):
-    return torch.frombuffer(bytearray(json.dumps({"format": layout}).encode()), dtype=torch.uint8)
+def mark(layout, **settings):
+    return torch.frombuffer(bytearray(json.dumps({"format": layout, **settings}).encode()), dtype=torch.uint8)
 
 
 def metadata(layout):
@@ -74,7 +74,7 @@ def test_scaled_fp8_is_multiplied_by_its_scale(opened, beside, text):
 @pytest.mark.parametrize(
     ("tensors", "text", "layout"),
     [
-        ({"a.q.weight": torch.zeros(4, 3, dtype=torch.uint8), "a.q.comfy_quant": mark("nvfp4")}, None, "'nvfp4'"),
+        ({"a.q.weight": torch.zeros(4, 3, dtype=torch.uint8), "a.q.comfy_quant": mark("nvfp4")}, None, "nvfp4 in"),
         ({"a.q.weight": FP8, "a.q.weight_scale": torch.zeros(4, dtype=torch.uint8)}, metadata("mxfp8"), "'mxfp8'"),
         ({"a.q.weight": torch.zeros(4, 6, dtype=torch.int8)}, metadata("int8_tensorwise"), "'int8_tensorwise'"),
         ({"a.q.weight": torch.zeros(4, 6, dtype=torch.int8)}, None, "I8"),
@@ -82,7 +82,7 @@ def test_scaled_fp8_is_multiplied_by_its_scale(opened, beside, text):
     ],
 )
 def test_other_layouts_are_refused(opened, tensors, text, layout):
-    with pytest.raises(LumosXError, match=f"a.q.weight is stored as {layout}, which .* use the bf16 file"):
+    with pytest.raises(LumosXError, match=f"a.q.weight is stored as {layout}.*, which .* use the bf16 file"):
         dense(opened(tensors, text), "a.q.weight")
 
 
@@ -100,3 +100,47 @@ def test_blocks_become_float32_in_their_logical_shape(tmp_path):
         found = read_dense(source, "q.weight")
         assert not is_plain(source, "q.weight")
     assert torch.equal(found, torch.from_numpy(gguf.quants.dequantize(packed, gguf.GGMLQuantizationType.Q5_1)))
+
+
+def int8(scale, **settings):
+    """Tensors of an int8 layer, and its numbers."""
+    stored = torch.arange(-12, 12, dtype=torch.int8).reshape(4, 6)
+    said = mark("int8_tensorwise", **settings)
+    return {"a.q.weight": stored, "a.q.weight_scale": scale, "a.q.comfy_quant": said}, stored.float() * scale
+
+
+@pytest.mark.parametrize("scale", [torch.tensor(0.5), torch.tensor([[0.5], [1.0], [2.0], [4.0]])], ids=["one", "rows"])
+def test_int8_with_one_scale_or_one_a_row(opened, scale):
+    tensors, expected = int8(scale)
+    assert torch.equal(dense(opened(tensors), "a.q.weight"), expected)
+
+
+@pytest.mark.parametrize(("tensors", "words"), [
+    (int8(torch.ones(4, 1), convrot=True, convrot_groupsize=256)[0], "int8_tensorwise with convrot"),
+    (int8(torch.ones(6))[0], "int8 with 6 scales"),
+    ({**int8(torch.ones(4, 1))[0], "a.q.weight": torch.ones(4, 6)}, "'int8_tensorwise'"),
+])
+def test_int8_of_another_kind_is_refused(opened, tensors, words):
+    with pytest.raises(LumosXError, match=f"a.q.weight is stored as {words}, which LumosX cannot convert"):
+        dense(opened(tensors), "a.q.weight")
+
+
+NVFP4 = {
+    "a.q.weight": torch.full((2, 16), 0x22, dtype=torch.uint8), "a.q.weight_scale_2": torch.tensor(0.5),
+    "a.q.weight_scale": torch.ones(128, 4).to(torch.float8_e4m3fn), "a.q.comfy_quant": mark("nvfp4"),
+}
+
+
+def test_nvfp4_has_twice_as_many_columns_as_bytes(opened):
+    assert torch.equal(dense(opened(NVFP4), "a.q.weight"), torch.full((2, 32), 0.5))
+
+
+@pytest.mark.parametrize("changed", [
+    {"a.q.weight_scale": torch.ones(2, 2).to(torch.float8_e4m3fn)}, {"a.q.weight_scale_2": torch.ones(2)},
+    {"a.q.weight": torch.ones(2, 16, dtype=torch.int8)}, {"a.q.weight": torch.ones(16, dtype=torch.uint8)},
+    {"a.q.weight_scale_2": None}, {"a.q.weight_scale": None}, {"a.q.pre_quant_scale": torch.ones(32)},
+])
+def test_nvfp4_whose_parts_do_not_fit_is_refused(opened, changed):
+    tensors = {name: tensor for name, tensor in {**NVFP4, **changed}.items() if tensor is not None}
+    with pytest.raises(LumosXError, match="a.q.weight is stored as nvfp4 in another form"):
+        dense(opened(tensors), "a.q.weight")

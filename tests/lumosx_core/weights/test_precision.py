@@ -29,6 +29,20 @@ def test_scaled_fp8_reduces_the_layers_of_the_blocks(stored):
     assert found.pop("blocks.0.ffn.0.weight") == "F8_E4M3" and set(found.values()) == {"BF16"}
 
 
+@pytest.mark.parametrize(("to", "kind"), [("int8", "I8"), ("nvfp4", "U8")])
+@pytest.mark.parametrize("stored", ["F32", "BF16", "F16"])
+def test_int8_and_nvfp4_reduce_the_same_layers_as_fp8(to, kind, stored):
+    found = kinds(to, stored)
+    assert found.pop("blocks.0.ffn.0.weight") == kind and set(found.values()) == {"BF16"}
+
+
+@pytest.mark.parametrize(("to", "shape", "kind"), [
+    ("nvfp4", (64, 200), "BF16"), ("nvfp4", (200, 64), "BF16"), ("nvfp4", (208, 64), "U8"), ("int8", (3, 5), "I8"),
+])
+def test_nvfp4_takes_whole_blocks_of_16_in_both_directions(to, shape, kind):
+    assert choose_kind("blocks.0.ffn.0.weight", TensorInfo("BF16", shape), to) == kind
+
+
 @pytest.mark.parametrize(("to", "kind"), BLOCKS.items())
 @pytest.mark.parametrize(("stored", "kept"), [("F32", "BF16"), ("BF16", "BF16"), ("F16", "F16"), ("F8_E4M3", "F16")])
 def test_block_formats_keep_the_rest(to, kind, stored, kept):
@@ -54,9 +68,15 @@ def test_sizes_are_those_of_the_gguf_package():
     assert Stored("x", "BF16", (3, 5)).nbytes == 30 and Stored("x", "F32", ()).nbytes == 4
 
 
+def test_formats_are_forever():
+    assert FORMATS == (
+        "f32", "f16", "bf16", "fp8_scaled", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "int8", "nvfp4",
+    )
+
+
 def test_each_format_has_its_ending_and_others_are_refused():
     assert {to: ending(to) for to in FORMATS} == {
-        **dict.fromkeys(("f32", "f16", "bf16", "fp8_scaled"), ".safetensors"),
+        **dict.fromkeys(("f32", "f16", "bf16", "fp8_scaled", "int8", "nvfp4"), ".safetensors"),
         **dict.fromkeys(("q8_0", "q5_1", "q5_0", "q4_1", "q4_0"), ".gguf"),
     }
     with pytest.raises(LumosXError, match="to: iq4_nl cannot be made"):

@@ -1,11 +1,14 @@
 """Which sources and names LumosX Convert Weights takes, and where a new file goes, with real files."""
 
+import comfy.quant_ops
+import comfyui_version
 import folder_paths
 import pytest
 from safetensors.torch import save_file
 
 from lumosx_core.errors import LumosXError
 from lumosx_core.host.weights import converter
+from tools.stand_ins import hide_for
 from tools.weight_files import small_transformer
 
 
@@ -73,3 +76,19 @@ def test_an_index_of_parts_is_a_source_and_other_files_are_none(folder):
     for name in ("m.safetensors.index.json", "notes.txt", "notes.json"):
         (folder.parent / "unet" / name).write_bytes(b"{}")
     assert converter.list_sources() == ["m.safetensors.index.json"]
+
+
+@pytest.mark.parametrize(("to", "name"), [("int8", "int8_tensorwise"), ("nvfp4", "nvfp4")])
+def test_a_format_that_this_comfyui_cannot_use_is_refused_first(folder, monkeypatch, to, name):
+    def refused():
+        with pytest.raises(LumosXError, match="^format: ") as caught:
+            converter.convert_weights("gone.safetensors", to, "new")
+        return str(caught.value)
+
+    if name not in comfy.quant_ops.QUANT_ALGOS:
+        assert f"this ComfyUI ({comfyui_version.__version__}) cannot compute in {to}; update ComfyUI" in refused()
+        monkeypatch.setitem(comfy.quant_ops.QUANT_ALGOS, name, {})
+    hide_for(monkeypatch, ["comfy_kitchen"])
+    assert "comfy-kitchen is not installed; run " in refused()
+    for known in ("fp8_scaled", "q8_0", "bf16"):
+        converter.check_format(known)

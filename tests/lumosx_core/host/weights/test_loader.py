@@ -116,6 +116,21 @@ def test_e5m2_works_on_hosts_that_do_not_know_it(tmp_path):
     assert (found - expected).norm() / expected.norm() < 2e-6
 
 
+def test_int8_works_on_hosts_that_do_not_know_it(tmp_path):
+    """0.3.75 gets the numbers as bf16; newer ones multiply in int8, which rounds the tokens as well."""
+    weights = small_transformer()
+    name = "blocks.1.ffn.0.weight"
+    scale = weights[name].abs().amax(1, keepdim=True).float() / 127
+    stored = (weights[name].float() / scale).round().to(torch.int8)
+    said = marks({name.removesuffix(".weight"): {"format": "int8_tensorwise"}})
+    save_file(
+        {**weights, name: stored, name.replace("weight", "weight_scale"): scale, **said}, tmp_path / "int8.safetensors"
+    )
+    save_file({**weights, name: stored.float() * scale}, tmp_path / "dense.safetensors")
+    found, expected = velocity(tmp_path / "int8.safetensors"), velocity(tmp_path / "dense.safetensors")
+    assert (found - expected).norm() / expected.norm() < 0.02
+
+
 def test_a_format_that_nobody_knows_is_named(tmp_path, scaled):
     tensors, layers, _ = scaled
     assert "odd4" not in comfy.quant_ops.QUANT_ALGOS
