@@ -16,7 +16,9 @@ class LumosXAttention(Node):
             node_id="LumosX_Attention",
             display_name="LumosX Attention",
             category=CATEGORY,
-            **aliases("sage attention", "sageattention", "flash attention", "xformers", "sdpa", "speed up"),
+            **aliases(
+                "sage attention", "sageattention 3", "sageattention", "flash attention", "xformers", "sdpa", "speed up",
+            ),
             description="Chooses the backend that computes attention, which takes most of the time, for this model "
             "only. It works on any model, anywhere between the loader and the sampler; a second node replaces the "
             "first. Without this node, ComfyUI's own choice applies.",
@@ -26,7 +28,8 @@ class LumosXAttention(Node):
                     "backend", options=list(CHOICES), default="auto",
                     tooltip="auto: the fastest installed backend that keeps full precision: FlashAttention 3 on an "
                     "H100 or H200, else PyTorch. pytorch: its fastest kernels for the card; nothing to install. "
-                    "sageattention and comfy-kitchen int8 compute in 8 bits: faster, but less exact. If a backend is "
+                    "sageattention 1 and 2 and comfy-kitchen int8 compute in 8 bits: faster, but less exact; "
+                    "sageattention 3 (RTX 50) in 4 bits, for long videos only. If a backend is "
                     "missing or does not run on your card, the run stops before sampling and says how to get it. "
                     "Calls that a backend does not support, such as those with a mask, go to PyTorch.",
                 ),

@@ -50,7 +50,11 @@ def unsupported_reason(
     if not (q.dtype == k.dtype == v.dtype and q.dtype in backend.dtypes):
         return f"calls in {str(q.dtype).removeprefix('torch.')}"
     head_dim = q.shape[-1] if skip_reshape else q.shape[-1] // heads
-    return None if head_dim in backend.head_dims else f"heads of {head_dim} channels"
+    if head_dim not in backend.head_dims:
+        return f"heads of {head_dim} channels"
+    if q.shape[2 if skip_reshape else 1] < backend.fewest_tokens:
+        return f"calls of fewer than {backend.fewest_tokens} tokens"
+    return None
 
 
 def run_kernel(

@@ -14,8 +14,9 @@ Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, "float | None"], to
 """``kernel(q, k, v, scale)`` on [batch, tokens, heads, head_dim] without a mask; returns the shape of q and changes
 nothing it was given. A scale of None is 1/sqrt(head_dim)."""
 
-LEAST_COSINE = 0.98
-"""What ``probe`` must give. Rounding its numbers to 8 bits in PyTorch leaves 0.9996; a broken build is far off."""
+LEAST_COSINE, LEAST_COSINE_FP4 = 0.98, 0.95
+"""What ``probe`` must give. Rounding its numbers in PyTorch leaves 0.9996 with 8 bits, and 0.982 with fp4 as
+SageAttention 3 rounds; a broken build is far off."""
 _HOPPER = (9, 0)
 
 
@@ -95,6 +96,20 @@ def load_sage_2() -> Kernel:
 
     def kernel(q, k, v, scale):
         return sageattn(q, k, v, tensor_layout="NHD", sm_scale=scale)
+
+    return kernel
+
+
+def load_sage_3() -> Kernel:
+    """SageAttention 3: everything in fp4, for Blackwell cards."""
+    from sageattn3 import sageattn3_blackwell
+
+    def kernel(q, k, v, scale):
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        # It knows no other scale than 1/sqrt(head_dim), and ignores one silently.
+        q = q if scale is None else q * (scale * q.shape[-1] ** 0.5)
+        # It subtracts the mean key in place.
+        return sageattn3_blackwell(q, k.clone(), v, is_causal=False).transpose(1, 2)
 
     return kernel
 

@@ -1,7 +1,7 @@
 """The attention backends that a user may choose, and whether one of them can work here.
 
 Nothing is imported before it is chosen. What each one takes is what its own code or documentation says: SageAttention
-1.0.6 and 2.2.0, flash-attn 2.8, FlashAttention 3, xformers 0.0.35, comfy-kitchen 0.2.31.
+1.0.6, 2.2.0 and 3 (January 2026), flash-attn 2.8, FlashAttention 3, xformers 0.0.35, comfy-kitchen 0.2.31.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from .backend_kernels import Hardware, Kernel, kernel_order, probe
 AUTO, PYTORCH = "auto", "pytorch"
 _HALF = (torch.float16, torch.bfloat16)
 _ALL = (torch.float32, *_HALF)
+LONG_CALL = 1 << 13
+"""Tokens from which on fp4 is used: the video of a long run, which takes most of the time. A person's pictures, at most
+five of 1,560 tokens at 832 x 480, keep full precision."""
 _KINDS = {"cuda": "NVIDIA", "rocm": "AMD"}
 
 
@@ -44,7 +47,9 @@ class Backend:
         dtypes: of its tensors.
         head_dims: channels that a head may have.
         shared_heads: whether several heads of q may share one of k and v.
-        eight_bit: whether it computes in 8 bits, which costs some accuracy.
+        eight_bit: whether it computes in 8 bits or fewer, which costs some accuracy.
+        fewest_tokens: of q; shorter calls go to PyTorch.
+        least_cosine: what ``probe`` must give.
     """
 
     choice: str
@@ -61,6 +66,8 @@ class Backend:
     head_dims: Container[int] = range(8, 257, 8)
     shared_heads: bool = True
     eight_bit: bool = False
+    fewest_tokens: int = 0
+    least_cosine: float = kernels.LEAST_COSINE
 
 
 _LISTED = (
@@ -95,6 +102,13 @@ _LISTED = (
         "comfy-kitchen int8", "comfy-kitchen int8", "comfy_kitchen", kernels.load_kitchen,
         "run {pip} --upgrade comfy-kitchen {torch} and restart ComfyUI (it needs a driver for CUDA 13)",
         capability=(7, 5), dtypes=_ALL, head_dims=range(1, 257), eight_bit=True,
+    ),
+    Backend(
+        "sageattention 3", "SageAttention 3", "sageattn3", kernels.load_sage_3,
+        "build the folder sageattention3_blackwell of github.com/thu-ml/SageAttention with python setup.py install (it "
+        "needs Python 3.13, torch 2.8 and nvcc of CUDA 12.8)",
+        places=("cuda",), capability=(12, 0), head_dims=(64, 128), shared_heads=False, eight_bit=True,
+        fewest_tokens=LONG_CALL, least_cosine=kernels.LEAST_COSINE_FP4,
     ),
 )
 BACKENDS = {backend.choice: backend for backend in _LISTED}
@@ -230,7 +244,7 @@ def _tried_out(backend: Backend, device: torch.device, dtype: torch.dtype) -> Ke
             "or choose auto."
         ) from error
     # Compared this way round, so that NaN is refused too.
-    if not cosine >= kernels.LEAST_COSINE:
+    if not cosine >= backend.least_cosine:
         raise LumosXError(
             f"backend: {backend.choice} is installed but does not compute attention correctly on this card (cosine "
             f"{cosine:.3f} with PyTorch); {_advice(backend)}, or choose auto."

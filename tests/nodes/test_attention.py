@@ -43,6 +43,6 @@ def test_the_list_holds_everything_whatever_is_installed(client):
     listed = options["options"] if kind == "COMBO" else kind
     assert listed == [
         "auto", "pytorch", "sageattention 1", "sageattention 2", "flash attention 2", "flash attention 3", "xformers",
-        "comfy-kitchen int8",
+        "comfy-kitchen int8", "sageattention 3",
     ]
     assert options["default"] == "auto"

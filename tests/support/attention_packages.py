@@ -1,7 +1,7 @@
 """Stand-ins for attention packages that need a GPU: files on a path, found and imported as the real ones are.
 
-Each does what its package documents or its source does (SageAttention 1.0.6 and 2.2.0, flash-attn 2.8, FlashAttention
-3, xformers 0.0.35, comfy-kitchen 0.2), and computes with PyTorch on any device.
+Each does what its package documents or its source does (SageAttention 1.0.6, 2.2.0 and 3, flash-attn 2.8,
+FlashAttention 3, xformers 0.0.35, comfy-kitchen 0.2), and computes with PyTorch on any device.
 """
 
 import contextlib
@@ -34,6 +34,14 @@ def sageattn(q, k, v, tensor_layout="HND", is_causal=False, sm_scale=None, retur
     return _attention(q, k, v, sm_scale, tensor_layout)
 """
 
+SAGE_3 = _ATTENTION + """
+def sageattn3_blackwell(q, k, v, attn_mask=None, is_causal=False, per_block_mean=True, **kwargs):
+    assert attn_mask is None and not is_causal and not kwargs and q.shape[1] == k.shape[1]
+    assert q.dtype == k.dtype == v.dtype and q.dtype in (torch.float16, torch.bfloat16) and q.shape[-1] in (64, 128)
+    k -= k.mean(dim=-2, keepdim=True)
+    return _attention(q, k, v, None, "HND")
+"""
+
 FLASH_2 = _ATTENTION + """
 def flash_attn_func(q, k, v, dropout_p=0.0, softmax_scale=None, causal=False):
     assert q.dtype in (torch.float16, torch.bfloat16) and q.shape[-1] <= 256
@@ -64,6 +72,7 @@ MAKEABLE = {
     "flash attention 2": ("flash_attn", "flash_attn", "2.8.3", {"": FLASH_2}),
     "flash attention 3": ("flash_attn_interface", "flash_attn_3", "3.0.0b1", {"": FLASH_3}),
     "xformers": ("xformers", "xformers", "0.0.35", {"": XFORMERS, "ops": XFORMERS_OPS}),
+    "sageattention 3": ("sageattn3", "sageattn3", "1.0.0", {"": SAGE_3}),
     "comfy-kitchen int8": ("comfy_kitchen", "comfy_kitchen", "0.2.40", {"": KITCHEN}),
 }
 """Choice -> module, distribution, version, and the source of its files."""

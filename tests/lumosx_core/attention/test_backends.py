@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import comfy.ldm.modules.attention
@@ -26,6 +27,11 @@ AMPERE, ADA, HOPPER, B200, BLACKWELL = (
 )
 TURING, AMD, MAC = Hardware("cuda", "RTX 2080", (7, 5)), Hardware("rocm", "RX 7900"), Hardware("mps", "mps")
 HEADS, HEAD_DIM = 3, 64
+
+
+def card_for(choice):
+    """One on which a backend runs."""
+    return BLACKWELL if choice == "sageattention 3" else HOPPER
 
 
 @pytest.fixture
@@ -54,13 +60,13 @@ def installed(module):
 def test_choices_are_forever():
     assert CHOICES == (
         "auto", "pytorch", "sageattention 1", "sageattention 2", "flash attention 2", "flash attention 3", "xformers",
-        "comfy-kitchen int8",
+        "comfy-kitchen int8", "sageattention 3",
     )
 
 
 @pytest.mark.parametrize("choice", BACKENDS)
 def test_on_a_cpu_only_pytorch_is_there(choice):
-    kinds = "NVIDIA card" if choice == "flash attention 3" else "NVIDIA or AMD card"
+    kinds = "NVIDIA card" if choice in ("flash attention 3", "sageattention 3") else "NVIDIA or AMD card"
     assert refused(choice, HERE) == (
         f"backend: {choice} needs an {kinds}, but models run on the CPU here; choose auto or pytorch."
     )
@@ -75,12 +81,13 @@ def test_on_a_cpu_only_pytorch_is_there(choice):
         ("flash attention 3", "build the folder hopper of github.com/Dao-AILab/flash-attention"),
         ("xformers", "{python} -m pip install xformers torch=={torch}"),
         ("comfy-kitchen int8", "{python} -m pip install --upgrade comfy-kitchen torch=={torch} and restart ComfyUI"),
+        ("sageattention 3", "build the folder sageattention3_blackwell of github.com/thu-ml/SageAttention"),
     ],
 )
 def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch, choice, advice):
     """For the Python that runs, and with the torch that is there: xformers alone would replace it."""
     hide_for(monkeypatch, [BACKENDS[choice].module])
-    sentence = refused(choice, HOPPER)
+    sentence = refused(choice, card_for(choice))
     assert sentence.startswith(f"backend: {choice} is not installed; ") and sentence.endswith(", or choose auto.")
     assert advice.format(python=sys.executable, torch=torch.__version__) in sentence
 
@@ -92,6 +99,8 @@ def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch, choice, advice)
         ("flash attention 3", BLACKWELL, "but RTX 5090 has 12.0;"),
         ("flash attention 3", B200, "from 9.0 and below 10.0, but B200 has 10.0;"),
         ("flash attention 3", AMD, "needs an NVIDIA card, but models run on RX 7900 here;"),
+        ("sageattention 3", HOPPER, "of compute capability 12.0 or more, but H200 has 9.0;"),
+        ("sageattention 3", B200, "of compute capability 12.0 or more, but B200 has 10.0;"),
         ("flash attention 2", TURING, "of compute capability 8.0 or more, but RTX 2080 has 7.5;"),
         ("sageattention 2", TURING, "of compute capability 8.0 or more"),
         ("comfy-kitchen int8", Hardware("cuda", "GTX 1080", (6, 1)), "of compute capability 7.5 or more"),
@@ -115,7 +124,7 @@ def test_an_unknown_choice():
 @pytest.mark.parametrize("choice", BACKENDS)
 def test_nothing_is_imported_to_look_for_it(install, choice):
     module = install(choice, source="raise RuntimeError('imported')")
-    check_choice(choice, [HOPPER])
+    check_choice(choice, [card_for(choice)])
     assert module not in sys.modules
 
 
@@ -230,7 +239,10 @@ def test_every_form_of_a_call_is_attention(install, choice, dtype, split, keep_s
     """Against the host's PyTorch attention; the packages are stand-ins. None may change what it was given."""
     if choice != "pytorch":
         install(choice)
-    chosen = resolve_backend(choice, HOPPER, CPU, dtype)
+    chosen = resolve_backend(choice, card_for(choice), CPU, dtype)
+    if chosen.backend is not None:
+        # Which lengths are computed elsewhere is another test.
+        chosen = replace(chosen, backend=replace(chosen.backend, fewest_tokens=0))
     everything = tokens(2, 50, 3 * HEADS, dtype=dtype)
     q, k, v = everything[:, 5:25, :HEADS], everything[:, :, HEADS:2 * HEADS], everything[:, :, 2 * HEADS:]
     q, k, v = (x.transpose(1, 2) if split else x.flatten(2) for x in (q, k, v))
@@ -295,6 +307,20 @@ def test_what_a_backend_cannot_take(install):
     assert unsupported_reason(sage, four, four, four, 3, None, True, {}) == "heads of 40 channels"
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_fp4_is_for_long_calls_only(install, split):
+    """The length of q decides: a few rows that attend to a long video keep full precision too."""
+    install("sageattention 3")
+    chosen = resolve_backend("sageattention 3", BLACKWELL, CPU, torch.bfloat16)
+    short, long = (torch.zeros(1, length, 1, 128, dtype=torch.bfloat16) for length in (8191, 8192))
+    for q, k, reason in (
+        (long, short, None), (short, long, "calls of fewer than 8192 tokens"),
+        (short, short, "calls of fewer than 8192 tokens"),
+    ):
+        q, k = (x.transpose(1, 2) if split else x.flatten(2) for x in (q, k))
+        assert unsupported_reason(chosen, q, k, k, 1, None, split, {}) == reason
+
+
 def test_the_real_comfy_kitchen_is_asked_and_its_answer_passed_on():
     """ComfyUI 0.33 installs it; its int8 attention has no code for a CPU, and says so."""
     pytest.importorskip("comfy_kitchen")
@@ -316,12 +342,14 @@ def test_whatever_a_package_raises_is_said_in_one_line(error, reason):
     assert reason in one_sentence(caught)
 
 
-@pytest.mark.parametrize(("cosine", "fits"), [
-    (backends.kernels.LEAST_COSINE, True), (backends.kernels.LEAST_COSINE - 1e-6, False), (float("nan"), False),
-])
-def test_a_package_computes_as_pytorch_does(monkeypatch, cosine, fits):
+@pytest.mark.parametrize("choice", ["sageattention 2", "sageattention 3"])
+@pytest.mark.parametrize(("above", "fits"), [(0.0, True), (-1e-6, False), (float("nan"), False)])
+def test_a_package_computes_as_pytorch_does(monkeypatch, choice, above, fits):
+    least = BACKENDS[choice].least_cosine
+    assert least == {"sageattention 2": 0.98, "sageattention 3": 0.95}[choice]
+    cosine = least + above
     monkeypatch.setattr(backends, "probe", lambda kernel, device, dtype: cosine)
-    backend = SimpleNamespace(choice="x", load=lambda: "kernel", advice="")
+    backend = SimpleNamespace(choice="x", load=lambda: "kernel", advice="", least_cosine=least)
     if fits:
         assert backends._tried_out(backend, CPU, torch.float32) == "kernel"
     else:

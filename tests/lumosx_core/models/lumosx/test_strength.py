@@ -132,7 +132,7 @@ def test_a_backend_never_sees_a_mask_and_only_the_videos_call_is_wider():
 
 @pytest.mark.parametrize(("choice", "takes"), [
     ("sageattention 1", False), ("sageattention 2", False), ("flash attention 2", True), ("flash attention 3", True),
-    ("xformers", True), ("comfy-kitchen int8", True),
+    ("xformers", True), ("comfy-kitchen int8", True), ("sageattention 3", False),
 ])
 def test_backends_that_take_the_wider_call(choice, takes):
     """For 128 channels of a head; what a backend does not take, PyTorch computes, and the log says so."""
