@@ -41,6 +41,7 @@ def _name_files(graph, models):
         if node["type"] == "LumosX_ModelLoader":
             names.append(("diffusion_models", node["widgets_values"][0]))
         for folder, name in names:
+            (models / folder).mkdir(exist_ok=True)
             (models / folder / name).touch()
 
 

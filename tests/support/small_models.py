@@ -4,11 +4,13 @@ import copy
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
 from lumosx_core.host.media.cases import BUILT_IN
+from lumosx_core.media.video import write_video
 from lumosx_core.tiny.demo_case import write_demo_case
 from lumosx_core.weights.convert import convert
 from support import lynx_files
@@ -134,6 +136,35 @@ def _drawn(name, weight):
     return torch.randn(weight.shape) * max(1, weight[0].numel()) ** -0.5
 
 
+def _place_upscaler(inputs, server):
+    """Real-ESRGAN as its release names it, of one block and few channels, with random weights; four times as large."""
+    path = server.models / "upscale_models" / inputs["model_name"]
+    if path.exists():
+        return
+    width, growth = 8, 32
+    shapes = {"conv_first": (width, 3), "conv_last": (3, width)}
+    shapes |= dict.fromkeys(("conv_body", "conv_up1", "conv_up2", "conv_hr"), (width, width))
+    for dense in (1, 2, 3):
+        for conv in range(1, 6):
+            outputs = width if conv == 5 else growth
+            shapes[f"body.0.rdb{dense}.conv{conv}"] = (outputs, width + growth * (conv - 1))
+    generator = torch.Generator().manual_seed(0)
+    weights = {}
+    for name, (outputs, channels) in shapes.items():
+        weights[f"{name}.weight"] = 0.1 * torch.randn(outputs, channels, 3, 3, generator=generator)
+        weights[f"{name}.bias"] = torch.zeros(outputs)
+    path.parent.mkdir(exist_ok=True)
+    save_file(weights, path)
+
+
+def _place_video(inputs, server):
+    """Three frames at 12 a second, without sound."""
+    path = server.base / "input" / inputs["file"]
+    if not path.exists():
+        ramp = np.broadcast_to(np.linspace(0, 255, 32)[None, :, None], (24, 32, 3))
+        write_video([(ramp * shade).astype(np.uint8) for shade in (0.3, 0.6, 0.9)], path, 12)
+
+
 def _place_picture(inputs, server):
     path = server.base / "input" / inputs["image"]
     # The server has put those of today's templates there itself.
@@ -148,6 +179,8 @@ _PLACES = {
     "LumosX_LynxLoader": _place_lynx,
     "VAELoader": _place_vae,
     "LoadImage": _place_picture,
+    "LoadVideo": _place_video,
+    "UpscaleModelLoader": _place_upscaler,
 }
 _PICTURES = {
     # What every fresh ComfyUI has.

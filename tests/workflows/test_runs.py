@@ -147,6 +147,24 @@ def test_one_of_four_videos_is_made_again_from_its_noise(client, small):
     assert len(frames_of(client.view(run.outputs[only(graph, "SaveVideo")[0]]["images"][0]))) == 5
 
 
+def test_a_finished_video_is_larger_and_as_fast_as_before(client, small):
+    graph = small("finish")
+    if "UpscaleModelLoader" not in client.object_info():
+        pytest.skip("this ComfyUI runs without spandrel, which it asks for")
+    only(graph, "ImageScale")[1].update(width=64, height=48)
+    enlarge, _ = only(graph, "ImageUpscaleWithModel")
+    graph["90"] = {"class_type": "PreviewImage", "inputs": {"images": [enlarge, 0]}}
+    run = client.run(graph, timeout=300)
+    assert not run.node_errors
+    enlarged = [Image.open(io.BytesIO(client.view(saved))).size for saved in run.outputs["90"]["images"]]
+    assert enlarged == [(4 * 32, 4 * 24)] * 3
+    data = client.view(run.outputs[only(graph, "SaveVideo")[0]]["images"][0])
+    frames = frames_of(data)
+    assert len(frames) == 3 and frames[0].shape == (48, 64, 3)
+    with av.open(io.BytesIO(data)) as container:
+        assert container.streams.video[0].average_rate == 12
+
+
 def test_the_batch_command_takes_the_graph():
     graph = read_graph(HERE / "batch.json").filled("a case", "lumosx_batch/a case")
     assert only(graph, "LumosX_LoadCase")[1]["case"] == "a case"

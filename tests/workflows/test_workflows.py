@@ -16,9 +16,9 @@ from tools.templates.writing import api_text, as_graph, graph_text
 from tools.ui_form import NOTES, PRIMITIVE, to_api
 
 # They need real weights; the others run on the stand-ins.
-REAL = [name for name in API_FORMS if API_FORMS[name] not in ("demo_scene", "snapshots", "polyvivid")]
-# It has no encoder of ours; its settings have a test of their own.
-ENCODED = [name for name in API_FORMS if API_FORMS[name] != "lynx"]
+REAL = [name for name in API_FORMS if API_FORMS[name] not in ("demo_scene", "snapshots", "polyvivid", "finish")]
+# They have no encoder of ours; Lynx's settings have a test of their own.
+ENCODED = [name for name in API_FORMS if API_FORMS[name] not in ("lynx", "finish")]
 ENCODERS = ("LumosX_RelationalEncode", "LumosX_PolyVividEncode")
 # Files of the pack itself, which no page can call missing.
 SHIPPED_FILES = {"LumosX_PolyVivid": POLYVIVID.name}
@@ -29,6 +29,7 @@ FILE_INPUTS = {
     "LoraLoaderModelOnly": ("lora_name", "loras"),
     "LumosX_ModelLoader": ("model_name", "diffusion_models"),
     "UNETLoader": ("unet_name", "diffusion_models"),
+    "UpscaleModelLoader": ("model_name", "upscale_models"),
     "LumosX_LynxLoader": ("file_1", "diffusion_models"),
 }
 RELEASED_FOLDER = "https://huggingface.co/Alibaba-DAMO-Academy/LumosX/tree/main/LumosX_models"

@@ -11,6 +11,7 @@ from lumosx_core.tiny.world.script import Role, Script, Wear
 from tools.templates import notes
 from tools.templates.best import CHOSEN, FEW_STEPS, FIRST, best_of_four
 from tools.templates.continuing import CHUNK, CONTINUED, continued
+from tools.templates.finishing import finished
 from tools.templates.lynx import lynx
 from tools.templates.repair import REPAIRED, repaired
 from tools.templates.sheet import (
@@ -503,5 +504,5 @@ def templates():
     """All of them, in the order of their numbers."""
     return [
         demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases(), lynx(), polyvivid(), repair(),
-        two_chunks(), four_videos(),
+        two_chunks(), four_videos(), finished(),
     ]

@@ -14,6 +14,12 @@ WEIGHTS_FILE, PACKED_FILE = "LumosX_models_bf16.safetensors", "lumosx_q8_0.gguf"
 # The page cannot download a folder; its list of missing models takes the reader to it.
 WEIGHTS = {"name": WEIGHTS_FILE, "url": f"{_RELEASE}/tree/main/LumosX_models", "directory": "diffusion_models"}
 
+UPSCALER_FILE = "RealESRGAN_x4plus.safetensors"
+UPSCALER = {
+    "name": UPSCALER_FILE,
+    "url": f"https://huggingface.co/Comfy-Org/Real-ESRGAN_repackaged/resolve/main/{UPSCALER_FILE}",
+    "directory": "upscale_models",
+}
 WAN_FILE = "wan2.1_t2v_14B_fp8_scaled.safetensors"
 WAN = {"name": WAN_FILE, "url": f"{_REPACKAGED}/diffusion_models/{WAN_FILE}", "directory": "diffusion_models"}
 _LYNX_FILES = (
@@ -381,4 +387,35 @@ Face models (docs/scoring_models.md). Without them only the number of faces is c
 BEST_COST = """## What it costs
 
 A clip in 50 steps, and 4 x 12 steps more: 1.96 times one clip (predicted), against 4 for four whole ones.
+"""
+
+FINISH_VIDEO = "my video.mp4"
+FINISH = """# Finish: upscale and interpolate
+
+It makes a finished video larger, with ComfyUI's own nodes. Only videos that you like are worth it.
+
+## Do this
+
+- In *Load Video* upload your video, or choose one of the input folder.
+- *Upscale Image* makes it twice as wide and high as the release's 832 x 480. For another shape change *width* and \
+*height*; sound and speed stay.
+
+## What it changes
+
+Each frame is enlarged alone, so fine texture may flicker a little. Faces get sharper edges, no more likeness: for \
+that use template 10 first.
+"""
+
+FINISH_FILES = f"""## Files
+
+- [{UPSCALER_FILE}]({UPSCALER["url"]}), 0.07 GB → models/upscale_models
+
+81 frames of 832 x 480, four times as large, take 6.2 GB of RAM before they are made smaller again.
+
+## More frames a second
+
+ComfyUI 0.33 has *Load Frame Interpolation Model* and *Run Frame Interpolation Model*; 0.3.75 does not, so they are not \
+in this template. Add both between *Get Video Components* and *Upscale Image (using Model)*, with a file of \
+[Comfy-Org/frame_interpolation](https://huggingface.co/Comfy-Org/frame_interpolation) in models/frame_interpolation. With \
+*multiplier* 2 unlink *fps* in *Create Video* and type 32.
 """

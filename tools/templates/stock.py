@@ -29,6 +29,15 @@ STOCK = {
         ],
         "outputs": [("LATENT", "LATENT")],
     },
+    "LoadVideo": {"inputs": [("file", "COMBO")], "outputs": [("VIDEO", "VIDEO")]},
+    # Newer hosts have more outputs behind these.
+    "GetVideoComponents": {
+        "inputs": [("video", "VIDEO")], "outputs": [("images", "IMAGE"), ("audio", "AUDIO"), ("fps", "FLOAT")],
+    },
+    "UpscaleModelLoader": {"inputs": [("model_name", "COMBO")], "outputs": [("UPSCALE_MODEL", "UPSCALE_MODEL")]},
+    "ImageUpscaleWithModel": {
+        "inputs": [("upscale_model", "UPSCALE_MODEL"), ("image", "IMAGE")], "outputs": [("IMAGE", "IMAGE")],
+    },
     "VAELoader": {"inputs": [("vae_name", "COMBO")], "outputs": [("VAE", "VAE")]},
     "LoraLoaderModelOnly": {
         "inputs": [("model", "MODEL"), ("lora_name", "COMBO"), ("strength_model", "FLOAT")],
