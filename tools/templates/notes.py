@@ -414,8 +414,8 @@ FINISH_FILES = f"""## Files
 
 ## More frames a second
 
-ComfyUI 0.33 has *Load Frame Interpolation Model* and *Run Frame Interpolation Model*; 0.3.75 does not, so they are not \
-in this template. Add both between *Get Video Components* and *Upscale Image (using Model)*, with a file of \
-[Comfy-Org/frame_interpolation](https://huggingface.co/Comfy-Org/frame_interpolation) in models/frame_interpolation. With \
-*multiplier* 2 unlink *fps* in *Create Video* and type 32.
+ComfyUI 0.33 has *Load Frame Interpolation Model* and *Run Frame Interpolation Model*; 0.3.75 does not, so they are \
+not in this template. Add both between *Get Video Components* and *Upscale Image (using Model)*, with a file of \
+[Comfy-Org/frame_interpolation](https://huggingface.co/Comfy-Org/frame_interpolation) in models/frame_interpolation. \
+With *multiplier* 2 unlink *fps* in *Create Video* and type 32.
 """
