@@ -23,7 +23,7 @@ MAY_CONNECT = BATCH / "client.py"
 # scipy, transformers and av are ComfyUI's, but slow to import and not always there.
 OPTIONAL = {
     *optional_modules(), "scipy", "transformers", "av", "skimage", "flash_attn", "flash_attn_interface", "xformers",
-    "comfy_kitchen", "networkx",
+    "comfy_kitchen", "networkx", "sageattn3",
 }
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 CONNECTIONS = re.compile(r"urlopen|urllib\.request|http\.client|aiohttp\.Client|requests\.|socket\.socket|build_opener")
