@@ -504,5 +504,5 @@ def templates():
     """All of them, in the order of their numbers."""
     return [
         demo(), faces(), clothes(), snapshots(), small_card(), few_steps(), cases(), lynx(), polyvivid(), repair(),
-        two_chunks(), four_videos(), finished(),
+        two_chunks(), finished(), four_videos(),
     ]
