@@ -1,6 +1,7 @@
 """The command line, in process and as users call it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +19,16 @@ from tools.placed_transformer import transformer_state_dict
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def source(tmp_path):
-    path = tmp_path / "tiny.safetensors"
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
     safetensors.torch.save_file(transformer_state_dict(), path)
     return path
+
+
+@pytest.fixture
+def source(tmp_path, tiny):
+    return Path(shutil.copy(tiny, tmp_path))
 
 
 def test_converting_and_looking_into_it(source, tmp_path, capsys):
@@ -84,34 +90,26 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == [source]
 
 
-def run(*arguments, **options):
-    command = [sys.executable, "-m", "lumosx_core.weights", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
-    return subprocess.run(command, text=True, stderr=subprocess.PIPE, env=environment, **options)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")
 def test_output_that_cannot_be_written_ends_in_a_sentence(source):
+    command = [sys.executable, "-m", "lumosx_core.weights", "inspect", source]
     with open("/dev/full", "w") as full:
-        answer = run("inspect", source, stdout=full)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        answer = subprocess.run(command, text=True, stdout=full, stderr=subprocess.PIPE, env=environment)
     assert answer.returncode == 1
     assert answer.stderr.count("\n") == 1 and "No space left on device" in answer.stderr
 
 
 @pytest.mark.slow
-def test_letters_that_a_log_has_not_are_escaped(source, tmp_path):
-    named = source.rename(tmp_path / "größe.safetensors")
-    answer = run("inspect", named, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": "ascii"})
-    assert answer.returncode == 0 and "gr\\xf6\\xdfe.safetensors: safetensors" in answer.stdout
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a shell closes the stream")
-def test_without_a_standard_error_it_works_all_the_same(source, tmp_path):
-    command = f"{sys.executable} -m lumosx_core.weights convert {source} {tmp_path / 'out.safetensors'} 2>&-"
-    answer = subprocess.run(["sh", "-c", command], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
-    assert answer.returncode == 0 and (tmp_path / "out.safetensors").is_file()
+def test_letters_that_a_log_has_not_are_escaped_and_no_standard_error_is_needed(source, tmp_path):
+    target = tmp_path / "größe.safetensors"
+    command = f"{sys.executable} -m lumosx_core.weights convert {source} {target} 2>&-"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    answer = subprocess.run(["sh", "-c", command], env=environment, stdout=subprocess.PIPE, text=True)
+    assert answer.returncode == 0 and target.is_file()
+    assert "gr\\xf6\\xdfe.safetensors: bf16" in answer.stdout
 
 
 def test_progress_is_a_line_for_each_tenth(capsys):
