@@ -27,7 +27,7 @@ def rows(tmp_path_factory):
     folder_paths.folder_names_and_paths["diffusion_models"] = ([str(base / "models" / "diffusion_models")], *known[1:])
     try:
         code = binding.main(
-            ["--scenes", str(SCENES), "--other-scenes", str(SCENES), "--steps", "8", "--people", "2", "--only", *NAMES,
+            ["--scenes", str(SCENES), "--other-scenes", str(SCENES), "--steps", "4", "--people", "2", "--only", *NAMES,
              "--json", str(folder / "rows.json"), "--picture", str(folder / "owners.png")], base,
         )
     finally:
@@ -38,7 +38,7 @@ def rows(tmp_path_factory):
 
 
 def test_most_people_keep_face_and_things(rows):
-    """98.5 % and 98.8 % over 200 scenes, and every one of these; chance is 50 %."""
+    """98.5 % and 98.8 % over 200 scenes in 16 steps; of these, in 4 steps, all and 95 %; chance is 50 %."""
     found = rows[binding.EXACT]
     assert found["scenes"] == SCENES and found["faces"]["count"] == 2 * SCENES
     assert found["faces"]["share"] > 0.85 and found["worn"]["share"] > 0.85
