@@ -49,9 +49,13 @@ class VideoFile:
         return self._expected
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        return (pixels for _, pixels in self.timed())
+
+    def timed(self) -> Iterator[tuple[float, np.ndarray]]:
+        """Each frame after the second at which it is shown, as the file says; counted where it says nothing."""
         import av
 
-        size = None
+        size, number = None, 0
         with _opened(self.path) as container:
             stream = _video_stream(container, self.path)
             stream.thread_type = "AUTO"
@@ -74,7 +78,8 @@ class VideoFile:
                         f"{pixels.shape[0]} pixels; convert it to one size."
                     )
                 size = pixels.shape
-                yield pixels
+                yield (number / self.fps if frame.time is None else frame.time), pixels
+                number += 1
         if size is None:
             raise LumosXError(f"video: {self.path.name} has no frame; give a file with a video in it.")
 

@@ -34,6 +34,10 @@ def test_what_is_written_is_read_again(video):
     assert [path.name for path in video.parent.iterdir()] == ["video.mp4"]
 
 
+def test_frames_come_with_their_seconds(video):
+    assert [second for second, _ in VideoFile(video).timed()] == pytest.approx([number / 16 for number in range(7)])
+
+
 def test_frames_are_read_one_at_a_time(video):
     stream = iter(VideoFile(video))
     assert next(stream).mean() == pytest.approx(20, abs=3)
