@@ -27,6 +27,7 @@ LEAST_SURE = 0.1
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _TEXT_FILES = (("tokenizer.json", "vocab.json"),)
 _BATCH = 8
+_MOST_OVERLAP = 0.5
 _GREY = 128
 
 
@@ -231,7 +232,7 @@ class Located:
 
 
 class OwlLocator:
-    """Finds the best box for a phrase."""
+    """Finds the best box for a phrase, or all of them."""
 
     name = f"OWLv2 ({OWL_FOLDER}, threshold {LEAST_SURE})"
 
@@ -256,6 +257,40 @@ class OwlLocator:
             Located(_owl_box(box, *pixels.shape[:2]), score) if score > LEAST_SURE else None
             for box, score in zip(boxes, sure.tolist())
         ]
+
+    @torch.inference_mode()
+    def locate_all(self, pixels: np.ndarray, phrases: Sequence[str], most: int) -> list[list[Located]]:
+        """For each phrase its boxes above the threshold, surest first, at most so many.
+
+        Of boxes that share more than half of their joint area, only the surest is kept.
+        """
+        model = self.models[0]
+        picture = _pixel_values(self._pictures, [_grey_square(pixels)], model)
+        answer = model(pixel_values=picture, **_token_ids(self._words, phrases, model))
+        boxes = answer.pred_boxes[0].cpu().double().numpy()
+        return [
+            _apart([Located(_owl_box(boxes[index], *pixels.shape[:2]), float(scores[index]))
+                    for index in np.argsort(scores)[::-1] if scores[index] > LEAST_SURE], most)
+            for scores in answer.logits[0].sigmoid().T.cpu().double().numpy()
+        ]
+
+
+def _apart(located: Sequence[Located], most: int) -> list[Located]:
+    kept: list[Located] = []
+    for one in located:
+        if len(kept) == most:
+            break
+        if all(_overlap(one.box, other.box) <= _MOST_OVERLAP for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _overlap(one: PixelBox, other: PixelBox) -> float:
+    """Intersection over union."""
+    width, height = (min(one[end], other[end]) - max(one[end - 2], other[end - 2]) for end in (2, 3))
+    shared = max(width, 0) * max(height, 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return shared / (sum(areas) - shared)
 
 
 def _grey_square(pixels: np.ndarray) -> np.ndarray:
