@@ -71,7 +71,7 @@ def test_everything_that_users_need_is_there(packed):
     for folder in ("nodes", "lumosx_core", "workflows", "web", "locales"):
         ours = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*") if path.is_file()}
         left_out = {name for name in ours - names if "__pycache__" not in name}
-        left_out = {name for name in left_out if not name.startswith("lumosx_core/runner/")}
+        left_out = {name for name in left_out if not name.startswith(("lumosx_core/data/", "lumosx_core/runner/"))}
         assert left_out <= {"lumosx_core/media/batch.py"}, left_out
     for workflow in (ROOT / "workflows").glob("*.json"):
         assert f"workflows/{workflow.stem}.jpg" in names
@@ -138,6 +138,7 @@ def test_nothing_shipped_needs_what_is_left_out():
     for path in (path for path in SHIPPED if path.suffix == ".py"):
         text = (ROOT / path).read_text(encoding="utf-8")
         assert not re.search(r"media\.batch|\bfrom \.+batch\b|import batch\b", text), path
+        assert not re.search(r"\b(from|import) (lumosx_core|\.)\.(data|runner)\b", text), path
 
 
 def test_every_run_gets_what_it_needs_and_nothing_that_changes_an_environment():

@@ -11,22 +11,24 @@ from support.names import ROOTS
 from tools.archive import ROOT, extras, optional_modules, requirement_names, shipped_files
 
 SHIPPED = [ROOT / path for path in shipped_files() if path.suffix == ".py"]
-BATCH = ROOT / "lumosx_core" / "runner"
-OURS = [*SHIPPED, *BATCH.rglob("*.py")]
+BATCH, DATA = ROOT / "lumosx_core" / "runner", ROOT / "lumosx_core" / "data"
+OURS = [*SHIPPED, *BATCH.rglob("*.py"), *DATA.rglob("*.py")]
 ALL = [
     *OURS, ROOT / "dev.py", *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "tests").rglob("*.py"),
     *(ROOT / "tools").rglob("*.py"),
     *(ROOT / "web").rglob("*.js"),
 ]
-# The one program of ours that speaks to a server, the one whose address its user types; it is not published.
-MAY_CONNECT = BATCH / "client.py"
+# The two programs of ours that speak to a server, the one whose address their user types; they are not published.
+MAY_CONNECT = {BATCH / "client.py", DATA / "chat.py"}
 # scipy, transformers and av are ComfyUI's, but slow to import and not always there.
 OPTIONAL = {
     *optional_modules(), "scipy", "transformers", "av", "skimage", "flash_attn", "flash_attn_interface", "xformers",
-    "comfy_kitchen", "networkx", "sageattn3",
+    "comfy_kitchen", "networkx", "sageattn3", "scenedetect",
 }
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-CONNECTIONS = re.compile(r"urlopen|urllib\.request|http\.client|aiohttp\.Client|requests\.|socket\.socket|build_opener")
+CONNECTIONS = re.compile(
+    r"urlopen|urllib\.request|http\.client|aiohttp\.Client|\bsession\(\)|requests\.|socket\.socket|build_opener"
+)
 
 
 def imported(path):
@@ -52,10 +54,10 @@ def test_no_file_is_longer_than_500_lines():
     assert not {str(path): length for path, length in lengths.items() if length > 500}
 
 
-def test_only_the_runner_connects_and_nothing_chooses_cuda():
+def test_only_two_programs_connect_and_nothing_chooses_cuda():
     texts = {path: path.read_text(encoding="utf-8") for path in OURS}
     assert not [str(path) for path, text in texts.items() if ".cuda(" in text]
-    assert [path for path, text in texts.items() if CONNECTIONS.search(text)] == [MAY_CONNECT]
+    assert {path for path, text in texts.items() if CONNECTIONS.search(text)} == MAY_CONNECT
 
 
 def test_only_the_host_room_imports_comfy():
@@ -68,7 +70,7 @@ def test_only_the_host_room_imports_comfy():
 
 
 def test_what_connects_is_not_published():
-    assert CONNECTIONS.search(MAY_CONNECT.read_text(encoding="utf-8")) and MAY_CONNECT not in SHIPPED
+    assert not MAY_CONNECT & set(SHIPPED)
 
 
 @pytest.mark.slow
@@ -78,6 +80,7 @@ def test_importing_the_core_loads_no_host_nothing_optional_and_starts_no_cuda():
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import lumosx_core.models.lumosx, lumosx_core.media, lumosx_core.sampling.solvers, lumosx_core.scene.report\n"
         "import lumosx_core.tiny.demo_case, lumosx_core.faces.catalogue, lumosx_core.runner.run\n"
+        "import lumosx_core.data.__main__\n"
         "import lumosx_core.media.cutouts, lumosx_core.media.views, lumosx_core.scores.command\n"
         "import lumosx_core.scores.attributes.score, lumosx_core.scores.motion\n"
         "import torch; assert not torch.cuda.is_initialized()\n"

@@ -39,6 +39,7 @@ LAYERS = (
     ("host.training",),
     ("training",),
     ("runner", "media.batch"),
+    ("data",),
 )
 RANKS = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 CORE = "lumosx_core."
