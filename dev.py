@@ -30,6 +30,7 @@ HOST_MODULES = ("aiohttp", "torch")
 BENCHMARKS = (
     "quant", "lora", "forward", "memory", "clip", "attention", "binding", "codec", "subjects", "lynx", "lynx_cost",
     "polyvivid", "negative", "relation_map", "face_repair", "best_of", "who_is_who",
+    "data_pipeline",
 )
 
 

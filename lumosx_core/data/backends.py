@@ -97,8 +97,8 @@ class ShotFinder(Protocol):
 
     name: str
 
-    def cuts(self, video: Path) -> list[float]:
-        """The seconds at which a new shot begins, without the start, in order.
+    def cuts(self, video: Path) -> tuple[list[float], float]:
+        """The seconds at which a new shot begins, without the start, in order; and those of the last frame.
 
         Raises:
             LumosXError: the video cannot be read.

@@ -95,7 +95,9 @@ def check_out(out: Path) -> None:
         LumosXError: it is a file, or has something in it and no ``results.jsonl`` of an earlier run.
     """
     try:
-        is_ours = not out.exists() or (out / RESULTS).is_file() or (out / WORK).is_dir() or not any(out.iterdir())
+        # The lock is there from the start, the results only at the end.
+        marks = (out / RESULTS, out / f"{RESULTS}.lock")
+        is_ours = not out.exists() or any(mark.is_file() for mark in marks) or not any(out.iterdir())
     except OSError:
         is_ours = False
     if not is_ours:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,12 @@ def places(folder: Path, backends: Backends, settings: Settings) -> Result:
     """
     said = result_of(folder, "entities")
     things = [*(each for person in said["people"] for each in person["attributes"]), *said["objects"]]
-    phrases = list(dict.fromkeys(each["words"] for each in things))
+    named = Counter(each["words"] for each in things)
+    phrases = list(named)
     found: dict[str, dict[str, list[Result]]] = {phrase: {} for phrase in phrases}
     for number, pixels in read_frames(folder).items() if phrases else ():
         for index, (phrase, located) in enumerate(zip(phrases, backends.locator.locate(pixels, phrases)), 1):
-            kept = [(place, mask) for place in _rivals(located, settings)
+            kept = [(place, mask) for place in _kept(located, named[phrase], settings)
                     if (mask := mask_of(pixels, place)).any()]
             found[phrase][str(number)] = [
                 {"box": list(map(int, place.box)), "score": float(place.score),
@@ -42,11 +44,12 @@ def places(folder: Path, backends: Backends, settings: Settings) -> Result:
     return {"phrases": found, "files": files}
 
 
-def _rivals(located: list[Place], settings: Settings) -> list[Place]:
-    """The places that are sure enough, also beside the surest."""
+def _kept(located: list[Place], named: int, settings: Settings) -> list[Place]:
+    """The places that are sure enough: one for each thing of these words, and others nearly as sure as the surest."""
     sure = [place for place in located if place.score >= settings.least_score]
     best = max((place.score for place in sure), default=0.0)
-    return [place for place in sure if place.score >= settings.rival * best][:MOST_PLACES]
+    return [place for rank, place in enumerate(sure) if rank < named or place.score >= settings.rival * best][
+        :MOST_PLACES]
 
 
 def mask_of(pixels: np.ndarray, place: Place) -> np.ndarray:

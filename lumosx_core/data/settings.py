@@ -24,7 +24,7 @@ class Settings:
         fractions: where the frames are that references come from.
         least_face: pixels of the short side of a face; smaller ones count as bystanders.
         least_score: of a place that a locator finds.
-        rival: a place counts if its score is at least this share of the best one of its phrase and frame.
+        rival: of more places than things of a phrase, one counts if its score is at least this share of the best.
         least_share: share of a mask that lies on a person, from which on it is theirs.
         flag: keep a clip whose votes disagree, with a note, instead of rejecting it.
     """

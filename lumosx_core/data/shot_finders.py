@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -40,7 +41,7 @@ class ChangeShots:
 
     name = CHANGE
 
-    def cuts(self, video: Path) -> list[float]:
+    def cuts(self, video: Path) -> tuple[list[float], float]:
         """As ``ShotFinder`` says."""
         seconds, changes, before = [], [], None
         for second, pixels in steady(VideoFile(video)):
@@ -48,7 +49,7 @@ class ChangeShots:
             changes.append(0.0 if before is None else float(np.abs(small - before).mean()))
             seconds.append(second)
             before = small
-        return [seconds[index] for index in peaks(changes)]
+        return [seconds[index] for index in peaks(changes)], seconds[-1]
 
 
 def peaks(changes: Iterable[float]) -> list[int]:
@@ -83,18 +84,24 @@ class SceneDetectShots:
         self._library = scenedetect
         self.name = f"{SCENEDETECT} {scenedetect.__version__}"
 
-    def cuts(self, video: Path) -> list[float]:
+    def cuts(self, video: Path) -> tuple[list[float], float]:
         """As ``ShotFinder`` says."""
         # Its sentences about a broken file are its own.
-        VideoFile(video)
+        fps = VideoFile(video).fps
         try:
-            scenes = self._library.detect(str(video.resolve()), self._library.AdaptiveDetector())
+            scenes = self._library.detect(str(video.resolve()), self._library.AdaptiveDetector(), start_in_scene=True)
         except Exception as error:
             raise LumosXError(
                 f"video: {video.name} is not read by PySceneDetect ({error}); convert it, or choose --shots {CHANGE}."
             ) from error
-        # Before 0.7 there is only the method, which 0.7 warns of.
-        return [float(getattr(start, "seconds", None) or start.get_seconds()) for start, _ in scenes[1:]]
+        if not scenes:
+            raise LumosXError(f"video: {video.name} has no frame that PySceneDetect reads; convert it.")
+        return [_seconds(start) for start, _ in scenes[1:]], _seconds(scenes[-1][1]) - 1 / fps
+
+
+def _seconds(time: Any) -> float:
+    # Before 0.7 there is only the method, which 0.7 warns of.
+    return float(time.seconds if hasattr(time, "seconds") else time.get_seconds())
 
 
 def open_shot_finder(name: str) -> ChangeShots | SceneDetectShots:

@@ -30,8 +30,8 @@ def shots(folder: Path, backends: Backends, settings: Settings) -> Result:
         if min(video.size) < settings.least_side:
             raise Rejected("too small", f"It has {video.size[0]}x{video.size[1]} pixels; its short side is below "
                            f"{settings.least_side}.")
-        cuts = backends.shots.cuts(video.path)
-        samples = sum(1 for _ in sampled(video, None))
+        cuts, last = backends.shots.cuts(video.path)
+        samples = int(last * FPS + 1e-3) + 1
     except LumosXError as error:
         raise Rejected("unreadable video", str(error)) from error
     ranges = clip_ranges(cuts, samples, settings.least_seconds, settings.most_seconds)[:MOST_CLIPS]

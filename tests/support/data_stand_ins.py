@@ -5,7 +5,11 @@ import json
 import numpy as np
 
 from lumosx_core.data.backends import Place
+from lumosx_core.data.settings import Settings
 from lumosx_core.faces.face import Face
+
+# Drawn people may stand still.
+DRAWN = Settings(least_motion=0.0)
 
 
 class Saying:

@@ -26,13 +26,15 @@ def three_shots(tmp_path_factory):
 
 
 def test_each_cut_is_found_and_nothing_else(three_shots):
-    assert ChangeShots().cuts(three_shots) == pytest.approx([20 / FPS, 44 / FPS], abs=1e-3)
+    cuts, last = ChangeShots().cuts(three_shots)
+    assert cuts == pytest.approx([20 / FPS, 44 / FPS], abs=1e-3) and last == pytest.approx(63 / FPS)
 
 
 @pytest.mark.skipif(not is_there("scenedetect"), reason="PySceneDetect is not installed")
 def test_pyscenedetect_finds_the_same(three_shots):
     finder = SceneDetectShots()
-    assert finder.cuts(three_shots) == pytest.approx([20 / FPS, 44 / FPS], abs=1e-3)
+    cuts, last = finder.cuts(three_shots)
+    assert cuts == pytest.approx([20 / FPS, 44 / FPS], abs=1e-3) and last == pytest.approx(63 / FPS)
     assert finder.name.startswith("PySceneDetect ")
 
 
