@@ -26,7 +26,7 @@ from lumosx_core.cases import load_case
 from lumosx_core.data.build import CASES, MADE, Build
 from lumosx_core.data.progress import shown_progress
 from lumosx_core.data.settings import Settings
-from tools.drawn_data import Films, ScriptedModel, draw_film, relations_of
+from tools.drawn_data import FRAMES, Films, ScriptedModel, draw_film, relations_of
 
 RESULTS = Path(__file__).with_name("results") / "data_pipeline_cpu.json"
 BATCH = 20
@@ -57,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(seeds: Sequence[int], wrong: float, malformed: float) -> list[dict]:
+def measure(seeds: Sequence[int], wrong: float, malformed: float, frames: int = FRAMES) -> list[dict]:
     """For each film what its answer was, what became of it, and whether the case says what the script says."""
     with tempfile.TemporaryDirectory(prefix="lumosx-bench-") as folder:
-        films = Films(Path(folder), [draw_film(seed) for seed in seeds])
+        films = Films(Path(folder), [draw_film(seed, frames=frames) for seed in seeds])
         model = ScriptedModel(films, wrong, malformed)
         out = Path(folder, "out")
         with shown_progress() as progress:
