@@ -73,6 +73,17 @@ def test_a_server_that_refuses_gives_a_sentence_with_its_reason(server, code, as
     assert len(server.asked) == asked and not failed.value.away
 
 
+def test_no_redirect_is_followed(server):
+    with ChatServer("elsewhere") as other:
+        async def away(request):
+            raise web.HTTPTemporaryRedirect(f"{other.url}/chat/completions")
+
+        server.answers = [away]
+        with pytest.raises(ModelFailed, match="answered HTTP 307"):
+            ask(server, key="secret")
+        assert other.asked == []
+
+
 @pytest.mark.parametrize("body", [
     b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": [{"message": {"content": null}}]}',
     b"[" * 100_000, b"\xff",

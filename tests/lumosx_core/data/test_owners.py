@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from lumosx_core.data.owners import owners
+from lumosx_core.data.owners import _owner, owners
 from lumosx_core.data.pictures import _of_owner
 from lumosx_core.data.work import Rejected, write_mask
 from support.data_stand_ins import mask_of
@@ -73,6 +73,15 @@ def test_votes_that_disagree_reject_the_clip_or_flag_it(vote, said, places, obje
         vote(said, places, objects)
     assert rejected.value.reason == "owners disagree" and why in rejected.value.detail
     assert any(why in one for one in vote(said, places, objects, flag=True)["flags"])
+
+
+@pytest.mark.parametrize(("second", "owner"), [
+    ((200, 60, 300, 240), 1), ((0, 60, 60, 240), 1), ((0, 60, 120, 240), None),
+])
+def test_a_mask_that_two_people_share_is_nobodys(settings, second, owner):
+    """It is all on the first person; of the second it has nothing, a third, and nearly all."""
+    bodies = [{"0": mask_of((0, 60, 160, 240))}, {"0": mask_of(second)}]
+    assert _owner(mask_of((20, 100, 140, 200)), bodies, "0", settings) == owner
 
 
 def test_faces_say_who_stands_where(vote):
