@@ -244,7 +244,7 @@ def test_bench_asks_what_to_measure(arguments, capsys):
     assert dev.main(["bench", *arguments]) == 1
     names = (
         "quant, lora, forward, memory, clip, attention, binding, codec, subjects, lynx, lynx_cost, polyvivid, "
-        "negative, relation_map, face_repair, best_of, who_is_who"
+        "negative, relation_map, face_repair, best_of, who_is_who, data_pipeline"
     )
     assert capsys.readouterr().err == f"dev.py bench: name what to measure: {names}.\n"
 
