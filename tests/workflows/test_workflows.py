@@ -202,11 +202,13 @@ def test_only_the_packed_file_has_to_be_made_by_hand(name):
 
 @pytest.mark.parametrize("name", [name for name in REAL if name in ENCODED])
 def test_sizes_and_settings_are_the_releases(name):
-    size = inputs_of(name, "LumosX_RelationalEncode")
-    assert [size[key] for key in ("width", "height", "frames", "batch_size")] == [832, 480, 81, 1]
+    size, videos = inputs_of(name, "LumosX_RelationalEncode"), {"best_of_four": 4}.get(API_FORMS[name], 1)
+    assert [size[key] for key in ("width", "height", "frames", "batch_size")] == [832, 480, 81, videos]
     assert inputs_of(name, "CreateVideo")["fps"] == 16
     sampler = inputs_of(name, "LumosX_Sampler")
-    settings = ["CausVid", 3, 1.0] if API_FORMS[name] == "few_steps" else ["release", 50, 6.0]
+    settings = {"few_steps": ["CausVid", 3, 1.0], "best_of_four": ["release", 12, 6.0]}.get(
+        API_FORMS[name], ["release", 50, 6.0]
+    )
     assert [sampler[key] for key in ("schedule", "steps", "cfg")] == settings
     assert sampler["shift"] == 8.0 and sampler["denoise"] == 1.0
 

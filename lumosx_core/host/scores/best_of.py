@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import median
@@ -24,6 +23,7 @@ from ..conditioning.scene import log_warnings
 from ..media.frames import ImageFrames, check_video, frame_ticks
 from ..weights.face_models import model_folders
 from .networks import on_device, room_for_embedders
+from .recognising import recognisable
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,9 @@ def _scores(videos: list[torch.Tensor], scene: Scene, plan: ChoosingPlan) -> tup
         models = open_models(plan.names, folders, device)
         if isinstance(models, FacesOnly):
             return _counts(videos, len(people), models.detector, plan, models.reason)
-        known, notes = _recognisable(people, models.detector)
-        if all(person.picture is None for person in known):
+        pictures, notes = recognisable(people, models.detector)
+        known = tuple(Person(person.name, picture) for person, picture in zip(people, pictures))
+        if all(picture is None for picture in pictures):
             scores, more = _counts(videos, len(people), models.detector, plan, "no reference shows a face")
             return scores, [*notes, *more]
         tick = frame_ticks()
@@ -111,17 +112,6 @@ def _scores(videos: list[torch.Tensor], scene: Scene, plan: ChoosingPlan) -> tup
             scores.append(_score(video, scene, known, models, tools, plan))
         tick(len(videos), len(videos))
     return scores, notes
-
-
-def _recognisable(people: Sequence[Person], detector: Detector) -> tuple[tuple[Person, ...], list[str]]:
-    """The people, those without a face in their picture as words only, and a sentence for each of these."""
-    known, notes = [], []
-    for person in people:
-        shows = person.picture is not None and bool(detector.detect(person.picture))
-        known.append(person if shows else Person(person.name, None))
-        if not shows:
-            notes.append(f"{person.name}: no face is found in the reference, so this person is not compared.")
-    return tuple(known), notes
 
 
 def _score(
