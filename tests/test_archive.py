@@ -37,7 +37,7 @@ TRIPWIRES = {
     ),
 }
 # Used where the user has them, and never asked for: each has a test that it may be missing.
-OPTIONAL = {"comfy_kitchen", "flash_attn", "flash_attn_interface", "xformers"}
+OPTIONAL = {"comfy_kitchen", "flash_attn", "flash_attn_interface", "sageattn3", "xformers"}
 
 
 @pytest.fixture(scope="module")
