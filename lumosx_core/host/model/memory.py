@@ -69,14 +69,14 @@ class SamplingMemory:
             return executor(patcher, shape, conds, *arguments, **options)
         weights = max(0, self.budget_bytes - activations)
         # Where less is free than the budget, it is the weights that give way.
-        need = max(activations, max(_most_free(one.load_device) for one in _on_all_devices(patcher)) - weights)
+        need = max(activations, max(_most_free(placed.load_device) for placed in _on_all_devices(patcher)) - weights)
         # The host's estimate is in proportion to the area, so one frame of another area stands for any need.
         area = math.prod(shape[2:]) * need / patcher.model.memory_required(shape)
         prepared = executor(patcher, [batch, channels, 1, 1, math.ceil(area)], conds, *arguments, **options)
-        for one in _on_all_devices(patcher):
-            excess = one.loaded_size() - weights
+        for placed in _on_all_devices(patcher):
+            excess = placed.loaded_size() - weights
             if excess > 0:
-                one.partially_unload(one.offload_device, excess)
+                placed.partially_unload(placed.offload_device, excess)
                 comfy.model_management.soft_empty_cache()
         return prepared
 

@@ -23,6 +23,7 @@ RECEIVERS = [
     ("methods/lumosx", "executor", "executor"), ("sampling/run", "guider", "guider"),
     ("methods/lumosx", "diffusion_model", "transformer"), ("conditioning/fingerprint", "patcher", "patcher"),
     ("model/memory", "patcher", "patcher"), ("model/memory", "model", "model"), ("model/memory", "one", "loaded"),
+    ("model/memory", "placed", "patcher"),
     ("model/memory", "management", "management"), ("conditioning/tokens", "clip", "clip"),
     ("conditioning/pictures", "vae", "vae"), ("conditioning/encodings", "clip", "clip"),
     ("conditioning/encodings", "vae", "vae"), ("weights/tiny", "clip", "clip"), ("weights/tiny", "vae", "vae"),
