@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -59,3 +60,18 @@ def say(text: str, stream: TextIO | None = None) -> None:
         stream: standard output unless given.
     """
     print("\n".join(map(shown, text.split("\n"))), file=stream, flush=True)
+
+
+def number(text: str) -> float:
+    """An argument that is a number >= 0.
+
+    Raises:
+        ArgumentTypeError: it is not.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} must be a number >= 0")
+    return value

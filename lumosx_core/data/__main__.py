@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from ..cli import run_command, say
+from ..cli import number, run_command, say
 from ..errors import LumosXError
 from ..faces.catalogue import DETECTORS, open_detector
 from ..faces.face import ModelFolders
@@ -114,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     plain = Settings()
     for name, words in (("least_seconds", "of a clip"), ("most_seconds", "of a clip; longer shots become several"),
                         ("least_motion", "mean change of a pixel, 0 to 255; 0 keeps stills")):
-        build.add_argument(f"--{name.replace('_', '-')}", type=_number, default=getattr(plain, name), metavar="N",
+        build.add_argument(f"--{name.replace('_', '-')}", type=number, default=getattr(plain, name), metavar="N",
                            help=f"{words} (%(default)s)")
     sides = {"least_side": "pixels of a video's short side", "least_face": "pixels of a face's short side"}
     for name, words in sides.items():
@@ -126,20 +125,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} must be a number >= 0")
-    return number
-
-
 def _positive(text: str) -> float:
-    if not (number := _number(text)):
+    if not (seconds := number(text)):
         raise argparse.ArgumentTypeError("0 seconds are too few")
-    return number
+    return seconds
 
 
 def _whole(text: str) -> int:

@@ -12,7 +12,6 @@ import io
 import json
 import sys
 import time
-import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ else:
     from async_timeout import timeout
 
 from ..errors import LumosXError
-from ..runner.client import finished, session
+from ..runner.client import address, finished, session
 from ..runner.protocol import sentence
 from .backends import Message, ModelFailed
 
@@ -56,17 +55,12 @@ class ChatModel:
     """
 
     def __init__(self, url: str, model: str, key: str = "", seconds: float = 300.0) -> None:
-        try:
-            parts = urllib.parse.urlsplit(url)
-            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-            known = known and not (parts.username or parts.query or parts.fragment)
-            self._base = str(URL(url)).rstrip("/")
-        except ValueError:
-            known = False
-        if not known:
+        base = address(url)
+        if base is None:
             raise LumosXError(
                 f"--url: {url} is not the address of a language model; give one like http://127.0.0.1:1234/v1."
             )
+        self._base = base
         self.name, self._model, self._key, self._seconds = f"{model} (chat)", model, key, seconds
 
     def check(self) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..cli import run_command, say
+from ..cli import number, run_command, say
 from ..errors import LumosXError
 from .client import Server
 from .graph import DEMO, Graph, read_graph
@@ -97,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--download", metavar="DIR", type=Path, help="fetch the videos to DIR/<case>.mp4")
     parser.add_argument("--retry-failed", action="store_true", help="run the cases that failed earlier again")
     parser.add_argument("--timeout", metavar="MINUTES", type=_minutes, help="stop a case that runs longer")
-    parser.add_argument("--wait", metavar="SECONDS", type=_number, default=600.0,
+    parser.add_argument("--wait", metavar="SECONDS", type=number, default=600.0,
                         help="for a server that does not answer (default: 600)")
     return parser
 
@@ -108,18 +107,8 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} must be a number >= 0")
-    return number
-
-
 def _minutes(text: str) -> float:
-    if not (minutes := _number(text)):
+    if not (minutes := number(text)):
         raise argparse.ArgumentTypeError("no case ends within 0 minutes")
     return 60 * minutes
 

@@ -48,6 +48,21 @@ Sent: TypeAlias = "bytes | aiohttp.MultipartWriter | None"
 """What is sent with a question: JSON, a form, or nothing."""
 
 
+def address(url: str) -> str | None:
+    """An http or https address as requests take it, without a slash at its end; None if it is none.
+
+    Args:
+        url: what a user typed; a path is kept, for servers behind a proxy, but no name, query or fragment is taken.
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        base = str(URL(url)).rstrip("/")
+    except ValueError:
+        return None
+    return base if known and not (parts.username or parts.query or parts.fragment) else None
+
+
 class Server:
     """A running ComfyUI. Its calls block.
 
@@ -61,15 +76,10 @@ class Server:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            parts = urllib.parse.urlsplit(url)
-            known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-            known = known and not (parts.username or parts.query or parts.fragment)
-            self._base = str(URL(url)).rstrip("/")
-        except ValueError:
-            known = False
-        if not known:
+        base = address(url)
+        if base is None:
             raise LumosXError(f"server: {url} is not the address of a ComfyUI; give one like http://127.0.0.1:8188.")
+        self._base = base
         self.url = url.rstrip("/")
 
     def lacks(self, class_types: list[str]) -> list[str]:

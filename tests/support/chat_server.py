@@ -1,13 +1,13 @@
 """A real server on this machine with the address of chat completions, which says what a test wants it to say."""
 
-import asyncio
 import json
-import threading
 
 from aiohttp import web
 
+from support.served import Served
 
-class ChatServer:
+
+class ChatServer(Served):
     """Answers questions in order; the last answer stays.
 
     Attributes:
@@ -18,35 +18,18 @@ class ChatServer:
         models: the HTTP status of the list of models.
     """
 
+    PATH = "/v1"
+
     def __init__(self, *answers):
-        self.answers, self.asked, self.headers, self.url, self.models = list(answers), [], [], "", 200
-        self._loop, self._ready = asyncio.new_event_loop(), threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        super().__init__()
+        self.answers, self.asked, self.headers, self.models = list(answers), [], [], 200
 
-    def __enter__(self):
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_):
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self):
-        async def start():
-            app = web.Application(client_max_size=1 << 28)
-            app.router.add_post("/v1/chat/completions", self._answer)
-            app.router.add_get("/v1/models", self._list)
-            runner = web.AppRunner(app, shutdown_timeout=0.1)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-            self._ready.set()
-
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(start())
-        self._loop.run_forever()
+    def application(self):
+        """The two addresses of chat servers that are asked for."""
+        app = web.Application(client_max_size=1 << 28)
+        app.router.add_post("/v1/chat/completions", self._answer)
+        app.router.add_get("/v1/models", self._list)
+        return app
 
     async def _list(self, request):
         return web.json_response({"data": []}, status=self.models)

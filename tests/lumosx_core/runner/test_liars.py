@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import threading
 import time
 
 import pytest
@@ -12,12 +11,13 @@ from aiohttp import web
 
 from lumosx_core.runner import client, run
 from lumosx_core.runner.__main__ import main
+from support.served import Served
 
 SAVED = {"filename": "a_00001_.mp4", "subfolder": "s", "type": "output"}
 GOOD = {"status": {"status_str": "success", "messages": []}, "outputs": {"8": {"images": [SAVED]}}}
 
 
-class Liar:
+class Liar(Served):
     """A server with ComfyUI's addresses.
 
     Attributes:
@@ -26,33 +26,14 @@ class Liar:
     """
 
     def __init__(self):
-        self.answers, self.posted, self.url = {}, [], ""
-        self._loop, self._ready = asyncio.new_event_loop(), threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        super().__init__()
+        self.answers, self.posted = {}, []
 
-    def __enter__(self):
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_):
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _run(self):
-        async def start():
-            app = web.Application(client_max_size=1 << 30)
-            app.router.add_route("*", "/{path:.*}", self._answer)
-            runner = web.AppRunner(app, shutdown_timeout=0.1)
-            await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            self._ready.set()
-
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(start())
-        self._loop.run_forever()
+    def application(self):
+        """Every address."""
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        return app
 
     async def _answer(self, request):
         path, _, rest = request.match_info["path"].partition("/")
