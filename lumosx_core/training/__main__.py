@@ -10,6 +10,7 @@ from pathlib import Path
 from ..cli import run_command
 from . import codec_run, lora_run, lynx_run, polyvivid_run, tiny_hunyuan_run, tiny_polyvivid_run, tiny_run
 from .comfyui import prepare_comfyui
+from .processes import joined_processes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,8 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    prepare_comfyui(options.comfyui, options.device == "cpu")
-    print(options.run(options), flush=True)
+    with joined_processes(options.device) as processes:
+        prepare_comfyui(options.comfyui, options.device == "cpu")
+        done = options.run(options)
+        if processes.leads:
+            print(done, flush=True)
     return 0
 
 

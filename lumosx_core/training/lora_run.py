@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch
 from safetensors.torch import save
 from torch.utils.checkpoint import checkpoint as recomputed
 
-from ..cli import say
 from ..errors import LumosXError
 from ..files import write_aside
 from ..models.wan.config import WAN21_LATENT
@@ -32,6 +30,7 @@ from .options import (
     dtype_name,
     plan_of,
 )
+from .processes import note
 from .running import machine_of, train_to_file, write_record
 from .trainer import RelationalTrainer, TrainingPlan, read_checkpoint
 
@@ -50,7 +49,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--frames", type=int, default=81, help="most frames of a video, 4 n + 1 (%(default)s)")
     parser.add_argument("--rank", type=int, default=16, help="%(default)s")
     parser.add_argument("--layers", choices=LAYERS, default="all", help="which get a pair (%(default)s)")
-    parser.add_argument("--steps", type=int, default=1000, help="%(default)s, one case each")
+    parser.add_argument("--steps", type=int, default=1000, help="%(default)s, of --accumulate cases each")
     parser.add_argument("--drop-references", type=float, default=0.1, metavar="CHANCE",
                         help="how often a picture is left out (%(default)s)")
     add_plan_options(parser)
@@ -76,8 +75,8 @@ def train_lora(options: argparse.Namespace) -> str:
     if options.resume is not None:
         trainer.resume(options.resume)
     return train_to_file(
-        trainer, lambda step: case_samples(encoded, options.seed, options.drop_references, step), options.out,
-        lambda: _write(options.out, trainer),
+        trainer, lambda step: case_samples(encoded, options.seed, options.drop_references, step * plan.accumulate),
+        options.out, lambda: _write(options.out, trainer),
     )
 
 
@@ -111,8 +110,8 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
     from ..host.weights.tiny import load_tiny_clip, load_tiny_vae
 
     for case in cases:
-        for note in case.notes:
-            _say(f"{case.folder.name}: {note}")
+        for remark in case.notes:
+            note(f"{case.folder.name}: {remark}")
     width, height = options.size
     size = TargetSize(width, height, options.frames)
     text = TextSide(load_tiny_clip()) if options.tiny else load_text_side(options.text_encoder)
@@ -125,14 +124,10 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
     for case, said in zip(cases, texts):
         encoded.append(encode_case(case, said, negative, pictures.encode, size))
         frames = WAN21_LATENT.video_frames(encoded[-1].latent.shape[2])
-        _say(f"{case.folder.name}: {frames} {'frame' if frames == 1 else 'frames'} of {case.target.name}")
+        note(f"{case.folder.name}: {frames} {'frame' if frames == 1 else 'frames'} of {case.target.name}")
     del pictures
     unload_models()
     return encoded
-
-
-def _say(line: str) -> None:
-    say(line, sys.stderr)
 
 
 def _trainer(options: argparse.Namespace, plan: TrainingPlan, about: dict[str, Any]) -> RelationalTrainer:

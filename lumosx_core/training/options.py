@@ -11,17 +11,21 @@ import torch
 
 from ..errors import LumosXError
 from ..models.wan.config import WAN21_LATENT
+from .processes import current_processes
 from .trainer import TrainingPlan
 
 DTYPES = {"bf16": torch.bfloat16, "f32": torch.float32}
 _SIDE_STEP = WAN21_LATENT.token_pixels
 _WARMUP = 100
+_MOST_ACCUMULATED = 1024
 _RESUME = "continue from the checkpoint of a stopped training"
 
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of how to train and where, which every such command has."""
     parser.add_argument("--alpha", type=float, help="default: the rank")
+    parser.add_argument("--accumulate", type=int, metavar="CASES",
+                        help="cases of each step, in all processes together (default: one for each process)")
     parser.add_argument("--rate", type=float, default=1e-4, help="learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="%(default)s")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu",
@@ -50,11 +54,22 @@ def add_small_options(parser: argparse.ArgumentParser, out: str, steps: int) -> 
 
 
 def plan_of(options: argparse.Namespace) -> TrainingPlan:
-    """How to train."""
+    """How to train.
+
+    Raises:
+        LumosXError: a step has no cases, or several processes cannot share them.
+    """
+    processes = current_processes()
+    accumulate = processes.count if options.accumulate is None else options.accumulate
+    if not 1 <= accumulate <= _MOST_ACCUMULATED:
+        raise LumosXError(f"--accumulate: {accumulate} is not from 1 to {_MOST_ACCUMULATED}; use 1, or leave it out.")
+    processes.check_shares(accumulate, f"give --accumulate a multiple of {processes.count}, or start another number")
     # What is kept is an average over about the last tenth: pairs grow from zero, so a longer one would lag behind.
     decay = max(0.0, 1 - 10 / options.steps)
     warmup = min(_WARMUP, options.steps // 10)
-    return TrainingPlan(options.steps, options.rate, warmup=warmup, decay=decay, seed=options.seed)
+    return TrainingPlan(
+        options.steps, options.rate, warmup=warmup, decay=decay, accumulate=accumulate, seed=options.seed
+    )
 
 
 def check_out(options: argparse.Namespace) -> None:

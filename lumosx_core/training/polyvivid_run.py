@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..cli import say
 from ..errors import LumosXError
 from ..models.polyvivid.adapter import PolyVividAdapter
 from ..models.polyvivid.checkpoint import write_adapter
@@ -31,6 +29,7 @@ from .options import (
     dtype_name,
     plan_of,
 )
+from .processes import note
 from .running import machine_of, train_to_file, write_record
 from .trainer import TrainingPlan, read_checkpoint
 
@@ -68,7 +67,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--frames", type=int, default=49, help="most frames of a video, 4 n + 1 (%(default)s)")
     parser.add_argument("--picture-side", type=int, default=384, help="pixels of a subject's square (%(default)s)")
     parser.add_argument("--rank", type=int, default=64, help="%(default)s")
-    parser.add_argument("--steps", type=int, default=10000, help="%(default)s, one case each")
+    parser.add_argument("--steps", type=int, default=10000, help="%(default)s, of --accumulate cases each")
     parser.add_argument("--single-steps", type=int, metavar="STEPS",
                         help="the first so many show one subject alone; half of all unless said otherwise")
     parser.add_argument("--drop-references", type=float, default=0.1, metavar="CHANCE",
@@ -100,7 +99,10 @@ def train_adapter(options: argparse.Namespace) -> str:
         trainer.resume(options.resume)
     return train_to_file(
         trainer,
-        lambda step: adapter_samples(encoded, options.seed, options.drop_references, _single_steps(options), step),
+        lambda step: adapter_samples(
+            encoded, options.seed, options.drop_references, _single_steps(options) * plan.accumulate,
+            step * plan.accumulate,
+        ),
         options.out, lambda: _write(options.out, trainer, config),
     )
 
@@ -154,14 +156,14 @@ def _encode(options: argparse.Namespace, cases: list[TrainingCase]) -> list[Enco
     from ..host.training import unload_models
 
     for case in cases:
-        for note in case.notes:
-            say(f"{case.folder.name}: {note}", sys.stderr)
+        for remark in case.notes:
+            note(f"{case.folder.name}: {remark}")
     width, height = options.size
     encoder, size, encoded = _load(options), TargetSize(width, height, options.frames), []
     for case in cases:
         encoded.append(encode_adapter_case(case, encoder, size, options.picture_side))
         count = len(encoded[-1].subjects)
-        say(f"{case.folder.name}: {count} subject{'' if count == 1 else 's'}", sys.stderr)
+        note(f"{case.folder.name}: {count} subject{'' if count == 1 else 's'}")
     del encoder
     unload_models()
     return encoded

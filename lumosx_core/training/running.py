@@ -49,8 +49,9 @@ def train_to_file(
     checkpoint = checkpoint_of(out)
     with _one_thread_each() if trainer.threads > 1 else nullcontext():
         run(trainer, samples(trainer.step), checkpoint, check, checked_every)
-    write()
-    checkpoint.unlink(missing_ok=True)
+    if trainer.processes.leads:
+        write()
+        checkpoint.unlink(missing_ok=True)
     return f"Trained in {trainer.record.seconds / 60:.0f} minutes: {out}"
 
 
@@ -82,10 +83,13 @@ def run(
         checked_every: steps between two checks.
     """
     recent: list[float] = []
+    leads = trainer.processes.leads
     steps = {"total": trainer.plan.steps, "initial": trainer.step}
-    with _stopping_after_a_step() as asked, tqdm(**steps, unit="step", file=sys.stderr) as bar:
+    with _stopping_after_a_step() as asked, tqdm(**steps, unit="step", file=sys.stderr, disable=not leads) as bar:
 
         def save() -> None:
+            if not leads:
+                return
             try:
                 trainer.save(checkpoint)
             except OSError as error:
@@ -98,21 +102,29 @@ def run(
             if step % LOSSES_EVERY == 0:
                 trainer.record.losses.append((step, sum(recent) / len(recent)))
                 recent.clear()
-            if check is not None and (step % checked_every == 0 or step == trainer.plan.steps):
+            if check is not None and leads and (step % checked_every == 0 or step == trainer.plan.steps):
                 trainer.record.checks.append({"step": step, **trainer.with_averaged(check)})
                 bar.write(f"step {step}: {_words(trainer.record.checks[-1])}", file=sys.stderr)
             if step % SAVED_EVERY == 0 or step == trainer.plan.steps:
                 save()
-            if asked:
-                raise KeyboardInterrupt
+            if trainer.processes.any(bool(asked)):
+                raise _Stopped
 
         try:
             trainer.train(samples, after_step)
-        except KeyboardInterrupt:
-            save()
-            advice = f"--resume {checkpoint} goes on." if checkpoint.is_file() else "there is no checkpoint."
-            bar.write(f"Stopped at step {trainer.step}; {advice}", file=sys.stderr)
+        except KeyboardInterrupt as stop:
+            if trainer.processes.count == 1 or isinstance(stop, _Stopped):
+                save()
+                if leads:
+                    advice = f"--resume {checkpoint} goes on." if checkpoint.is_file() else "there is no checkpoint."
+                    bar.write(f"Stopped at step {trainer.step}; {advice}", file=sys.stderr)
+                # As soon as one process ends, torchrun ends the others, and the first is still writing.
+                trainer.processes.wait()
             raise
+
+
+class _Stopped(KeyboardInterrupt):
+    """Ctrl-C, after a step of which every process knows that it is the last."""
 
 
 @contextmanager
@@ -145,6 +157,8 @@ def _stopping_after_a_step() -> Iterator[list[int]]:
 def machine_of(trainer: Trainer, threads: bool = False) -> str:
     """Where a training ran, for its record; with the number of CPU threads where that matters."""
     counted = f"{torch.get_num_threads()} CPU threads, " if threads else ""
+    if trainer.processes.count > 1:
+        counted += f"{trainer.processes.count} processes, "
     return (
         f"{platform.system()} {platform.machine()}, {counted}device {trainer.device}, "
         f"Python {platform.python_version()}, torch {torch.__version__}"

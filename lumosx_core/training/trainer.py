@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import time
@@ -23,6 +24,7 @@ from ..models.wan.forward import BlockRunner, run_plainly
 from ..models.wan.network import Network
 from ..weights.torch_archive import load_archive
 from .flow import draw_sigmas, velocity_loss
+from .processes import current_processes
 
 _MOST_STEPS = 1 << 24
 """Opcodes of a checkpoint; the record of a million steps takes a third."""
@@ -38,7 +40,7 @@ class TrainingPlan:
         full_rate_inputs: a layer with more inputs than this learns at a rate lower by that factor; 0 means no limit.
         warmup: steps in which the rate rises from zero.
         cooldown: the part of the steps, at the end, over which it falls to zero in a straight line.
-        accumulate: examples of each step.
+        accumulate: examples of each step, in all processes together.
         shift: moves noise levels towards noise, as the sampler's.
         unconditional: how often the negative prompt takes the prompt's place, for guidance.
         decay: of the averaged weights, a step.
@@ -95,6 +97,9 @@ class Trainer(Generic[Trained, Example]):
         dtype: to compute in.
         device: to compute on; the network is moved there.
         about: what else a checkpoint has to agree with before it is gone on from.
+
+    Raises:
+        LumosXError: several processes cannot share the samples of a step.
     """
 
     threads = 1
@@ -110,6 +115,8 @@ class Trainer(Generic[Trained, Example]):
     ):
         self.network, self.plan, self.dtype, self.device = network.to(device), plan, dtype, device
         self.about = about or {}
+        self.processes = current_processes()
+        self.processes.check_shares(plan.accumulate, f"start a number of processes that divides {plan.accumulate}")
         named = [(name, part) for name, part in network.named_parameters() if part.requires_grad]
         self.names = [name for name, _ in named]
         self._working: list[torch.Tensor] = [part for _, part in named]
@@ -142,6 +149,8 @@ class Trainer(Generic[Trained, Example]):
 
     def train(self, samples: Iterable[Example], after_step: Callable[[int, float], None]) -> None:
         """Train until the plan's last step; ``after_step(step, loss)`` may save, check, or raise to stop."""
+        if self.processes.count > 1:
+            self.processes.check_same(self._start())
         samples = iter(samples)
         started = time.monotonic()
         while self.step < self.plan.steps:
@@ -156,11 +165,16 @@ class Trainer(Generic[Trained, Example]):
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate * self._rate_part() * group["scale"]
         total = self._go_back(samples)
+        gradients = []
+        for weight, part in zip(self.weights, self._working):
+            gradients.append(part.grad.float() if part.grad is not None else torch.zeros_like(weight))
+            weight.grad, part.grad = gradients[-1], None
+        if self.processes.count > 1:
+            loss = torch.tensor([total], device=self.device)
+            self.processes.add([*gradients, loss])
+            total = loss.item()
         if not math.isfinite(total):
             raise LumosXError(f"training: the loss is {total} at step {self.step}; use a lower rate.")
-        for weight, part in zip(self.weights, self._working):
-            weight.grad = part.grad.float() if part.grad is not None else torch.zeros_like(weight)
-            part.grad = None
         nn.utils.clip_grad_norm_(self.weights, self.plan.clip)
         self.optimizer.step()
         decay = min(self.plan.decay, (1 + self.step) / (10 + self.step))
@@ -170,11 +184,18 @@ class Trainer(Generic[Trained, Example]):
         return total
 
     def _go_back(self, samples: list[Example]) -> float:
-        """Leave the mean loss's gradient on the working parameters, and return that loss."""
+        """Leave the mean loss's gradient on the working parameters, and return that loss.
+
+        Of several processes, each leaves and returns its share, and all shares together are the mean.
+        """
         raise NotImplementedError
 
     def _go_back_from(self, losses: list[Callable[[], torch.Tensor]]) -> float:
-        """As ``_go_back``, from what computes the loss of each sample, ``threads`` of them at a time."""
+        """As ``_go_back``, from what computes the loss of each sample, ``threads`` of them at a time.
+
+        Chance has decided for all samples by now, so that it decides the same with any number of processes.
+        """
+        count, losses = len(losses), [*self.processes.share(losses)]
 
         def gradients(compute: Callable[[], torch.Tensor]) -> tuple[float, tuple[torch.Tensor | None, ...]]:
             loss = compute()
@@ -188,8 +209,15 @@ class Trainer(Generic[Trained, Example]):
                 found, parts = zip(*pool.map(gradients, losses))
         for working, *of_samples in zip(self._working, *parts):
             known = [part for part in of_samples if part is not None]
-            working.grad = torch.stack(known).sum(0) / len(losses) if known else None
-        return sum(found) / len(losses)
+            working.grad = torch.stack(known).sum(0) / count if known else None
+        return sum(found) / count
+
+    def _start(self) -> bytes:
+        """What has to be the same in every process."""
+        digest = hashlib.sha256(repr((self.step, asdict(self.plan), self.about, self.names)).encode())
+        for weight in self.weights:
+            digest.update(weight.cpu().contiguous().numpy().data)
+        return digest.digest()
 
     def _rate_part(self) -> float:
         rising = (self.step + 1) / max(1, self.plan.warmup)
@@ -321,6 +349,13 @@ def read_checkpoint(
             f"resume: {path} is not the checkpoint of a training ({type(error).__name__}); leave it out."
         ) from error
     if not same:
+        accumulated = state["plan"].get("accumulate")
+        alike = state["plan"] == wanted | {"accumulate": accumulated} and state.get("about", {}) == about
+        if alike and type(accumulated) is int and accumulated != plan.accumulate:
+            raise LumosXError(
+                f"resume: {path} comes from steps of {accumulated} samples; give --accumulate {accumulated}, or leave "
+                "--resume out."
+            )
         raise _of_another_training(path)
     return state
 

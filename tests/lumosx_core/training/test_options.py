@@ -57,10 +57,20 @@ def test_the_smallest_numbers_that_are_allowed_pass():
     (1, 0.0, 0), (9, 0.0, 0), (10, 0.0, 1), (40, 0.75, 4), (5000, 0.998, 100),
 ])
 def test_a_plan_averages_the_last_tenth_and_warms_up_over_the_first(steps, decay, warmup):
-    plan = plan_of(Namespace(steps=steps, rate=1e-4, seed=3))
+    plan = plan_of(Namespace(steps=steps, rate=1e-4, seed=3, accumulate=None))
     assert plan.decay == pytest.approx(decay) and (plan.steps, plan.rate, plan.seed) == (steps, 1e-4, 3)
     # No layer learns at a lower rate for its size: pairs are thin.
-    assert (plan.warmup, plan.full_rate_inputs) == (warmup, 0)
+    assert (plan.warmup, plan.full_rate_inputs, plan.accumulate) == (warmup, 0, 1)
+
+
+@pytest.mark.parametrize(("accumulate", "fits"), [(1, True), (1024, True), (0, False), (1025, False)])
+def test_a_step_has_at_least_one_case_and_not_endlessly_many(accumulate, fits):
+    options = Namespace(steps=1, rate=1e-4, seed=3, accumulate=accumulate)
+    if fits:
+        assert plan_of(options).accumulate == accumulate
+    else:
+        with pytest.raises(LumosXError, match=f"^--accumulate: {accumulate} is not from 1 to 1024; "):
+            plan_of(options)
 
 
 @pytest.mark.parametrize(("change", "sentence"), [

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from lumosx_core.training.processes import Processes
 from lumosx_core.training.running import LOSSES_EVERY, machine_of, run, write_record, write_weights
 from lumosx_core.training.trainer import TrainingRecord
 
@@ -92,6 +93,9 @@ def test_weights_are_written_with_their_steps(tmp_path, metadata, kept):
 
 
 def test_a_record_counts_threads_where_they_matter():
-    trainer = SimpleNamespace(device="cpu")
+    trainer = SimpleNamespace(device="cpu", processes=Processes())
     assert "CPU threads" not in machine_of(trainer)
     assert f", {torch.get_num_threads()} CPU threads, device cpu, Python " in machine_of(trainer, threads=True)
+    assert "processes" not in machine_of(trainer)
+    trainer.processes = Processes(0, 2)
+    assert ", 2 processes, device cpu, " in machine_of(trainer)
