@@ -203,7 +203,7 @@ def test_cases_are_encoded_by_the_encoders_that_were_asked_for(monkeypatch, tiny
     monkeypatch.setattr(lora_run, "encode_text", lambda case, tokenise, encode: tokenise)
     encoded = SimpleNamespace(latent=torch.zeros(1, 16, length, 2, 2))
     monkeypatch.setattr(lora_run, "encode_case", lambda case, text, negative, encode, size: encoded)
-    monkeypatch.setattr(lora_run, "_say", said.append)
+    monkeypatch.setattr(lora_run, "note", said.append)
     case = SimpleNamespace(folder=SimpleNamespace(name="one"), notes=("odd",), target=SimpleNamespace(name="a.mp4"))
     options = SimpleNamespace(tiny=tiny, text_encoder="text file", vae="vae file", size=(64, 48), frames=5)
     assert lora_run._encode(options, [case]) == [encoded]
