@@ -30,7 +30,7 @@ class LumosXRelationalEncode(Node):
             **with_panel(),
             **aliases(
                 "wan subject to video", "wan phantom subject to video", "reference to video", "r2v", "s2v",
-                "text encode", "prompt", "conditioning",
+                "text encode", "prompt", "conditioning", "consistency", "multi person",
             ),
             description="Finds every phrase in the prompt, encodes the prompts and the reference pictures, and "
             "reports which words each picture binds to. A phrase that is not in the prompt stops the run.",
